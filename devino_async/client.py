@@ -1,0 +1,274 @@
+"""DevinoClient: ties the wings together. No HTTP status and no JSON here; sending itself is dispatch.py's."""
+
+import asyncio
+import logging
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import datetime, tzinfo
+from types import TracebackType
+from typing import Any, Self
+
+from attrs import frozen
+
+from .config import base_url_from, credentials_from
+from .dispatch import Dispatch, OnOrphan, SendOptions
+from .errors import ClientClosed, ConfigurationError
+from .exchange import Answer, Call
+from .flow.chunking import Chunk, Chunks
+from .flow.ownership import Owner
+from .flow.paginator import Paginator
+from .flow.pipeline import Pipeline
+from .flow.steps import in_steps
+from .protocol import account, details, sending, statistics, statuses
+from .protocol.account import Account
+from .protocol.detail_rows import DetailRow
+from .protocol.details import DetailPage, DetailQuery
+from .protocol.message import Message
+from .protocol.receipts import Receipt, SendReport, Unconfirmed
+from .protocol.statistics import GroupBy, Statistics
+from .protocol.statuses import MessageStatus
+from .transport.limits import Limits
+from .transport.pool import PoolOptions, SessionPool, Timeouts
+from .transport.retry import RetryPolicy
+from .transport.stack import stacked
+
+__all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
+
+logging.getLogger("devino_async").addHandler(logging.NullHandler())
+
+
+@frozen
+class CloseReport:
+    """What `aclose` left behind: the messages that became unconfirmed because the time to finish them ran out."""
+
+    unconfirmed: tuple[Unconfirmed, ...] = ()
+
+
+class DetailPaginator(Paginator[DetailRow, DetailPage]):
+    """Detail rows with `async for`, or DetailPages with `pages()`; `offset` is where to resume."""
+
+
+class DevinoClient:
+    """The Devino SMS API. Make one for each event loop and keep it; it is safe to use from many tasks.
+
+    Credentials are either `api_key`, or `login` and `password`, or the environment (DEVINO_API_KEY, or DEVINO_LOGIN
+    and DEVINO_PASSWORD). `base_url` is DEVINO_BASE_URL or https://api.devino.online if not given. Nothing is opened
+    before the first call. `time_zone` names the zone of the service's dates, which the page does not: without it they
+    stay naive. `on_orphan` is called with receipts that nobody waits for any more, because the caller was cancelled
+    or left `send_many` early.
+
+    Raises ConfigurationError for credentials, an address or options that cannot work.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        login: str | None = None,
+        password: str | None = None,
+        base_url: str | None = None,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        limits: Limits | None = None,
+        pool: PoolOptions | None = None,
+        time_zone: tzinfo | None = None,
+        on_orphan: OnOrphan | None = None,
+    ) -> None:
+        self._closed = False
+        credentials = credentials_from(api_key, login, password)
+        self._base_url = base_url_from(base_url)
+        self._limits = limits or Limits()
+        retry = retry or RetryPolicy()
+        self._pool = SessionPool(
+            self._base_url,
+            credentials.header,
+            secrets=credentials.secrets,
+            timeouts=timeouts or Timeouts(),
+            options=pool or PoolOptions(),
+            retry_on_503=retry.retry_on_503,
+        )
+        self._transport = stacked(self._pool, self._limits, retry)
+        self._owner = Owner()
+        self._zone = time_zone
+        self._dispatch = Dispatch(self._transport, self._owner, self._limits, on_orphan)
+
+    def __repr__(self) -> str:
+        return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"
+
+    async def __aenter__(self) -> Self:
+        self._check_open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        if not getattr(self, "_closed", True) and self._pool.opened:
+            _warn(f"unclosed {self!r}: use 'async with' or await aclose()", ResourceWarning, source=self, stacklevel=2)
+
+    # Sending
+
+    async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
+        """Send one message and say what became of it; what happens on the wire is told by the receipt, never raised.
+
+        `include_segment_id` asks for the ids of its segments, `shorten_url` has the service shorten links. A caller
+        that is cancelled leaves at once; the exchange is finished all the same and its receipt goes to `on_orphan`.
+        Raises ClientClosed, and InvalidMessage for what is no Message.
+        """
+        self._check_open()
+        options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
+        return await self._dispatch.send(message, options)
+
+    async def send_many(
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        *,
+        batch_size: int = sending.MAX_MESSAGES,
+        include_segment_id: bool = False,
+        shorten_url: bool = False,
+    ) -> AsyncGenerator[Receipt, None]:
+        """Send any number of messages; gives one receipt for each, in the order of the input.
+
+        The input is read lazily, `batch_size` (1 to 32,000) messages to a batch, and at most `Limits.batch_bytes`
+        bytes; `Limits.in_flight` batches are under way at once. After an unusable credential no more is read: what
+        is under way is still given, then Unauthorized or Forbidden is raised. So is an error of the input itself.
+        """
+        self._check_open()
+        if not 1 <= batch_size <= sending.MAX_MESSAGES:
+            raise ConfigurationError(f"batch_size must be from 1 to {sending.MAX_MESSAGES:,}")
+        options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
+        async with aclosing(self._dispatch.stream(messages, batch_size, options)) as receipts:
+            async for receipt in receipts:
+                yield receipt
+
+    async def send_all(
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        *,
+        batch_size: int = sending.MAX_MESSAGES,
+        include_segment_id: bool = False,
+        shorten_url: bool = False,
+    ) -> SendReport:
+        """Send any number of messages and gather all receipts; raises what `send_many` raises."""
+        stream = self.send_many(
+            messages, batch_size=batch_size, include_segment_id=include_segment_id, shorten_url=shorten_url
+        )
+        return SendReport.of([receipt async for receipt in stream])
+
+    # Reading back
+
+    async def statuses(self, ids: Iterable[str | int] | AsyncIterable[str | int]) -> dict[str, MessageStatus]:
+        """The statuses of any number of messages by id; ids that the service does not know are absent."""
+        return {each.message_id: each async for each in self.iter_statuses(ids)}
+
+    async def iter_statuses(
+        self, ids: Iterable[str | int] | AsyncIterable[str | int]
+    ) -> AsyncGenerator[MessageStatus, None]:
+        """The statuses of any number of messages as they come, 500 to a call and a few calls at once, in input order.
+
+        Raises InvalidQuery for what is no id, and CallFailed if a look-up fails for good.
+        """
+        self._check_open()
+        chunks = Chunks(ids, encode=statuses.checked, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes)
+        pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
+            chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
+        )
+        try:
+            with self._closing_told():
+                async with aclosing(pipeline.results()) as answers:
+                    async for found in answers:
+                        for each in found:
+                            yield each
+        finally:
+            for task in pipeline.left_tasks:
+                task.cancel()
+
+    def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
+        """What is known of the messages that match, as rows or pages; nothing is asked before they are iterated."""
+        self._check_open()
+        if page_size < 1 or start_offset < 0:
+            raise ConfigurationError("page_size must be 1 or more, and start_offset 0 or more")
+
+        def part(narrowed: DetailQuery) -> Callable[[int, int], Any]:
+            async def fetch(offset: int, limit: int) -> DetailPage:
+                answer = await self._ask(details.call(narrowed, offset=offset, limit=limit, zone=self._zone))
+                return await in_steps(details.read(answer, zone=self._zone))
+
+            return fetch
+
+        parts = map(part, details.split(query, page_size))
+        return DetailPaginator(parts, page_size=page_size, start_offset=start_offset)
+
+    async def statistics(
+        self,
+        start_date: datetime,
+        end_date: datetime,
+        *,
+        group_by: GroupBy = GroupBy.NONE,
+        task_id: int | None = None,
+        trigger_id: int | None = None,
+        time_offset: int | None = None,
+    ) -> Statistics:
+        """Counts of messages and segments by status and period. `time_offset` is in minutes, 180 for Moscow."""
+        call = statistics.call(
+            start_date,
+            end_date,
+            group_by=group_by,
+            task_id=task_id,
+            trigger_id=trigger_id,
+            time_offset=time_offset,
+            zone=self._zone,
+        )
+        return statistics.read(await self._ask(call), zone=self._zone)
+
+    async def account(self) -> Account:
+        """The account's balance and state."""
+        return account.read(await self._ask(account.call()))
+
+    # Closing
+
+    async def aclose(self, grace: float = 30.0) -> CloseReport:
+        """Take no more work, wait up to `grace` seconds for what is under way, then cut it short and close.
+
+        Every send that is cut short still gets its receipts; the report holds those that became unconfirmed. Closing
+        again does nothing.
+        """
+        self._closed = True
+        self._dispatch.close()
+        try:
+            await self._owner.drain(grace)
+        finally:
+            await self._pool.aclose()
+        return CloseReport(tuple(self._dispatch.cut_short))
+
+    # Inside
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClientClosed("the client is closed")
+
+    async def _look_up(self, chunk: Chunk[str | int]) -> list[MessageStatus]:
+        ids = [str(each) for each in chunk.items]
+        answer = await self._transport.exchange(statuses.call(ids))
+        return statuses.read(answer, ids, zone=self._zone)
+
+    async def _ask(self, call: Call) -> Answer:
+        self._check_open()
+        with self._closing_told():
+            return await self._owner.alone(self._transport.exchange(call))
+
+    @contextmanager
+    def _closing_told(self) -> Iterator[None]:
+        """A look-up that was cut short by closing ends as ClientClosed; one that its caller cancelled as cancelled."""
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._closed or (task is not None and task.cancelling()):
+                raise
+        else:
+            return
+        raise ClientClosed("the client was closed while the call was under way")

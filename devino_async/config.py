@@ -1,0 +1,96 @@
+"""Configuration: credentials, address and options, from arguments or the environment, checked before any I/O.
+
+The option classes live beside the code that they steer, in transport/.
+"""
+
+import base64
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from attrs import field, frozen
+
+from .errors import ConfigurationError
+
+__all__ = ["DEFAULT_BASE_URL", "Credentials", "base_url_from", "credentials_from"]
+
+DEFAULT_BASE_URL = "https://api.devino.online"
+
+
+@frozen(repr=False)
+class Credentials:
+    """The Authorization header, and every text that must never be shown."""
+
+    header: str = field()
+    secrets: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Credentials(<{self.header.split(' ', 1)[0]}>)"
+
+
+def credentials_from(
+    api_key: str | None, login: str | None, password: str | None, environment: Mapping[str, str] = os.environ
+) -> Credentials:
+    """Credentials from the arguments, or if none is given from DEVINO_API_KEY, or DEVINO_LOGIN and DEVINO_PASSWORD."""
+    source = "arguments"
+    if api_key is None and login is None and password is None:
+        source = "environment"
+        api_key, login, password = (
+            environment.get(name) or None for name in ("DEVINO_API_KEY", "DEVINO_LOGIN", "DEVINO_PASSWORD")
+        )
+    if api_key is not None and (login is not None or password is not None):
+        raise ConfigurationError(f"give either an API key or login and password, not both (from the {source})")
+    if api_key is not None:
+        return _from_key(api_key)
+    if login is not None and password is not None:
+        return _from_login(login, password)
+    if login is None and password is None:
+        raise ConfigurationError(
+            "no credentials: give api_key, or login and password, or set DEVINO_API_KEY, "
+            "or DEVINO_LOGIN and DEVINO_PASSWORD"
+        )
+    raise ConfigurationError(f"{'password' if password is None else 'login'} is missing (from the {source})")
+
+
+def _from_key(api_key: str) -> Credentials:
+    if not api_key or not all(" " <= each <= "~" for each in api_key):
+        raise ConfigurationError("api_key must be printable ASCII and not empty")
+    if api_key != api_key.strip():
+        raise ConfigurationError("api_key must not begin or end with a space")
+    return Credentials(f"Key {api_key}", (api_key,))
+
+
+def _from_login(login: str, password: str) -> Credentials:
+    if not login or not login.isprintable() or ":" in login:
+        raise ConfigurationError("login must be printable text without a colon, and not empty")
+    if not password or not password.isprintable():
+        raise ConfigurationError("password must be printable text and not empty")
+    token = base64.b64encode(f"{login}:{password}".encode()).decode()
+    return Credentials(f"Basic {token}", (token, password, login))
+
+
+def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:
+    """The address from the argument, DEVINO_BASE_URL, or the default; without a slash at its end."""
+    given = base_url or environment.get("DEVINO_BASE_URL") or DEFAULT_BASE_URL
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("base_url is no valid URL") from None
+    if not host or parts.scheme not in {"http", "https"} or not given.isascii() or not given.isprintable():
+        raise ConfigurationError("base_url must be an https URL with a host, in printable ASCII")
+    if " " in given or parts.query or parts.fragment or parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must hold no space, credentials, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError("base_url must be https: plain http would send texts and credentials in the clear")
+    return given.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

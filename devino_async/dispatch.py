@@ -1,0 +1,164 @@
+"""Dispatch: messages go down the street and receipts come back, whoever is still there to see them.
+
+Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task that this file owns, so
+that no caller who leaves can lose a receipt. When a send may be repeated is the transport's; options are the client's.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing
+
+from attrs import frozen
+
+from .errors import CallFailed, ClientClosed, DevinoError, Forbidden, InvalidMessage, Reason, Unauthorized
+from .exchange import Answer, Transport
+from .flow.chunking import Chunk, Chunks
+from .flow.ownership import Owner, hand_over
+from .flow.pipeline import Pipeline
+from .flow.steps import at_once, in_steps
+from .protocol import sending
+from .protocol.message import Message
+from .protocol.receipts import Receipt, Unconfirmed
+from .transport.limits import Limits
+
+__all__ = ["Dispatch", "OnOrphan", "SendOptions"]
+
+_log = logging.getLogger("devino_async")
+
+OnOrphan = Callable[[Sequence[Receipt]], object]
+
+
+@frozen(kw_only=True)
+class SendOptions:
+    """What is asked of one POST beside its messages; messages with different options never share one."""
+
+    include_segment_id: bool = False
+    shorten_url: bool = False
+
+
+@frozen
+class _Batch:
+    """What became of one batch; `fatal` makes every further batch pointless."""
+
+    receipts: list[Receipt]
+    fatal: DevinoError | None = None
+
+
+class Dispatch:
+    """Sends chunks of messages, each in a task that outlives its caller."""
+
+    def __init__(self, transport: Transport, owner: Owner, limits: Limits, on_orphan: OnOrphan | None) -> None:
+        self._transport = transport
+        self._owner = owner
+        self._limits = limits
+        self._on_orphan = on_orphan
+        self._closing = False
+        self.cut_short: list[Unconfirmed] = []
+
+    def close(self) -> None:
+        """Begin nothing more. What becomes unconfirmed from now on is gathered in `cut_short`."""
+        self._closing = True
+
+    async def send(self, message: Message, options: SendOptions) -> Receipt:
+        """One message in a POST of its own."""
+        chunk = Chunk([message], [_encoded(message)])
+        task = self._owner.start(self._send_batch(chunk, options))
+        batch = await self._owner.outcome(task, self._orphan)
+        return batch.receipts[0]
+
+    async def stream(
+        self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
+    ) -> AsyncGenerator[Receipt, None]:
+        """Any number of messages, a receipt for each, in input order."""
+        pipeline = self._pipeline(messages, batch_size, options)
+        fatal: DevinoError | None = None
+        unseen: Iterator[Receipt] = iter(())
+        try:
+            async with aclosing(pipeline.results()) as batches:
+                async for batch in batches:
+                    fatal = fatal or batch.fatal
+                    unseen = iter(batch.receipts)
+                    for receipt in unseen:
+                        yield receipt
+            if fatal is not None:
+                unseen = iter(_receipts_of_left(fatal, pipeline.take_left_items()))
+                for receipt in unseen:
+                    yield receipt
+        finally:
+            self._account_for(list(unseen), pipeline)
+        if fatal is not None:
+            raise fatal
+
+    def _pipeline(
+        self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
+    ) -> Pipeline[Message, _Batch]:
+        async def work(chunk: Chunk[Message]) -> _Batch:
+            batch = await self._send_batch(chunk, options)
+            if batch.fatal is not None:
+                pipeline.stop()
+            return batch
+
+        chunks = Chunks(messages, encode=_encoded, max_count=batch_size, max_bytes=self._limits.batch_bytes)
+        pipeline: Pipeline[Message, _Batch] = Pipeline(
+            chunks, work, window=self._limits.in_flight, start=self._owner.start
+        )
+        return pipeline
+
+    async def _send_batch(self, chunk: Chunk[Message], options: SendOptions) -> _Batch:
+        if self._closing:
+            error = sending.never_begun("the client was closed before the message was sent")
+            return _Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
+        call = sending.call(
+            chunk.slices,
+            len(chunk.items),
+            include_segment_id=options.include_segment_id,
+            shorten_url=options.shorten_url,
+        )
+        failure: CallFailed
+        try:
+            return _Batch(await _read(await self._transport.exchange(call), chunk.items))
+        except CallFailed as error:
+            failure = error
+        except asyncio.CancelledError:
+            # Only closing cancels this task. The pool tells an attempt under way by its ledger; here none was.
+            failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
+        receipts = sending.receipts_after(failure, chunk.items)
+        if self._closing:
+            self.cut_short += [each for each in receipts if isinstance(each, Unconfirmed)]
+        return _Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None)
+
+    def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, _Batch]) -> None:
+        """Report what the consumer of a stream did not stay to see."""
+        left = pipeline.take_left_items()
+        if left:
+            unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
+        if unseen:
+            self._orphan(_Batch(unseen))
+        for task in pipeline.left_tasks:
+            hand_over(task, self._orphan)
+
+    def _orphan(self, batch: _Batch) -> None:
+        _log.warning("%d receipts reached nobody, as their caller had left", len(batch.receipts))
+        if self._on_orphan is not None:
+            self._on_orphan(batch.receipts)
+
+
+async def _read(answer: Answer, messages: Sequence[Message]) -> list[Receipt]:
+    reading = sending.read(answer, messages)
+    try:
+        return await in_steps(reading)
+    except asyncio.CancelledError:
+        # An answer that is here is read to its end, or its ids would be lost.
+        return at_once(reading)
+
+
+def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> list[Receipt]:
+    error = fatal if isinstance(fatal, CallFailed) else sending.never_begun(str(fatal))
+    return sending.receipts_after(error, left)
+
+
+def _encoded(message: Message) -> bytes:
+    if not isinstance(message, Message):
+        raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
+    return sending.encode(message)

@@ -1,0 +1,248 @@
+"""Everything that can go wrong, as one family.
+
+    DevinoError
+    |-- ConfigurationError      credentials, address or options that cannot work
+    |-- InvalidMessage          a message that breaks a rule of the page (also a ValueError)
+    |-- InvalidQuery            ids or filters that the page does not allow (also a ValueError)
+    |-- InvalidCallback         a body that is no callback (also a ValueError)
+    |-- ClientClosed            the client no longer takes work
+    |-- MessageRejected         raised by Rejected.raise_for_outcome()
+    |-- MessageNotSent          raised by NotSent.raise_for_outcome()
+    |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
+    `-- CallFailed              one HTTP call came to nothing
+        |-- NotDelivered        proved never processed by the service
+        |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
+        |   |-- Unauthorized    401
+        |   |-- Forbidden       403
+        |   `-- TooManyRequests 429
+        |-- OutcomeUnknown      may have been processed, nobody can tell
+        |-- ServerFailed        5xx
+        |-- BadAnswer           unreadable, or its counts differ from what was asked
+        `-- DeadlineExceeded    gave up between attempts, each of them proved unprocessed
+
+Facts that steer the SDK (`retriable`, `proves_unsent`) sit on the classes. No message here ever holds a
+credential, a message text or a full phone number. Nothing in this file does I/O.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+__all__ = [
+    "BadAnswer",
+    "CallFailed",
+    "ClientClosed",
+    "ConfigurationError",
+    "DeadlineExceeded",
+    "DevinoError",
+    "Forbidden",
+    "InvalidCallback",
+    "InvalidMessage",
+    "InvalidQuery",
+    "MessageNotSent",
+    "MessageRejected",
+    "MessageUnconfirmed",
+    "NotDelivered",
+    "OutcomeUnknown",
+    "Reason",
+    "Refused",
+    "ServerFailed",
+    "TooManyRequests",
+    "Unauthorized",
+    "mask_phones",
+    "refusal",
+]
+
+_PHONE_LIKE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
+
+
+def mask_phones(text: str) -> str:
+    """The text with everything that looks like a phone number cut to its last four digits."""
+    return _PHONE_LIKE.sub(lambda found: "***" + re.sub(r"\D", "", found.group())[-4:], text)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a message or a call was refused, in the service's own words ("reasons" on the API page).
+
+    `key` is one of an open set, such as `to.format.invalid`; `ref` names the field (`to` or `messages[i].to`).
+    """
+
+    key: str
+    ref: str | None = None
+    default_message: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.ref}: " if self.ref else ""
+        why = f" ({mask_phones(self.default_message)})" if self.default_message else ""
+        return f"{where}{self.key}{why}"
+
+    def __repr__(self) -> str:
+        shown = None if self.default_message is None else mask_phones(self.default_message)
+        return f"Reason(key={self.key!r}, ref={self.ref!r}, default_message={shown!r})"
+
+
+def _revive(cls: "type[DevinoError]", args: tuple[Any, ...], state: dict[str, Any]) -> "DevinoError":
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class DevinoError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    def __reduce__(self) -> tuple[Callable[..., "DevinoError"], tuple[Any, ...]]:
+        return _revive, (type(self), self.args, dict(self.__dict__))
+
+
+class ConfigurationError(DevinoError):
+    """Credentials, address or options that cannot work; raised while the client is made."""
+
+
+class ClientClosed(DevinoError):
+    """The client was closed, or is closing, and takes no more work."""
+
+
+class _Problems(DevinoError, ValueError):
+    """Input that breaks rules; `problems` holds all of them, not only the first."""
+
+    _subject: ClassVar[str]
+
+    def __init__(self, problems: tuple[Reason, ...] | list[Reason]) -> None:
+        self.problems: tuple[Reason, ...] = tuple(problems)
+        super().__init__(f"invalid {self._subject}: " + "; ".join(map(str, self.problems)))
+
+
+class InvalidMessage(_Problems):
+    """A message that breaks rules of the page; `problems` lists all of them with the service's own keys."""
+
+    _subject = "message"
+
+
+class InvalidQuery(_Problems):
+    """Ids, dates or filters that the page does not allow; `problems` lists all of them."""
+
+    _subject = "query"
+
+
+class InvalidCallback(DevinoError, ValueError):
+    """A body that is neither a status callback nor an incoming message."""
+
+
+class _OutcomeError(DevinoError):
+    """A receipt that is not Accepted, as an exception; `receipt` is that receipt."""
+
+    def __init__(self, message: str, *, receipt: Any) -> None:
+        super().__init__(message)
+        self.receipt = receipt
+
+
+class MessageRejected(_OutcomeError):
+    """The service said no to this message."""
+
+
+class MessageNotSent(_OutcomeError):
+    """The message was proved never processed; sending it again is safe."""
+
+
+class MessageUnconfirmed(_OutcomeError):
+    """The message may have been sent; sending it again may send it twice."""
+
+
+class CallFailed(DevinoError):
+    """One call of the API came to nothing.
+
+    `operation` names the call, `attempts` counts the requests made, `status` is the HTTP status of the last answer
+    or None, `body` an excerpt of that answer without anything secret or personal, `reasons` the service's own
+    words, `message_ids` ids that were found in an answer that could not be trusted, `earlier` the errors of the
+    attempts before the last one.
+    """
+
+    retriable: bool = False
+    proves_unsent: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        operation: str,
+        attempts: int = 1,
+        status: int | None = None,
+        body: str | None = None,
+        reasons: tuple[Reason, ...] = (),
+        message_ids: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.operation = operation
+        self.attempts = attempts
+        self.status = status
+        self.body = body
+        self.reasons = reasons
+        self.message_ids = message_ids
+        self.earlier: tuple[CallFailed, ...] = ()
+
+    def __str__(self) -> str:
+        tried = "" if self.attempts == 1 else f" after {self.attempts} attempts"
+        status = "" if self.status is None else f" (HTTP {self.status})"
+        reasons = "" if not self.reasons else ": " + "; ".join(map(str, self.reasons[:5]))
+        return f"{self.operation} failed{tried}{status}: {self.problem}{reasons}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class NotDelivered(CallFailed):
+    """Proved never processed: no connection, or the request never left whole. Repeating it is safe."""
+
+    retriable = True
+    proves_unsent = True
+
+
+class Refused(CallFailed):
+    """The service answered and said no to the whole call; it processed nothing."""
+
+    proves_unsent = True
+
+
+class Unauthorized(Refused):
+    """401: the credentials are missing or wrong."""
+
+
+class Forbidden(Refused):
+    """403: the credentials are known but may not do this; keys can be scoped to some methods."""
+
+
+class TooManyRequests(Refused):
+    """429: too fast. `retry_after` is the wait in seconds that the service asked for, or None."""
+
+    retriable = True
+    retry_after: float | None = None
+
+
+class OutcomeUnknown(CallFailed):
+    """The request may have been processed and no answer tells. A send is never repeated after this."""
+
+
+class ServerFailed(CallFailed):
+    """5xx: the service, or something before it, failed after it had the request."""
+
+
+class BadAnswer(CallFailed):
+    """An answer that cannot be read, or that answers something else than what was asked."""
+
+
+class DeadlineExceeded(CallFailed):
+    """The time for retries ended between two attempts, each of them proved unprocessed."""
+
+    proves_unsent = True
+
+
+_REFUSALS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 429: TooManyRequests}
+
+
+def refusal(status: int | None) -> type[Refused]:
+    """The class for a refusal with this HTTP status."""
+    return Refused if status is None else _REFUSALS.get(status, Refused)

@@ -1,0 +1,137 @@
+"""THE SEAM between what is said and how it travels: Call, Answer, Transport.
+
+A chapter of `protocol/` makes a Call and reads an Answer; everything in `transport/` has the shape of Transport.
+No aiohttp, no JSON and no service knowledge here.
+"""
+
+import html
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Protocol
+from urllib.parse import unquote
+
+from attrs import field, frozen
+
+from .errors import mask_phones
+
+__all__ = ["Answer", "Call", "Transport"]
+
+_MEGABYTE = 1_000_000
+_EXCERPT_CHARACTERS = 300
+_EXCERPT_SOURCE_BYTES = 16_384
+# Echoes are looked for word by word in what was sent; beyond this much that would hold up the event loop.
+_ECHO_CHECK_BYTES = 500_000
+_TELLING_KEYS = frozenset(
+    {"key", "ref", "code", "description", "defaultMessage", "error", "message", "status", "title"}
+)
+_FIELD_WORDS = frozenset("messages from to text validity scheduledTime priority callbackUrl options message".split())
+
+
+def _nothing(_body: bytes) -> bool:
+    return False
+
+
+def _no_ids(_body: bytes) -> tuple[str, ...]:
+    return ()
+
+
+@frozen(kw_only=True)
+class Call:
+    """One request: what to say, and what the transport has to know about saying it.
+
+    `query` is encoded already. `body` comes in slices, so that nobody holds up the event loop with one big write.
+    `repeatable` is False where a repeat costs money. `messages` is how many SMS the call carries. `answer_limit`
+    bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
+    messages, so that it must be read rather than taken as "nothing was processed".
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: str = ""
+    body: tuple[bytes, ...] | None = field(default=None, repr=False)
+    repeatable: bool = True
+    messages: int = 0
+    answer_limit: int = 64 * _MEGABYTE
+    carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
+    ids_in: Callable[[bytes], tuple[str, ...]] = field(default=_no_ids, repr=False)
+    give_up_at: float = math.inf
+
+    @property
+    def size(self) -> int:
+        """Bytes of body."""
+        return 0 if self.body is None else sum(map(len, self.body))
+
+
+@frozen(kw_only=True)
+class Answer:
+    """One response, read whole. `attempts` counts the requests that it took."""
+
+    status: int
+    body: bytes = field(repr=False)
+    content_type: str = ""
+    attempts: int = 1
+    sent: tuple[bytes, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """True for a 2xx status."""
+        return 200 <= self.status < 300
+
+    def excerpt(self) -> str:
+        """What may be shown of the body: no echo of the request, no credential, no row of data, no phone number."""
+        shown = _telling_part(self.body)
+        if shown is None:
+            return f"<{len(self.body)} bytes withheld>"
+        for secret in self.secrets:
+            shown = shown.replace(secret, "***")
+        if sum(map(len, self.sent)) > _ECHO_CHECK_BYTES:
+            return f"<{len(self.body)} bytes withheld>"
+        return mask_phones(_without_echo(shown, self.sent))
+
+
+class Transport(Protocol):
+    """Anything that can carry a call: it returns the answer or raises a CallFailed."""
+
+    async def exchange(self, call: Call, /) -> Answer:
+        """Carry out the call, once or several times as far as that is safe."""
+        ...
+
+
+def _telling_part(body: bytes) -> str | None:
+    """The part of a body that may explain a failure: words of an error envelope, or the start of a plain page."""
+    if len(body) > _EXCERPT_SOURCE_BYTES:
+        return None
+    text = body.decode("utf-8", "replace").strip()
+    if text[:1] in {"{", "[", '"'}:
+        try:
+            text = "; ".join(_telling_values(json.loads(text)))
+        except (ValueError, RecursionError):
+            return None
+    return unquote(html.unescape(text))[:_EXCERPT_CHARACTERS]
+
+
+def _telling_values(tree: object) -> Iterable[str]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            if key in _TELLING_KEYS and isinstance(value, str | int):
+                yield str(value)
+            elif key not in {"result", "data"}:
+                yield from _telling_values(value)
+    elif isinstance(tree, list):
+        for item in tree[:5]:
+            yield from _telling_values(item)
+
+
+def _without_echo(text: str, sent: tuple[bytes, ...]) -> str:
+    def checked(found: re.Match[str]) -> str:
+        word = found.group()
+        if len(word) < 2 or word in _FIELD_WORDS:
+            return word
+        needle = word.encode("utf-8", "replace")
+        return "***" if any(needle in part for part in sent) else word
+
+    return re.sub(r"\w+", checked, text)

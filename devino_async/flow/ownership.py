@@ -1,0 +1,71 @@
+"""Ownership: exchanges that somebody paid for run in tasks of the client, not of the caller.
+
+A caller that is cancelled or times out leaves at once; the task goes on and is accounted for. What the tasks do is
+not known here.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+__all__ = ["Owner"]
+
+T = TypeVar("T")
+
+
+class Owner:
+    """Holds the tasks that are under way until each has ended."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run the work in a task of its own."""
+        task = asyncio.create_task(work, name="devino-exchange")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def outcome(self, task: "asyncio.Task[T]", orphaned: Callable[[T], None]) -> T:
+        """Wait for the task without owning it: if this wait is cancelled, `orphaned` gets the result later."""
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            hand_over(task, orphaned)
+            raise
+        return task.result()
+
+    async def alone(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work that nobody misses: cancelling the caller cancels it."""
+        task = self.start(work)
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        return task.result()
+
+    async def drain(self, grace: float) -> int:
+        """Wait up to `grace` seconds for what is under way, then cancel the rest; gives how many were cancelled."""
+        tasks = set(self._tasks)
+        if not tasks:
+            return 0
+        _, late = await asyncio.wait(tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        return len(late)
+
+
+def hand_over(task: "asyncio.Task[T]", orphaned: Callable[[T], None]) -> None:
+    """Give the result of a task that nobody waits for any more to `orphaned`, now or when it is there."""
+
+    def report(done: "asyncio.Task[T]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            orphaned(done.result())
+
+    task.add_done_callback(report)

@@ -1,0 +1,70 @@
+"""Account: GET /billing-api/companies/current/account. Not on the SMS page, but every campaign script wants it."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from ..exchange import Answer, Call
+from .converter import Mismatch, keep_unknown, structure, wire_class
+from .envelope import result_of
+
+__all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
+
+OPERATION = "account"
+PATH = "/billing-api/companies/current/account"
+
+
+class AccountType(StrEnum):
+    """When the company pays."""
+
+    PREPAID = "PREPAID"
+    POSTPAID = "POSTPAID"
+
+
+@frozen
+class Account:
+    """The company's account. Amounts are exact; any field may be None, as older answers lack some.
+
+    `currency_id` is the service's number of the currency, which is documented nowhere. `extra` keeps unknown keys.
+    """
+
+    account_type: AccountType | str | None = None
+    balance: Decimal | None = None
+    credit: Decimal | None = None
+    reserve: Decimal | None = None
+    reserve_sms: Decimal | None = None
+    reserve_viber: Decimal | None = None
+    disable_threshold: Decimal | None = None
+    notify_threshold: Decimal | None = None
+    add_percent: Decimal | None = None
+    company_id: int | None = None
+    currency_id: int | None = None
+    is_blocked: bool | None = None
+    recalc_bill_rate: bool | None = None
+    valid_packet_channels: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
+
+
+wire_class(Account)
+
+
+def call() -> Call:
+    """The look-up of the account that the credentials belong to."""
+    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000)
+
+
+def read(answer: Answer) -> Account:
+    """The account. Raises BadAnswer or Refused."""
+    return result_of(answer, OPERATION, _account)
+
+
+def _account(result: Any) -> Account:
+    if not isinstance(result, dict) or not isinstance(result.get("account"), dict):
+        raise Mismatch("the result must hold an account")
+    account = structure(result["account"], Account)
+    channels = structure(result.get("validPacketChannels") or [], tuple[str, ...])
+    beside = keep_unknown(result, frozenset({"account", "validPacketChannels"}))
+    return evolve(account, valid_packet_channels=channels, extra={**account.extra, **beside})

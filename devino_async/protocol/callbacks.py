@@ -1,0 +1,116 @@
+"""Callbacks and incoming messages: what the service POSTs to your address, as values.
+
+Bytes in, values out. Receiving them over HTTP and trusting them is the receiver's business, not this file's.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from attrs import field, frozen
+
+from ..errors import InvalidCallback
+from .converter import Mismatch, as_id, structure, wire_class
+from .message import mask_phone
+from .statuses import Status
+from .strict_json import Unreadable, decode
+
+__all__ = ["IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming"]
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@frozen
+class StatusCallback:
+    """A change of a message's status (API page, "Callbacks").
+
+    `timestamp` is aware, in UTC. `options` is what the message was sent with, if the service returns it under that
+    name, which the page does not say; all other unknown keys are in `extra`. What an `error_code` means is not
+    documented. Nothing proves that a callback comes from the service: look up what matters with `statuses`.
+    """
+
+    message_id: str
+    timestamp: datetime
+    status: Status | str
+    error_code: int | None = None
+    options: Mapping[str, Any] | None = field(default=None, hash=False, repr=lambda value: "<set>" if value else "None")
+    extra: Mapping[str, Any] = field(factory=dict, hash=False, repr=lambda value: f"<{', '.join(value)}>")
+
+
+@frozen(kw_only=True, repr=False)
+class IncomingMessage:
+    """A message that somebody sent to you (API page, "Incoming messages"); `timestamp` is aware, in UTC."""
+
+    incoming_message_id: str
+    to: str | None = None
+    sender: str | None = None
+    text: str | None = None
+    transaction_id: str | None = None
+    prefix: str | None = None
+    operator: str | None = None
+    country_name: str | None = None
+    timestamp: datetime
+    extra: Mapping[str, Any] = field(factory=dict, hash=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"IncomingMessage(incoming_message_id={self.incoming_message_id!r}, to={mask_phone(self.to)!r}, "
+            f"sender={mask_phone(self.sender)!r}, text=<{len(self.text or '')} characters>, "
+            f"timestamp={self.timestamp!s})"
+        )
+
+
+def _milliseconds(value: Any, _: Any = None) -> datetime:
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
+        number = int(value)
+    try:
+        if number is not None:
+            return _EPOCH + timedelta(milliseconds=number)
+    except OverflowError:
+        pass
+    raise Mismatch("must be a time in milliseconds since 1970")
+
+
+def _object(value: Any, _: Any = None) -> Mapping[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise Mismatch("must be an object")
+
+
+wire_class(
+    StatusCallback,
+    names={"timestamp": "ts"},
+    hooks={"message_id": as_id, "timestamp": _milliseconds, "options": _object},
+)
+wire_class(
+    IncomingMessage,
+    names={"timestamp": "ts", "sender": "from"},
+    hooks={
+        "incoming_message_id": as_id,
+        "timestamp": _milliseconds,
+        "transaction_id": as_id,
+        "prefix": as_id,
+    },
+)
+
+
+def parse_callbacks(body: bytes | str) -> list[StatusCallback]:
+    """The status changes in a callback's body, an array of them or a single one. Raises InvalidCallback."""
+    return _parse(body, StatusCallback, "status callback")
+
+
+def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
+    """The incoming messages in a body, a single one or an array of them. Raises InvalidCallback."""
+    return _parse(body, IncomingMessage, "incoming message")
+
+
+def _parse(body: bytes | str, kind: type[T], what: str) -> list[T]:
+    try:
+        value = decode(body)
+        return [structure(each, kind) for each in (value if isinstance(value, list) else [value])]
+    except (Unreadable, Mismatch) as error:
+        problem = str(error)
+    raise InvalidCallback(f"the body is no {what}: {problem}")

@@ -1,0 +1,200 @@
+"""The one cattrs converter: wire objects become attrs values, strictly.
+
+Null never becomes 'None', "No" never True, a float never an id, money never a float; unknown keys go to `extra` and
+unknown enum values stay text. Which class has which columns is the chapters'; JSON itself is strict_json.py's.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any, TypeVar, get_args
+
+import attrs
+from cattrs import Converter, transform_error
+from cattrs.gen import make_dict_structure_fn, override
+
+__all__ = [
+    "Mismatch",
+    "as_id",
+    "as_moment",
+    "as_yes_or_no",
+    "camel",
+    "in_zone",
+    "keep_unknown",
+    "structure",
+    "wire_class",
+]
+
+T = TypeVar("T")
+M = TypeVar("M")
+
+_EXTRA_KEY = "\0extra"
+
+
+class Mismatch(ValueError):
+    """A value of the wrong kind; the text names the place and the kind, never the value."""
+
+
+def camel(name: str) -> str:
+    """The wire name of an attribute: date_time_from -> dateTimeFrom."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
+
+
+def _text(value: Any, _: Any = None) -> str:
+    if isinstance(value, str):
+        return value
+    raise Mismatch("must be text")
+
+
+def _whole(value: Any, _: Any = None) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 64:
+        return int(value)
+    raise Mismatch("must be a whole number")
+
+
+def _truth(value: Any, _: Any = None) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise Mismatch("must be true or false")
+
+
+def _money(value: Any, _: Any = None) -> Decimal:
+    if isinstance(value, Decimal | int) and not isinstance(value, bool):
+        return Decimal(value)
+    if isinstance(value, str) and len(value) <= 64:
+        try:
+            amount = Decimal(value)
+        except InvalidOperation:
+            amount = Decimal("nan")
+        if amount.is_finite():
+            return amount
+    raise Mismatch("must be a decimal number")
+
+
+def as_id(value: Any, _: Any = None) -> str:
+    """An id as text, from text or a whole number; a float has lost digits already."""
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise Mismatch("must be an id, as text or a whole number")
+
+
+def as_moment(value: Any, _: Any = None) -> datetime:
+    """A date and time as the page writes it; naive, as the page names no time zone."""
+    if isinstance(value, str):
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            pass
+    raise Mismatch("must be a date and time, YYYY-MM-DD hh:mm:ss")
+
+
+def as_yes_or_no(value: Any, _: Any = None) -> bool:
+    """The service's "Yes" and "No", or a real boolean."""
+    if isinstance(value, bool):
+        return value
+    known = {"yes": True, "no": False}
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise Mismatch('must be "Yes" or "No"')
+
+
+def _open_enum(value: Any, kind: Any) -> str | None:
+    if value is None and type(None) in get_args(kind):
+        return None
+    text = _text(value)
+    members = next(each for each in get_args(kind) if issubclass(each, StrEnum))
+    return members(text) if text in members._value2member_map_ else text
+
+
+def _is_open_enum(kind: Any) -> bool:
+    options = get_args(kind)
+    return str in options and any(isinstance(each, type) and issubclass(each, StrEnum) for each in options)
+
+
+def _converter(detailed: bool) -> Converter:
+    made = Converter(detailed_validation=detailed)
+    for kind, hook in ((str, _text), (int, _whole), (bool, _truth), (Decimal, _money), (datetime, as_moment)):
+        made.register_structure_hook(kind, hook)
+    made.register_structure_hook_func(_is_open_enum, _open_enum)
+    return made
+
+
+_fast = _converter(detailed=False)
+_telling = _converter(detailed=True)
+
+
+def wire_class(
+    cls: type,
+    *,
+    names: Mapping[str, str] | None = None,
+    hooks: Mapping[str, Callable[..., Any]] | None = None,
+) -> None:
+    """Teach the converter a class: `names` holds exceptions from the camel-case rule, `hooks` fields with a reader
+    of their own (which is given every value but null). A field called `extra` gets all unknown keys."""
+    columns = {each.name: (names or {}).get(each.name, camel(each.name)) for each in attrs.fields(cls)}
+    columns.pop("extra", None)
+    for converter in (_fast, _telling):
+        overrides = {
+            name: override(rename=wire, struct_hook=_unless_null((hooks or {}).get(name)))
+            for name, wire in columns.items()
+        }
+        if hasattr(attrs.fields(cls), "extra"):
+            overrides["extra"] = override(rename=_EXTRA_KEY, struct_hook=lambda value, _: value)
+        made: Callable[..., Any] = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+        converter.register_structure_hook(cls, _with_extra(made, frozenset(columns.values())))
+
+
+def _unless_null(hook: Callable[..., Any] | None) -> Callable[..., Any] | None:
+    return None if hook is None else lambda value, kind: None if value is None else hook(value, kind)
+
+
+def _with_extra(made: Callable[..., Any], known: frozenset[str]) -> Callable[..., Any]:
+    def structured(value: Any, kind: Any) -> Any:
+        if not isinstance(value, dict):
+            raise Mismatch("must be an object")
+        if not known.issuperset(value):
+            value = {**value, _EXTRA_KEY: keep_unknown(value, known)}
+        return made(value, kind)
+
+    return structured
+
+
+def keep_unknown(value: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    """What of an object is not among the known keys."""
+    return {key: item for key, item in value.items() if key not in known}
+
+
+def structure(value: Any, kind: type[T]) -> T:
+    """The value as an instance of `kind`. Raises Mismatch, which names the place and never holds a value."""
+    try:
+        return _fast.structure(value, kind)
+    except Exception:  # noqa: BLE001 - whatever went wrong, the slower converter names the place
+        problem = _problem(value, kind)
+    raise Mismatch(problem)
+
+
+def _problem(value: Any, kind: type) -> str:
+    try:
+        _telling.structure(value, kind)
+    except Exception as error:  # noqa: BLE001
+        return "; ".join(transform_error(error, format_exception=_said)[:5])
+    return "cannot be read"
+
+
+def _said(error: BaseException, _: type | None) -> str:
+    if isinstance(error, Mismatch):
+        return str(error)
+    return "is missing" if isinstance(error, KeyError) else "cannot be read"
+
+
+def in_zone(value: M, zone: tzinfo | None) -> M:
+    """The value itself; a naive datetime is given the zone that the user named for the service's local times."""
+    if zone is not None and isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=zone)
+    return value

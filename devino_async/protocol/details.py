@@ -1,0 +1,254 @@
+"""Details: GET /sms-stat/detail, everything that is known of messages that were sent, a page at a time.
+
+The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's; walking
+through pages is flow's.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from typing import Any, cast
+from urllib.parse import urlencode
+
+from attrs import evolve, field, fields, frozen
+
+from ..exchange import Answer, Call
+from .converter import Mismatch, camel, structure, wire_class
+from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
+from .envelope import bad_answer, check_ids, is_refusal, reasons_in, refused
+from .message import mask_phone
+from .query import Problems, wall_clock
+from .strict_json import LIST, DoubleKeys, Unreadable, members
+
+__all__ = ["OPERATION", "DetailPage", "DetailQuery", "Order", "call", "read", "split"]
+
+OPERATION = "details"
+PATH = "/sms-stat/detail"
+# Common servers and gateways refuse request lines over 8 KB; what stands before the query string must fit as well.
+MAX_URL_BYTES = 8_000
+_ROOM_FOR_ADDRESS = 400
+_MAX_FILTER_BYTES = 4_000
+_STEP = 32
+
+_IDENTIFYING = ("task_id", "trigger_id", "date_time_from", "date_time_to", "message_ids")
+# API page, "Parameters combinations".
+_COMBINATIONS = (
+    {"task_id"},
+    {"task_id", "trigger_id"},
+    {"date_time_from", "date_time_to"},
+    {"task_id", "trigger_id", "date_time_from", "date_time_to"},
+    {"message_ids"},
+)
+
+
+class Order(StrEnum):
+    """The direction of sorting."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+def _member(kind: type[StrEnum], value: Any) -> Any:
+    """Names become members; what is none stays, for the check to name it."""
+    return kind(value) if isinstance(value, str) and value in kind._value2member_map_ else value
+
+
+def _ids(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else tuple(value)
+
+
+def _out_fields(value: Any) -> Any:
+    return value if value is None or isinstance(value, str) else tuple(_member(DetailField, each) for each in value)
+
+
+def _order(value: Order | str | None) -> Order | None:
+    return cast("Order | None", _member(Order, value))
+
+
+def _order_field(value: DetailField | str | None) -> DetailField | None:
+    return cast("DetailField | None", _member(DetailField, value))
+
+
+def _status(value: DetailStatus | str | None) -> DetailStatus | None:
+    return cast("DetailStatus | None", _member(DetailStatus, value))
+
+
+@frozen(kw_only=True)
+class DetailQuery:
+    """Which messages to look up (API page, "Details", request parameters). Every field is optional, but exactly one
+    of these combinations must be given:
+
+    - `task_id`
+    - `task_id` and `trigger_id`
+    - `date_time_from` and `date_time_to`
+    - `task_id`, `trigger_id`, `date_time_from` and `date_time_to`
+    - `message_ids`
+
+    Raises InvalidQuery, a ValueError whose `problems` lists everything that is wrong. `limit` and `offset` are the
+    paginator's. `recipient` may have a leading `+`, which is dropped.
+    """
+
+    task_id: int | None = None
+    trigger_id: int | None = None
+    date_time_from: datetime | None = None
+    date_time_to: datetime | None = None
+    message_ids: Sequence[str | int] | None = field(default=None, converter=_ids)
+    by_segments: bool | None = None
+    calculate_total_count: bool | None = None
+    country_id: int | None = None
+    mog_id: int | None = None
+    order: Order | None = field(default=None, converter=_order)
+    order_field: DetailField | None = field(default=None, converter=_order_field)
+    out_fields: Sequence[DetailField | str] | None = field(default=None, converter=_out_fields)
+    recipient: str | None = field(default=None, repr=lambda number: repr(mask_phone(number)))
+    search_text: str | None = field(default=None, repr=lambda text: "None" if text is None else "<set>")
+    source_address: str | None = None
+    status: DetailStatus | None = field(default=None, converter=_status)
+    time_offset: int | None = None
+    user_id: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        problems = Problems()
+        self._check_combination(problems)
+        self._check_kinds(problems)
+        self._check_ids(problems)
+        problems.raise_any()
+        if len(urlencode(list(_filters(self, None)))) > _MAX_FILTER_BYTES:
+            problems.add("searchText", f"the filters are over {_MAX_FILTER_BYTES} bytes when encoded")
+        problems.raise_any()
+
+    def _check_combination(self, problems: Problems) -> None:
+        given = {name for name in _IDENTIFYING if getattr(self, name) is not None}
+        if given not in _COMBINATIONS:
+            allowed = "; ".join(" + ".join(map(camel, sorted(each))) for each in _COMBINATIONS)
+            named = " + ".join(map(camel, sorted(given))) or "nothing"
+            problems.add(named, f"is not an allowed combination; give exactly one of: {allowed}")
+
+    def _check_kinds(self, problems: Problems) -> None:
+        for name in ("task_id", "trigger_id", "country_id", "mog_id", "time_offset", "user_id"):
+            problems.whole(camel(name), getattr(self, name))
+        for name in ("date_time_from", "date_time_to"):
+            if getattr(self, name) is not None:
+                problems.moment(camel(name), getattr(self, name))
+        for name in ("by_segments", "calculate_total_count"):
+            if not isinstance(getattr(self, name), bool | None):
+                problems.add(camel(name), "must be True or False")
+        for name in ("search_text", "source_address", "recipient"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value):
+                problems.add(camel(name), "must be text that is not empty")
+        for name, kind in (("order", Order), ("order_field", DetailField), ("status", DetailStatus)):
+            if not isinstance(getattr(self, name), kind | None):
+                problems.add(camel(name), f"must be one of {', '.join(kind)}")
+        _check_fields(self.out_fields, problems)
+        _check_dates(self.date_time_from, self.date_time_to, problems)
+
+    def _check_ids(self, problems: Problems) -> None:
+        if self.message_ids is None:
+            return
+        if not self.message_ids or isinstance(self.message_ids, str):
+            problems.add("messageIds", "must hold at least one id, in a list or tuple")
+            return
+        object.__setattr__(self, "message_ids", check_ids(self.message_ids, "messageIds"))
+
+
+def _check_fields(given: object, problems: Problems) -> None:
+    if given is not None and not (isinstance(given, tuple) and all(isinstance(each, DetailField) for each in given)):
+        problems.add("outFields", f"must be a list of {', '.join(DetailField)}")
+
+
+def _check_dates(start: object, end: object, problems: Problems) -> None:
+    if isinstance(start, datetime) and isinstance(end, datetime):
+        if (start.tzinfo is None) != (end.tzinfo is None):
+            problems.add("dateTimeTo", "must have a time zone if dateTimeFrom has one, and none if it has none")
+        elif end < start:
+            problems.add("dateTimeTo", "must not be before dateTimeFrom")
+
+
+@frozen
+class DetailPage:
+    """One page of rows. Trust `rows`; the service computes `pages` and `number` oddly (see the API page).
+
+    `total` and `pages` are there only if `calculate_total_count` was asked for.
+    """
+
+    rows: tuple[DetailRow, ...] = ()
+    offset: int | None = None
+    size: int | None = None
+    number: int | None = None
+    page_exists: bool | None = None
+    total: int | None = None
+    pages: int | None = None
+    more: bool | None = None
+
+
+wire_class(DetailPage)
+
+
+def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
+    """The query itself, or queries for parts of its ids, so that no URL passes 8,000 bytes."""
+    if query.message_ids is None:
+        yield query
+        return
+    bare = [*_filters(query, None), ("limit", str(page_size)), ("offset", str(10**12))]
+    room = MAX_URL_BYTES - _ROOM_FOR_ADDRESS - len(PATH) - len(urlencode(bare))
+    part: list[str | int] = []
+    used = 0
+    for each in query.message_ids:
+        needed = len("&messageIds=") + len(str(each))
+        if part and used + needed > room:
+            yield evolve(query, message_ids=part)
+            part, used = [], 0
+        part.append(each)
+        used += needed
+    yield evolve(query, message_ids=part)
+
+
+def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = None) -> Call:
+    """The call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
+    pairs = [*_filters(query, zone), ("limit", str(limit)), ("offset", str(offset))]
+    pairs += [("messageIds", str(each)) for each in query.message_ids or ()]
+    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs, safe=":"))
+
+
+def _filters(query: DetailQuery, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
+    for each in fields(DetailQuery):
+        value, name = getattr(query, each.name), camel(each.name)
+        if value is None or each.name == "message_ids":
+            continue
+        if each.name == "out_fields":
+            yield from ((name, str(column)) for column in value)
+        elif isinstance(value, datetime):
+            yield name, wall_clock(value, zone).isoformat(sep=" ", timespec="seconds")
+        elif isinstance(value, bool):
+            yield name, str(value).lower()
+        else:
+            yield name, str(value).removeprefix("+") if each.name == "recipient" else str(value)
+
+
+def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
+    """The page; yields after every few rows. Raises BadAnswer or Refused."""
+    top: dict[str, Any] = {}
+    page: dict[str, Any] = {}
+    rows: list[DetailRow] = []
+    problem: str
+    try:
+        for depth, name, value in members(answer.body, "result", "data"):
+            if depth == 0:
+                top[name] = value
+            elif name != "data":
+                page[name] = value
+            elif value is not LIST and value is not None:
+                rows.append(read_row(value, zone))
+                if len(rows) % _STEP == 0:
+                    yield
+        if page or rows:
+            return evolve(structure(page, DetailPage), rows=tuple(rows))
+        if is_refusal(top) and not isinstance(top, DoubleKeys):
+            raise refused(answer, OPERATION, reasons_in(top))
+        problem = "the answer holds no result"
+    except Unreadable as error:
+        problem = str(error)
+    except Mismatch as error:
+        problem = f"row {len(rows)} breaks the page: {error}"
+    raise bad_answer(answer, OPERATION, problem)

@@ -1,0 +1,223 @@
+"""Message: one SMS to be sent, checked at birth against every rule of the API page.
+
+All problems are found at once and named with the service's own keys. How messages travel is sending.py's; what
+became of them is receipts.py's.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from attrs import field, fields, frozen
+
+from ..errors import InvalidMessage, Reason
+from .text import longest_allowed
+
+__all__ = ["MAX_VALIDITY", "Message", "Priority", "is_http_url", "mask_phone"]
+
+# API page, "Message": "validity ... Maximal value: 259200, 3 days".
+MAX_VALIDITY = 259_200
+
+# E.164: at most 15 digits, country code first. Fewer than 7 cannot hold a country code and a subscriber.
+_E164 = re.compile(r"\+?([1-9][0-9]{6,14})", re.ASCII)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_URL_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
+
+
+class Priority(StrEnum):
+    """How urgent a message is ("priority" on the API page); anything else is rejected by the service."""
+
+    LOW = "LOW"
+    """Promotional messages."""
+    MEDIUM = "MEDIUM"
+    """Promotional messages."""
+    HIGH = "HIGH"
+    """Service traffic."""
+    REALTIME = "REALTIME"
+    """Transactional traffic: one-time codes and the like."""
+
+
+def mask_phone(number: str | None) -> str | None:
+    """A phone number with all but its last four characters hidden."""
+    return number if number is None else "*" * max(len(number) - 4, 0) + number[-4:]
+
+
+@frozen(init=False, repr=False)
+class Message:
+    """One SMS. Frozen; every field is checked when it is made (API page, "Message").
+
+    - `sender`: the approved sender's name ("from" on the wire).
+    - `to`: E.164, 7 to 15 digits; a leading `+` is dropped.
+    - `text`: up to 17,085 characters where any is outside the GSM alphabet, else up to 34,170.
+    - `validity`: lifetime, 0 to 259,200 seconds (3 days), as whole seconds or a `timedelta`; kept as seconds.
+    - `scheduled_time`: an aware `datetime`; kept in UTC, sent with milliseconds.
+    - `priority`: a `Priority`, or its name.
+    - `callback_url`: http or https; status changes are POSTed there.
+    - `options`: text to text, comes back in callbacks; the only documented way to carry a reference of yours.
+
+    Raises InvalidMessage, a ValueError whose `problems` lists everything that is wrong. Fields that are None are
+    not sent. The repr shows neither the text nor the full phone number.
+    """
+
+    sender: str
+    to: str
+    text: str
+    validity: int | None
+    scheduled_time: datetime | None
+    priority: Priority | None
+    callback_url: str | None
+    options: Mapping[str, str] | None = field(hash=False)
+
+    def __init__(
+        self,
+        *,
+        sender: str,
+        to: str,
+        text: str,
+        validity: int | timedelta | None = None,
+        scheduled_time: datetime | None = None,
+        priority: Priority | str | None = None,
+        callback_url: str | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        problems: list[Reason] = []
+        self.__attrs_init__(
+            _sender(sender, problems),
+            _recipient(to, problems),
+            _text(text, problems),
+            None if validity is None else _validity(validity, problems),
+            None if scheduled_time is None else _scheduled_time(scheduled_time, problems),
+            None if priority is None else _priority(priority, problems),
+            None if callback_url is None else _callback_url(callback_url, problems),
+            None if options is None else _options(options, problems),
+        )
+        if problems:
+            raise InvalidMessage(problems)
+
+    if TYPE_CHECKING:
+
+        def __attrs_init__(self, *fields: object) -> None: ...
+
+    def __repr__(self) -> str:
+        shown = [
+            f"sender={self.sender!r}",
+            f"to={mask_phone(self.to)!r}",
+            f"text=<{len(self.text)} characters>",
+        ]
+        shown += [
+            f"{name}={value!s}"
+            for name, value in (
+                ("validity", self.validity),
+                ("scheduled_time", self.scheduled_time),
+                ("priority", self.priority),
+                ("callback_url", None if self.callback_url is None else "<set>"),
+                ("options", None if self.options is None else f"<{len(self.options)} keys>"),
+            )
+            if value is not None
+        ]
+        return f"Message({', '.join(shown)})"
+
+    def __reduce__(self) -> tuple[Callable[..., "Message"], tuple[dict[str, Any]]]:
+        values = {each.name: getattr(self, each.name) for each in fields(Message)}
+        if self.options is not None:
+            values["options"] = dict(self.options)
+        return _remade, (values,)
+
+
+def _remade(values: dict[str, Any]) -> Message:
+    return Message(**values)
+
+
+def _sender(value: object, problems: list[Reason]) -> str:
+    if isinstance(value, str) and value.isprintable() and value.strip():
+        return value
+    problems.append(Reason("not.available", "from", "must be an approved sender's name: non-empty printable text"))
+    return ""
+
+
+def _recipient(value: object, problems: list[Reason]) -> str:
+    found = _E164.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        return found[1]
+    problem = "must be an E.164 number: 7 to 15 digits, the first not 0, with an optional leading +"
+    problems.append(Reason("to.format.invalid", "to", problem))
+    return ""
+
+
+def _text(value: object, problems: list[Reason]) -> str:
+    if not isinstance(value, str):
+        problems.append(Reason("invalid", "text", f"must be text, not {type(value).__name__}"))
+        return ""
+    if not value:
+        problems.append(Reason("must.be.not.null", "text", "must not be empty"))
+        return ""
+    length, limit = longest_allowed(value)
+    if length > limit:
+        problem = f"is {length} characters long; at most {limit} are allowed in its alphabet"
+        problems.append(Reason("text.length.too.long", "text", problem))
+    if not value.isascii() and _LONE_SURROGATE.search(value):
+        problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
+    return value
+
+
+def _validity(value: object, problems: list[Reason]) -> int | None:
+    if isinstance(value, timedelta):
+        whole, rest = divmod(value, timedelta(seconds=1))
+        value = None if rest else whole
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_VALIDITY:
+        return value
+    problem = f"must be whole seconds from 0 to {MAX_VALIDITY:,}, or such a timedelta"
+    problems.append(Reason("validity.is.invalid", "validity", problem))
+    return None
+
+
+def _scheduled_time(value: object, problems: list[Reason]) -> datetime | None:
+    try:
+        if isinstance(value, datetime) and value.utcoffset() is not None:
+            return value.astimezone(UTC)
+        problem = "must be a datetime with a time zone"
+    except OverflowError:
+        problem = "is outside the years 1 to 9999 in UTC"
+    problems.append(Reason("scheduledTime.is.invalid", "scheduledTime", problem))
+    return None
+
+
+def _priority(value: object, problems: list[Reason]) -> Priority | None:
+    if isinstance(value, str) and value in Priority.__members__:
+        return Priority(value)
+    problems.append(Reason("priority.is.not.match", "priority", f"must be one of {', '.join(Priority)}"))
+    return None
+
+
+def _callback_url(value: object, problems: list[Reason]) -> str | None:
+    if isinstance(value, str) and is_http_url(value):
+        return value
+    problem = "must be a complete URL with the http or https scheme and a host"
+    problems.append(Reason("callbackUrl.format.invalid", "callbackUrl", problem))
+    return None
+
+
+def is_http_url(value: str) -> bool:
+    """Whether the text is a URL with the http or https scheme, a host and a possible port."""
+    if _URL_FORBIDDEN.search(value):
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
+    if isinstance(value, Mapping) and all(_sendable(key) and _sendable(item) for key, item in value.items()):
+        return MappingProxyType(dict(value))
+    problems.append(Reason("invalid", "options", "must be a mapping of text to text"))
+    return None
+
+
+def _sendable(value: object) -> bool:
+    return isinstance(value, str) and not _LONE_SURROGATE.search(value)

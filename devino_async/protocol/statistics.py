@@ -1,0 +1,159 @@
+"""Statistics: GET /sms-stat/statistics/of-group, counts of messages and segments by status and period."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlencode
+
+from attrs import evolve, frozen
+
+from ..errors import InvalidQuery, Reason
+from ..exchange import Answer, Call
+from .converter import Mismatch, as_moment, in_zone, structure, wire_class
+from .envelope import result_of
+from .query import Problems, wall_clock
+
+__all__ = ["OPERATION", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
+
+OPERATION = "statistics"
+PATH = "/sms-stat/statistics/of-group"
+
+
+class GroupBy(StrEnum):
+    """The periods that counts are gathered into."""
+
+    NONE = "NONE"
+    YEAR = "YEAR"
+    MONTH = "MONTH"
+    WEEK = "WEEK"
+    DAY = "DAY"
+    HOUR = "HOUR"
+
+
+class StatisticsStatus(StrEnum):
+    """The statuses that statistics count, a vocabulary of their own (API page, "MessageStatusObject")."""
+
+    ACCEPTED = "accepted"
+    SCHEDULED = "scheduled"
+    ENROUTED = "enrouted"
+    SENT = "sent"
+    DELETED = "deleted"
+    DELIVERED = "delivered"
+    EXPIRED = "expired"
+    SEEN = "seen"
+    CLICKED = "clicked"
+    REJECTED = "rejected"
+    UNDELIVERABLE = "undeliverable"
+    UNKNOWN = "unknown"
+
+
+@frozen
+class DateCount:
+    """How many in one period. `date` is when the period begins, or the service's text where that is no date."""
+
+    date: datetime | str | None
+    amount: int
+
+
+Counts = Mapping[StatisticsStatus | str, tuple[DateCount, ...]]
+
+
+@frozen(hash=False)
+class Statistics:
+    """Counts by status, of whole messages and of the segments that are billed.
+
+    Each maps a status to its periods in the order of their dates; a status that the service left out is absent.
+    """
+
+    messages: Counts
+    segments: Counts
+
+    def total(self, status: str) -> int:
+        """Messages with this status over all periods; a Status is understood too (ENROUTE is counted `enrouted`)."""
+        return _sum(self.messages, status)
+
+    def total_segments(self, status: str) -> int:
+        """Segments of messages with this status over all periods."""
+        return _sum(self.segments, status)
+
+
+def _sum(counts: Counts, status: str) -> int:
+    name = status.lower()
+    return sum(each.amount for each in counts.get("enrouted" if name == "enroute" else name, ()))
+
+
+def _date(value: Any, _: Any = None) -> datetime | str:
+    try:
+        return as_moment(value)
+    except Mismatch:
+        if isinstance(value, str):
+            return value
+        raise
+
+
+wire_class(DateCount, hooks={"date": _date})
+
+
+def call(
+    start_date: datetime,
+    end_date: datetime,
+    *,
+    group_by: GroupBy | str = GroupBy.NONE,
+    task_id: int | None = None,
+    trigger_id: int | None = None,
+    time_offset: int | None = None,
+    zone: tzinfo | None = None,
+) -> Call:
+    """The counting of what was sent between two dates. Raises InvalidQuery naming everything that is wrong."""
+    problems = Problems()
+    problems.moment("startDate", start_date)
+    problems.moment("endDate", end_date)
+    if group_by not in GroupBy.__members__:
+        problems.add("groupBy", f"must be one of {', '.join(GroupBy)}")
+    numbers = {"taskId": task_id, "triggerId": trigger_id, "timeOffset": time_offset}
+    for ref, number in numbers.items():
+        problems.whole(ref, number)
+    problems.raise_any()
+    start, end = wall_clock(start_date, zone), wall_clock(end_date, zone)
+    if end < start:
+        raise InvalidQuery([Reason("invalid", "endDate", "must not be before startDate")])
+    pairs = {
+        "startDate": start.isoformat(timespec="seconds"),
+        "endDate": end.isoformat(timespec="seconds"),
+        "groupBy": str(group_by),
+    }
+    pairs |= {ref: str(number) for ref, number in numbers.items() if number is not None}
+    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs))
+
+
+def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:
+    """The counts. Raises BadAnswer or Refused."""
+    return result_of(answer, OPERATION, lambda result: _statistics(result, zone))
+
+
+def _statistics(result: Any, zone: tzinfo | None) -> Statistics:
+    if not isinstance(result, dict):
+        raise Mismatch("the result must be an object")
+    return Statistics(_counts(result.get("messages"), zone), _counts(result.get("segments"), zone))
+
+
+def _counts(table: Any, zone: tzinfo | None) -> dict[StatisticsStatus | str, tuple[DateCount, ...]]:
+    if not isinstance(table, dict | None):
+        raise Mismatch("counts must be an object of statuses")
+    return {_status(name): _periods(periods, zone) for name, periods in (table or {}).items()}
+
+
+def _status(name: str) -> StatisticsStatus | str:
+    return StatisticsStatus(name) if name in StatisticsStatus._value2member_map_ else name
+
+
+def _periods(listed: Any, zone: tzinfo | None) -> tuple[DateCount, ...]:
+    counts = structure(listed or [], tuple[DateCount, ...])
+    return tuple(sorted((evolve(each, date=in_zone(each.date, zone)) for each in counts), key=_sortable))
+
+
+def _sortable(count: DateCount) -> tuple[int, str]:
+    if isinstance(count.date, datetime):
+        return 0, count.date.isoformat()
+    return 1, count.date or ""

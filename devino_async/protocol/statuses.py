@@ -1,0 +1,122 @@
+"""Statuses: POST /sms-stat/statuses/get-by-ids, at most 500 ids a call.
+
+Answers are matched to the requested ids here, float64-rounded ids included. How many calls run at once is flow's.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from attrs import evolve, frozen
+
+from ..exchange import Answer, Call
+from .converter import Mismatch, as_id, in_zone, structure, wire_class
+from .envelope import check_ids, result_of
+
+__all__ = ["MAX_IDS", "OPERATION", "MessageStatus", "Status", "call", "checked", "read"]
+
+OPERATION = "statuses"
+PATH = "/sms-stat/statuses/get-by-ids"
+# API page, "Getting statuses": "You can send no more than 500 values at the same time."
+MAX_IDS = 500
+
+
+class Status(StrEnum):
+    """Delivery status, as callbacks and status look-ups give it (API page, "Possible statuses")."""
+
+    ACCEPTED = "ACCEPTED"
+    SCHEDULED = "SCHEDULED"
+    ENROUTE = "ENROUTE"
+    SENT = "SENT"
+    DELIVERED = "DELIVERED"
+    EXPIRED = "EXPIRED"
+    CLICKED = "CLICKED"
+    UNDELIVERABLE = "UNDELIVERABLE"
+    REJECTED = "REJECTED"
+    UNKNOWN = "UNKNOWN"
+
+
+@frozen
+class MessageStatus:
+    """What the service last knew of one message.
+
+    `status` is a Status, or plain text when the service says something new. `status_date_time` is naive unless the
+    client was given a `time_zone`: the page does not say which zone it is in.
+    """
+
+    message_id: str
+    status: Status | str
+    status_date_time: datetime | None = None
+
+
+wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as_id})
+
+
+def checked(each: str | int) -> bytes:
+    """The id as it travels. Raises InvalidQuery for anything that cannot be one, floats and booleans included."""
+    return check_ids([each], "ids")[0].encode()
+
+
+def call(ids: Sequence[str]) -> Call:
+    """The look-up of up to 500 ids; doubles are asked for once."""
+    return Call(
+        operation=OPERATION,
+        method="POST",
+        path=PATH,
+        body=(json.dumps(list(dict.fromkeys(ids))).encode(),),
+    )
+
+
+def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> list[MessageStatus]:
+    """The statuses of those ids that the service knows, in the order of the request.
+
+    An id of the answer belongs to the requested id that it equals. A number that a float64 may have rounded belongs
+    to the only requested id with the same float64. Raises BadAnswer or Refused.
+    """
+    rows = result_of(answer, OPERATION, _rows)
+    requested = dict.fromkeys(ids)
+    found: dict[str, MessageStatus] = {}
+    rounded: list[tuple[int, MessageStatus]] = []
+    for raw_id, row in rows:
+        if row.message_id in requested:
+            found[row.message_id] = row
+        elif isinstance(raw_id, int) and _may_be_rounded(raw_id):
+            rounded.append((raw_id, row))
+    if rounded:
+        _match_rounded(rounded, requested, found)
+    return [_zoned(found[each], zone) for each in requested if each in found]
+
+
+def _rows(result: Any) -> list[tuple[Any, MessageStatus]]:
+    listed = [result] if isinstance(result, dict) else result
+    if not isinstance(listed, list):
+        raise Mismatch("the result must be a list")
+    return [(row.get("smsId") if isinstance(row, dict) else None, structure(row, MessageStatus)) for row in listed]
+
+
+def _match_rounded(
+    rounded: list[tuple[int, MessageStatus]], requested: dict[str, None], found: dict[str, MessageStatus]
+) -> None:
+    wanted: dict[float, list[str]] = {}
+    for each in requested:
+        if each.isdigit():
+            wanted.setdefault(float(each), []).append(each)
+    for raw_id, row in rounded:
+        same = wanted.get(float(raw_id), [])
+        if len(same) == 1 and same[0] not in found:
+            found[same[0]] = evolve(row, message_id=same[0])
+
+
+def _may_be_rounded(number: int) -> bool:
+    """Whether a float64 round trip can have printed this number: as JavaScript does, or digit by digit."""
+    if abs(number) <= 2**53:
+        return False
+    nearest = float(number)
+    return number in {int(nearest), int(Decimal(repr(nearest)))}
+
+
+def _zoned(row: MessageStatus, zone: tzinfo | None) -> MessageStatus:
+    return row if zone is None else evolve(row, status_date_time=in_zone(row.status_date_time, zone))

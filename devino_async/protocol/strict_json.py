@@ -1,0 +1,165 @@
+"""Strict JSON: exact integers and decimals, and no NaN, double keys, huge integers or bottomless nesting.
+
+The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
+What the values mean is the chapters'.
+"""
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from decimal import Decimal
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Any
+
+__all__ = ["LIST", "DoubleKeys", "Member", "Unreadable", "decode", "members"]
+
+Member = tuple[int, str, Any]
+"""Depth, name and value of one member of an object."""
+
+LIST: Any = object()
+"""Stands before the items of a streamed array."""
+
+_MAX_INTEGER_DIGITS = 64
+_MAX_DECIMAL_CHARACTERS = 64
+_BLANK = re.compile(r"[ \t\n\r]*")
+
+
+class Unreadable(ValueError):
+    """The bytes are not JSON that can be trusted; the text of the error holds nothing of them."""
+
+
+class DoubleKeys(dict[str, Any]):
+    """An object that names a key twice; which value was meant nobody can tell."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else DoubleKeys(found)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MAX_INTEGER_DIGITS:
+        raise Unreadable(f"an integer of {len(digits)} digits")
+    return int(digits)
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > _MAX_DECIMAL_CHARACTERS:
+        raise Unreadable(f"a number of {len(digits)} characters")
+    return Decimal(digits)
+
+
+def _constant(name: str) -> Any:
+    raise Unreadable(f"the constant {name}, which JSON does not have")
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_integer, parse_float=_decimal, parse_constant=_constant
+)
+
+
+def _text(body: bytes | str) -> str:
+    try:
+        return body.lstrip("\ufeff") if isinstance(body, str) else body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8") from None
+
+
+def decode(body: bytes | str) -> Any:
+    """The value that the body holds; objects with double keys come back as DoubleKeys. Raises Unreadable."""
+    text = _text(body)
+    value, end = _scan(text, _skip(text, 0))
+    if _skip(text, end) != len(text):
+        raise Unreadable("more text after the JSON value")
+    return value
+
+
+def members(body: bytes | str, *path: str) -> Iterator[Member]:
+    """The members of the top-level object one by one, so that a long array never has to be read in one piece.
+
+    `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
+    with their depth (0 is the top level). The array itself is announced as (depth, name, LIST) and each of its items
+    then given as (depth, name, item); where the place holds something else, that value is given whole. Raises
+    Unreadable at the place where reading ends, after all that could be read was given.
+    """
+    text = _text(body)
+    at = yield from _members(text, _skip(text, 0), path, 0)
+    if _skip(text, at) != len(text):
+        raise Unreadable("more text after the JSON value")
+
+
+def _members(text: str, at: int, path: tuple[str, ...], depth: int) -> Generator[Member, None, int]:
+    at = _expect(text, at, "{")
+    if text[at : at + 1] == "}":
+        return at + 1
+    seen: set[str] = set()
+    while True:
+        key, at = _key(text, at)
+        if key in seen:
+            raise Unreadable("a key that stands twice in one object")
+        seen.add(key)
+        at = yield from _member(text, at, key, path, depth)
+        at = _skip(text, at)
+        if text[at : at + 1] == "}":
+            return at + 1
+        at = _expect(text, at, ",")
+
+
+def _member(text: str, at: int, key: str, path: tuple[str, ...], depth: int) -> Generator[Member, None, int]:
+    opening = text[at : at + 1] if path and key == path[0] else ""
+    if opening == "[" and len(path) == 1:
+        yield depth, key, LIST
+        return (yield from _items(text, at, key, depth))
+    if opening == "{" and len(path) > 1:
+        return (yield from _members(text, at, path[1:], depth + 1))
+    value, at = _scan(text, at)
+    yield depth, key, value
+    return at
+
+
+def _items(text: str, at: int, key: str, depth: int) -> Generator[Member, None, int]:
+    at = _skip(text, at + 1)
+    if text[at : at + 1] == "]":
+        return at + 1
+    while True:
+        item, at = _scan(text, at)
+        yield depth, key, item
+        if text[at : at + 2] == ",{":
+            at += 1
+            continue
+        at = _skip(text, at)
+        if text[at : at + 1] == "]":
+            return at + 1
+        at = _expect(text, at, ",")
+
+
+def _key(text: str, at: int) -> tuple[str, int]:
+    at = _expect(text, at, '"')
+    try:
+        key, at = scanstring(text, at, True)
+    except ValueError:
+        raise Unreadable("a broken key") from None
+    return key, _expect(text, _skip(text, at), ":")
+
+
+def _expect(text: str, at: int, character: str) -> int:
+    if text[at : at + 1] != character:
+        raise Unreadable(f"no {character!r} where one must be")
+    return _skip(text, at + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    return _BLANK.match(text, at).end()  # type: ignore[union-attr]
+
+
+def _scan(text: str, at: int) -> tuple[Any, int]:
+    problem = "not JSON"
+    try:
+        return _decoder.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
+    except Unreadable:
+        raise
+    except (ValueError, StopIteration):
+        pass
+    except RecursionError:
+        problem = "nested too deeply"
+    raise Unreadable(problem)

@@ -1,0 +1,78 @@
+"""What a text costs: its alphabet, its segments and the longest text that the page allows.
+
+Counting only; checking a whole message is message.py's. The service has the last word with `text.length.too.long`.
+"""
+
+from enum import StrEnum
+
+__all__ = [
+    "MAX_CYRILLIC_CHARACTERS",
+    "MAX_LATIN_CHARACTERS",
+    "Alphabet",
+    "alphabet_of",
+    "longest_allowed",
+    "segments_of",
+]
+
+# API page, "Message": "up to 17085 characters using Cyrillic, up to 34170 characters using Latin".
+MAX_CYRILLIC_CHARACTERS = 17_085
+MAX_LATIN_CHARACTERS = 34_170
+
+# GSM 03.38: the default alphabet, and the extension table whose characters take two septets.
+_GSM7 = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_GSM7_EXTENSION = "\f^{}\\[~]|€"
+_GSM7_CHARACTERS = frozenset(_GSM7 + _GSM7_EXTENSION)
+_EXTENSION_CHARACTERS = frozenset(_GSM7_EXTENSION)
+
+
+class Alphabet(StrEnum):
+    """How a text is coded on the air: 7-bit GSM 03.38 ("Latin" on the page) or 16-bit UCS-2 ("Cyrillic")."""
+
+    GSM7 = "GSM7"
+    UCS2 = "UCS2"
+
+
+def alphabet_of(text: str) -> Alphabet:
+    """GSM7 if every character is in GSM 03.38 and its extension table, else UCS2."""
+    return Alphabet.GSM7 if _GSM7_CHARACTERS.issuperset(text) else Alphabet.UCS2
+
+
+def longest_allowed(text: str) -> tuple[int, int]:
+    """How long this text is and how long it may be, both in the units of its alphabet.
+
+    Latin counts characters; UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts two.
+    """
+    if len(text) <= MAX_CYRILLIC_CHARACTERS // 2:
+        return len(text), MAX_CYRILLIC_CHARACTERS
+    if alphabet_of(text) is Alphabet.GSM7:
+        return len(text), MAX_LATIN_CHARACTERS
+    return _ucs2_units(text), MAX_CYRILLIC_CHARACTERS
+
+
+def segments_of(text: str) -> int:
+    """How many SMS segments the text takes on the air: 160 septets or 70 units alone, 153 or 67 in a chain.
+
+    A character of the extension table takes two septets; neither it nor a surrogate pair is ever split.
+    """
+    if alphabet_of(text) is Alphabet.GSM7:
+        widths = [2 if character in _EXTENSION_CHARACTERS else 1 for character in text]
+        return _parts(widths, 160, 153)
+    return _parts([2 if ord(character) > 0xFFFF else 1 for character in text], 70, 67)
+
+
+def _ucs2_units(text: str) -> int:
+    return len(text) + sum(1 for character in text if character > "\uffff")
+
+
+def _parts(widths: list[int], alone: int, chained: int) -> int:
+    if sum(widths) <= alone:
+        return 1
+    parts, used = 1, 0
+    for width in widths:
+        if used + width > chained:
+            parts, used = parts + 1, 0
+        used += width
+    return parts

@@ -1,0 +1,73 @@
+"""Reading an answer: bounded in bytes after decompression, and the service's wish to wait.
+
+What the body says is the protocol's.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from aiohttp import ClientResponse
+
+__all__ = ["TooLong", "UnknownCoding", "read_body", "wait_asked_for"]
+
+_STEP_BYTES = 262_144
+
+
+class TooLong(Exception):
+    """The decoded body is longer than the call allows."""
+
+
+class UnknownCoding(Exception):
+    """The body is compressed in a way that nobody asked for."""
+
+
+async def read_body(response: ClientResponse, limit: int, into: bytearray) -> None:
+    """Read the whole body, decompressed, into `into`; what was read stays there if reading fails.
+
+    aiohttp sets no bound on decompression (254 KiB of gzip can become 256 MiB), so it is switched off and done here.
+    """
+    coding = response.headers.get("Content-Encoding", "").strip().lower()
+    if coding in {"", "identity"}:
+        async for piece in response.content.iter_any():
+            _take(piece, limit, into)
+    elif coding in {"gzip", "x-gzip", "deflate"}:
+        decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        async for piece in response.content.iter_any():
+            for plain in _plain(decompressor, piece):
+                _take(plain, limit, into)
+                await asyncio.sleep(0)
+        if not decompressor.eof:
+            raise zlib.error("cut")
+    else:
+        raise UnknownCoding
+
+
+def _take(piece: bytes, limit: int, into: bytearray) -> None:
+    into += piece[: limit - len(into) + 1]
+    if len(into) > limit:
+        raise TooLong
+
+
+def _plain(decompressor: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
+    while piece:
+        yield decompressor.decompress(piece, _STEP_BYTES)
+        piece = decompressor.unconsumed_tail
+
+
+def wait_asked_for(header: str | None, now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks for, given as seconds or as a date; None if there is none to read."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max((moment - (now or datetime.now(UTC))).total_seconds(), 0.0)

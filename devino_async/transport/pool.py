@@ -1,0 +1,305 @@
+"""SessionPool: aiohttp sessions, opened at first use on the running loop, and one attempt of a call on them.
+
+Sends and reads have a session each: sends go on fresh connections, reads on pooled ones. Here aiohttp's exceptions
+end: what leaves is an Answer or a CallFailed that holds no aiohttp object. Repeating is retry.py's.
+"""
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import aiohttp
+from attrs import field, frozen
+from yarl import URL
+
+from ..errors import (
+    BadAnswer,
+    CallFailed,
+    ConfigurationError,
+    NotDelivered,
+    OutcomeUnknown,
+    ServerFailed,
+    TooManyRequests,
+    refusal,
+)
+from ..exchange import Answer, Call
+from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
+from .ledger import Handed, Ledger, LedgerBody
+from .verdict import Decision, Evidence, Verdict, decide
+
+__all__ = ["PoolOptions", "SessionPool", "Timeouts"]
+
+# The slowest upload that is waited for when Timeouts.total is not given, in bytes a second.
+_SLOWEST_UPLOAD = 50_000
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """How long to wait, in seconds.
+
+    - `connect`: for a connection, name look-up and TLS included.
+    - `read`: the longest silence while waiting for an answer, and the longest that an upload may stand still.
+    - `total`: for one attempt. Unless given it is `connect` + `read` + a second for every 50,000 bytes of body.
+    """
+
+    connect: float = 10.0
+    read: float = 60.0
+    total: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("connect", "read", "total"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigurationError(f"Timeouts.{name} must be a finite number of seconds above 0")
+
+    def total_for(self, size: int) -> float:
+        """Seconds that one attempt with a body of `size` bytes may take."""
+        return self.connect + self.read + size / _SLOWEST_UPLOAD if self.total is None else self.total
+
+
+@frozen(kw_only=True)
+class PoolOptions:
+    """How connections are made.
+
+    - `reuse_connections`: send on pooled connections too. Saves a handshake a batch, but a send that meets a
+      connection which the server is just closing then ends as Unconfirmed, and an answer left over on a connection
+      can be taken for the answer to the next send. Reads always reuse.
+    - `send_buffer`: bytes of the kernel's buffer for one send (SO_SNDBUF); a small one leaves more incomplete sends
+      provable. None leaves it to the system.
+    - `ssl_context`: your own, for private authorities or client certificates; certificates are always verified by
+      the default one.
+    """
+
+    reuse_connections: bool = False
+    send_buffer: int | None = 65_536
+    ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+
+class SessionPool:
+    """Carries out one attempt of a call. Makes no repeat, follows no redirect, reads no environment and no netrc."""
+
+    def __init__(
+        self,
+        base_url: str,
+        authorization: str,
+        *,
+        secrets: tuple[str, ...] = (),
+        timeouts: Timeouts,
+        options: PoolOptions,
+        retry_on_503: bool = False,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._authorization = authorization
+        self._secrets = secrets
+        self._timeouts = timeouts
+        self._options = options
+        self._retry_on_503 = retry_on_503
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __repr__(self) -> str:
+        return f"SessionPool({self._base_url!r})"
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is anything to close."""
+        return bool(self._sessions)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.close()
+
+    async def exchange(self, call: Call) -> Answer:
+        """One attempt. Raises a CallFailed whose `retriable` says whether another one is safe."""
+        attempt = _Attempt(call, self._secrets)
+        session = self._session(call.repeatable)
+        try:
+            await self._carry_out(session, attempt)
+        except asyncio.CancelledError:
+            # A look-up may be dropped. A send may not: its task is the client's own, which ends it only when closing.
+            if call.repeatable:
+                raise
+            attempt.failed("cut short because the client was closed", permanent=True)
+        except Exception as error:  # noqa: BLE001 - told apart by the ledger, not by the class
+            attempt.failed(*_described(error), connected=not isinstance(error, _NEVER_CONNECTED))
+        return attempt.conclude(self._retry_on_503)
+
+    async def _carry_out(self, session: aiohttp.ClientSession, attempt: "_Attempt") -> None:
+        call = attempt.call
+        body = None if call.body is None else LedgerBody(call.body, attempt.ledger, stall=self._timeouts.read)
+        url = URL(f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else ""), encoded=True)
+        timeout = aiohttp.ClientTimeout(
+            total=self._timeouts.total_for(call.size),
+            connect=self._timeouts.connect,
+            sock_connect=self._timeouts.connect,
+            sock_read=self._timeouts.read,
+        )
+        async with session.request(
+            call.method, url, data=body, allow_redirects=False, timeout=timeout, ssl=self._options.ssl_context or True
+        ) as response:
+            attempt.begun(response.status, response.headers)
+            await read_body(response, call.answer_limit, attempt.body)
+            attempt.whole = True
+            attempt.ledger.seal()
+
+    def _session(self, repeatable: bool) -> aiohttp.ClientSession:
+        loop = asyncio.get_running_loop()
+        if self._sessions and self._loop is not loop:
+            raise ConfigurationError(
+                "this client was used on another event loop; make one client for each loop, or close it there first"
+            )
+        self._loop = loop
+        if repeatable not in self._sessions:
+            self._sessions[repeatable] = self._open(repeatable)
+        return self._sessions[repeatable]
+
+    def _open(self, repeatable: bool) -> aiohttp.ClientSession:
+        fresh = not repeatable and not self._options.reuse_connections
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            force_close=fresh,
+            socket_factory=None if repeatable else _socket_factory(self._options.send_buffer),
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            headers={
+                "Authorization": self._authorization,
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip, deflate" if repeatable else "identity",
+                "User-Agent": _user_agent(),
+            },
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+        )
+
+
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch, aiohttp.InvalidURL)
+
+
+class _Attempt:
+    """What was seen of one attempt, and the conclusion from it."""
+
+    def __init__(self, call: Call, secrets: tuple[str, ...]) -> None:
+        self.call = call
+        self.ledger = Ledger()
+        self.body = bytearray()
+        self.whole = False
+        self._secrets = secrets
+        self._status: int | None = None
+        self._content_type = ""
+        self._retry_after: float | None = None
+        self._problem = ""
+        self._permanent = False
+        if call.body is None:
+            self.ledger.handed = Handed.ALL
+
+    def begun(self, status: int, headers: Mapping[str, str]) -> None:
+        """The status line and the headers of the answer are there."""
+        self._status = status
+        self._content_type = headers.get("Content-Type", "")
+        self._retry_after = wait_asked_for(headers.get("Retry-After"), datetime.now(UTC))
+
+    def failed(self, problem: str, permanent: bool = False, *, connected: bool = True) -> None:
+        """The attempt ended without a whole answer."""
+        self._problem = problem
+        self._permanent = permanent
+        if not connected and self.call.body is None:
+            self.ledger.handed = Handed.NOTHING
+
+    def conclude(self, retry_on_503: bool) -> Answer:
+        """The answer, or the error that the evidence proves."""
+        handed = self.ledger.seal()
+        body = bytes(self.body)
+        evidence = Evidence(
+            handed=handed,
+            status=self._status if self.whole else None,
+            carries_result=self.whole and self.call.carries_result(body),
+            permanent=self._permanent,
+        )
+        decision = decide(evidence, repeatable=self.call.repeatable, retry_on_503=retry_on_503)
+        answer = Answer(
+            status=self._status or 0,
+            body=body,
+            content_type=self._content_type,
+            sent=self.call.body or (),
+            secrets=self._secrets,
+        )
+        if decision.verdict is Verdict.READ and not (self.call.repeatable and _is_no_json(body)):
+            return answer
+        raise self._error(decision, answer)
+
+    def _error(self, decision: Decision, answer: Answer) -> CallFailed:
+        kind, problem = self._kind(decision.verdict)
+        error = kind(
+            problem,
+            operation=self.call.operation,
+            status=self._status,
+            body=answer.excerpt() if self._status is not None else None,
+            message_ids=self.call.ids_in(answer.body),
+        )
+        error.retriable = decision.retry or decision.verdict is Verdict.READ
+        if isinstance(error, TooManyRequests):
+            error.retry_after = self._retry_after
+        return error
+
+    def _kind(self, verdict: Verdict) -> tuple[type[CallFailed], str]:
+        if verdict is Verdict.UNSENT:
+            return NotDelivered, self._problem or "the service answered before it had the whole request"
+        if verdict is Verdict.REFUSED:
+            return refusal(self._status), "the service refused the call"
+        if verdict is Verdict.READ:
+            return BadAnswer, "the answer is no JSON"
+        if not self.whole:
+            return OutcomeUnknown, self._problem
+        if self._status is not None and self._status >= 500:
+            return ServerFailed, "the service failed"
+        return OutcomeUnknown, "the answer does not tell what became of the call"
+
+
+def _is_no_json(body: bytes) -> bool:
+    text = body.strip(b"\xef\xbb\xbf \t\r\n")
+    return not (text[:1] in {b"{", b"["} and text[-1:] in {b"}", b"]"})
+
+
+def _described(error: Exception) -> tuple[str, bool]:
+    """What happened, in words that hold no address, header or body; and whether no repeat can mend it."""
+    permanent = isinstance(error, _PERMANENT)
+    if isinstance(error, TooLong):
+        return "the answer is longer than such an answer can be", permanent
+    if isinstance(error, UnknownCoding):
+        return "the answer is compressed in an unknown way", permanent
+    kind = type(error).__name__
+    number = error.errno if isinstance(error, OSError) else None
+    why = f": {os.strerror(number)}" if isinstance(number, int) and number > 0 else ""
+    return f"no whole answer ({kind}{why})", permanent
+
+
+def _user_agent() -> str:
+    try:
+        ours = version("devino-async")
+    except PackageNotFoundError:
+        ours = "uninstalled"
+    return f"devino-async/{ours} Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
+
+
+def _socket_factory(send_buffer: int | None) -> Callable[[Any], socket.socket] | None:
+    if send_buffer is None:
+        return None
+
+    def made(info: Any) -> socket.socket:
+        family, kind, protocol, _, _ = info
+        opened = socket.socket(family=family, type=kind, proto=protocol)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
+        return opened
+
+    return made

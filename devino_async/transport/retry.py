@@ -1,0 +1,138 @@
+"""Retry: the same call again, where the attempt before proved that this is safe.
+
+Whether it is safe was decided by verdict.py and stands on the error as `retriable`; here is only when and how often.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from attrs import evolve, frozen
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from ..errors import CallFailed, ConfigurationError, DeadlineExceeded, TooManyRequests
+from ..exchange import Answer, Call, Transport
+
+__all__ = ["RetryPolicy", "Retrying"]
+
+# Each retry takes a token and each call that succeeds gives a part of one back, so that an outage is not hammered.
+_BUDGET = 50.0
+_BUDGET_A_SUCCESS = 0.2
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """How often and how long to try again what is proved unsent, and look-ups that failed on the way.
+
+    - `attempts`: requests a call, the first included.
+    - `deadline`: seconds after which no further attempt begins; one that has begun has its own time-outs.
+    - `backoff`, `longest_backoff`: seconds; before retry n a random wait up to `backoff` * 2^(n-1) (full jitter).
+    - `retry_on_503`: repeat sends after 503 too. Off, as gateways answer 503 for requests that they passed on.
+    """
+
+    attempts: int = 5
+    deadline: float = 300.0
+    backoff: float = 0.5
+    longest_backoff: float = 30.0
+    retry_on_503: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.attempts < 1:
+            raise ConfigurationError("RetryPolicy.attempts must be a whole number above 0")
+        for name in ("deadline", "backoff", "longest_backoff"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ConfigurationError(f"RetryPolicy.{name} must be a finite number of seconds, 0 or more")
+
+
+class Retrying:
+    """Repeats the inner exchange as far as its errors allow."""
+
+    def __init__(
+        self,
+        inner: Transport,
+        policy: RetryPolicy,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        random: Callable[[], float],
+    ) -> None:
+        self._inner = inner
+        self._policy = policy
+        self._clock = clock
+        self._sleep = sleep
+        self._random = random
+        self._budget = _BUDGET
+
+    async def exchange(self, call: Call) -> Answer:
+        """The answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
+        course = _Course(evolve(call, give_up_at=self._clock() + self._policy.deadline))
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.retriable),
+            wait=lambda _: self._wait(course),
+            stop=lambda state: self._is_over(course, state),
+            sleep=self._sleep,
+            retry_error_callback=lambda _: None,
+        )
+        answer: Answer | None = await retrying(self._attempt, course)
+        if answer is None:
+            raise course.conclusion()
+        self._budget = min(_BUDGET, self._budget + _BUDGET_A_SUCCESS)
+        return evolve(answer, attempts=course.attempts)
+
+    async def _attempt(self, course: "_Course") -> Answer | None:
+        failure: CallFailed
+        try:
+            course.attempts += 1
+            return await self._inner.exchange(course.call)
+        except CallFailed as error:
+            failure = error
+        course.errors.append(failure)
+        if isinstance(failure, DeadlineExceeded):
+            course.attempts -= 1
+        if failure.retriable:
+            raise failure
+        return None
+
+    def _wait(self, course: "_Course") -> float:
+        last = course.errors[-1]
+        longest: float = min(self._policy.longest_backoff, self._policy.backoff * 2.0 ** (len(course.errors) - 1))
+        wait = self._random() * longest
+        if isinstance(last, TooManyRequests) and last.retry_after is not None:
+            wait += last.retry_after
+        return wait
+
+    def _is_over(self, course: "_Course", state: RetryCallState) -> bool:
+        if course.attempts >= self._policy.attempts:
+            return True
+        if self._clock() + state.upcoming_sleep > course.call.give_up_at:
+            course.too_late = True
+            return True
+        if self._budget < 1:
+            return True
+        self._budget -= 1
+        return False
+
+
+class _Course:
+    """One call on its way through its attempts."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.attempts = 0
+        self.errors: list[CallFailed] = []
+        self.too_late = False
+
+    def conclusion(self) -> CallFailed:
+        """The error to raise, knowing the earlier ones."""
+        last = self.errors[-1]
+        if self.too_late and not isinstance(last, TooManyRequests):
+            error: CallFailed = DeadlineExceeded(
+                f"no time is left for another attempt; the last one: {last.problem}",
+                operation=last.operation,
+                status=last.status,
+                body=last.body,
+            )
+            error.earlier = tuple(self.errors)
+        else:
+            error = last
+            error.earlier = tuple(self.errors[:-1])
+        error.attempts = self.attempts
+        return error

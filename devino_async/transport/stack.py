@@ -1,0 +1,17 @@
+"""The stack: retry around limits around the pool, each with the shape of Transport."""
+
+import asyncio
+import random
+import time
+
+from .limits import Limited, Limits
+from .pool import SessionPool
+from .retry import Retrying, RetryPolicy
+
+__all__ = ["stacked"]
+
+
+def stacked(pool: SessionPool, limits: Limits, retry: RetryPolicy) -> Retrying:
+    """What a client exchanges calls through."""
+    limited = Limited(pool, limits, clock=time.monotonic, sleep=asyncio.sleep)
+    return Retrying(limited, retry, clock=time.monotonic, sleep=asyncio.sleep, random=random.random)

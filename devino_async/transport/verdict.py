@@ -1,0 +1,84 @@
+"""One decision: what is proved by an attempt, and whether it may be repeated.
+
+Pure and without exceptions' classes. The evidence is the ledger's and the answer's; carrying the decision out is
+pool.py's and retry.py's.
+"""
+
+from enum import Enum
+
+from attrs import frozen
+
+from .ledger import Handed
+
+__all__ = ["Decision", "Evidence", "Verdict", "decide"]
+
+
+class Verdict(Enum):
+    """What is known of a request."""
+
+    READ = "the answer speaks for itself"
+    REFUSED = "the service refused the call and processed nothing"
+    UNSENT = "the service cannot have processed the call"
+    UNCONFIRMED = "the service may have processed the call"
+
+
+@frozen(kw_only=True)
+class Evidence:
+    """The facts of one attempt.
+
+    `status` is that of a whole answer, or None where none came; `carries_result` tells whether the body of that
+    answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong
+    certificate.
+    """
+
+    handed: Handed
+    status: int | None = None
+    carries_result: bool = False
+    permanent: bool = False
+
+
+@frozen
+class Decision:
+    """The verdict, and whether the call may be made again."""
+
+    verdict: Verdict
+    retry: bool
+
+
+# A real answer with one of these says that nothing was processed; 409 and 425 do not say so.
+_REFUSING = frozenset({400, 401, 403, 404, 405, 408, 411, 413, 415, 417, 429, 431})
+_TRANSIENT_REFUSALS = frozenset({408, 429})
+
+
+def decide(evidence: Evidence, *, repeatable: bool, retry_on_503: bool = False) -> Decision:
+    """The decision for a call that may be repeated freely (a look-up) or not (a send)."""
+    if repeatable:
+        return _decide_read(evidence)
+    if evidence.handed is not Handed.ALL and not _refuses(evidence.status):
+        return Decision(Verdict.UNSENT, retry=not evidence.permanent)
+    if evidence.status is None:
+        return Decision(Verdict.UNCONFIRMED, retry=False)
+    if _succeeds(evidence.status) or (_refuses(evidence.status) and evidence.carries_result):
+        return Decision(Verdict.READ, retry=False)
+    if _refuses(evidence.status):
+        return Decision(Verdict.REFUSED, retry=evidence.status in _TRANSIENT_REFUSALS)
+    return Decision(Verdict.UNCONFIRMED, retry=retry_on_503 and evidence.status == 503)
+
+
+def _decide_read(evidence: Evidence) -> Decision:
+    if evidence.status is None:
+        verdict = Verdict.UNCONFIRMED if evidence.handed is Handed.ALL else Verdict.UNSENT
+        return Decision(verdict, retry=not evidence.permanent)
+    if _succeeds(evidence.status):
+        return Decision(Verdict.READ, retry=False)
+    if 400 <= evidence.status < 500:
+        return Decision(Verdict.REFUSED, retry=evidence.status in _TRANSIENT_REFUSALS)
+    return Decision(Verdict.UNCONFIRMED, retry=evidence.status >= 500)
+
+
+def _succeeds(status: int) -> bool:
+    return 200 <= status < 300
+
+
+def _refuses(status: int | None) -> bool:
+    return status in _REFUSING
