@@ -1,0 +1,51 @@
+"""What all tests share: a small real HTTP service on loopback, and a watch for leaked tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+Answering = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]
+
+
+class Service:
+    """Answers every request as the test says, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answering: Answering = accept_all
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        self.url = ""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else None
+        self.requests.append((request.method, request.path_qs, dict(request.headers), body))
+        return await self.answering(request, body)
+
+
+async def accept_all(request: web.Request, body: Any) -> web.StreamResponse:
+    """Every message is accepted; its id is its recipient."""
+    return web.json_response({"result": [{"code": "OK", "messageId": each["to"]} for each in body["messages"]]})
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    made = Service()
+    app = web.Application(client_max_size=10**9)
+    app.router.add_route("*", "/{path:.*}", made.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def no_leaks() -> AsyncIterator[None]:
+    """No task of ours outlives the test that began it."""
+    yield
+    left = [task for task in asyncio.all_tasks() if task.get_name().startswith("devino") and not task.done()]
+    assert not left, left

@@ -1,0 +1,170 @@
+"""The house rules: who may import what, no circles, one front door, one family of errors."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import devino_async
+from devino_async.errors import DevinoError
+
+ROOT = Path(devino_async.__file__).parent
+PUBLIC_VALUES = {"", "protocol"}
+"""The front door, and the rooms that hold nothing but values."""
+
+# room -> the rooms of the house that it may import from; its own folder is always allowed.
+MAY_IMPORT = {
+    "": {"client", "config", "dispatch", "errors", "protocol", "transport"},
+    "__main__": {"cli"},
+    "errors": set(),
+    "exchange": {"errors"},
+    "protocol": {"exchange", "errors"},
+    "flow": {"exchange", "errors"},
+    "transport": {"exchange", "errors"},
+    "config": {"transport", "errors"},
+    "dispatch": {"flow", "protocol", "transport", "config", "exchange", "errors"},
+    "client": {"dispatch", "flow", "protocol", "transport", "config", "exchange", "errors"},
+    "outbox": {"client", "config", "dispatch", "errors", *PUBLIC_VALUES},
+    "cli": {"client", "config", "errors", "sandbox", *PUBLIC_VALUES},
+    "webhooks": {"protocol", "errors"},
+    "contrib": {"webhooks", "client", "outbox", *PUBLIC_VALUES},
+    "sandbox": set(),
+}
+FORBIDDEN = {
+    "errors": {"aiohttp", "asyncio", "attrs", "cattrs", "tenacity"},
+    "exchange": {"aiohttp", "asyncio", "cattrs", "tenacity"},
+    "protocol": {"aiohttp", "asyncio", "tenacity", "time"},
+    "flow": {"aiohttp", "tenacity", "cattrs"},
+    "transport": {"cattrs"},
+    "config": {"aiohttp", "asyncio", "tenacity"},
+    "dispatch": {"aiohttp", "tenacity", "json"},
+    "client": {"aiohttp", "tenacity", "json"},
+    "cli": {"aiohttp", "tenacity", "cattrs"},
+    "webhooks": {"aiohttp", "tenacity"},
+    "sandbox": {"cattrs", "tenacity", "click", "rich"},
+}
+FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def module_of(path: Path) -> tuple[str, ...]:
+    parts = path.with_suffix("").parts
+    return parts[:-1] if parts[-1] == "__init__" else parts
+
+
+def room_of(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    return "" if parts == ("__init__",) else parts[0]
+
+
+def imports_of(path: Path) -> set[tuple[str, ...]]:
+    """The absolute dotted names that a file imports, those for type checkers included."""
+    package = ("devino_async", *path.parts[:-1])
+    found: set[tuple[str, ...]] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {tuple(alias.name.split(".")) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else ()
+            base += tuple(node.module.split(".")) if node.module else ()
+            found |= {(*base, alias.name) for alias in node.names}
+    return found
+
+
+def house_rooms(path: Path) -> set[str]:
+    rooms = set()
+    for name in imports_of(path):
+        if name[0] == "devino_async":
+            inside = name[1:]
+            known = inside and ((ROOT / inside[0]).is_dir() or (ROOT / f"{inside[0]}.py").exists())
+            rooms.add(inside[0] if known else "")
+    return rooms
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_rooms(path: Path) -> None:
+    """Each room imports only from the rooms that the architecture allows, type-checking imports included."""
+    room = room_of(path)
+    assert room in MAY_IMPORT, f"{room} is no room of the house"
+    strangers = house_rooms(path) - MAY_IMPORT[room] - {room}
+    assert not strangers, f"{path} may not import from {strangers}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_libraries(path: Path) -> None:
+    """Each room uses only the libraries that the architecture gives it."""
+    used = {name[0] for name in imports_of(path)} & FORBIDDEN.get(room_of(path), set())
+    assert not used, f"{path} may not use {used}"
+
+
+def test_no_circles() -> None:
+    """No module imports itself through others."""
+    modules = {module_of(path): path for path in FILES}
+    edges: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for module, path in modules.items():
+        names = {name[1:] for name in imports_of(path) if name[0] == "devino_async"}
+        targets = {name if name in modules else name[:-1] for name in names}
+        edges[module] = {target for target in targets if target in modules and target != module}
+        if path.name == "__init__.py":
+            # A package's front lists its own parts; the parts may name the package without a circle.
+            edges[module] = {target for target in edges[module] if target[: len(module)] != module or not module}
+    done: set[tuple[str, ...]] = set()
+
+    def visit(module: tuple[str, ...], trail: tuple[tuple[str, ...], ...]) -> None:
+        assert module not in trail, f"circle: {[*trail, module]}"
+        if module not in done:
+            for target in sorted(edges[module]):
+                visit(target, (*trail, module))
+            done.add(module)
+
+    for module in sorted(edges):
+        if module:
+            visit(module, ())
+
+
+def test_front_door() -> None:
+    """What can be seen at the front door is what `__all__` lists, sorted, and every name is really there."""
+    visible = {
+        name for name, value in vars(devino_async).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert visible == set(devino_async.__all__)
+    assert len(devino_async.__all__) == len(visible)
+
+
+def test_one_family_of_errors() -> None:
+    """Every public error derives from DevinoError, and every error that is not private can be imported in front."""
+    for name in devino_async.__all__:
+        value = getattr(devino_async, name)
+        if isinstance(value, type) and issubclass(value, BaseException):
+            assert issubclass(value, DevinoError), name
+    for name, value in vars(importlib.import_module("devino_async.errors")).items():
+        if isinstance(value, type) and issubclass(value, DevinoError) and not name.startswith("_"):
+            assert name in devino_async.__all__, name
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_modules_say_what_they_are(path: Path) -> None:
+    """Every module opens with a docstring, keeps under 400 lines, and is not called after nothing."""
+    text = (ROOT / path).read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    assert text.count("\n") <= 400, "too long"
+    assert not {"utils", "helpers", "common", "base", "manager"} & set(path.with_suffix("").parts)
+
+
+def test_client_stays_thin() -> None:
+    """The joining file stays under 300 lines."""
+    assert (ROOT / "client.py").read_text(encoding="utf-8").count("\n") <= 300
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    """Every module imports without the extras of the command line, which are asked for only when it runs."""
+    for found in pkgutil.walk_packages([str(ROOT)], "devino_async."):
+        if not found.name.startswith(("devino_async.cli", "devino_async.contrib")):
+            importlib.import_module(found.name)
+
+
+def test_typed() -> None:
+    """The package carries the marker that type checkers look for."""
+    assert (ROOT / "py.typed").exists()
