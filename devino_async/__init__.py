@@ -23,6 +23,7 @@ from .errors import (
     TooManyRequests,
     Unauthorized,
 )
+from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, Event, RetryScheduled
 from .protocol.account import Account, AccountType
 from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
 from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
@@ -39,7 +40,10 @@ __all__ = [
     "Accepted",
     "Account",
     "AccountType",
+    "AttemptStarted",
     "BadAnswer",
+    "BatchFinished",
+    "BatchUnconfirmed",
     "CallFailed",
     "ClientClosed",
     "CloseReport",
@@ -54,6 +58,7 @@ __all__ = [
     "DetailStatus",
     "DevinoClient",
     "DevinoError",
+    "Event",
     "Forbidden",
     "GroupBy",
     "IncomingMessage",
@@ -77,6 +82,7 @@ __all__ = [
     "Refused",
     "Rejected",
     "RetryPolicy",
+    "RetryScheduled",
     "SendReport",
     "ServerFailed",
     "Statistics",

@@ -1,7 +1,6 @@
 """DevinoClient: ties the wings together. No HTTP status and no JSON here; sending itself is dispatch.py's."""
 
 import asyncio
-import logging
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
@@ -14,6 +13,7 @@ from attrs import frozen
 from .config import base_url_from, credentials_from
 from .dispatch import Dispatch, OnOrphan, SendOptions
 from .errors import ClientClosed, ConfigurationError
+from .events import Events, OnEvent
 from .exchange import Answer, Call
 from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner
@@ -35,8 +35,6 @@ from .transport.stack import stacked
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
 
-logging.getLogger("devino_async").addHandler(logging.NullHandler())
-
 
 @frozen
 class CloseReport:
@@ -56,7 +54,8 @@ class DevinoClient:
     and DEVINO_PASSWORD). `base_url` is DEVINO_BASE_URL or https://api.devino.online if not given. Nothing is opened
     before the first call. `time_zone` names the zone of the service's dates, which the page does not: without it they
     stay naive. `on_orphan` is called with receipts that nobody waits for any more, because the caller was cancelled
-    or left `send_many` early.
+    or left `send_many` early; `on_event` with what happens on the way (see events.py). Hooks must be quick, and an
+    error in one is logged and hurts nobody.
 
     Raises ConfigurationError for credentials, an address or options that cannot work.
     """
@@ -74,6 +73,7 @@ class DevinoClient:
         pool: PoolOptions | None = None,
         time_zone: tzinfo | None = None,
         on_orphan: OnOrphan | None = None,
+        on_event: OnEvent | None = None,
     ) -> None:
         self._closed = False
         credentials = credentials_from(api_key, login, password)
@@ -88,10 +88,11 @@ class DevinoClient:
             options=pool or PoolOptions(),
             retry_on_503=retry.retry_on_503,
         )
-        self._transport = stacked(self._pool, self._limits, retry)
+        events = Events(on_event)
+        self._transport = stacked(self._pool, self._limits, retry, events)
         self._owner = Owner()
         self._zone = time_zone
-        self._dispatch = Dispatch(self._transport, self._owner, self._limits, on_orphan)
+        self._dispatch = Dispatch(self._transport, self._owner, self._limits, events, on_orphan)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"

@@ -6,12 +6,14 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
 from attrs import frozen
 
 from .errors import CallFailed, ClientClosed, DevinoError, Forbidden, InvalidMessage, Reason, Unauthorized
+from .events import BatchFinished, BatchUnconfirmed, Events, guarded
 from .exchange import Answer, Transport
 from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner, hand_over
@@ -19,7 +21,7 @@ from .flow.pipeline import Pipeline
 from .flow.steps import at_once, in_steps
 from .protocol import sending
 from .protocol.message import Message
-from .protocol.receipts import Receipt, Unconfirmed
+from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
 from .transport.limits import Limits
 
 __all__ = ["Dispatch", "OnOrphan", "SendOptions"]
@@ -48,10 +50,13 @@ class _Batch:
 class Dispatch:
     """Sends chunks of messages, each in a task that outlives its caller."""
 
-    def __init__(self, transport: Transport, owner: Owner, limits: Limits, on_orphan: OnOrphan | None) -> None:
+    def __init__(
+        self, transport: Transport, owner: Owner, limits: Limits, events: Events, on_orphan: OnOrphan | None
+    ) -> None:
         self._transport = transport
         self._owner = owner
         self._limits = limits
+        self._events = events
         self._on_orphan = on_orphan
         self._closing = False
         self.cut_short: list[Unconfirmed] = []
@@ -117,7 +122,8 @@ class Dispatch:
         )
         failure: CallFailed
         try:
-            return _Batch(await _read(await self._transport.exchange(call), chunk.items))
+            receipts = await _read(await self._transport.exchange(call), chunk.items)
+            return self._finished(_Batch(receipts))
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:
@@ -126,7 +132,22 @@ class Dispatch:
         receipts = sending.receipts_after(failure, chunk.items)
         if self._closing:
             self.cut_short += [each for each in receipts if isinstance(each, Unconfirmed)]
-        return _Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None)
+        if not failure.proves_unsent:
+            self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
+        return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
+
+    def _finished(self, batch: _Batch) -> _Batch:
+        counts = Counter(map(type, batch.receipts))
+        self._events.emit(
+            BatchFinished(
+                messages=len(batch.receipts),
+                accepted=counts[Accepted],
+                rejected=counts[Rejected],
+                not_sent=counts[NotSent],
+                unconfirmed=counts[Unconfirmed],
+            )
+        )
+        return batch
 
     def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, _Batch]) -> None:
         """Report what the consumer of a stream did not stay to see."""
@@ -141,7 +162,7 @@ class Dispatch:
     def _orphan(self, batch: _Batch) -> None:
         _log.warning("%d receipts reached nobody, as their caller had left", len(batch.receipts))
         if self._on_orphan is not None:
-            self._on_orphan(batch.receipts)
+            guarded(self._on_orphan, batch.receipts)
 
 
 async def _read(answer: Answer, messages: Sequence[Message]) -> list[Receipt]:

@@ -44,7 +44,8 @@ class Call:
     `query` is encoded already. `body` comes in slices, so that nobody holds up the event loop with one big write.
     `repeatable` is False where a repeat costs money. `messages` is how many SMS the call carries. `answer_limit`
     bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
-    messages, so that it must be read rather than taken as "nothing was processed".
+    messages, so that it must be read rather than taken as "nothing was processed"; `ids_in` finds ids in a body that
+    cannot be trusted. The transport itself sets `give_up_at`, after which no attempt may begin, and `attempt`, counted from 1.
     """
 
     operation: str
@@ -58,6 +59,7 @@ class Call:
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
     ids_in: Callable[[bytes], tuple[str, ...]] = field(default=_no_ids, repr=False)
     give_up_at: float = math.inf
+    attempt: int = 1
 
     @property
     def size(self) -> int:

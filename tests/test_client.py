@@ -129,7 +129,7 @@ async def test_the_input_is_read_lazily(service: Any) -> None:
 
     def source() -> Iterator[Message]:
         nonlocal read
-        for read in range(1, 1_001):  # noqa: B007
+        for read in range(1, 1_001):
             yield message(read)
 
     async with client(service, limits=Limits(in_flight=2)) as devino:
@@ -336,7 +336,7 @@ async def test_leaving_a_stream_early_loses_no_receipt(service: Any, seen: int) 
 
 
 async def test_closing_cuts_short_and_reports(service: Any) -> None:
-    """aclose waits for its grace, then ends what is left: whole sends are Unconfirmed, in the receipt and the report."""
+    """After its grace aclose ends what is left: whole sends are Unconfirmed, in the receipt and the report."""
     arrived = asyncio.Event()
 
     async def never(request: web.Request, body: Any) -> web.StreamResponse:

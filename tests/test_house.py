@@ -17,16 +17,17 @@ PUBLIC_VALUES = {"", "protocol"}
 
 # room -> the rooms of the house that it may import from; its own folder is always allowed.
 MAY_IMPORT = {
-    "": {"client", "config", "dispatch", "errors", "protocol", "transport"},
+    "": {"client", "config", "dispatch", "errors", "events", "protocol", "transport"},
     "__main__": {"cli"},
     "errors": set(),
     "exchange": {"errors"},
+    "events": {"errors"},
     "protocol": {"exchange", "errors"},
     "flow": {"exchange", "errors"},
-    "transport": {"exchange", "errors"},
+    "transport": {"exchange", "errors", "events"},
     "config": {"transport", "errors"},
-    "dispatch": {"flow", "protocol", "transport", "config", "exchange", "errors"},
-    "client": {"dispatch", "flow", "protocol", "transport", "config", "exchange", "errors"},
+    "dispatch": {"flow", "protocol", "transport", "config", "events", "exchange", "errors"},
+    "client": {"dispatch", "flow", "protocol", "transport", "config", "events", "exchange", "errors"},
     "outbox": {"client", "config", "dispatch", "errors", *PUBLIC_VALUES},
     "cli": {"client", "config", "errors", "sandbox", *PUBLIC_VALUES},
     "webhooks": {"protocol", "errors"},

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from devino_async.sandbox import Sandbox
 from sybil import Sybil
 from sybil.example import Example
 from sybil.parsers.markdown import PythonCodeBlockParser
-
-from devino_async.sandbox import Sandbox
 
 README = Path(__file__).parents[1] / "README.md"
 SHELL = re.findall(r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from attrs import frozen
 
 from ..errors import ConfigurationError, DeadlineExceeded, TooManyRequests
+from ..events import AttemptStarted, Events
 from ..exchange import Answer, Call, Transport
 
 __all__ = ["Limited", "Limits", "Pace"]
@@ -66,10 +67,12 @@ class Limited:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        events: Events,
     ) -> None:
         self._inner = inner
         self._clock = clock
         self._sleep = sleep
+        self._events = events
         self._permits = {repeatable: asyncio.Semaphore(limits.in_flight) for repeatable in (False, True)}
         self._requests = None if limits.requests_per_second is None else Pace(limits.requests_per_second)
         self._messages = None if limits.messages_per_second is None else Pace(limits.messages_per_second)
@@ -85,6 +88,9 @@ class Limited:
                     return await self._attempt(call)
 
     async def _attempt(self, call: Call) -> Answer:
+        self._events.emit(
+            AttemptStarted(operation=call.operation, attempt=call.attempt, messages=call.messages, size=call.size)
+        )
         try:
             return await self._inner.exchange(call)
         except TooManyRequests as refused:

@@ -9,6 +9,7 @@ from attrs import evolve, frozen
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from ..errors import CallFailed, ConfigurationError, DeadlineExceeded, TooManyRequests
+from ..events import Events, RetryScheduled
 from ..exchange import Answer, Call, Transport
 
 __all__ = ["RetryPolicy", "Retrying"]
@@ -53,12 +54,14 @@ class Retrying:
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
+        events: Events,
     ) -> None:
         self._inner = inner
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
         self._random = random
+        self._events = events
         self._budget = _BUDGET
 
     async def exchange(self, call: Call) -> Answer:
@@ -69,6 +72,7 @@ class Retrying:
             wait=lambda _: self._wait(course),
             stop=lambda state: self._is_over(course, state),
             sleep=self._sleep,
+            before_sleep=lambda state: self._announce(course, state),
             retry_error_callback=lambda _: None,
         )
         answer: Answer | None = await retrying(self._attempt, course)
@@ -81,7 +85,7 @@ class Retrying:
         failure: CallFailed
         try:
             course.attempts += 1
-            return await self._inner.exchange(course.call)
+            return await self._inner.exchange(evolve(course.call, attempt=course.attempts))
         except CallFailed as error:
             failure = error
         course.errors.append(failure)
@@ -98,6 +102,12 @@ class Retrying:
         if isinstance(last, TooManyRequests) and last.retry_after is not None:
             wait += last.retry_after
         return wait
+
+    def _announce(self, course: "_Course", state: RetryCallState) -> None:
+        error = course.errors[-1]
+        self._events.emit(
+            RetryScheduled(operation=error.operation, attempt=course.attempts, wait=state.upcoming_sleep, error=error)
+        )
 
     def _is_over(self, course: "_Course", state: RetryCallState) -> bool:
         if course.attempts >= self._policy.attempts:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 
+from ..events import Events
 from .limits import Limited, Limits
 from .pool import SessionPool
 from .retry import Retrying, RetryPolicy
@@ -11,7 +12,7 @@ from .retry import Retrying, RetryPolicy
 __all__ = ["stacked"]
 
 
-def stacked(pool: SessionPool, limits: Limits, retry: RetryPolicy) -> Retrying:
+def stacked(pool: SessionPool, limits: Limits, retry: RetryPolicy, events: Events) -> Retrying:
     """What a client exchanges calls through."""
-    limited = Limited(pool, limits, clock=time.monotonic, sleep=asyncio.sleep)
-    return Retrying(limited, retry, clock=time.monotonic, sleep=asyncio.sleep, random=random.random)
+    limited = Limited(pool, limits, clock=time.monotonic, sleep=asyncio.sleep, events=events)
+    return Retrying(limited, retry, clock=time.monotonic, sleep=asyncio.sleep, random=random.random, events=events)

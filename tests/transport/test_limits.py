@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from devino_async.errors import ConfigurationError
+from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.transport.limits import Limited, Limits, Pace
 
@@ -38,7 +39,7 @@ async def turns() -> None:
 async def test_no_more_in_flight_than_allowed() -> None:
     """At most `in_flight` sends run at once, and as many look-ups beside them."""
     inner = Counting()
-    limited = Limited(inner, Limits(in_flight=3), clock=lambda: 0.0, sleep=asyncio.sleep)
+    limited = Limited(inner, Limits(in_flight=3), clock=lambda: 0.0, sleep=asyncio.sleep, events=Events())
     tasks = [asyncio.create_task(limited.exchange(call)) for call in [SEND] * 10 + [READ] * 10]
     await turns()
     assert inner.now == {True: 3, False: 3}
@@ -50,7 +51,7 @@ async def test_no_more_in_flight_than_allowed() -> None:
 async def test_a_cancelled_waiter_gives_its_place_back() -> None:
     """Cancelling a call that waits for a permit, or holds one, never loses a permit."""
     inner = Counting()
-    limited = Limited(inner, Limits(in_flight=1), clock=lambda: 0.0, sleep=asyncio.sleep)
+    limited = Limited(inner, Limits(in_flight=1), clock=lambda: 0.0, sleep=asyncio.sleep, events=Events())
     tasks = [asyncio.create_task(limited.exchange(SEND)) for _ in range(3)]
     await turns()
     tasks[0].cancel()
@@ -90,7 +91,7 @@ async def test_requests_and_messages_are_both_paced() -> None:
     inner = Counting()
     inner.go.set()
     limits = Limits(requests_per_second=10, messages_per_second=5)
-    limited = Limited(inner, limits, clock=lambda: now, sleep=sleep)
+    limited = Limited(inner, limits, clock=lambda: now, sleep=sleep, events=Events())
     for _ in range(3):
         await limited.exchange(SEND)
     assert now == pytest.approx(4.0)

@@ -13,9 +13,10 @@ from devino_async.errors import (
     OutcomeUnknown,
     TooManyRequests,
 )
+from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.transport.limits import Limited, Limits
-from devino_async.transport.retry import RetryPolicy, Retrying
+from devino_async.transport.retry import Retrying, RetryPolicy
 
 SEND = Call(operation="send", method="POST", path="/", repeatable=False)
 
@@ -72,9 +73,9 @@ OK = Answer(status=200, body=b"{}")
 
 
 def retrying(script: Script, clock: Clock, random: float = 1.0, **policy: float) -> Retrying:
-    limited = Limited(script, Limits(), clock=clock, sleep=clock.sleep)
+    limited = Limited(script, Limits(), clock=clock, sleep=clock.sleep, events=Events())
     made = RetryPolicy(**policy)  # type: ignore[arg-type]
-    return Retrying(limited, made, clock=clock, sleep=clock.sleep, random=lambda: random)
+    return Retrying(limited, made, clock=clock, sleep=clock.sleep, random=lambda: random, events=Events())
 
 
 async def test_an_unsent_call_is_repeated() -> None:

@@ -1,0 +1,102 @@
+"""Events: what happens on the way, as frozen values, for an `on_event` callable and the `devino_async` logger.
+
+No event holds a message text, a credential or a phone number. Where they happen is the transport's and dispatch's.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from attrs import frozen
+
+from .errors import CallFailed
+
+__all__ = [
+    "AttemptStarted",
+    "BatchFinished",
+    "BatchUnconfirmed",
+    "Event",
+    "Events",
+    "OnEvent",
+    "RetryScheduled",
+    "guarded",
+]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("devino_async")
+_log.addHandler(logging.NullHandler())
+
+
+@frozen(kw_only=True)
+class AttemptStarted:
+    """A request begins; `attempt` counts from 1, `messages` is how many SMS it carries, `size` its body in bytes."""
+
+    operation: str
+    attempt: int
+    messages: int
+    size: int
+
+
+@frozen(kw_only=True)
+class RetryScheduled:
+    """Attempt `attempt` failed with `error` and another one will follow in `wait` seconds."""
+
+    operation: str
+    attempt: int
+    wait: float
+    error: CallFailed
+
+
+@frozen(kw_only=True)
+class BatchFinished:
+    """A batch has a receipt for each of its messages."""
+
+    messages: int
+    accepted: int
+    rejected: int
+    not_sent: int
+    unconfirmed: int
+
+
+@frozen(kw_only=True)
+class BatchUnconfirmed:
+    """A whole batch may or may not have been sent; `error.message_ids` are ids that were seen all the same."""
+
+    messages: int
+    error: CallFailed
+
+
+Event = AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
+"""Anything that `on_event` is called with."""
+
+OnEvent = Callable[[Event], object]
+
+_LEVELS = {
+    AttemptStarted: logging.DEBUG,
+    RetryScheduled: logging.INFO,
+    BatchFinished: logging.DEBUG,
+    BatchUnconfirmed: logging.WARNING,
+}
+
+
+class Events:
+    """Tells the logger and the user's callable. An error of the callable is logged and hurts nobody."""
+
+    def __init__(self, on_event: OnEvent | None = None) -> None:
+        self._on_event = on_event
+
+    def emit(self, event: Event) -> None:
+        """Tell of one event."""
+        _log.log(_LEVELS[type(event)], "%r", event)
+        if self._on_event is not None:
+            guarded(self._on_event, event)
+
+
+def guarded(hook: Callable[[T], object], value: T) -> None:
+    """Call a hook of the user's; if it raises, log that and go on."""
+    try:
+        hook(value)
+    except Exception as error:  # noqa: BLE001 - money must not depend on a hook
+        # Its text may hold anything, so only the class is told.
+        _log.error("a hook raised %s", type(error).__name__)

@@ -1,0 +1,122 @@
+"""Public usages that the type checker must accept; never run. mypy --strict reads this file in CI."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import assert_type
+
+from devino_async import (
+    Accepted,
+    Account,
+    CloseReport,
+    DateCount,
+    DetailField,
+    DetailPage,
+    DetailPaginator,
+    DetailQuery,
+    DetailRow,
+    DetailStatus,
+    DevinoClient,
+    GroupBy,
+    IncomingMessage,
+    Limits,
+    Message,
+    MessageStatus,
+    NotSent,
+    Order,
+    PoolOptions,
+    Priority,
+    Receipt,
+    Rejected,
+    RetryPolicy,
+    SendReport,
+    Statistics,
+    Status,
+    StatusCallback,
+    Timeouts,
+    Unconfirmed,
+    parse_callbacks,
+    parse_incoming,
+)
+
+
+def make() -> DevinoClient:
+    return DevinoClient(
+        "key",
+        timeouts=Timeouts(connect=1, read=2, total=3),
+        retry=RetryPolicy(attempts=1, deadline=2),
+        limits=Limits(in_flight=1, requests_per_second=2, messages_per_second=3),
+        pool=PoolOptions(reuse_connections=True),
+    )
+
+
+def compose() -> Message:
+    return Message(
+        sender="MyCompany",
+        to="+79000000001",
+        text="text",
+        validity=timedelta(hours=1),
+        scheduled_time=datetime.now(UTC),
+        priority=Priority.HIGH,
+        callback_url="https://example.com",
+        options={"key": "value"},
+    )
+
+
+async def stream() -> AsyncIterator[Message]:
+    yield compose()
+
+
+async def send(devino: DevinoClient) -> str:
+    receipt = await devino.send(compose(), include_segment_id=True, shorten_url=True)
+    assert_type(receipt, Accepted | Rejected | NotSent | Unconfirmed)
+    async for each in devino.send_many(stream(), batch_size=10):
+        assert_type(each, Accepted | Rejected | NotSent | Unconfirmed)
+    report = await devino.send_all([compose()])
+    assert_type(report, SendReport)
+    assert_type(report.not_sent, tuple[NotSent, ...])
+    match receipt:
+        case Accepted(message, message_id, segment_ids):
+            assert_type(message, Message)
+            assert_type(segment_ids, tuple[str, ...])
+            return message_id
+        case Rejected(_, reasons, _):
+            return reasons[0].key
+        case NotSent(_, error) | Unconfirmed(_, error):
+            return error.operation
+
+
+async def look_up(devino: DevinoClient) -> None:
+    assert_type(await devino.statuses(["1", 2]), dict[str, MessageStatus])
+    async for status in devino.iter_statuses(iter(["1"])):
+        assert_type(status.status, Status | str)
+        assert_type(status.status_date_time, datetime | None)
+    query = DetailQuery(
+        task_id=1,
+        order=Order.ASC,
+        order_field=DetailField.PRICE,
+        out_fields=[DetailField.TEXT],
+        status=DetailStatus.REJECTED,
+    )
+    paginator = devino.details(query, page_size=10, start_offset=5)
+    assert_type(paginator, DetailPaginator)
+    async for row in paginator:
+        assert_type(row, DetailRow)
+        assert_type(row.price, Decimal | None)
+    async for page in paginator.pages():
+        assert_type(page, DetailPage)
+    statistics = await devino.statistics(datetime(2026, 1, 1), datetime(2026, 2, 1), group_by=GroupBy.DAY)  # noqa: DTZ001
+    assert_type(statistics, Statistics)
+    assert_type(statistics.messages["delivered"], tuple[DateCount, ...])
+    assert_type(statistics.total(Status.DELIVERED), int)
+    assert_type(await devino.account(), Account)
+    assert_type(await devino.aclose(grace=1.5), CloseReport)
+
+
+def keep(receipts: Sequence[Receipt]) -> None:
+    assert_type(receipts[0].message, Message)
+
+
+def receive(body: bytes) -> None:
+    assert_type(parse_callbacks(body), list[StatusCallback])
+    assert_type(parse_incoming(body.decode()), list[IncomingMessage])
