@@ -45,7 +45,7 @@ class Call:
     `repeatable` is False where a repeat costs money. `messages` is how many SMS the call carries. `answer_limit`
     bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
     messages, so that it must be read rather than taken as "nothing was processed"; `ids_in` finds ids in a body that
-    cannot be trusted. The transport itself sets `give_up_at`, after which no attempt may begin, and `attempt`, counted from 1.
+    cannot be trusted. The transport itself sets `give_up_at`, after which no attempt may begin, and `attempt`, from 1.
     """
 
     operation: str
