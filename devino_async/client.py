@@ -123,7 +123,7 @@ class DevinoClient:
         options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
         return await self._dispatch.send(message, options)
 
-    async def send_many(
+    def send_many(
         self,
         messages: Iterable[Message] | AsyncIterable[Message],
         *,
@@ -141,9 +141,7 @@ class DevinoClient:
         if not 1 <= batch_size <= sending.MAX_MESSAGES:
             raise ConfigurationError(f"batch_size must be from 1 to {sending.MAX_MESSAGES:,}")
         options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
-        async with aclosing(self._dispatch.stream(messages, batch_size, options)) as receipts:
-            async for receipt in receipts:
-                yield receipt
+        return self._dispatch.stream(messages, batch_size, options)
 
     async def send_all(
         self,

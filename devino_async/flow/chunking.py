@@ -4,7 +4,8 @@ What the items are and how they are encoded is the caller's; how many chunks tra
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from itertools import islice, tee
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -65,37 +66,56 @@ class Chunks(Generic[T]):
             raise failure
 
     async def _read_sync(self, source: Iterable[T]) -> AsyncIterator[Chunk[T]]:
-        for count, item in enumerate(source, 1):
-            full = self._add(item)
-            if full is not None:
-                yield full
-            elif count % _ITEMS_A_STEP == 0:
-                await asyncio.sleep(0)
+        reading = iter(source)
+        while True:
+            # Each item is encoded before the next is read, so that a bad one costs none that came after it.
+            ours, kept = tee(islice(reading, self._room()))
+            run: list[bytes] = []
+            failure: Exception | None = None
+            try:
+                run.extend(map(self._encode, ours))
+            except Exception as error:  # noqa: BLE001 - raised again, after what was read before it
+                failure = error
+            wanted = self._room()
+            for chunk in self._take(list(islice(kept, len(run))), run):
+                yield chunk
+            if failure is not None:
+                raise failure
+            if len(run) < wanted:
+                return
+            await asyncio.sleep(0)
 
     async def _read_async(self) -> AsyncIterator[Chunk[T]]:
         count = 0
         async for item in self._source:  # type: ignore[union-attr]
             count += 1
-            full = self._add(item)
-            if full is not None:
-                yield full
-            elif count % _ITEMS_A_STEP == 0:
+            for chunk in self._take([item], [self._encode(item)]):
+                yield chunk
+            if count % _ITEMS_A_STEP == 0:
                 await asyncio.sleep(0)
 
-    def _add(self, item: T) -> Chunk[T] | None:
-        """Take one item; gives the chunk that became full by it, which may be the one before it."""
-        encoded = self._encode(item)
-        full: Chunk[T] | None = None
-        if self._items and self._size + len(encoded) + 1 > self._max_bytes:
-            full = self._close()
-        self._items.append(item)
-        self._run.append(encoded)
-        self._size += len(encoded) + 1
-        if len(self._run) == _ITEMS_A_STEP:
+    def _room(self) -> int:
+        """How many items may be read at once."""
+        return min(_ITEMS_A_STEP, self._max_count - len(self._items))
+
+    def _take(self, items: list[T], run: list[bytes]) -> Iterator[Chunk[T]]:
+        """Add items with their encoded forms, no more than there is room for; gives the chunks that became full."""
+        size = sum(map(len, run)) + len(run)
+        if self._size + size <= self._max_bytes:
+            self._items += items
+            self._run += run
+            self._size += size
+        elif len(run) == 1:
+            if self._items:
+                yield self._close()
+            self._items, self._run, self._size = items, run, size
+        else:
+            for item, encoded in zip(items, run, strict=True):
+                yield from self._take([item], [encoded])
+        if len(self._run) >= _ITEMS_A_STEP:
             self._close_run()
-        if full is None and len(self._items) == self._max_count:
-            return self._close()
-        return full
+        if len(self._items) == self._max_count:
+            yield self._close()
 
     def _close_run(self) -> None:
         if self._run:

@@ -18,7 +18,7 @@ from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
 from .envelope import bad_answer, check_ids, is_refusal, reasons_in, refused
 from .message import mask_phone
 from .query import Problems, wall_clock
-from .strict_json import LIST, DoubleKeys, Unreadable, members
+from .strict_json import Run, Unreadable, members
 
 __all__ = ["OPERATION", "DetailPage", "DetailQuery", "Order", "call", "read", "split"]
 
@@ -238,13 +238,12 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None,
                 top[name] = value
             elif name != "data":
                 page[name] = value
-            elif value is not LIST and value is not None:
-                rows.append(read_row(value, zone))
-                if len(rows) % _STEP == 0:
-                    yield
+            else:
+                page["data"] = None
+                yield from _read_rows(value, zone, rows)
         if page or rows:
             return evolve(structure(page, DetailPage), rows=tuple(rows))
-        if is_refusal(top) and not isinstance(top, DoubleKeys):
+        if is_refusal(top):
             raise refused(answer, OPERATION, reasons_in(top))
         problem = "the answer holds no result"
     except Unreadable as error:
@@ -252,3 +251,14 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None,
     except Mismatch as error:
         problem = f"row {len(rows)} breaks the page: {error}"
     raise bad_answer(answer, OPERATION, problem)
+
+
+def _read_rows(run: Any, zone: tzinfo | None, rows: list[DetailRow]) -> Generator[None, None, None]:
+    if run is None:
+        return
+    if type(run) is not Run:
+        raise Mismatch("data must be a list")
+    for row in run:
+        rows.append(read_row(row, zone))
+        if len(rows) % _STEP == 0:
+            yield

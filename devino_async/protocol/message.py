@@ -24,7 +24,6 @@ MAX_VALIDITY = 259_200
 
 # E.164: at most 15 digits, country code first. Fewer than 7 cannot hold a country code and a subscriber.
 _E164 = re.compile(r"\+?([1-9][0-9]{6,14})", re.ASCII)
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _URL_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 
@@ -133,7 +132,7 @@ def _remade(values: dict[str, Any]) -> Message:
 
 
 def _sender(value: object, problems: list[Reason]) -> str:
-    if isinstance(value, str) and value.isprintable() and value.strip():
+    if isinstance(value, str) and value.isprintable() and value and not value.isspace():
         return value
     problems.append(Reason("not.available", "from", "must be an approved sender's name: non-empty printable text"))
     return ""
@@ -159,9 +158,17 @@ def _text(value: object, problems: list[Reason]) -> str:
     if length > limit:
         problem = f"is {length} characters long; at most {limit} are allowed in its alphabet"
         problems.append(Reason("text.length.too.long", "text", problem))
-    if not value.isascii() and _LONE_SURROGATE.search(value):
+    if not value.isascii() and not _encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
     return value
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _validity(value: object, problems: list[Reason]) -> int | None:
@@ -220,4 +227,4 @@ def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
 
 
 def _sendable(value: object) -> bool:
-    return isinstance(value, str) and not _LONE_SURROGATE.search(value)
+    return isinstance(value, str) and _encodable(value)

@@ -14,7 +14,7 @@ from ..exchange import Answer, Call
 from .envelope import bad_answer, is_refusal, reasons_in, refused
 from .message import Message
 from .receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
-from .strict_json import LIST, Unreadable, members
+from .strict_json import Run, Unreadable, members, scan_value
 
 __all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "never_begun", "read", "receipts_after"]
 
@@ -25,7 +25,13 @@ MAX_MESSAGES = 32_000
 
 _ANSWER_BYTES_A_MESSAGE = 1_000
 _ANSWER_BYTES_BESIDE = 1_000_000
-_STEP = 256
+# An accepted message as the service writes it. Whatever looks otherwise is read by the JSON scanner; this is only for
+# speed, as a batch holds 32,000 of them.
+_PLAIN = re.compile(
+    r'\{\s*"code"\s*:\s*"OK"\s*,\s*"messageId"\s*:\s*"([0-9]{1,64})"\s*'
+    r'(?:,\s*"segmentsId"\s*:\s*(?:null|\[\s*("[0-9]{1,64}"(?:\s*,\s*"[0-9]{1,64}")*)\s*\])\s*)?\}'
+)
+_DIGITS = re.compile("[0-9]+")
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)')
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"(?:OK|REJECTED)"')
 
@@ -81,10 +87,9 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, l
     reading = _Reading(answer, messages)
     problem: str | None = None
     try:
-        for _, name, value in members(answer.body, "result"):
+        for _, name, value in members(answer.body, "result", scan=_scan_item):
             reading.take(name, value)
-            if reading.count % _STEP == 0:
-                yield
+            yield
     except Unreadable as error:
         problem = str(error)
     return reading.outcome(problem)
@@ -101,6 +106,11 @@ def never_begun(why: str) -> NotDelivered:
     return NotDelivered(why, operation=OPERATION, attempts=0)
 
 
+def _scan_item(text: str, at: int) -> tuple[Any, int]:
+    plain = _PLAIN.match(text, at)
+    return (plain, plain.end()) if plain is not None else scan_value(text, at)
+
+
 class _Reading:
     """What has been read of one answer so far."""
 
@@ -112,22 +122,28 @@ class _Reading:
         self._top: dict[str, Any] = {}
         self._malformed: BadAnswer | None = None
         self._surplus: list[str] = []
-        self.count = 0
+        self._count = 0
 
     def take(self, name: str, value: Any) -> None:
-        if name != "result":
-            self._top[name] = value
-        elif value is LIST:
+        if type(value) is Run:
             self._streamed = True
-        elif self._streamed:
-            self._item(value)
+            self._take_run(value)
         else:
             self._top[name] = value
+
+    def _take_run(self, run: Run) -> None:
+        answered = self._messages[self._count : self._count + len(run)]
+        self._receipts += [
+            Accepted(message, item[1]) if type(item) is re.Match and item[2] is None else self._receipt(item, message)
+            for item, message in zip(run, answered, strict=False)
+        ]
+        self._surplus += [found for item in run[len(answered) :] if (found := _id_of(item)) is not None]
+        self._count += len(run)
 
     def outcome(self, problem: str | None) -> list[Receipt]:
         if problem is None and not self._streamed:
             problem = self._single()
-        if problem is None and self.count == len(self._messages):
+        if problem is None and self._count == len(self._messages):
             return self._receipts
         raise self._failure(problem)
 
@@ -135,36 +151,26 @@ class _Reading:
         result = self._top.get("result")
         item = self._top if result is None and "code" in self._top else result
         if isinstance(item, dict):
-            self._item(item)
+            self._take_run(Run([item]))
             return None
         return "the answer holds no result"
 
-    def _item(self, item: Any) -> None:
-        if self.count < len(self._messages):
-            self._receipts.append(self._receipt(item, self._messages[self.count]))
-        elif type(item) is dict and _is_id(item.get("messageId")):
-            self._surplus.append(str(item["messageId"]))
-        self.count += 1
-
     def _receipt(self, item: Any, message: Message) -> Receipt:
+        if type(item) is re.Match:
+            return Accepted(message, item[1], tuple(_DIGITS.findall(item[2] or "")))
         if type(item) is dict:
-            code = item.get("code")
-            if code == "OK":
-                message_id = item.get("messageId")
-                segments = item.get("segmentsId")
-                if type(message_id) is str and message_id and segments is None:
-                    return Accepted(message, message_id)
-                if _is_id(message_id) and _are_ids(segments):
-                    return Accepted(message, str(message_id), tuple(map(str, segments or ())))
-            elif code == "REJECTED":
-                description = item.get("description")
-                return Rejected(message, reasons_in(item), description if isinstance(description, str) else None)
-        return Unconfirmed(message, self._malformed_item(item))
+            code, message_id, segments = item.get("code"), item.get("messageId"), item.get("segmentsId")
+            if code == "OK" and _is_id(message_id) and _are_ids(segments):
+                return Accepted(message, str(message_id), tuple(map(str, segments or ())))
+            if code == "REJECTED":
+                said = item.get("description")
+                return Rejected(message, reasons_in(item), said if isinstance(said, str) else None)
+        return Unconfirmed(message, self._malformed_item(_id_of(item)))
 
-    def _malformed_item(self, item: Any) -> BadAnswer:
+    def _malformed_item(self, found: str | None) -> BadAnswer:
         problem = "one item of the result breaks the page"
-        if type(item) is dict and _is_id(item.get("messageId")):
-            return bad_answer(self._answer, OPERATION, problem, (str(item["messageId"]),))
+        if found is not None:
+            return bad_answer(self._answer, OPERATION, problem, (found,))
         if self._malformed is None:
             self._malformed = bad_answer(self._answer, OPERATION, problem)
         return self._malformed
@@ -176,8 +182,16 @@ class _Reading:
         if refuses and not found:
             return refused(self._answer, OPERATION, reasons_in(self._top))
         if problem is None:
-            problem = f"the answer holds {self.count} results for {len(self._messages)} messages"
+            problem = f"the answer holds {self._count} results for {len(self._messages)} messages"
         return bad_answer(self._answer, OPERATION, problem, found)
+
+
+def _id_of(item: Any) -> str | None:
+    """The id in an item of the result, if there is one at all."""
+    if type(item) is re.Match:
+        return str(item[1])
+    found = item.get("messageId") if isinstance(item, dict) else None
+    return str(found) if _is_id(found) else None
 
 
 def _is_id(value: object) -> bool:

@@ -6,19 +6,20 @@ What the values mean is the chapters'.
 
 import json
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from decimal import Decimal
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-__all__ = ["LIST", "DoubleKeys", "Member", "Unreadable", "decode", "members"]
+__all__ = ["DoubleKeys", "Member", "Run", "Scan", "Unreadable", "decode", "members", "scan_value"]
 
 Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
-LIST: Any = object()
-"""Stands before the items of a streamed array."""
+Scan = Callable[[str, int], tuple[Any, int]]
+"""Reads the value that begins at a place of a text; gives it and the place after it."""
 
+_ITEMS_A_RUN = 256
 _MAX_INTEGER_DIGITS = 64
 _MAX_DECIMAL_CHARACTERS = 64
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -68,27 +69,31 @@ def _text(body: bytes | str) -> str:
 def decode(body: bytes | str) -> Any:
     """The value that the body holds; objects with double keys come back as DoubleKeys. Raises Unreadable."""
     text = _text(body)
-    value, end = _scan(text, _skip(text, 0))
+    value, end = scan_value(text, _skip(text, 0))
     if _skip(text, end) != len(text):
         raise Unreadable("more text after the JSON value")
     return value
 
 
-def members(body: bytes | str, *path: str) -> Iterator[Member]:
+def members(body: bytes | str, *path: str, scan: Scan | None = None) -> Iterator[Member]:
     """The members of the top-level object one by one, so that a long array never has to be read in one piece.
 
     `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
-    with their depth (0 is the top level). The array itself is announced as (depth, name, LIST) and each of its items
-    then given as (depth, name, item); where the place holds something else, that value is given whole. Raises
-    Unreadable at the place where reading ends, after all that could be read was given.
+    with their depth (0 is the top level). The array comes in Runs of a few hundred items, an empty one as one empty
+    Run; where the place holds something else, that value is given whole. `scan` reads an item in place of `scan_value`.
+    Raises Unreadable at the place where reading ends, after all that could be read was given.
     """
     text = _text(body)
-    at = yield from _members(text, _skip(text, 0), path, 0)
+    at = yield from _members(text, _skip(text, 0), path, 0, scan or scan_value)
     if _skip(text, at) != len(text):
         raise Unreadable("more text after the JSON value")
 
 
-def _members(text: str, at: int, path: tuple[str, ...], depth: int) -> Generator[Member, None, int]:
+class Run(list[Any]):
+    """Some items of a streamed array."""
+
+
+def _members(text: str, at: int, path: tuple[str, ...], depth: int, scan: Scan) -> Generator[Member, None, int]:
     at = _expect(text, at, "{")
     if text[at : at + 1] == "}":
         return at + 1
@@ -98,39 +103,58 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int) -> Generator
         if key in seen:
             raise Unreadable("a key that stands twice in one object")
         seen.add(key)
-        at = yield from _member(text, at, key, path, depth)
+        at = yield from _member(text, at, (depth, key), path, scan)
         at = _skip(text, at)
         if text[at : at + 1] == "}":
             return at + 1
         at = _expect(text, at, ",")
 
 
-def _member(text: str, at: int, key: str, path: tuple[str, ...], depth: int) -> Generator[Member, None, int]:
+def _member(
+    text: str, at: int, place: tuple[int, str], path: tuple[str, ...], scan: Scan
+) -> Generator[Member, None, int]:
+    depth, key = place
     opening = text[at : at + 1] if path and key == path[0] else ""
     if opening == "[" and len(path) == 1:
-        yield depth, key, LIST
-        return (yield from _items(text, at, key, depth))
+        return (yield from _items(text, at, place, scan))
     if opening == "{" and len(path) > 1:
-        return (yield from _members(text, at, path[1:], depth + 1))
-    value, at = _scan(text, at)
+        return (yield from _members(text, at, path[1:], depth + 1, scan))
+    value, at = scan_value(text, at)
     yield depth, key, value
     return at
 
 
-def _items(text: str, at: int, key: str, depth: int) -> Generator[Member, None, int]:
+def _items(text: str, at: int, place: tuple[int, str], scan: Scan) -> Generator[Member, None, int]:
     at = _skip(text, at + 1)
-    if text[at : at + 1] == "]":
+    if text.startswith("]", at):
+        yield *place, Run()
         return at + 1
     while True:
-        item, at = _scan(text, at)
-        yield depth, key, item
-        if text[at : at + 2] == ",{":
+        run, problem = Run(), None
+        try:
+            at = _read_run(text, at, run, scan)
+        except Unreadable as error:
+            problem = error
+        yield *place, run
+        if problem is not None:
+            raise problem
+        if text[at - 1] == "]":
+            return at
+
+
+def _read_run(text: str, at: int, run: Run, scan: Scan) -> int:
+    """Read items into the run until it is full or the array ends; gives the place after the comma or bracket."""
+    while len(run) < _ITEMS_A_RUN:
+        item, at = scan(text, at)
+        run.append(item)
+        if text.startswith(",{", at):
             at += 1
             continue
         at = _skip(text, at)
-        if text[at : at + 1] == "]":
+        if text.startswith("]", at):
             return at + 1
         at = _expect(text, at, ",")
+    return at
 
 
 def _key(text: str, at: int) -> tuple[str, int]:
@@ -152,7 +176,8 @@ def _skip(text: str, at: int) -> int:
     return _BLANK.match(text, at).end()  # type: ignore[union-attr]
 
 
-def _scan(text: str, at: int) -> tuple[Any, int]:
+def scan_value(text: str, at: int) -> tuple[Any, int]:
+    """The JSON value that begins at this place, and the place after it."""
     problem = "not JSON"
     try:
         return _decoder.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
