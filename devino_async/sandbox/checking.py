@@ -1,0 +1,72 @@
+"""What the page demands of one message, with the seven keys that it rejects with."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from .segments import is_too_long
+
+__all__ = ["PRIORITIES", "problems_of", "scheduled_at"]
+
+PRIORITIES = {"LOW", "MEDIUM", "HIGH", "REALTIME"}
+UNAPPROVED_SENDER = "Unknown"
+_PHONE = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
+_LONGEST_VALIDITY = 259_200
+
+
+def problems_of(message: Any, now: float) -> list[tuple[str, str]]:
+    """Everything wrong with a message, as pairs of key and field."""
+    if not isinstance(message, dict):
+        return [("invalid", "")]
+    return list(_problems(message, now))
+
+
+def _problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
+    sender, text = message.get("from"), message.get("text")
+    if not isinstance(sender, str) or not sender.strip() or sender == UNAPPROVED_SENDER:
+        yield "not.available", "from"
+    if not isinstance(message.get("to"), str) or not _PHONE.fullmatch(message["to"]):
+        yield "to.format.invalid", "to"
+    if not isinstance(text, str) or not text:
+        yield "must.be.not.null", "text"
+    elif is_too_long(text):
+        yield "text.length.too.long", "text"
+    if len(message) > 3:
+        yield from _optional_problems(message, now)
+
+
+def _optional_problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
+    validity = message.get("validity")
+    if validity is not None and (type(validity) is not int or not 0 <= validity <= _LONGEST_VALIDITY):
+        yield "validity.is.invalid", "validity"
+    if message.get("scheduledTime") is not None and scheduled_at(message["scheduledTime"], now) is None:
+        yield "scheduledTime.is.invalid", "scheduledTime"
+    if message.get("priority") is not None and message["priority"] not in PRIORITIES:
+        yield "priority.is.not.match", "priority"
+    if message.get("callbackUrl") is not None and not _is_url(message["callbackUrl"]):
+        yield "callbackUrl.format.invalid", "callbackUrl"
+    if not isinstance(message.get("options"), dict | None):
+        yield "invalid", "options"
+
+
+def scheduled_at(value: Any, now: float) -> float | None:
+    """The moment that a scheduledTime names, in seconds since 1970; a past one means now. None if it names none."""
+    if not isinstance(value, str) or not value.endswith("Z"):
+        return None
+    try:
+        moment = datetime.fromisoformat(value).astimezone(UTC)
+    except ValueError:
+        return None
+    return max(moment.timestamp(), now)
+
+
+def _is_url(value: Any) -> bool:
+    if not isinstance(value, str) or any(character <= " " for character in value):
+        return False
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -1,0 +1,31 @@
+"""The service's envelopes: a result, or a refusal with reasons."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+__all__ = ["Refusal", "refused", "result"]
+
+
+class Refusal(Exception):
+    """The call is refused; carries what the envelope says."""
+
+    def __init__(self, key: str, ref: str, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.key = key
+        self.ref = ref
+        self.message = message
+        self.status = status
+
+
+def result(value: Any) -> web.Response:
+    """The answer to a call that was carried out."""
+    return web.json_response({"result": value}, dumps=lambda data: json.dumps(data, ensure_ascii=False))
+
+
+def refused(refusal: Refusal) -> web.Response:
+    """The answer to a call that was not."""
+    reasons = [{"key": refusal.key, "ref": refusal.ref, "defaultMessage": refusal.message}]
+    body = {"result": None, "reasons": reasons, "description": f"Key error: ({refusal.key})"}
+    return web.json_response(body, status=refusal.status)

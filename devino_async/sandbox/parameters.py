@@ -1,0 +1,72 @@
+"""Query parameters as the page types them; anything else is a refusal that names the parameter."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from multidict import MultiMapping
+
+from .envelopes import Refusal
+
+__all__ = ["Parameters"]
+
+
+class Parameters:
+    """Reads parameters one by one."""
+
+    def __init__(self, query: MultiMapping[str]) -> None:
+        self._query = query
+
+    def text(self, name: str) -> str | None:
+        """The parameter as it stands, or None."""
+        return self._query.get(name)
+
+    def whole(self, name: str, *, required: bool = False, least: int | None = None) -> int | None:
+        """A whole number."""
+        value = self._query.get(name)
+        if value is None:
+            if required:
+                raise Refusal("must.be.not.null", name, "must not be null")
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            raise Refusal("invalid", name, "must be an integer") from None
+        if least is not None and number < least:
+            raise Refusal("invalid", name, f"must be at least {least}")
+        return number
+
+    def flag(self, name: str) -> bool:
+        """true or false; false if absent."""
+        value = self._query.get(name, "false").lower()
+        if value not in {"true", "false"}:
+            raise Refusal("invalid", name, "must be true or false")
+        return value == "true"
+
+    def moment(self, name: str, *, required: bool = False) -> datetime | None:
+        """A date and time, with a space or a T between them."""
+        value = self._query.get(name)
+        if value is None:
+            if required:
+                raise Refusal("must.be.not.null", name, "must not be null")
+            return None
+        for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"):
+            try:
+                return datetime.strptime(value, form)  # noqa: DTZ007 - the page names no zone
+            except ValueError:
+                continue
+        raise Refusal("invalid", name, "must be YYYY-MM-DD hh:mm:ss")
+
+    def one_of(self, name: str, allowed: Iterable[str], *, required: bool = False) -> str | None:
+        """One of the names that the page lists."""
+        value = self._query.get(name)
+        if value is None and not required:
+            return None
+        if value not in set(allowed):
+            raise Refusal("invalid", name, "must be one of the documented values")
+        return value
+
+    def listed(self, name: str) -> list[str] | None:
+        """An array: the key repeated, or values between commas."""
+        if name not in self._query:
+            return None
+        return [part for value in self._query.getall(name) for part in value.split(",") if part]

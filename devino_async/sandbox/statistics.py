@@ -1,0 +1,77 @@
+"""GET /sms-stat/statistics/of-group: messages and segments, by status and period."""
+
+from typing import Any
+
+from aiohttp import web
+
+from .clock import Clock
+from .envelopes import Refusal, result
+from .parameters import Parameters
+from .store import STATUS, Store
+
+__all__ = ["Statistics"]
+
+# How the page's groups name their periods; the first day of a week is Monday.
+_PERIODS = {
+    "NONE": ":start",
+    "YEAR": "strftime('%Y-01-01 00:00:00', local, 'unixepoch')",
+    "MONTH": "strftime('%Y-%m-01 00:00:00', local, 'unixepoch')",
+    "WEEK": "strftime('%Y-%m-%d 00:00:00', local, 'unixepoch', 'weekday 0', '-6 days')",
+    "DAY": "strftime('%Y-%m-%d 00:00:00', local, 'unixepoch')",
+    "HOUR": "strftime('%Y-%m-%d %H:00:00', local, 'unixepoch')",
+}
+_KEYS = {
+    "ACCEPTED": "accepted",
+    "SCHEDULED": "scheduled",
+    "ENROUTE": "enrouted",
+    "SENT": "sent",
+    "DELETED": "deleted",
+    "DELIVERED": "delivered",
+    "EXPIRED": "expired",
+    "SEEN": "seen",
+    "CLICKED": "clicked",
+    "REJECTED": "rejected",
+    "UNDELIVERABLE": "undeliverable",
+    "UNKNOWN": "unknown",
+}
+
+
+class Statistics:
+    """Counts what was sent."""
+
+    def __init__(self, store: Store, clock: Clock, stage: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._stage = stage
+
+    async def get(self, request: web.Request) -> web.Response:
+        """Answer one query."""
+        parameters = Parameters(request.query)
+        group = parameters.one_of("groupBy", _PERIODS, required=True)
+        start, end = parameters.moment("startDate", required=True), parameters.moment("endDate", required=True)
+        if start is None or end is None or group is None or end < start:
+            raise Refusal("invalid", "endDate", "must not be before startDate")
+        shift = (parameters.whole("timeOffset") or 0) * 60
+        values: dict[str, Any] = {
+            "now": self._clock.now(),
+            "stage": self._stage,
+            "shift": shift,
+            "start": start.strftime("%Y-%m-%d %H:%M:%S"),
+            "end": end.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+        only = ""
+        for name in ("taskId", "triggerId"):
+            if (number := parameters.whole(name)) is not None:
+                only += f" AND task = :{name}"
+                values[name] = number
+        query = f"""
+            SELECT {STATUS} AS status, {_PERIODS[group]} AS period, count(*), sum(segments)
+            FROM (SELECT *, accepted + :shift AS local FROM message)
+            WHERE datetime(local, 'unixepoch') BETWEEN :start AND :end {only} GROUP BY 1, 2"""  # noqa: S608
+        rows = await self._store.rows(query, values)
+        messages: dict[str, list[dict[str, Any]]] = {key: [] for key in _KEYS.values()}
+        segments: dict[str, list[dict[str, Any]]] = {key: [] for key in _KEYS.values()}
+        for status, period, count, parts in rows:
+            messages[_KEYS[status]].append({"date": period, "amount": count})
+            segments[_KEYS[status]].append({"date": period, "amount": parts})
+        return result({"messages": messages, "segments": segments})
