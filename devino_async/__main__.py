@@ -1,0 +1,22 @@
+"""The `devino` command, and `python -m devino_async`. Only starts it, or says what to install."""
+
+import sys
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; without its extra, one line says how to get it."""
+    try:
+        import click  # noqa: F401, PLC0415
+        import rich  # noqa: F401, PLC0415
+    except ImportError:
+        sys.stderr.write("the devino command needs its extra: pip install 'devino-async[cli]'\n")
+        sys.exit(2)
+    from .cli import devino  # noqa: PLC0415
+
+    devino()
+
+
+if __name__ == "__main__":
+    main()

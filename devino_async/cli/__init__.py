@@ -1,0 +1,51 @@
+"""The command line: one group, a file for each command. Commands are loaded when they are called, so it starts fast.
+
+Data goes to stdout, everything else to stderr. Exit status: 0 all well; 1 some messages rejected, not sent or
+unconfirmed; 2 usage or configuration; 3 the call failed; 130 interrupted.
+"""
+
+from importlib import import_module
+
+import click
+
+__all__ = ["devino"]
+
+_COMMANDS = {
+    "demo": "A whole campaign against the built-in sandbox; needs no account.",
+    "send": "Send a file of messages, CSV or JSON lines.",
+    "status": "Delivery statuses by message id.",
+    "details": "Everything that is known of sent messages.",
+    "stats": "Counts by status and period.",
+    "account": "The account's balance.",
+    "sandbox": "Run a pretend Devino on this machine.",
+}
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        found = getattr(import_module(f".{cmd_name}", __package__), cmd_name)
+        assert isinstance(found, click.Command)  # noqa: S101
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+def devino() -> None:
+    """Bulk SMS through Devino Telecom.
+
+    Credentials come from the environment: DEVINO_API_KEY, or DEVINO_LOGIN and DEVINO_PASSWORD, and DEVINO_BASE_URL
+    for another address. Try `devino demo` first.
+    """

@@ -1,0 +1,34 @@
+"""`devino sandbox`: a pretend Devino for other programs, until it is interrupted."""
+
+import asyncio
+import signal
+
+import click
+
+from .running import run, say
+
+__all__ = ["sandbox"]
+
+
+@click.command(epilog="Example: devino sandbox --port 8025")
+@click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 takes a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
+def sandbox(port: int, host: str, database: str) -> None:
+    """Run a pretend Devino. Any API key is let in; what is sent can be looked up, paged, counted and reported."""
+    run(_serve(port, host, database))
+
+
+async def _serve(port: int, host: str, database: str) -> None:
+    from ..sandbox import Sandbox  # noqa: PLC0415
+
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        async with Sandbox(port=port, host=host, database=database) as running:
+            click.echo(running.url)
+            say(f"the sandbox listens; use it with:\n  export DEVINO_API_KEY=any-key DEVINO_BASE_URL={running.url}")
+            await stopped.wait()
+    except OSError as error:
+        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
