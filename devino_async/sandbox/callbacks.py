@@ -20,6 +20,9 @@ __all__ = ["Callbacks", "is_loopback"]
 _EVENTS_A_POST = 1_000
 _MOST_TRIES = 5
 _POSTS_AT_ONCE = 8
+_Due = tuple[int, dict[str, Any], int, bool]
+"""Message id, event, how many steps are told with it, and whether it is the last."""
+
 _ERROR_CODES = {"REJECTED": 2005, "UNDELIVERABLE": 2001, "EXPIRED": 2002}
 
 
@@ -40,6 +43,7 @@ class Callbacks:
         self._clock = clock
         self._stage = stage
         self._tries: dict[str, int] = defaultdict(int)
+        self._reporting = asyncio.Lock()
         self._places = asyncio.Semaphore(_POSTS_AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
         self.skipped = 0
@@ -57,9 +61,14 @@ class Callbacks:
 
     async def report(self) -> int:
         """Report what has happened since the last round; gives how many events reached their address."""
+        async with self._reporting:
+            due = await self._due()
+            return sum(await asyncio.gather(*(self._report_to(url, events) for url, events in due.items())))
+
+    async def _due(self) -> dict[str, list[_Due]]:
         query = """SELECT report.id, url, options, told, starts, fate, accepted, recipient, sender
             FROM report JOIN message USING (id) WHERE done = 0 LIMIT 100000"""
-        due: dict[str, list[tuple[int, dict[str, Any], int, bool]]] = defaultdict(list)
+        due: dict[str, list[_Due]] = defaultdict(list)
         now = self._clock.now()
         for message_id, url, options, told, starts, fate, accepted, *_ in await self._store.rows(query):
             history = _history(starts, fate, accepted, self._stage)
@@ -67,8 +76,7 @@ class Callbacks:
                 if moment <= now:
                     event = _event(message_id, moment, status, options)
                     due[url].append((message_id, event, step, step == len(history)))
-        reached = await asyncio.gather(*(self._report_to(url, events) for url, events in due.items()))
-        return sum(reached)
+        return due
 
     async def post(self, url: str, body: Any) -> bool:
         """POST a body to a loopback address; True if it answered 200."""
@@ -83,7 +91,7 @@ class Callbacks:
         except (aiohttp.ClientError, OSError):
             return False
 
-    async def _report_to(self, url: str, events: list[tuple[int, dict[str, Any], int, bool]]) -> int:
+    async def _report_to(self, url: str, events: list[_Due]) -> int:
         reached = 0
         for start in range(0, len(events), _EVENTS_A_POST):
             part = events[start : start + _EVENTS_A_POST]
