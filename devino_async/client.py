@@ -75,7 +75,7 @@ class DevinoClient:
         on_orphan: OnOrphan | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._closed = False
+        self._closed = True
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
         self._limits = limits or Limits()
@@ -92,6 +92,7 @@ class DevinoClient:
         self._transport = stacked(self._pool, self._limits, retry, events)
         self._owner = Owner()
         self._zone = time_zone
+        self._closed = False
         self._dispatch = Dispatch(self._transport, self._owner, self._limits, events, on_orphan)
 
     def __repr__(self) -> str:
@@ -107,7 +108,7 @@ class DevinoClient:
         await self.aclose()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
-        if not getattr(self, "_closed", True) and self._pool.opened:
+        if not self._closed and self._pool.opened:
             _warn(f"unclosed {self!r}: use 'async with' or await aclose()", ResourceWarning, source=self, stacklevel=2)
 
     # Sending

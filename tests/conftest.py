@@ -1,11 +1,15 @@
 """What all tests share: a small real HTTP service on loopback, and a watch for leaked tasks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
+
+from devino_async.sandbox import Sandbox
 
 Answering = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]
 
@@ -49,3 +53,41 @@ async def no_leaks() -> AsyncIterator[None]:
     yield
     left = [task for task in asyncio.all_tasks() if task.get_name().startswith("devino") and not task.done()]
     assert not left, left
+
+
+@contextmanager
+def running_sandbox(**options: Any) -> Iterator[str]:
+    """A sandbox on an event loop of its own, so that tests can run programs and event loops of theirs."""
+    ready: list[str] = []
+    started, stop = threading.Event(), asyncio.Event()
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with Sandbox(**options) as sandbox:
+            ready.append(sandbox.url)
+            started.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert started.wait(30)
+    try:
+        yield ready[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(30)
+        loop.close()
+
+
+@pytest.fixture(scope="session")
+def sandbox_url() -> Iterator[str]:
+    """The address of a sandbox that lets everybody in."""
+    with running_sandbox() as url:
+        yield url
+
+
+@pytest.fixture
+def guarded_url() -> Iterator[str]:
+    """The address of a sandbox that lets in one key only, which is `right`."""
+    with running_sandbox(api_key="right") as url:
+        yield url

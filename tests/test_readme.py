@@ -5,13 +5,10 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from devino_async.sandbox import Sandbox
 from sybil import Sybil
 from sybil.example import Example
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -23,28 +20,6 @@ EXAMPLES: list[Example] = list(
     Sybil(parsers=[PythonCodeBlockParser()], path=str(README.parent), pattern=README.name).parse(README).examples()
 )
 NAMESPACE: dict[str, Any] = {}
-
-
-@pytest.fixture(scope="module")
-def sandbox_url() -> Iterator[str]:
-    """A sandbox on an event loop of its own, so that the examples can run theirs."""
-    ready: list[str] = []
-    started, stop = threading.Event(), asyncio.Event()
-    loop = asyncio.new_event_loop()
-
-    async def serve() -> None:
-        async with Sandbox() as sandbox:
-            ready.append(sandbox.url)
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert started.wait(30)
-    yield ready[0]
-    loop.call_soon_threadsafe(stop.set)
-    thread.join(30)
-    loop.close()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed DevinoClient:ResourceWarning")
