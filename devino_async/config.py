@@ -54,6 +54,7 @@ def credentials_from(
 
 
 def _from_key(api_key: str) -> Credentials:
+    _require_text("api_key", api_key)
     if not api_key or not all(" " <= each <= "~" for each in api_key):
         raise ConfigurationError("api_key must be printable ASCII and not empty")
     if api_key != api_key.strip():
@@ -62,6 +63,8 @@ def _from_key(api_key: str) -> Credentials:
 
 
 def _from_login(login: str, password: str) -> Credentials:
+    _require_text("login", login)
+    _require_text("password", password)
     if not login or not login.isprintable() or ":" in login:
         raise ConfigurationError("login must be printable text without a colon, and not empty")
     if not password or not password.isprintable():
@@ -72,6 +75,7 @@ def _from_login(login: str, password: str) -> Credentials:
 
 def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:
     """The address from the argument, DEVINO_BASE_URL, or the default; without a slash at its end."""
+    _require_text("base_url", base_url or "")
     given = base_url or environment.get("DEVINO_BASE_URL") or DEFAULT_BASE_URL
     try:
         parts = urlsplit(given)
@@ -85,6 +89,11 @@ def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.envi
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError("base_url must be https: plain http would send texts and credentials in the clear")
     return given.rstrip("/")
+
+
+def _require_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -67,6 +67,7 @@ class Reason:
     """Why a message or a call was refused, in the service's own words ("reasons" on the API page).
 
     `key` is one of an open set, such as `to.format.invalid`; `ref` names the field (`to` or `messages[i].to`).
+    The service's `default_message` may repeat the value that it refused, so text and repr leave it out.
     """
 
     key: str
@@ -74,13 +75,11 @@ class Reason:
     default_message: str | None = None
 
     def __str__(self) -> str:
-        where = f"{self.ref}: " if self.ref else ""
-        why = f" ({mask_phones(self.default_message)})" if self.default_message else ""
-        return f"{where}{self.key}{why}"
+        return mask_phones(f"{self.ref}: {self.key}" if self.ref else self.key)
 
     def __repr__(self) -> str:
-        shown = None if self.default_message is None else mask_phones(self.default_message)
-        return f"Reason(key={self.key!r}, ref={self.ref!r}, default_message={shown!r})"
+        shown = None if self.default_message is None else f"<{len(self.default_message)} characters>"
+        return f"Reason({str(self)!r}, default_message={shown})"
 
 
 def _revive(cls: "type[DevinoError]", args: tuple[Any, ...], state: dict[str, Any]) -> "DevinoError":
@@ -105,6 +104,11 @@ class ClientClosed(DevinoError):
     """The client was closed, or is closing, and takes no more work."""
 
 
+def _told(problem: Reason) -> str:
+    # Problems that the SDK finds itself never hold the value, so that they can be told in full.
+    return f"{problem} ({problem.default_message})"
+
+
 class _Problems(DevinoError, ValueError):
     """Input that breaks rules; `problems` holds all of them, not only the first."""
 
@@ -112,7 +116,7 @@ class _Problems(DevinoError, ValueError):
 
     def __init__(self, problems: tuple[Reason, ...] | list[Reason]) -> None:
         self.problems: tuple[Reason, ...] = tuple(problems)
-        super().__init__(f"invalid {self._subject}: " + "; ".join(map(str, self.problems)))
+        super().__init__(f"invalid {self._subject}: " + "; ".join(map(_told, self.problems)))
 
 
 class InvalidMessage(_Problems):

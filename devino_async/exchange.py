@@ -51,7 +51,7 @@ class Call:
     operation: str
     method: str
     path: str
-    query: str = ""
+    query: str = field(default="", repr=False)
     body: tuple[bytes, ...] | None = field(default=None, repr=False)
     repeatable: bool = True
     messages: int = 0
@@ -85,11 +85,9 @@ class Answer:
 
     def excerpt(self) -> str:
         """What may be shown of the body: no echo of the request, no credential, no row of data, no phone number."""
-        shown = _telling_part(self.body)
+        shown = _telling_part(self.body, self.secrets)
         if shown is None:
             return f"<{len(self.body)} bytes withheld>"
-        for secret in self.secrets:
-            shown = shown.replace(secret, "***")
         if sum(map(len, self.sent)) > _ECHO_CHECK_BYTES:
             return f"<{len(self.body)} bytes withheld>"
         return mask_phones(_without_echo(shown, self.sent))
@@ -103,7 +101,7 @@ class Transport(Protocol):
         ...
 
 
-def _telling_part(body: bytes) -> str | None:
+def _telling_part(body: bytes, secrets: tuple[str, ...]) -> str | None:
     """The part of a body that may explain a failure: words of an error envelope, or the start of a plain page."""
     if len(body) > _EXCERPT_SOURCE_BYTES:
         return None
@@ -113,7 +111,16 @@ def _telling_part(body: bytes) -> str | None:
             text = "; ".join(_telling_values(json.loads(text)))
         except (ValueError, RecursionError):
             return None
-    return unquote(html.unescape(text))[:_EXCERPT_CHARACTERS]
+    # A credential may stand there as it is, or change its look when the page's escapes are undone.
+    text = unquote(html.unescape(_without(secrets, text)))
+    plain = tuple(form for each in secrets for form in (each, unquote(html.unescape(each))))
+    return _without(plain, text)[:_EXCERPT_CHARACTERS]
+
+
+def _without(secrets: tuple[str, ...], text: str) -> str:
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    return text
 
 
 def _telling_values(tree: object) -> Iterable[str]:

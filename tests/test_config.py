@@ -179,7 +179,6 @@ def test_client_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert KEY not in repr(client)
 
 
-@pytest.mark.xfail(strict=True, reason="config.py: a value that is no text ends in TypeError or AttributeError")
 def test_values_that_are_no_text() -> None:
     """Credentials and addresses of the wrong kind are ConfigurationError too, not a TypeError from inside."""
     with pytest.raises(ConfigurationError):
@@ -190,8 +189,6 @@ def test_values_that_are_no_text() -> None:
         base_url_from(8025, {})  # type: ignore[arg-type]
 
 
-@pytest.mark.xfail(strict=True, reason="client.py: __del__ reads _pool, which a failed __init__ never made")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_failed_construction_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ConfigurationError is all that is seen of a client that could not be made."""
     seen: list[object] = []

@@ -46,7 +46,6 @@ def test_reprs_hold_no_body() -> None:
     assert not any(each in shown for each in (TEXT, PHONE, KEY, "4711", "brandname"))
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py: Call.query is part of the repr")
 def test_call_repr_holds_no_query_values() -> None:
     """The query of a details call holds a recipient and a search text: the repr of the call shows neither."""
     call = details.call(DetailQuery(task_id=1, recipient=PHONE, search_text="sesame"), offset=0, limit=1)
@@ -128,14 +127,12 @@ def test_secrets() -> None:
     assert KEY not in answer("s3cret%4bEY", secrets=(KEY,)).excerpt()
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py: the excerpt is cut before the secrets are replaced")
 def test_secret_at_the_cut() -> None:
     """The cut of a long excerpt does not leave the first half of a credential standing."""
     body = "x " * 147 + KEY * 2
     assert KEY[:6] not in answer(body, secrets=(KEY * 2,)).excerpt()
 
 
-@pytest.mark.xfail(strict=True, reason="exchange.py: unquote and unescape change a secret before it is looked for")
 @pytest.mark.parametrize("key", ["ab%2Fcd%2Fef", "ab&amp;cd"])
 def test_secret_with_percent_or_ampersand(key: str) -> None:
     """A key may hold any printable ASCII; one with `%2F` or `&amp;` in it is not shown in its decoded form either."""

@@ -4,7 +4,8 @@ What the items are and how they are encoded is the caller's; how many chunks tra
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from itertools import islice, tee
 from typing import Generic, TypeVar
 
@@ -46,10 +47,13 @@ class Chunks(Generic[T]):
         self._run: list[bytes] = []
         self._slices: list[bytes] = []
         self._size = 0
+        self._full: deque[Chunk[T]] = deque()
 
     def take_left(self) -> list[T]:
         """Items that were read but are in no chunk yet; for whoever stops in the middle."""
-        left, self._items = self._items, []
+        left = [item for chunk in self._full for item in chunk.items] + self._items
+        self._full.clear()
+        self._items = []
         return left
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
@@ -77,8 +81,9 @@ class Chunks(Generic[T]):
             except Exception as error:  # noqa: BLE001 - raised again, after what was read before it
                 failure = error
             wanted = self._room()
-            for chunk in self._take(list(islice(kept, len(run))), run):
-                yield chunk
+            self._take(list(islice(kept, len(run))), run)
+            while self._full:
+                yield self._full.popleft()
             if failure is not None:
                 raise failure
             if len(run) < wanted:
@@ -89,8 +94,9 @@ class Chunks(Generic[T]):
         count = 0
         async for item in self._source:  # type: ignore[union-attr]
             count += 1
-            for chunk in self._take([item], [self._encode(item)]):
-                yield chunk
+            self._take([item], [self._encode(item)])
+            while self._full:
+                yield self._full.popleft()
             if count % _ITEMS_A_STEP == 0:
                 await asyncio.sleep(0)
 
@@ -98,8 +104,8 @@ class Chunks(Generic[T]):
         """How many items may be read at once."""
         return min(_ITEMS_A_STEP, self._max_count - len(self._items))
 
-    def _take(self, items: list[T], run: list[bytes]) -> Iterator[Chunk[T]]:
-        """Add items with their encoded forms, no more than there is room for; gives the chunks that became full."""
+    def _take(self, items: list[T], run: list[bytes]) -> None:
+        """Add items with their encoded forms, no more than there is room for."""
         size = sum(map(len, run)) + len(run)
         if self._size + size <= self._max_bytes:
             self._items += items
@@ -107,15 +113,15 @@ class Chunks(Generic[T]):
             self._size += size
         elif len(run) == 1:
             if self._items:
-                yield self._close()
+                self._full.append(self._close())
             self._items, self._run, self._size = items, run, size
         else:
             for item, encoded in zip(items, run, strict=True):
-                yield from self._take([item], [encoded])
+                self._take([item], [encoded])
         if len(self._run) >= _ITEMS_A_STEP:
             self._close_run()
         if len(self._items) == self._max_count:
-            yield self._close()
+            self._full.append(self._close())
 
     def _close_run(self) -> None:
         if self._run:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
-from .converter import Mismatch, keep_unknown, structure, wire_class
+from .converter import as_list, as_object, keep_unknown, structure, wire_class
 from .envelope import result_of
 
 __all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
@@ -62,9 +62,8 @@ def read(answer: Answer) -> Account:
 
 
 def _account(result: Any) -> Account:
-    if not isinstance(result, dict) or not isinstance(result.get("account"), dict):
-        raise Mismatch("the result must hold an account")
-    account = structure(result["account"], Account)
-    channels = structure(result.get("validPacketChannels") or [], tuple[str, ...])
+    result = as_object(result)
+    account = structure(result.get("account"), Account)
+    channels = as_list(result.get("validPacketChannels"), str)
     beside = keep_unknown(result, frozenset({"account", "validPacketChannels"}))
     return evolve(account, valid_packet_channels=channels, extra={**account.extra, **beside})

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ..errors import InvalidCallback
-from .converter import Mismatch, as_id, structure, wire_class
+from .converter import Mismatch, as_id, as_object, structure, wire_class
 from .message import mask_phone
 from .statuses import Status
 from .strict_json import Unreadable, decode
@@ -74,16 +74,14 @@ def _milliseconds(value: Any, _: Any = None) -> datetime:
     raise Mismatch("must be a time in milliseconds since 1970")
 
 
-def _object(value: Any, _: Any = None) -> Mapping[str, Any]:
-    if isinstance(value, dict):
-        return value
-    raise Mismatch("must be an object")
+def _text_or_number(value: Any, _: Any = None) -> str:
+    return "" if value == "" else as_id(value)
 
 
 wire_class(
     StatusCallback,
     names={"timestamp": "ts"},
-    hooks={"message_id": as_id, "timestamp": _milliseconds, "options": _object},
+    hooks={"message_id": as_id, "timestamp": _milliseconds, "options": as_object},
 )
 wire_class(
     IncomingMessage,
@@ -91,8 +89,8 @@ wire_class(
     hooks={
         "incoming_message_id": as_id,
         "timestamp": _milliseconds,
-        "transaction_id": as_id,
-        "prefix": as_id,
+        "transaction_id": _text_or_number,
+        "prefix": _text_or_number,
     },
 )
 

@@ -14,6 +14,8 @@ import attrs
 from cattrs import Converter, transform_error
 from cattrs.gen import make_dict_structure_fn, override
 
+from .strict_json import DoubleKeys
+
 __all__ = [
     "Mismatch",
     "as_id",
@@ -84,6 +86,29 @@ def as_id(value: Any, _: Any = None) -> str:
     raise Mismatch("must be an id, as text or a whole number")
 
 
+def as_id_if_any(value: Any, _: Any = None) -> str | None:
+    """An id that may be missing, which some services write as an empty text."""
+    return None if value == "" else as_id(value)
+
+
+def as_list(value: Any, kind: type[T]) -> tuple[T, ...]:
+    """A list of values of one kind; null is an empty one, and a text is none."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise Mismatch("must be a list")
+    return tuple(structure(each, kind) for each in value)
+
+
+def as_object(value: Any, _: Any = None) -> dict[str, Any]:
+    """An object, with no key twice."""
+    if isinstance(value, DoubleKeys):
+        raise Mismatch("names a key twice")
+    if isinstance(value, dict):
+        return value
+    raise Mismatch("must be an object")
+
+
 def as_moment(value: Any, _: Any = None) -> datetime:
     """A date and time as the page writes it; naive, as the page names no time zone."""
     if isinstance(value, str):
@@ -136,12 +161,13 @@ def wire_class(
     hooks: Mapping[str, Callable[..., Any]] | None = None,
 ) -> None:
     """Teach the converter a class: `names` holds exceptions from the camel-case rule, `hooks` fields with a reader
-    of their own (which is given every value but null). A field called `extra` gets all unknown keys."""
+    of their own (which is given null only if the field may not be None). A field `extra` gets all unknown keys."""
     columns = {each.name: (names or {}).get(each.name, camel(each.name)) for each in attrs.fields(cls)}
     columns.pop("extra", None)
+    optional = {each.name: type(None) in get_args(each.type) for each in attrs.fields(cls)}
     for converter in (_fast, _telling):
         overrides = {
-            name: override(rename=wire, struct_hook=_unless_null((hooks or {}).get(name)))
+            name: override(rename=wire, struct_hook=_unless_null((hooks or {}).get(name), optional[name]))
             for name, wire in columns.items()
         }
         if hasattr(attrs.fields(cls), "extra"):
@@ -150,14 +176,15 @@ def wire_class(
         converter.register_structure_hook(cls, _with_extra(made, frozenset(columns.values())))
 
 
-def _unless_null(hook: Callable[..., Any] | None) -> Callable[..., Any] | None:
-    return None if hook is None else lambda value, kind: None if value is None else hook(value, kind)
+def _unless_null(hook: Callable[..., Any] | None, optional: bool) -> Callable[..., Any] | None:
+    if hook is None or not optional:
+        return hook
+    return lambda value, kind: None if value is None else hook(value, kind)
 
 
 def _with_extra(made: Callable[..., Any], known: frozenset[str]) -> Callable[..., Any]:
     def structured(value: Any, kind: Any) -> Any:
-        if not isinstance(value, dict):
-            raise Mismatch("must be an object")
+        value = as_object(value)
         if not known.issuperset(value):
             value = {**value, _EXTRA_KEY: keep_unknown(value, known)}
         return made(value, kind)

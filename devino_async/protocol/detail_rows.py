@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
-from .converter import as_id, as_yes_or_no, in_zone, structure, wire_class
+from .converter import as_id_if_any, as_yes_or_no, in_zone, structure, wire_class
 from .message import mask_phone
 
 __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]
@@ -140,9 +140,9 @@ def _shown(name: str, value: Any) -> str:
 wire_class(
     DetailRow,
     hooks={
-        "message_id": as_id,
-        "segment_id": as_id,
-        "provider_message_id": as_id,
+        "message_id": as_id_if_any,
+        "segment_id": as_id_if_any,
+        "provider_message_id": as_id_if_any,
         "is_contact_group_deleted": as_yes_or_no,
     },
 )

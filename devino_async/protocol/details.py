@@ -4,7 +4,7 @@ The query with its allowed combinations, one call, one page. The columns of a ro
 through pages is flow's.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any, cast
@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 
 from attrs import evolve, field, fields, frozen
 
+from ..errors import InvalidQuery
 from ..exchange import Answer, Call
 from .converter import Mismatch, camel, structure, wire_class
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
-from .envelope import bad_answer, check_ids, is_refusal, reasons_in, refused
-from .message import mask_phone
+from .envelope import bad_answer, checked_id, is_refusal, reasons_in, refused
+from .message import encodable, mask_phone
 from .query import Problems, wall_clock
 from .strict_json import Run, Unreadable, members
 
@@ -54,11 +55,12 @@ def _member(kind: type[StrEnum], value: Any) -> Any:
 
 
 def _ids(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else tuple(value)
+    return tuple(value) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
 
 
 def _out_fields(value: Any) -> Any:
-    return value if value is None or isinstance(value, str) else tuple(_member(DetailField, each) for each in value)
+    listed = _ids(value)
+    return tuple(_member(DetailField, each) for each in listed) if isinstance(listed, tuple) else value
 
 
 def _order(value: Order | str | None) -> Order | None:
@@ -135,8 +137,8 @@ class DetailQuery:
                 problems.add(camel(name), "must be True or False")
         for name in ("search_text", "source_address", "recipient"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, str) or not value):
-                problems.add(camel(name), "must be text that is not empty")
+            if value is not None and (not isinstance(value, str) or not value or not encodable(value)):
+                problems.add(camel(name), "must be text that is not empty and can be sent")
         for name, kind in (("order", Order), ("order_field", DetailField), ("status", DetailStatus)):
             if not isinstance(getattr(self, name), kind | None):
                 problems.add(camel(name), f"must be one of {', '.join(kind)}")
@@ -146,10 +148,16 @@ class DetailQuery:
     def _check_ids(self, problems: Problems) -> None:
         if self.message_ids is None:
             return
-        if not self.message_ids or isinstance(self.message_ids, str):
+        if not self.message_ids or not isinstance(self.message_ids, tuple):
             problems.add("messageIds", "must hold at least one id, in a list or tuple")
             return
-        object.__setattr__(self, "message_ids", check_ids(self.message_ids, "messageIds"))
+        checked = []
+        for index, each in enumerate(self.message_ids):
+            try:
+                checked.append(checked_id(each, f"messageIds[{index}]"))
+            except InvalidQuery as invalid:
+                problems.found += invalid.problems
+        object.__setattr__(self, "message_ids", tuple(checked))
 
 
 def _check_fields(given: object, problems: Problems) -> None:
@@ -182,7 +190,7 @@ class DetailPage:
     more: bool | None = None
 
 
-wire_class(DetailPage)
+wire_class(DetailPage, names={"rows": "\0rows"})
 
 
 def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
@@ -219,7 +227,7 @@ def _filters(query: DetailQuery, zone: tzinfo | None) -> Iterator[tuple[str, str
         if each.name == "out_fields":
             yield from ((name, str(column)) for column in value)
         elif isinstance(value, datetime):
-            yield name, wall_clock(value, zone).isoformat(sep=" ", timespec="seconds")
+            yield name, wall_clock(name, value, zone).isoformat(sep=" ", timespec="seconds")
         elif isinstance(value, bool):
             yield name, str(value).lower()
         else:

@@ -3,40 +3,41 @@
 What stands in the result is the chapters'.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import BadAnswer, CallFailed, InvalidQuery, Reason, refusal
 from ..exchange import Answer
-from .converter import Mismatch
-from .strict_json import DoubleKeys, Unreadable, decode
+from .converter import Mismatch, as_object
+from .strict_json import Unreadable, decode
 
-__all__ = ["bad_answer", "check_ids", "is_refusal", "reasons_in", "refused", "result_of"]
+__all__ = ["bad_answer", "checked_id", "is_refusal", "reasons_in", "refused", "result_of"]
 
 T = TypeVar("T")
+
+_LONGEST_ID = 64
 
 
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
     """What `read` makes of the answer's result. Raises Refused for a refused call, BadAnswer for all else."""
     problem: str
     try:
-        envelope = decode(answer.body)
-        if not isinstance(envelope, dict) or isinstance(envelope, DoubleKeys):
-            problem = "the answer is no envelope"
-        elif envelope.get("result") is not None:
+        envelope = as_object(decode(answer.body))
+        if envelope.get("result") is not None:
             return read(envelope["result"])
-        elif is_refusal(envelope):
+        if is_refusal(envelope):
             raise refused(answer, operation, reasons_in(envelope))
-        else:
-            problem = "the answer holds no result"
+        problem = "the answer holds no result"
     except (Unreadable, Mismatch) as error:
         problem = f"the answer breaks the page: {error}"
     raise bad_answer(answer, operation, problem)
 
 
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
-    """Whether an envelope without a result says why there is none."""
-    return bool(reasons_in(envelope)) or isinstance(envelope.get("description"), str)
+    """Whether an envelope has no result and says why."""
+    return envelope.get("result") is None and (
+        bool(reasons_in(envelope)) or isinstance(envelope.get("description"), str)
+    )
 
 
 def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
@@ -79,15 +80,13 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def check_ids(ids: Sequence[object], ref: str) -> tuple[str, ...]:
-    """Ids as text. Raises InvalidQuery naming the first that is neither text nor a whole number."""
-    checked: list[str] = []
-    for index, value in enumerate(ids):
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            checked.append(str(value))
-        elif isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= 64:
-            checked.append(value)
-        else:
-            problem = f"must be text of up to 64 letters or digits, or a whole number, not {type(value).__name__}"
-            raise InvalidQuery([Reason("invalid", f"{ref}[{index}]", problem)])
-    return tuple(checked)
+def checked_id(value: object, ref: str) -> str:
+    """An id as text. Raises InvalidQuery for what is neither text of letters and digits nor a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_LONGEST_ID:
+        return str(value)
+    if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _LONGEST_ID:
+        return value
+    problem = (
+        f"must be text of up to {_LONGEST_ID} letters or digits, or such a number, not this {type(value).__name__}"
+    )
+    raise InvalidQuery([Reason("invalid", ref, problem)])

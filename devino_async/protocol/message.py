@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 
 from attrs import field, fields, frozen
 
-from ..errors import InvalidMessage, Reason
+from ..errors import InvalidMessage, Reason, mask_phones
 from .text import MAX_CYRILLIC_CHARACTERS, longest_allowed
 
-__all__ = ["MAX_VALIDITY", "Message", "Priority", "is_http_url", "mask_phone"]
+__all__ = ["MAX_VALIDITY", "Message", "Priority", "encodable", "is_http_url", "mask_phone"]
 
 # API page, "Message": "validity ... Maximal value: 259200, 3 days".
 MAX_VALIDITY = 259_200
@@ -44,8 +44,11 @@ class Priority(StrEnum):
 
 
 def mask_phone(number: str | None) -> str | None:
-    """A phone number with all but its last four characters hidden."""
-    return number if number is None else "*" * max(len(number) - 4, 0) + number[-4:]
+    """A phone number, or another name of a person, with all but its last four characters hidden; a short one whole."""
+    if number is None:
+        return None
+    shown = number[-4:] if len(number) > 4 else ""
+    return "*" * (len(number) - len(shown)) + shown
 
 
 @frozen(init=False, repr=False)
@@ -107,7 +110,7 @@ class Message:
 
     def __repr__(self) -> str:
         shown = [
-            f"sender={self.sender!r}",
+            f"sender={mask_phones(self.sender)!r}",
             f"to={mask_phone(self.to)!r}",
             f"text=<{len(self.text)} characters>",
         ]
@@ -146,7 +149,7 @@ def _is_plain(sender: object, to: object, text: object) -> bool:
         and 7 <= len(to) <= 15
         and to[0] != "0"
         and 0 < len(text) <= _SURELY_SHORT
-        and (text.isascii() or _encodable(text))
+        and (text.isascii() or encodable(text))
         and sender.isalnum()
     )
 
@@ -178,12 +181,13 @@ def _text(value: object, problems: list[Reason]) -> str:
     if length > limit:
         problem = f"is {length} characters long; at most {limit} are allowed in its alphabet"
         problems.append(Reason("text.length.too.long", "text", problem))
-    if not value.isascii() and not _encodable(value):
+    if not value.isascii() and not encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
     return value
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether the text can be sent at all: half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -230,7 +234,7 @@ def _callback_url(value: object, problems: list[Reason]) -> str | None:
 
 def is_http_url(value: str) -> bool:
     """Whether the text is a URL with the http or https scheme, a host and a possible port."""
-    if _URL_FORBIDDEN.search(value):
+    if _URL_FORBIDDEN.search(value) or not encodable(value):
         return False
     try:
         parts = urlsplit(value)
@@ -247,4 +251,4 @@ def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
 
 
 def _sendable(value: object) -> bool:
-    return isinstance(value, str) and _encodable(value)
+    return isinstance(value, str) and encodable(value)

@@ -33,9 +33,13 @@ class Problems:
             raise InvalidQuery(self.found)
 
 
-def wall_clock(moment: datetime, zone: tzinfo | None) -> datetime:
+def wall_clock(ref: str, moment: datetime, zone: tzinfo | None) -> datetime:
     """The naive time to put into a query: the page names no zone, so it is the wall clock of the zone that the user
     named for the service; without one, the time is sent as it was written."""
-    if zone is not None and moment.tzinfo is not None:
-        moment = moment.astimezone(zone)
-    return moment.replace(tzinfo=None)
+    try:
+        if zone is not None and moment.tzinfo is not None:
+            moment = moment.astimezone(zone)
+        return moment.replace(tzinfo=None)
+    except OverflowError:
+        problem = "is outside the years 1 to 9999 in the zone of the service"
+    raise InvalidQuery([Reason("invalid", ref, problem)])

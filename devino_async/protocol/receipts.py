@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from attrs import field, frozen
 
-from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason, mask_phones
+from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
 
 __all__ = ["Accepted", "NotSent", "Receipt", "Rejected", "SendReport", "Unconfirmed"]
@@ -33,11 +33,11 @@ class Rejected:
 
     message: Message
     reasons: tuple[Reason, ...] = ()
-    description: str | None = field(default=None, repr=lambda text: repr(text and mask_phones(text)))
+    description: str | None = field(default=None, repr=lambda text: "<set>" if text else "None")
 
     def raise_for_outcome(self) -> NoReturn:
         """Raise MessageRejected."""
-        why = "; ".join(map(str, self.reasons)) or mask_phones(self.description or "no reason given")
+        why = "; ".join(map(str, self.reasons)) or ("see its description" if self.description else "no reason given")
         raise MessageRejected(f"the service rejected the message: {why}", receipt=self)
 
 

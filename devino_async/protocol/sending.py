@@ -5,7 +5,7 @@ repeated is the transport's decision; cutting streams into batches is flow's.
 """
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -142,18 +142,17 @@ class _Reading:
 
     def outcome(self, problem: str | None) -> list[Receipt]:
         if problem is None and not self._streamed:
-            problem = self._single()
-        if problem is None and self._count == len(self._messages):
+            self._take_single()
+        if problem is None and self._count == len(self._messages) and (self._streamed or self._count):
             return self._receipts
         raise self._failure(problem)
 
-    def _single(self) -> str | None:
+    def _take_single(self) -> None:
+        """The result may be one object in place of a list, and that may stand at the top level."""
         result = self._top.get("result")
         item = self._top if result is None and "code" in self._top else result
         if isinstance(item, dict):
             self._take_run(Run([item]))
-            return None
-        return "the answer holds no result"
 
     def _receipt(self, item: Any, message: Message) -> Receipt:
         if type(item) is re.Match:
@@ -176,14 +175,25 @@ class _Reading:
         return self._malformed
 
     def _failure(self, problem: str | None) -> CallFailed:
-        found = tuple(receipt.message_id for receipt in self._receipts if isinstance(receipt, Accepted))
-        found += tuple(self._surplus)
-        refuses = not self._answer.ok or (not self._streamed and is_refusal(self._top))
-        if refuses and not found:
+        if self._answer.ok:
+            refuses = problem is None and not self._count and not self._streamed and is_refusal(self._top)
+        else:
+            all_rejected = not self._surplus and all(type(each) is Rejected for each in self._receipts)
+            refuses = all_rejected and not (self._streamed and problem is not None)
+        if refuses:
             return refused(self._answer, OPERATION, reasons_in(self._top))
+        if problem is None and not self._count and not self._streamed:
+            problem = "the answer holds no result"
         if problem is None:
             problem = f"the answer holds {self._count} results for {len(self._messages)} messages"
-        return bad_answer(self._answer, OPERATION, problem, found)
+        return bad_answer(self._answer, OPERATION, problem, (*self._ids_seen(), *self._surplus))
+
+    def _ids_seen(self) -> Iterator[str]:
+        for receipt in self._receipts:
+            if isinstance(receipt, Accepted):
+                yield receipt.message_id
+            elif isinstance(receipt, Unconfirmed):
+                yield from receipt.error.message_ids
 
 
 def _id_of(item: Any) -> str | None:

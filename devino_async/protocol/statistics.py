@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
-from .converter import Mismatch, as_moment, in_zone, structure, wire_class
+from .converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
 from .envelope import result_of
 from .query import Problems, wall_clock
 
@@ -115,7 +115,7 @@ def call(
     for ref, number in numbers.items():
         problems.whole(ref, number)
     problems.raise_any()
-    start, end = wall_clock(start_date, zone), wall_clock(end_date, zone)
+    start, end = wall_clock("startDate", start_date, zone), wall_clock("endDate", end_date, zone)
     if end < start:
         raise InvalidQuery([Reason("invalid", "endDate", "must not be before startDate")])
     pairs = {
@@ -133,15 +133,13 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:
 
 
 def _statistics(result: Any, zone: tzinfo | None) -> Statistics:
-    if not isinstance(result, dict):
-        raise Mismatch("the result must be an object")
+    result = as_object(result)
     return Statistics(_counts(result.get("messages"), zone), _counts(result.get("segments"), zone))
 
 
 def _counts(table: Any, zone: tzinfo | None) -> dict[StatisticsStatus | str, tuple[DateCount, ...]]:
-    if not isinstance(table, dict | None):
-        raise Mismatch("counts must be an object of statuses")
-    return {_status(name): _periods(periods, zone) for name, periods in (table or {}).items()}
+    counts = {} if table is None else as_object(table)
+    return {_status(name): _periods(periods, zone) for name, periods in counts.items()}
 
 
 def _status(name: str) -> StatisticsStatus | str:
@@ -149,8 +147,17 @@ def _status(name: str) -> StatisticsStatus | str:
 
 
 def _periods(listed: Any, zone: tzinfo | None) -> tuple[DateCount, ...]:
-    counts = structure(listed or [], tuple[DateCount, ...])
+    counts = as_list(_dated(listed), DateCount)
     return tuple(sorted((evolve(each, date=in_zone(each.date, zone)) for each in counts), key=_sortable))
+
+
+def _dated(listed: Any) -> Any:
+    """With groupBy=NONE a period may come without a date; the page does not say."""
+    return (
+        [{"date": None, **each} if type(each) is dict else each for each in listed]
+        if isinstance(listed, list)
+        else listed
+    )
 
 
 def _sortable(count: DateCount) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
 from .converter import Mismatch, as_id, in_zone, structure, wire_class
-from .envelope import check_ids, result_of
+from .envelope import checked_id, result_of
 
 __all__ = ["MAX_IDS", "OPERATION", "MessageStatus", "Status", "call", "checked", "read"]
 
@@ -57,7 +57,7 @@ wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as
 
 def checked(each: str | int) -> bytes:
     """The id as it travels. Raises InvalidQuery for anything that cannot be one, floats and booleans included."""
-    return check_ids([each], "ids")[0].encode()
+    return checked_id(each, "ids").encode()
 
 
 def call(ids: Sequence[str]) -> Call:
@@ -112,7 +112,7 @@ def _match_rounded(
 
 def _may_be_rounded(number: int) -> bool:
     """Whether a float64 round trip can have printed this number: as JavaScript does, or digit by digit."""
-    if abs(number) <= 2**53:
+    if abs(number) < 2**53:
         return False
     nearest = float(number)
     return number in {int(nearest), int(Decimal(repr(nearest)))}

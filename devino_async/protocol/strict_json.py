@@ -7,7 +7,7 @@ What the values mean is the chapters'.
 import json
 import re
 from collections.abc import Callable, Generator, Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
@@ -47,7 +47,10 @@ def _integer(digits: str) -> int:
 def _decimal(digits: str) -> Decimal:
     if len(digits) > _MAX_DECIMAL_CHARACTERS:
         raise Unreadable(f"a number of {len(digits)} characters")
-    return Decimal(digits)
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        raise Unreadable("a number beyond all bounds") from None
 
 
 def _constant(name: str) -> Any:
@@ -158,9 +161,10 @@ def _read_run(text: str, at: int, run: Run, scan: Scan) -> int:
 
 
 def _key(text: str, at: int) -> tuple[str, int]:
-    at = _expect(text, at, '"')
+    if text[at : at + 1] != '"':
+        raise Unreadable("no key where one must be")
     try:
-        key, at = scanstring(text, at, True)
+        key, at = scanstring(text, at + 1, True)
     except ValueError:
         raise Unreadable("a broken key") from None
     return key, _expect(text, _skip(text, at), ":")

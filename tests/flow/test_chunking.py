@@ -1,0 +1,207 @@
+"""Chunking: joined again, the chunks are the input; none is over its bounds; nothing that was read gets lost."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async.flow.chunking import Chunk, Chunks
+
+KINDS = ["list", "iterator", "async"]
+
+items = st.lists(st.integers(1, 40), max_size=60) | st.integers(0, 1_200).map(lambda count: [1] * count)
+counts = st.integers(1, 8) | st.integers(200, 600)
+limits = st.integers(1, 120) | st.integers(200, 3_000)
+
+
+def encoded(size: int) -> bytes:
+    return b"x" * size
+
+
+def source(values: list[Any], kind: str, read: list[Any] | None = None) -> Iterable[Any] | AsyncIterable[Any]:
+    """The values as a list, an iterator or an async iterator; what was read of it is noted in `read`."""
+
+    def sync() -> Iterator[Any]:
+        for value in values:
+            if isinstance(value, Exception):
+                raise value
+            if read is not None:
+                read.append(value)
+            yield value
+
+    async def asynchronous() -> AsyncIterator[Any]:
+        for value in sync():
+            await asyncio.sleep(0)
+            yield value
+
+    if kind == "async":
+        return asynchronous()
+    return values if kind == "list" and read is None else sync()
+
+
+def chunked(values: list[Any], kind: str, count: int, size: int) -> list[Chunk[Any]]:
+    async def all_of_them() -> list[Chunk[Any]]:
+        return [each async for each in Chunks(source(values, kind), encode=encoded, max_count=count, max_bytes=size)]
+
+    return asyncio.run(all_of_them())
+
+
+@given(items, st.sampled_from(KINDS), counts, limits)
+def test_joined_they_are_the_input(values: list[int], kind: str, count: int, size: int) -> None:
+    """For any sizes, bounds and source: every item once and in order, and the slices hold exactly their bytes."""
+    chunks = chunked(values, kind, count, size)
+    assert [item for chunk in chunks for item in chunk.items] == values
+    for chunk in chunks:
+        assert b",".join(chunk.slices) == b",".join(map(encoded, chunk.items))
+
+
+@given(items, st.sampled_from(KINDS), counts, limits)
+def test_bounds(values: list[int], kind: str, count: int, size: int) -> None:
+    """No chunk is over count or bytes, but for an item that is too large alone, which travels alone; none is empty."""
+    for chunk in chunked(values, kind, count, size):
+        assert 1 <= len(chunk.items) <= count
+        assert len(b",".join(chunk.slices)) <= size or len(chunk.items) == 1
+
+
+@given(items, counts, limits)
+def test_chunks_are_full(values: list[int], count: int, size: int) -> None:
+    """No chunk ends before its bounds make it: the next item would not have fitted."""
+    chunks = chunked(values, "list", count, size)
+    for chunk, following in pairwise(chunks):
+        taken = sum(chunk.items) + len(chunk.items)
+        assert len(chunk.items) == count or taken + following.items[0] + 1 > size
+
+
+@given(items, counts, limits)
+def test_every_source_is_cut_alike(values: list[int], count: int, size: int) -> None:
+    """A list, an iterator and an async iterator of the same items give the same chunks."""
+    lists, iterators, asyncs = (chunked(values, kind, count, size) for kind in KINDS)
+    assert lists == iterators
+    assert [chunk.items for chunk in lists] == [chunk.items for chunk in asyncs]
+
+
+@given(items, items, st.sampled_from(["iterator", "async"]), counts, limits)
+async def test_failing_source(before: list[int], after: list[int], kind: str, count: int, size: int) -> None:
+    """What was read before the source failed still comes, then its own error; nothing after it is read."""
+    error = RuntimeError("the file ends in the middle")
+    chunks = Chunks(source([*before, error, *after], kind), encode=encoded, max_count=count, max_bytes=size)
+    got: list[int] = []
+    with pytest.raises(RuntimeError) as raised:
+        async for chunk in chunks:
+            got += chunk.items
+    assert got == before
+    assert raised.value is error
+
+
+@given(items, items, st.sampled_from(KINDS), counts, limits)
+async def test_item_that_cannot_be_encoded(
+    before: list[int], after: list[int], kind: str, count: int, size: int
+) -> None:
+    """A bad item costs no item before it, and none after it is read."""
+
+    def encode(value: int) -> bytes:
+        if value < 0:
+            raise ValueError("negative")
+        return encoded(value)
+
+    read: list[int] = []
+    chunks = Chunks(source([*before, -1, *after], kind, read), encode=encode, max_count=count, max_bytes=size)
+    got: list[int] = []
+    with pytest.raises(ValueError, match="negative"):
+        async for chunk in chunks:
+            got += chunk.items
+    assert got == before
+    assert read == [*before, -1]
+
+
+@pytest.mark.parametrize("kind", ["iterator", "async"])
+async def test_lazy(kind: str) -> None:
+    """An endless source is read no further than the chunk that is asked for needs."""
+    read: list[int] = []
+
+    def endless() -> Iterator[int]:
+        while True:
+            read.append(1)
+            yield 1
+
+    async def endless_async() -> AsyncIterator[int]:
+        for value in endless():
+            yield value
+
+    chunks = aiter(
+        Chunks(endless() if kind == "iterator" else endless_async(), encode=encoded, max_count=300, max_bytes=10**6)
+    )
+    assert read == []
+    for number in range(1, 4):
+        assert len((await anext(chunks)).items) == 300
+        assert 300 * number <= len(read) <= 300 * number + 256
+
+
+@given(items, st.sampled_from(["iterator", "async"]), counts, st.integers(0, 3))
+async def test_left_items_by_count(values: list[int], kind: str, count: int, taken: int) -> None:
+    """Whoever stops in the middle gets what was read and is in no chunk, once: no item vanishes."""
+    read: list[int] = []
+    chunks = Chunks(source(values, kind, read), encode=encoded, max_count=count, max_bytes=10**9)
+    reading = aiter(chunks)
+    got: list[int] = []
+    for _ in range(taken):
+        chunk = await anext(reading, None)
+        got += [] if chunk is None else chunk.items
+    assert got + chunks.take_left() == read
+    assert chunks.take_left() == []
+
+
+@pytest.mark.parametrize("kind", ["iterator", "async"])
+async def test_left_items_by_bytes(kind: str) -> None:
+    """The same where bytes close the chunk: items that were read with it are left, not lost, or they get no receipt."""
+    read: list[int] = []
+    chunks = Chunks(source([10] * 9, kind, read), encode=encoded, max_count=100, max_bytes=35)
+    first = await anext(aiter(chunks))
+    assert first.items == [10, 10, 10]
+    assert first.items + chunks.take_left() == read
+
+
+async def test_left_items_of_a_cancelled_reader() -> None:
+    """A reader cancelled while its source waits leaves what it had read."""
+
+    async def stuck() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        await asyncio.Event().wait()
+
+    chunks = Chunks(stuck(), encode=encoded, max_count=10, max_bytes=100)
+    reader = asyncio.ensure_future(anext(aiter(chunks)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    reader.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reader
+    assert chunks.take_left() == [1, 2]
+
+
+async def test_loop_gets_turns() -> None:
+    """A long run over a list does not hold up the event loop: it gets a turn every few hundred items."""
+    turns = 0
+    done = False
+
+    async def other() -> None:
+        nonlocal turns
+        while not done:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    async for _ in Chunks([1] * 32_000, encode=encoded, max_count=32_000, max_bytes=10**9):
+        pass
+    done = True
+    await task
+    assert turns >= 32_000 // 512
+
+
+def test_chunks_are_quiet() -> None:
+    """A chunk of thirty thousand items shows how many it has, not what they are."""
+    assert repr(Chunk(["sesame"] * 30_000)) == "Chunk(<30000 items>)"

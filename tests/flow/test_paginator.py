@@ -1,0 +1,210 @@
+"""The paginator: each row once and in order, from a service whose own counts lie, and from any place again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async.flow.paginator import Paginator
+from devino_async.protocol.detail_rows import DetailRow
+from devino_async.protocol.details import DetailPage
+
+
+class Down(Exception):
+    """The scripted service fails."""
+
+
+@frozen
+class Lies:
+    """What the service claims of a page beside its rows."""
+
+    pages: int | None = None
+    number: int | None = None
+    total: int | None = None
+    offset: int | None = None
+    page_exists: bool | None = None
+    more: str = "honest"
+    size: str = "honest"
+
+
+class Script:
+    """A service that holds rows, puts at most `cap` of them on a page, and lies about all that may be lied about."""
+
+    def __init__(
+        self, rows: list[int], lies: Lies = Lies(), cap: int | None = None, fails_at: int | None = None
+    ) -> None:
+        self.rows = rows
+        self.lies = lies
+        self.cap = cap
+        self.fails_at = fails_at
+        self.asked: list[tuple[int, int]] = []
+
+    async def fetch(self, offset: int, limit: int) -> DetailPage:
+        if self.fails_at == len(self.asked):
+            self.fails_at = None
+            raise Down
+        assert len(self.asked) < 2_000, "the walk does not end"
+        self.asked.append((offset, limit))
+        served = min(limit, self.cap or limit)
+        rows = self.rows[offset : offset + served]
+        more = {"honest": offset + served < len(self.rows), "true": True, "null": None}[self.lies.more]
+        size = {
+            "honest": served,
+            "null": None if self.cap is None else served,
+            "zero": 0 if self.cap is None else served,
+        }[self.lies.size]
+        return DetailPage(
+            rows=tuple(DetailRow(task_id=row) for row in rows),
+            offset=self.lies.offset,
+            size=size,
+            number=self.lies.number,
+            page_exists=self.lies.page_exists,
+            total=self.lies.total,
+            pages=self.lies.pages,
+            more=more,
+        )
+
+
+lies = st.builds(
+    Lies,
+    pages=st.none() | st.integers(-1, 3),
+    number=st.none() | st.integers(-1, 3),
+    total=st.none() | st.integers(-1, 30),
+    offset=st.none() | st.integers(-1, 30),
+    page_exists=st.none() | st.booleans(),
+    more=st.sampled_from(["honest", "true", "null"]),
+    size=st.sampled_from(["honest", "null", "zero"]),
+)
+Fetch = Callable[[int, int], Awaitable[DetailPage]]
+
+
+def paginator(scripts: list[Script], size: int, start: int = 0) -> Paginator[DetailRow, DetailPage]:
+    return Paginator([script.fetch for script in scripts], page_size=size, start_offset=start)
+
+
+def rows_of(lengths: list[int]) -> list[list[int]]:
+    """Numbered rows in parts of these lengths."""
+    numbered = iter(range(sum(lengths)))
+    return [[next(numbered) for _ in range(length)] for length in lengths]
+
+
+caps = st.none() | st.integers(1, 6)
+
+
+@given(st.integers(0, 30), lies, st.integers(1, 12), caps)
+def test_each_row_once(count: int, told: Lies, size: int, cap: int | None) -> None:
+    """Whatever pages, number, total and offset claim, also with a cap on pages: every row once, in order, by offset."""
+
+    async def scenario() -> None:
+        script = Script(list(range(count)), told, cap)
+        walking = paginator([script], size)
+        assert [row.task_id async for row in walking] == list(range(count))
+        assert walking.offset == count
+        served = min(size, cap or size)
+        assert [offset for offset, _ in script.asked] == [index * served for index in range(len(script.asked))]
+        assert all(limit == size for _, limit in script.asked)
+        assert len(script.asked) <= count // served + 1
+
+    asyncio.run(scenario())
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=4),
+    lies,
+    st.integers(1, 5),
+    caps,
+    st.integers(0, 40),
+    st.booleans(),
+)
+def test_resume_from_any_offset(
+    lengths: list[int], told: Lies, size: int, cap: int | None, start: int, by_page: bool
+) -> None:
+    """Begun at any offset, a look-up in one part or several gives exactly the rows from there on."""
+
+    async def scenario() -> None:
+        parts = rows_of(lengths)
+        walking = paginator([Script(rows, told, cap) for rows in parts], size, start)
+        if by_page:
+            got = [row.task_id async for page in walking.pages() for row in page.rows]
+        else:
+            got = [row.task_id async for row in walking]
+        assert got == list(range(start, sum(lengths)))
+        assert walking.offset == max(start, sum(lengths))
+
+    asyncio.run(scenario())
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=4), st.integers(1, 5), st.integers(0, 12), st.booleans())
+def test_resume_after_a_failure(lengths: list[int], size: int, fails_at: int, anew: bool) -> None:
+    """After a page failed, the same paginator, or a new one from its offset, goes on: no row twice, none lost."""
+
+    async def scenario() -> None:
+        parts = rows_of(lengths)
+        scripts = [Script(rows, fails_at=fails_at) for rows in parts]
+        walking = paginator(scripts, size)
+        got: list[int | None] = []
+        for _ in range(len(parts) + 1):
+            try:
+                async for row in walking:
+                    got.append(row.task_id)  # noqa: PERF401 - what came before the failure counts
+                break
+            except Down:
+                assert walking.offset == len(got)
+                if anew:
+                    walking = paginator(scripts, size, walking.offset)
+        assert got == list(range(sum(lengths)))
+
+    asyncio.run(scenario())
+
+
+async def test_leaving_in_the_middle() -> None:
+    """A row that was handed out is not handed out again to who leaves the loop and comes back."""
+    walking = paginator([Script(list(range(10)))], 4)
+    async for row in walking:
+        if row.task_id == 5:
+            break
+    assert walking.offset == 6
+    assert [row.task_id async for row in walking] == [6, 7, 8, 9]
+
+
+async def test_pages() -> None:
+    """Pages are those of the service, whole; a look-up without rows gives no page."""
+    walking = paginator([Script(list(range(10)))], 4)
+    assert [len(page.rows) async for page in walking.pages()] == [4, 4, 2]
+    assert [page async for page in paginator([Script([])], 4).pages()] == []
+
+
+async def test_more_false_ends() -> None:
+    """A full page that says there is no more is the last: no request is spent on an empty one."""
+    script = Script(list(range(8)))
+    assert len([row async for row in paginator([script], 4)]) == 8
+    assert script.asked == [(0, 4), (4, 4)]
+
+
+async def test_the_pages_own_contradiction() -> None:
+    """Offset 1000 of total 1000 with more true and pages 100, as in the page's example, ends with the empty page."""
+    script = Script(list(range(1_000)), Lies(pages=100, number=21, total=1_000, page_exists=True, more="true"))
+    assert len([row async for row in paginator([script], 50)]) == 1_000
+    assert script.asked[-1] == (1_000, 50)
+
+
+async def test_nothing_is_asked_before_it_is_needed() -> None:
+    """Making a paginator asks nothing, and the next page is asked for only when its first row is wanted."""
+    scripts = [Script(list(range(4))), Script([4])]
+    walking = paginator(scripts, 2)
+    assert scripts[0].asked == []
+    iterator = aiter(walking)
+    await anext(iterator)
+    await anext(iterator)
+    assert scripts[0].asked == [(0, 2)]
+    assert scripts[1].asked == []
+
+
+@pytest.mark.parametrize("parts", [[], [[]], [[], [], []]])
+async def test_no_rows(parts: list[list[Any]]) -> None:
+    """No parts, or parts without rows, give nothing and end."""
+    assert [row async for row in paginator([Script(rows) for rows in parts], 5)] == []

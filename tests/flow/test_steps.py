@@ -1,0 +1,66 @@
+"""Long work in small steps: the same result in steps and at once."""
+
+import asyncio
+from collections.abc import Generator
+
+import pytest
+
+from devino_async.flow.steps import at_once, in_steps
+
+
+def counting(steps: int, done: list[int]) -> Generator[None, None, str]:
+    for step in range(steps):
+        done.append(step)
+        yield
+    return "finished"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+async def test_both_ways(steps: int) -> None:
+    """in_steps and at_once give what the generator returns, after all of its steps."""
+    first: list[int] = []
+    second: list[int] = []
+    assert await in_steps(counting(steps, first)) == at_once(counting(steps, second)) == "finished"
+    assert first == second == list(range(steps))
+
+
+async def test_others_get_turns() -> None:
+    """Between two steps the event loop gets a turn."""
+    done: list[int] = []
+    seen: list[int] = []
+
+    async def other() -> None:
+        while len(done) < 5:
+            seen.append(len(done))
+            await asyncio.sleep(0)
+
+    await asyncio.gather(in_steps(counting(5, done)), other())
+    assert len(set(seen)) >= 4
+
+
+async def test_at_once_goes_on_where_steps_were_cancelled() -> None:
+    """A cancelled reading can be finished at once: no step is done twice and none left out."""
+    done: list[int] = []
+    work = counting(5, done)
+    task = asyncio.ensure_future(in_steps(work))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert 0 < len(done) < 5
+    assert at_once(work) == "finished"
+    assert done == list(range(5))
+
+
+def test_errors_come_through() -> None:
+    """What the generator raises is raised."""
+
+    def failing() -> Generator[None, None, None]:
+        yield
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        at_once(failing())
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(in_steps(failing()))

@@ -1,0 +1,208 @@
+"""Callbacks and incoming messages: one or many, numbers as numbers or text, and nothing invented."""
+
+import json
+import pickle
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async import InvalidCallback, Status, parse_callbacks, parse_incoming
+
+PHONE = "79001234567"
+EVENT: dict[str, Any] = {"messageId": "3597944866766620289", "ts": 1613404835977, "status": "DELIVERED", "errorCode": 0}
+INCOMING: dict[str, Any] = {
+    "incomingMessageId": "3777714415805253122",
+    "ts": "1587721283000",
+    "from": PHONE,
+    "text": "Hi",
+}
+PARSERS: list[tuple[Callable[[bytes | str], Any], dict[str, Any]]] = [
+    (parse_callbacks, EVENT),
+    (parse_incoming, INCOMING),
+]
+
+
+def changed(base: dict[str, Any], **fields: Any) -> str:
+    return json.dumps({**base, **fields})
+
+
+@pytest.mark.parametrize(("parse", "one"), PARSERS)
+def test_one_or_many(parse: Callable[[bytes | str], Any], one: dict[str, Any]) -> None:
+    """Both kinds of body may be one object or an array, as bytes or text, with a byte order mark or without."""
+    text = json.dumps(one)
+    [made] = parse(text)
+    assert parse(text.encode()) == parse(b"\xef\xbb\xbf" + text.encode()) == parse(f" [{text}]\r\n") == [made]
+    assert parse(f"[{text},{text}]") == [made, made]
+    assert parse("[]") == []
+
+
+@pytest.mark.parametrize("status", [*Status, "BRAND_NEW"])
+def test_statuses(status: str) -> None:
+    """All ten statuses become members; what is new stays text."""
+    [event] = parse_callbacks(changed(EVENT, status=str(status)))
+    assert event.status == status
+    assert isinstance(event.status, Status) is (status in Status.__members__)
+
+
+@given(st.integers(0, 253_402_300_799_999), st.booleans(), st.sampled_from(PARSERS))
+def test_timestamps(milliseconds: int, as_text: bool, chosen: tuple[Any, dict[str, Any]]) -> None:
+    """`ts` in milliseconds, as number or text, becomes an aware UTC time, exact to the millisecond."""
+    parse, one = chosen
+    [made] = parse(changed(one, ts=str(milliseconds) if as_text else milliseconds))
+    assert made.timestamp.tzinfo is UTC
+    assert (made.timestamp - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "bad", [1613404835977.0, "1613404835977.0", "", "now", "-1", True, [], {}, 10**18, 10**63, "９", " 5"]
+)
+@pytest.mark.parametrize(("parse", "one"), PARSERS)
+def test_bad_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], bad: Any) -> None:
+    """What is no time in milliseconds, or none that a calendar knows, is no callback."""
+    with pytest.raises(InvalidCallback):
+        parse(changed(one, ts=bad))
+
+
+@pytest.mark.parametrize(("written", "kept"), [("5", "5"), (5, "5"), (234567865432456787634, "234567865432456787634")])
+def test_ids(written: Any, kept: str) -> None:
+    """Ids are text in the SDK, from text or whole number."""
+    assert parse_callbacks(changed(EVENT, messageId=written))[0].message_id == kept
+    assert parse_incoming(changed(INCOMING, incomingMessageId=written))[0].incoming_message_id == kept
+
+
+@pytest.mark.parametrize("bad", [3597944866766620289.0, True, "", [], {}, ["5"]])
+def test_bad_ids(bad: Any) -> None:
+    """A float has lost digits already, and is never an id."""
+    with pytest.raises(InvalidCallback):
+        parse_callbacks(changed(EVENT, messageId=bad))
+    with pytest.raises(InvalidCallback):
+        parse_incoming(changed(INCOMING, incomingMessageId=bad))
+
+
+def test_null_absent_extra() -> None:
+    """Optional fields may be null or absent; unknown ones are kept, exact; `options` come back as a mapping."""
+    bare = {name: EVENT[name] for name in ("messageId", "ts", "status")}
+    [event] = parse_callbacks(json.dumps(bare))
+    assert (event.error_code, event.options, event.extra) == (None, None, {})
+    assert parse_callbacks(changed(bare, errorCode=None, options=None)) == [event]
+    [event] = parse_callbacks('{"messageId":5,"ts":1,"status":"SENT","options":{"ref":"o-77"},"price":1.10,"x":null}')
+    assert event.options == {"ref": "o-77"}
+    assert event.extra == {"price": Decimal("1.10"), "x": None}
+    nulls = dict.fromkeys(["to", "from", "text", "transactionId", "prefix", "operator", "countryName"])
+    [message] = parse_incoming(changed(nulls, incomingMessageId=5, ts=1))
+    assert [message] == parse_incoming('{"incomingMessageId":5,"ts":1}')
+    assert (message.text, message.sender, message.prefix, message.extra) == (None, None, None, {})
+    assert parse_incoming(changed(INCOMING, prefix=2135, new=[1]))[0].prefix == "2135"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"status": None}, {"status": 5}, {"status": True}, {"errorCode": "x"}, {"errorCode": 1.5}, {"errorCode": True},
+     {"options": "a"}, {"options": [["a", "b"]]}],
+)  # fmt: skip
+def test_events_that_break_the_page(fields: dict[str, Any]) -> None:
+    """A value of the wrong kind makes the whole body no callback; null is never the text 'None'."""
+    with pytest.raises(InvalidCallback):
+        parse_callbacks(changed(EVENT, **fields))
+
+
+@pytest.mark.parametrize(
+    "fields", [{"text": 5}, {"from": 79001234567}, {"text": ["H", "i"]}, {"to": True}, {"prefix": 1.5}]
+)
+def test_incoming_that_break_the_page(fields: dict[str, Any]) -> None:
+    """A value of the wrong kind makes the whole body no incoming message."""
+    with pytest.raises(InvalidCallback):
+        parse_incoming(changed(INCOMING, **fields))
+
+
+NO_CALLBACK = [
+    "", " ", "null", "5", '"x"', "{}", "[[]]", "[null]", "[5]", "<html>", "{", '{"ts":NaN}', "[" * 100_000,
+    json.dumps(EVENT) + "x", '{"messageId":' + "9" * 5_000 + "}", "messageId=5&status=SENT",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", NO_CALLBACK, ids=range(len(NO_CALLBACK)))
+@pytest.mark.parametrize("parse", [parse_callbacks, parse_incoming])
+def test_no_callback(parse: Callable[[bytes | str], Any], body: str) -> None:
+    """A body that is no such thing is InvalidCallback, a ValueError, which shows nothing of it."""
+    for given_body in (body, body.encode()):
+        with pytest.raises(InvalidCallback) as raised:
+            parse(given_body)
+        assert isinstance(raised.value, ValueError)
+        assert raised.value.__context__ is None
+        assert len(str(raised.value)) < 200
+    with pytest.raises(InvalidCallback):
+        parse(b"\xff\xfe")
+
+
+def test_each_is_not_the_other() -> None:
+    """A status callback is no incoming message, nor the other way round; one bad event spoils its array."""
+    with pytest.raises(InvalidCallback):
+        parse_incoming(json.dumps(EVENT))
+    with pytest.raises(InvalidCallback):
+        parse_callbacks(json.dumps(INCOMING))
+    with pytest.raises(InvalidCallback):
+        parse_callbacks(json.dumps([EVENT, INCOMING]))
+
+
+def test_error_shows_no_values() -> None:
+    """The error names the place that breaks the page and repeats nothing of what stands there."""
+    with pytest.raises(InvalidCallback, match="text") as raised:
+        parse_incoming(changed(INCOMING, text=["sesame", PHONE]))
+    assert "sesame" not in str(raised.value)
+    assert PHONE not in str(raised.value)
+
+
+def test_values_are_quiet() -> None:
+    """The reprs show neither text nor full numbers nor options nor unknown values, pickled and revived too."""
+    [event] = parse_callbacks(changed(EVENT, options={"phone": PHONE}, note="sesame"))
+    [message] = parse_incoming(changed(INCOMING, text="sesame", to=PHONE, note="sesame"))
+    for value in (event, message):
+        revived = pickle.loads(pickle.dumps(value))
+        assert revived == value
+        for shown in (repr(value), str(value), repr(revived)):
+            assert PHONE not in shown
+            assert "sesame" not in shown
+
+
+# Defects
+
+
+@pytest.mark.parametrize(("parse", "one"), PARSERS)
+@pytest.mark.parametrize("place", ["id", "ts"])
+def test_null_id_or_time(parse: Callable[[bytes | str], Any], one: dict[str, Any], place: str) -> None:
+    """An event without id or time is no callback: message_id is never None, timestamp always an aware time."""
+    name = "ts" if place == "ts" else next(iter(one))
+    with pytest.raises(InvalidCallback):
+        parse(changed(one, **{name: None}))
+
+
+@pytest.mark.parametrize("name", ["prefix", "transactionId"])
+def test_empty_prefix(name: str) -> None:
+    """A message without a key word may say so by an empty text; it must not get lost for that."""
+    [message] = parse_incoming(changed(INCOMING, **{name: ""}))
+    assert message.text == "Hi"
+
+
+@pytest.mark.parametrize(
+    ("parse", "body"),
+    [
+        (parse_callbacks, '{"messageId":"5","messageId":"6","ts":1,"status":"SENT"}'),
+        (parse_incoming, '{"incomingMessageId":"5","ts":1,"text":"a","text":"b"}'),
+    ],
+)
+def test_double_keys(parse: Callable[[bytes | str], Any], body: str) -> None:
+    """Two ids in one event: nobody can tell which message is meant."""
+    with pytest.raises(InvalidCallback):
+        parse(body)
+
+
+def test_exponent_beyond_decimal() -> None:
+    """Anybody can post to a callback address: a number that no Decimal can hold is InvalidCallback like all else."""
+    with pytest.raises(InvalidCallback):
+        parse_callbacks('{"messageId":5,"ts":1e9999999999999999999,"status":"SENT"}')

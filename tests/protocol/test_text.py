@@ -1,0 +1,81 @@
+"""Alphabets, segments and the page's limits, against smsutil as a second opinion."""
+
+import pytest
+import smsutil
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async.protocol.text import (
+    MAX_CYRILLIC_CHARACTERS,
+    MAX_LATIN_CHARACTERS,
+    Alphabet,
+    alphabet_of,
+    longest_allowed,
+    segments_of,
+)
+
+GSM = "@£$¥èé\n\rÅΔ_ΦΞÆß !\"#¤%&'0aZäöñüà"
+EXTENSION = "\f^{}\\[~]|€"
+WIDE = "яЖё—«»\u200b漢"
+ASTRAL = "😀🇷𝔘"
+
+latin = st.text(st.sampled_from(GSM + EXTENSION), min_size=1, max_size=500)
+anything = st.text(st.sampled_from(GSM + EXTENSION + WIDE + ASTRAL), min_size=1, max_size=500)
+runs = st.lists(st.tuples(st.sampled_from("aя€😀"), st.integers(1, 200)), min_size=1, max_size=6).map(
+    lambda parts: "".join(character * count for character, count in parts)
+)
+
+
+def counted_by_smsutil(text: str) -> int:
+    return len(smsutil.split(text).parts)
+
+
+@given(latin | anything | runs)
+def test_segments_against_smsutil(text: str) -> None:
+    """The segments of a text are those that an independent library cuts it into."""
+    assert segments_of(text) == counted_by_smsutil(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "segments"),
+    [
+        ("a" * 160, 1), ("a" * 161, 2), ("a" * 306, 2), ("a" * 307, 3),
+        ("€" * 80, 1), ("€" * 81, 2), ("a" * 152 + "€" * 5, 2), ("a" * 152 + "€" + "a" * 151, 2),
+        ("a" * 152 + "€" + "a" * 152, 3),
+        ("я" * 70, 1), ("я" * 71, 2), ("я" * 134, 2), ("я" * 135, 3),
+        ("😀" * 35, 1), ("😀" * 36, 2), ("я" * 66 + "😀" + "я" * 65, 2), ("я" * 66 + "😀" + "я" * 66, 3),
+        ("", 1),
+    ],
+    ids=lambda value: f"{len(value)}" if isinstance(value, str) else str(value),
+)  # fmt: skip
+def test_segment_borders(text: str, segments: int) -> None:
+    """160/153 septets and 70/67 units, to the character; no two-septet character or surrogate pair is split."""
+    assert segments_of(text) == segments
+
+
+@given(anything)
+def test_alphabet(text: str) -> None:
+    """One character outside GSM 03.38 makes the whole text UCS-2."""
+    assert (alphabet_of(text) is Alphabet.GSM7) == (not set(text) & set(WIDE + ASTRAL))
+
+
+def test_limits_are_the_pages() -> None:
+    """17,085 and 34,170 are the page's numbers: 255 parts of 67, and of 134."""
+    assert MAX_CYRILLIC_CHARACTERS == 255 * 67
+    assert MAX_LATIN_CHARACTERS == 255 * 134
+
+
+@pytest.mark.parametrize("count", [1, 8_542, 8_543, 17_084, 17_085, 17_086, 34_169, 34_170, 34_171])
+def test_longest_allowed(count: int) -> None:
+    """Whatever shortcut counts a text, it is allowed exactly up to the limit of its alphabet."""
+    for character, limit in (("a", MAX_LATIN_CHARACTERS), ("я", MAX_CYRILLIC_CHARACTERS)):
+        length, most = longest_allowed(character * count)
+        assert length == count
+        assert (length <= most) == (count <= limit)
+
+
+@pytest.mark.parametrize("count", [8_542, 8_543])
+def test_astral_characters_count_twice(count: int) -> None:
+    """An emoji takes two 16-bit units: 8,542 of them fit into 17,085, and one more does not."""
+    length, most = longest_allowed("😀" * count)
+    assert (length <= most) == (count <= 8_542)
