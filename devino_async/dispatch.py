@@ -7,7 +7,7 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from attrs import frozen
@@ -27,6 +27,9 @@ from .transport.limits import Limits
 __all__ = ["Dispatch", "OnOrphan", "SendOptions"]
 
 _log = logging.getLogger("devino_async")
+
+# A consumer that awaits nothing would otherwise keep the event loop to itself for a whole batch.
+_RECEIPTS_A_TURN = 256
 
 OnOrphan = Callable[[Sequence[Receipt]], object]
 
@@ -59,6 +62,7 @@ class Dispatch:
         self._events = events
         self._on_orphan = on_orphan
         self._closing = False
+        self._one_at_a_time = asyncio.Lock()
         self.cut_short: list[Unconfirmed] = []
 
     def close(self) -> None:
@@ -78,20 +82,25 @@ class Dispatch:
         """Any number of messages, a receipt for each, in input order."""
         pipeline = self._pipeline(messages, batch_size, options)
         fatal: DevinoError | None = None
-        unseen: Iterator[Receipt] = iter(())
+        unseen: list[Receipt] = []
         try:
             async with aclosing(pipeline.results()) as batches:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
-                    unseen = iter(batch.receipts)
-                    for receipt in unseen:
-                        yield receipt
+                    # Taken from the end of the reversed list, each is freed as it goes, not all of them at once.
+                    unseen = batch.receipts
+                    unseen.reverse()
+                    while unseen:
+                        yield unseen.pop()
+                        if len(unseen) % _RECEIPTS_A_TURN == 0:
+                            await asyncio.sleep(0)
             if fatal is not None:
-                unseen = iter(_receipts_of_left(fatal, pipeline.take_left_items()))
-                for receipt in unseen:
-                    yield receipt
+                unseen = _receipts_of_left(fatal, pipeline.take_left_items())
+                unseen.reverse()
+                while unseen:
+                    yield unseen.pop()
         finally:
-            self._account_for(list(unseen), pipeline)
+            self._account_for(unseen[::-1], pipeline)
         if fatal is not None:
             raise fatal
 
@@ -122,8 +131,8 @@ class Dispatch:
         )
         failure: CallFailed
         try:
-            receipts = await _read(await self._transport.exchange(call), chunk.items)
-            return self._finished(_Batch(receipts))
+            answer = await self._transport.exchange(call)
+            return self._finished(_Batch(await self._read(answer, chunk.items)))
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:
@@ -135,6 +144,16 @@ class Dispatch:
         if not failure.proves_unsent:
             self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
         return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
+
+    async def _read(self, answer: Answer, messages: Sequence[Message]) -> list[Receipt]:
+        reading = sending.read(answer, messages)
+        try:
+            # Answers that come together are read one after another, or their steps would add up to a stall.
+            async with self._one_at_a_time:
+                return await in_steps(reading)
+        except asyncio.CancelledError:
+            # An answer that is here is read to its end, or its ids would be lost.
+            return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:
         counts = Counter(map(type, batch.receipts))
@@ -163,15 +182,6 @@ class Dispatch:
         _log.warning("%d receipts reached nobody, as their caller had left", len(batch.receipts))
         if self._on_orphan is not None:
             guarded(self._on_orphan, batch.receipts)
-
-
-async def _read(answer: Answer, messages: Sequence[Message]) -> list[Receipt]:
-    reading = sending.read(answer, messages)
-    try:
-        return await in_steps(reading)
-    except asyncio.CancelledError:
-        # An answer that is here is read to its end, or its ids would be lost.
-        return at_once(reading)
 
 
 def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> list[Receipt]:

@@ -71,11 +71,11 @@ def call(slices: Sequence[bytes], count: int, *, include_segment_id: bool = Fals
 
 
 def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
-    framed: list[bytes] = [b'{"messages":[']
-    for index, piece in enumerate(slices):
-        framed.append(piece if index == 0 else b"," + piece)
-    framed.append(b"]}")
-    return tuple(framed)
+    framed: list[bytes] = []
+    for piece in slices:
+        framed += (b",", piece)
+    framed[:1] = [b'{"messages":[']
+    return (*framed, b"]}")
 
 
 def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, list[Receipt]]:
@@ -122,6 +122,7 @@ class _Reading:
         self._top: dict[str, Any] = {}
         self._malformed: BadAnswer | None = None
         self._surplus: list[str] = []
+        self._doubtful = False
         self._count = 0
 
     def take(self, name: str, value: Any) -> None:
@@ -137,7 +138,9 @@ class _Reading:
             Accepted(message, item[1]) if type(item) is re.Match and item[2] is None else self._receipt(item, message)
             for item, message in zip(run, answered, strict=False)
         ]
-        self._surplus += [found for item in run[len(answered) :] if (found := _id_of(item)) is not None]
+        for item in run[len(answered) :]:
+            self._surplus += [] if (found := _id_of(item)) is None else [found]
+            self._doubtful = self._doubtful or not (type(item) is dict and item.get("code") == "REJECTED")
         self._count += len(run)
 
     def outcome(self, problem: str | None) -> list[Receipt]:
@@ -178,7 +181,7 @@ class _Reading:
         if self._answer.ok:
             refuses = problem is None and not self._count and not self._streamed and is_refusal(self._top)
         else:
-            all_rejected = not self._surplus and all(type(each) is Rejected for each in self._receipts)
+            all_rejected = not self._doubtful and all(type(each) is Rejected for each in self._receipts)
             refuses = all_rejected and not (self._streamed and problem is not None)
         if refuses:
             return refused(self._answer, OPERATION, reasons_in(self._top))

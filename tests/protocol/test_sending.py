@@ -412,3 +412,9 @@ def test_refusal_does_not_echo_the_text() -> None:
     with pytest.raises(Refused) as raised:
         at_once(sending.read(answer, sent))
     assert "Hello" not in str(raised.value) + repr(raised.value)
+
+
+@pytest.mark.parametrize("surplus", [{"code": "OK"}, {"code": "OK", "messageId": 1.5}, None])
+def test_surplus_items_in_a_400(surplus: dict[str, Any] | None) -> None:
+    """A 400 with one result too many, and that one no rejection, is no proof that nothing was sent."""
+    assert type(failure({"result": [NO, surplus]}, 1, 400)) is BadAnswer
