@@ -79,10 +79,11 @@ async def _send(devino: "DevinoClient", count: int, advance: object) -> "SendRep
 
 
 async def _final_statuses(devino: "DevinoClient", ids: list[str]) -> Counter[str]:
-    """Ask in rounds, each time only for what is not final; SENT may stay so for ever."""
+    """Ask in rounds, each time only for what is not final, until nothing changes but SENT, which may stay so for ever."""
     final: Counter[str] = Counter()
+    passing: Counter[str] = Counter()
     for _ in range(_ROUNDS):
-        open_ids, passing = [], Counter[str]()
+        before, passing, open_ids = passing, Counter[str](), []
         async for each in devino.iter_statuses(ids):
             if each.status in _FINAL:
                 final[str(each.status)] += 1
@@ -90,7 +91,7 @@ async def _final_statuses(devino: "DevinoClient", ids: list[str]) -> Counter[str
                 open_ids.append(each.message_id)
                 passing[str(each.status)] += 1
         ids = open_ids
-        if set(passing) <= {"SENT"} and final:
+        if set(passing) <= {"SENT"} and passing == before:
             break
         await asyncio.sleep(0.5)
     return final + passing
