@@ -79,7 +79,7 @@ async def _send(devino: "DevinoClient", count: int, advance: object) -> "SendRep
 
 
 async def _final_statuses(devino: "DevinoClient", ids: list[str]) -> Counter[str]:
-    """Ask in rounds, each time only for what is not final, until nothing changes but SENT, which may stay so for ever."""
+    """Ask in rounds for what is not final, until nothing changes any more: SENT may stay so for ever."""
     final: Counter[str] = Counter()
     passing: Counter[str] = Counter()
     for _ in range(_ROUNDS):
