@@ -14,7 +14,7 @@ from ..exchange import Answer, Call
 from .envelope import bad_answer, is_refusal, reasons_in, refused
 from .message import Message
 from .receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
-from .strict_json import Run, Unreadable, members, scan_value
+from .strict_json import Run, Unreadable, members
 
 __all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "never_begun", "read", "receipts_after"]
 
@@ -29,8 +29,9 @@ _ANSWER_BYTES_BESIDE = 1_000_000
 # speed, as a batch holds 32,000 of them.
 _PLAIN = re.compile(
     r'\{\s*"code"\s*:\s*"OK"\s*,\s*"messageId"\s*:\s*"([0-9]{1,64})"\s*'
-    r'(?:,\s*"segmentsId"\s*:\s*(?:null|\[\s*("[0-9]{1,64}"(?:\s*,\s*"[0-9]{1,64}")*)\s*\])\s*)?\}'
+    r'(?:,\s*"segmentsId"\s*:\s*(?:null|\[\s*("[0-9]{1,64}"(?:\s*,\s*"[0-9]{1,64}")*)\s*\])\s*)?\}\s*,\s*(?=\{)'
 )
+_PLAIN_CHARACTERS = 200
 _DIGITS = re.compile("[0-9]+")
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)')
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"(?:OK|REJECTED)"')
@@ -87,7 +88,7 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, l
     reading = _Reading(answer, messages)
     problem: str | None = None
     try:
-        for _, name, value in members(answer.body, "result", scan=_scan_item):
+        for _, name, value in members(answer.body, "result", skim=_skim):
             reading.take(name, value)
             yield
     except Unreadable as error:
@@ -106,9 +107,14 @@ def never_begun(why: str) -> NotDelivered:
     return NotDelivered(why, operation=OPERATION, attempts=0)
 
 
-def _scan_item(text: str, at: int) -> tuple[Any, int]:
-    plain = _PLAIN.match(text, at)
-    return (plain, plain.end()) if plain is not None else scan_value(text, at)
+def _skim(text: str, at: int, most: int) -> tuple[list[Any], int]:
+    taken: list[Any] = []
+    for plain in _PLAIN.finditer(text, at, at + most * _PLAIN_CHARACTERS):
+        if plain.start() != at or len(taken) == most:
+            break
+        taken.append(plain)
+        at = plain.end()
+    return taken, at
 
 
 class _Reading:

@@ -11,13 +11,14 @@ from decimal import Decimal, InvalidOperation
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-__all__ = ["DoubleKeys", "Member", "Run", "Scan", "Unreadable", "decode", "members", "scan_value"]
+__all__ = ["DoubleKeys", "Member", "Run", "Skim", "Unreadable", "decode", "members", "scan_value"]
 
 Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
-Scan = Callable[[str, int], tuple[Any, int]]
-"""Reads the value that begins at a place of a text; gives it and the place after it."""
+Skim = Callable[[str, int, int], tuple[list[Any], int]]
+"""Takes items that it knows by their look: skim(text, at, most) gives up to `most` of them, each followed by a comma
+and another object, and the place of that object."""
 
 _ITEMS_A_RUN = 256
 _MAX_INTEGER_DIGITS = 64
@@ -78,16 +79,16 @@ def decode(body: bytes | str) -> Any:
     return value
 
 
-def members(body: bytes | str, *path: str, scan: Scan | None = None) -> Iterator[Member]:
+def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator[Member]:
     """The members of the top-level object one by one, so that a long array never has to be read in one piece.
 
     `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
     with their depth (0 is the top level). The array comes in Runs of a few hundred items, an empty one as one empty
-    Run; where the place holds something else, that value is given whole. `scan` reads an item in place of `scan_value`.
+    Run; where the place holds something else, that value is given whole. `skim` may take items before they are scanned.
     Raises Unreadable at the place where reading ends, after all that could be read was given.
     """
     text = _text(body)
-    at = yield from _members(text, _skip(text, 0), path, 0, scan or scan_value)
+    at = yield from _members(text, _skip(text, 0), path, 0, skim)
     if _skip(text, at) != len(text):
         raise Unreadable("more text after the JSON value")
 
@@ -96,7 +97,7 @@ class Run(list[Any]):
     """Some items of a streamed array."""
 
 
-def _members(text: str, at: int, path: tuple[str, ...], depth: int, scan: Scan) -> Generator[Member, None, int]:
+def _members(text: str, at: int, path: tuple[str, ...], depth: int, skim: Skim | None) -> Generator[Member, None, int]:
     at = _expect(text, at, "{")
     if text[at : at + 1] == "}":
         return at + 1
@@ -106,7 +107,7 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int, scan: Scan) 
         if key in seen:
             raise Unreadable("a key that stands twice in one object")
         seen.add(key)
-        at = yield from _member(text, at, (depth, key), path, scan)
+        at = yield from _member(text, at, (depth, key), path, skim)
         at = _skip(text, at)
         if text[at : at + 1] == "}":
             return at + 1
@@ -114,20 +115,20 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int, scan: Scan) 
 
 
 def _member(
-    text: str, at: int, place: tuple[int, str], path: tuple[str, ...], scan: Scan
+    text: str, at: int, place: tuple[int, str], path: tuple[str, ...], skim: Skim | None
 ) -> Generator[Member, None, int]:
     depth, key = place
     opening = text[at : at + 1] if path and key == path[0] else ""
     if opening == "[" and len(path) == 1:
-        return (yield from _items(text, at, place, scan))
+        return (yield from _items(text, at, place, skim))
     if opening == "{" and len(path) > 1:
-        return (yield from _members(text, at, path[1:], depth + 1, scan))
+        return (yield from _members(text, at, path[1:], depth + 1, skim))
     value, at = scan_value(text, at)
     yield depth, key, value
     return at
 
 
-def _items(text: str, at: int, place: tuple[int, str], scan: Scan) -> Generator[Member, None, int]:
+def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Generator[Member, None, int]:
     at = _skip(text, at + 1)
     if text.startswith("]", at):
         yield *place, Run()
@@ -135,7 +136,7 @@ def _items(text: str, at: int, place: tuple[int, str], scan: Scan) -> Generator[
     while True:
         run, problem = Run(), None
         try:
-            at = _read_run(text, at, run, scan)
+            at = _read_run(text, at, run, skim)
         except Unreadable as error:
             problem = error
         yield *place, run
@@ -145,10 +146,12 @@ def _items(text: str, at: int, place: tuple[int, str], scan: Scan) -> Generator[
             return at
 
 
-def _read_run(text: str, at: int, run: Run, scan: Scan) -> int:
+def _read_run(text: str, at: int, run: Run, skim: Skim | None) -> int:
     """Read items into the run until it is full or the array ends; gives the place after the comma or bracket."""
+    if skim is not None:
+        run[:], at = skim(text, at, _ITEMS_A_RUN - 1)
     while len(run) < _ITEMS_A_RUN:
-        item, at = scan(text, at)
+        item, at = scan_value(text, at)
         run.append(item)
         if text.startswith(",{", at):
             at += 1
