@@ -1,0 +1,15 @@
+"""The fault lab: its modules lie beside the tests and are found here; certificates are made once a run."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from certs import Certificates, made
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return made(tmp_path_factory.mktemp("certificates"))

@@ -1,0 +1,215 @@
+"""Breaks each rule of delivery safety on purpose, one at a time, and runs the fault lab against it.
+
+    python tests/faults/mutations.py [WORD]     # only the mutations whose name holds WORD
+
+Prints which tests found each mutation. Exit status 1 if one survives, or if its text is no longer in the code. The
+package is copied to a temporary folder; nothing in the working copy is touched. A control that changes nothing must
+survive. Takes about ten minutes.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = Path(__file__).resolve().parents[2]
+SUITE = ("test_special.py", "test_table.py", "test_reads.py", "test_cancels.py", "test_cuts.py")
+FIRST_FAILURES = 3
+SECONDS = 300
+AT_ONCE = 4
+
+
+@frozen
+class Mutation:
+    """In this file, this text becomes that one. `why` is the rule that is broken."""
+
+    why: str
+    file: str
+    old: str
+    new: str
+    suite: tuple[str, ...] = SUITE
+
+
+POOL, LEDGER, VERDICT = "transport/pool.py", "transport/ledger.py", "transport/verdict.py"
+
+MUTATIONS = (
+    Mutation(
+        "a send is repeated after ServerDisconnectedError",
+        POOL,
+        "error.retriable = decision.retry or",
+        'error.retriable = "ServerDisconnectedError" in problem or decision.retry or',
+    ),
+    Mutation(
+        "a send is repeated after any error",
+        POOL,
+        "error.retriable = decision.retry or",
+        "error.retriable = True or decision.retry or",
+    ),
+    Mutation(
+        "the verdict comes from the exception's class",
+        POOL,
+        "attempt.failed(*_described(error), connected",
+        "attempt.ledger.handed = Handed.NOTHING if isinstance(error, OSError) else attempt.ledger.handed\n"
+        "            attempt.failed(*_described(error), connected",
+    ),
+    Mutation("redirects are followed", POOL, "allow_redirects=False", "allow_redirects=True"),
+    Mutation("total is not set", POOL, "total=self._timeouts.total_for(call.size)", "total=None"),
+    Mutation("the silence of an answer is not bounded", POOL, "sock_read=self._timeouts.read", "sock_read=None"),
+    Mutation("the environment's proxies are used", POOL, "trust_env=False", "trust_env=True"),
+    Mutation("sends go on pooled connections", POOL, "force_close=fresh", "force_close=False"),
+    Mutation(
+        "certificate errors are tried again", POOL, "permanent = isinstance(error, _PERMANENT)", "permanent = False"
+    ),
+    Mutation(
+        "a closed client forgets its attempt",
+        POOL,
+        'attempt.failed("cut short because the client was closed", permanent=True)',
+        "raise",
+    ),
+    Mutation(
+        "a half-read answer counts as whole", POOL, "status=self._status if self.whole else None", "status=self._status"
+    ),
+    Mutation("the ledger is not sealed by an answer", POOL, "            attempt.ledger.seal()\n", ""),
+    Mutation("the answer is not capped", "transport/answers.py", "if len(into) > limit:", "if False:"),
+    Mutation(
+        "the ledger notes after the write",
+        LEDGER,
+        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n"
+        "            async with asyncio.timeout(self._stall):\n"
+        "                await writer.write(piece)\n"
+        "                await writer.drain()\n",
+        "            async with asyncio.timeout(self._stall):\n"
+        "                await writer.write(piece)\n"
+        "                await writer.drain()\n"
+        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
+    ),
+    Mutation(
+        "the ledger notes all at the first slice",
+        LEDGER,
+        "Handed.ALL if handed == self._size else Handed.SOME",
+        "Handed.ALL",
+    ),
+    Mutation(
+        "the ledger never notes all", LEDGER, "Handed.ALL if handed == self._size else Handed.SOME", "Handed.SOME"
+    ),
+    Mutation("slices are not drained", LEDGER, "                await writer.drain()\n", ""),
+    Mutation(
+        "503 is tried again", VERDICT, "retry=retry_on_503 and evidence.status == 503", "retry=evidence.status == 503"
+    ),
+    Mutation(
+        "500 is NotSent", VERDICT, "408, 411, 413, 415, 417, 429, 431})", "408, 411, 413, 415, 417, 429, 431, 500})"
+    ),
+    Mutation("409 and 425 are NotSent", VERDICT, "frozenset({400, 401,", "frozenset({409, 425, 400, 401,"),
+    Mutation("a 4xx that accepts is NotSent", VERDICT, "and evidence.carries_result", "and False"),
+    Mutation("429 holds nobody", "transport/limits.py", "self._held_until = max(", "_unused = max("),
+    Mutation("a wait beyond the deadline is waited", "transport/retry.py", "wait += last.retry_after", "wait += 0"),
+    Mutation(
+        "look-ups are not repeated",
+        VERDICT,
+        "return Decision(verdict, retry=not evidence.permanent)",
+        "return Decision(verdict, retry=False)",
+    ),
+    Mutation("results are not counted", "protocol/sending.py", "self._count == len(self._messages)", "self._count > 0"),
+    Mutation(
+        "OutcomeUnknown proves unsent",
+        "errors.py",
+        '"""The request may have been processed and no answer tells. A send is never repeated after this."""',
+        '"""The request."""\n\n    proves_unsent = True',
+    ),
+    Mutation(
+        "BadAnswer proves unsent",
+        "errors.py",
+        '"""An answer that cannot be read, or that answers something else than what was asked."""',
+        '"""An answer."""\n\n    proves_unsent = True',
+    ),
+    Mutation(
+        "a cancelled caller's receipt is dropped",
+        "flow/ownership.py",
+        "            hand_over(task, orphaned)\n            raise",
+        "            raise",
+    ),
+    Mutation(
+        "cancelling a caller cancels its send",
+        "flow/ownership.py",
+        "            hand_over(task, orphaned)\n",
+        "            task.cancel()\n            hand_over(task, orphaned)\n",
+    ),
+    Mutation(
+        "receipts of a stream that was left are dropped",
+        "dispatch.py",
+        "            hand_over(task, self._orphan)",
+        "            pass",
+    ),
+    Mutation(
+        "messages that were read and not begun are dropped",
+        "dispatch.py",
+        "        left = pipeline.take_left_items()\n",
+        "        left = []\n",
+    ),
+)
+
+
+def mutated(mutation: Mutation, folder: Path) -> bool:
+    """Make a copy with the mutation in it; tells whether its text was found just once."""
+    shutil.copytree(ROOT / "devino_async", folder / "devino_async", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "tests" / "faults", folder / "tests" / "faults", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests" / "conftest.py")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    path = folder / "devino_async" / mutation.file
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+    return text.count(mutation.old) == 1
+
+
+def failures(mutation: Mutation, folder: Path) -> list[str]:
+    """The first tests that fail against the mutated copy; a run that does not end counts as a failure too."""
+    files = [f"tests/faults/{name}" for name in mutation.suite]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--maxfail={FIRST_FAILURES}", *files]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "FAULT_RUNS": "300", "FAULT_BOUND": "8"}
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return [f"no end within {SECONDS} s"]
+    found = re.findall(r"^(?:FAILED|ERROR) tests/faults/(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    if done.returncode not in {0, 1, 2} or (done.returncode and not found):
+        return [f"pytest ended with {done.returncode}: {(done.stdout + done.stderr)[-300:]}"]
+    return found
+
+
+CONTROL = Mutation("control: nothing is changed", POOL, "allow_redirects=False", "allow_redirects=False")
+
+
+def tried(mutation: Mutation) -> list[str] | None:
+    """The tests that found the mutation, or None where it could not be made."""
+    with tempfile.TemporaryDirectory() as name:
+        return failures(mutation, Path(name)) if mutated(mutation, Path(name)) else None
+
+
+def main(word: str = "") -> int:
+    """Try all mutations, a few at once as most of the time is waiting, and print what found them."""
+    chosen = [CONTROL, *(each for each in MUTATIONS if word in each.why)]
+    wrong = 0
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for mutation, found in zip(chosen, pool.map(tried, chosen), strict=True):
+            is_control = mutation is CONTROL
+            state = "NOT APPLICABLE" if found is None else "found" if found else "survived"
+            expected = "survived" if is_control else "found"
+            wrong += state != expected
+            mark = "" if state == expected else "  <-- WRONG"
+            print(f"{state:<9} {mutation.why}: {', '.join(found or ())}{mark}", flush=True)
+    print(f"{len(chosen) - 1} mutations, {wrong} not as they must be")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))

@@ -1,0 +1,146 @@
+"""Whatever goes wrong, no error, event, log line or warning shows the key, a text or a phone, nor holds aiohttp's."""
+
+import base64
+import json
+import logging
+import urllib.parse
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from certs import Certificates
+from fault_check import KEY, Row, messages, run
+from fault_script import End, Say, Take, http
+from rows_answers import ANSWERS
+from rows_contents import CONTENTS
+from rows_wire import WIRE
+
+from devino_async import Accepted, DevinoError
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+# Every fault that is quick and small: the big ones differ in nothing that is shown.
+ROWS = [row for row in [*WIRE, *ANSWERS, *CONTENTS] if row.count <= 3 and "stall" not in row.name]
+PHONE = messages(1)[0].to
+TEXT = "доставки"
+SECRETS = (KEY, TEXT, PHONE, base64.b64encode(KEY.encode()).decode())
+assert TEXT in messages(1)[0].text
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, everything that it was raised from or during, and the earlier errors that it holds."""
+    todo, seen = [error], set()
+    while todo:
+        each = todo.pop()
+        if id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            todo += [other for other in (each.__cause__, each.__context__) if other is not None]
+            todo += getattr(each, "earlier", ())
+
+
+def shown(error: BaseException) -> Iterator[str]:
+    """Everything of an error that may end up before somebody's eyes."""
+    yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
+    yield from map(str, vars(error).values())
+    yield from getattr(error, "__notes__", ())
+
+
+def errors_of(outcome: Any) -> Iterator[BaseException]:
+    for receipt in outcome.receipts:
+        try:
+            receipt.raise_for_outcome()
+        except DevinoError as error:
+            yield from chain(error)
+    for raised in outcome.raised:
+        yield from chain(raised)
+    for event in outcome.events:
+        if isinstance(getattr(event, "error", None), BaseException):
+            yield from chain(event.error)
+
+
+def leaks(texts: list[str]) -> list[str]:
+    return [text[:300] for text in texts if any(secret in text for secret in SECRETS)]
+
+
+async def scan(row: Row, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        outcome = await run(row, certificates)
+    found = list(errors_of(outcome))
+    texts = [text for error in found for text in shown(error)]
+    texts += [repr(receipt) for receipt in outcome.receipts] + [repr(event) for event in outcome.events]
+    texts += [record.getMessage() + repr(record.args) + (record.exc_text or "") for record in caplog.records]
+    texts += [str(each.message) for each in warned]
+    assert leaks(texts) == []
+    foreign = [each for each in found if not type(each).__module__.startswith("devino_async")]
+    assert not foreign
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+async def test_no_fault_shows_a_secret(row: Row, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
+    """After any fault nothing that can be seen holds the key, the text or the phone, nor another library's error."""
+    await scan(row, certificates, caplog)
+
+
+def echoes() -> dict[str, Any]:
+    """Answers that give back what they were sent, in many forms."""
+
+    def head(request: Any) -> str:
+        return request.head.decode()
+
+    def body(request: Any) -> str:
+        return request.body.decode()
+
+    return {
+        "head in HTML": lambda got: f"<pre>{head(got)}</pre>",
+        "body in HTML": lambda got: f"<pre>{body(got)}</pre>",
+        "head in JSON": lambda got: json.dumps({"description": head(got)}),
+        "body in JSON": lambda got: json.dumps({"description": body(got)}),
+        "body as it is": body,
+        "body in reasons": lambda got: json.dumps(
+            {"result": None, "reasons": [{"key": "x", "ref": body(got), "defaultMessage": body(got)}]}
+        ),
+        "key in reasons": lambda got: json.dumps(
+            {"result": None, "reasons": [{"key": f"bad {KEY}", "ref": KEY, "defaultMessage": KEY}]}
+        ),
+        "rejection": lambda got: json.dumps(
+            {"result": [{"code": "REJECTED", "reasons": [{"key": "to", "ref": "to", "defaultMessage": PHONE}]}]}
+        ),
+        "percent coded": lambda got: urllib.parse.quote(head(got) + body(got)),
+        "as a string": lambda got: json.dumps(head(got) + body(got)),
+        "names": lambda got: json.dumps({KEY: 1, PHONE: 2, TEXT: 3}),
+        "key at the end of the excerpt": lambda got: "x" * 285 + " " + KEY,
+    }
+
+
+def echo_row(status: int, echo: Any) -> Row:
+    script = (Take("request"), Say(lambda got: http(status, echo(got))), End("eof"))
+    return Row(name="", scripts=(script,), verdict=Accepted)
+
+
+REASONS = pytest.mark.xfail(strict=True, reason="reasons of a refused call show what the service gave back, unmasked")
+ECHOES = [
+    pytest.param(name, status, marks=REASONS) if status == 200 and "in reasons" in name else (name, status)
+    for name in echoes()
+    for status in (200, 400, 401, 429, 500)
+]
+
+
+@pytest.mark.parametrize(("name", "status"), ECHOES)
+async def test_no_echo_is_shown(
+    name: str, status: int, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server that gives back the request cannot bring it into an error or a log."""
+    await scan(echo_row(status, echoes()[name]), certificates, caplog)
+
+
+@pytest.mark.parametrize("before", range(270, 301, 3))
+async def test_no_part_of_the_key_is_shown(before: int, certificates: Certificates) -> None:
+    """A key that the end of the excerpt cuts in two is not shown in part."""
+    outcome = await run(echo_row(400, lambda got: "x" * before + " " + KEY), certificates)
+    texts = [text for error in errors_of(outcome) for text in shown(error)]
+    assert not [text for text in texts if KEY[:8] in text]
