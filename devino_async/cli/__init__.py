@@ -5,6 +5,7 @@ unconfirmed; 2 usage or configuration; 3 the call failed; 130 interrupted.
 """
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -41,8 +42,20 @@ class _Lazy(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click would end in 1, which says here that messages were not accepted.
+            click.echo("devino: interrupted", err=True)
+            ctx.exit(130)
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv",
+)
 def devino() -> None:
     """Bulk SMS through Devino Telecom.
 

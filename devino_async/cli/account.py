@@ -1,9 +1,11 @@
 """`devino account`: the balance and what else the account says."""
 
+from typing import Any
+
 import attrs
 import click
 
-from .running import as_json, connection, run
+from .running import as_json, connection, connection_of, printable, run
 
 __all__ = ["account"]
 
@@ -11,21 +13,21 @@ __all__ = ["account"]
 @click.command(epilog="Example: devino account --json")
 @click.option("--json", "json_lines", is_flag=True, help="One line of JSON on stdout.")
 @connection
-def account(json_lines: bool, **credentials: str | None) -> None:
+def account(json_lines: bool, **options: Any) -> None:
     """The account that the credentials belong to. Amounts are exact."""
-    run(_show(json_lines, credentials))
+    run(_show(json_lines, options))
 
 
-async def _show(json_lines: bool, credentials: dict[str, str | None]) -> None:
+async def _show(json_lines: bool, options: dict[str, Any]) -> None:
     from devino_async import DevinoClient  # noqa: PLC0415
 
-    async with DevinoClient(**credentials) as devino:  # type: ignore[arg-type]
+    async with DevinoClient(**connection_of(options)) as devino:
         found = attrs.asdict(await devino.account())
     extra = found.pop("extra")
     if json_lines:
-        click.echo(as_json(found | extra))
+        click.echo(as_json({**extra, **found}))
         return
     for name, value in found.items():
         if value is not None:
-            shown = ", ".join(value) if isinstance(value, tuple) else value
-            click.echo(f"{name.replace('_', ' '):22} {shown}")
+            shown = ", ".join(value) if isinstance(value, tuple | list) else value
+            click.echo(f"{name.replace('_', ' '):22} {printable(shown)}")

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, if that is a terminal."""
+"""A progress bar on stderr, if that is a terminal. What is counted is the commands'."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -24,9 +24,11 @@ def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]
         done = 0
 
         def advance() -> None:
+            # The display is renewed ten times a second; telling it of every single one would cost more than sending.
             nonlocal done
             done += 1
             if done % _STEP == 0:
-                progress.advance(task, _STEP)
+                progress.update(task, completed=done)
 
         yield advance
+        progress.update(task, completed=done)

@@ -1,17 +1,24 @@
-"""The results of sending: a row for every row of the input, in its order, and the counts."""
+"""The results of sending: a row for every row of the input, in its order, and the counts.
+
+Which rows there are and when to stop is send.py's.
+"""
 
 import csv
+import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import click
+
 from devino_async import Accepted, NotSent, Receipt, Rejected, Unconfirmed
 
-from .rows import Row
-from .running import as_json, say
+from .rows import Row, problems_of
+from .running import as_json, say, silence
 
-__all__ = ["Results", "form_of"]
+__all__ = ["Results", "opened"]
 
 _COLUMNS = ("line", "to", "outcome", "message_id", "segment_ids", "error")
 _SHOWN_PROBLEMS = 20
@@ -19,14 +26,18 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
 
 class Results:
-    """Writes results as they come. Without a file they are only counted."""
+    """Writes results as they come. Without a file they are only counted.
+
+    A file that cannot be written any more raises nothing here, as messages are still in flight: `broken` says why.
+    """
 
     def __init__(self, file: IO[str] | None, form: str) -> None:
         self._file = file
         self._csv = csv.writer(file, lineterminator="\n") if file is not None and form == "csv" else None
+        self.broken: str | None = None
+        self.counts: Counter[str] = Counter()
         if self._csv is not None:
             self._csv.writerow(_COLUMNS)
-        self.counts: Counter[str] = Counter()
 
     def invalid(self, row: Row) -> None:
         """A row that is no message."""
@@ -34,16 +45,15 @@ class Results:
             say(f"line {row.line}: {row.problem}")
         elif self.counts["invalid"] == _SHOWN_PROBLEMS:
             say("more bad rows follow; they are in the results and in the summary")
-        self._write({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
+        self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
 
     def receipt(self, row: Row, receipt: Receipt) -> None:
         """What became of a row."""
-        self._write({"line": row.line, "to": row.to, **_told(receipt)})
+        self._add({"line": row.line, "to": row.to, **_told(receipt)})
 
     def summary(self) -> Iterator[str]:
         """The counts, and advice where it is needed."""
-        total = sum(self.counts.values())
-        yield f"{total:,} rows: " + ", ".join(
+        yield f"{self.counts.total():,} rows: " + ", ".join(
             f"{self.counts[outcome]:,} {outcome.replace('_', ' ')}"
             for outcome in _OUTCOMES
             if self.counts[outcome] or outcome == "accepted"
@@ -55,29 +65,75 @@ class Results:
                 "unconfirmed: may have been sent; do not send them again blindly, look them up with "
                 "`devino details --from ... --to ... --recipient ...` in a few minutes"
             )
+        if self.broken is not None:
+            yield f"the results are incomplete: {self.broken}; the counts above are whole"
 
     @property
     def all_accepted(self) -> bool:
         """Whether every row was accepted."""
         return self.counts.total() == self.counts["accepted"]
 
-    def flush(self) -> None:
-        """See that everything written is really out."""
-        if self._file is not None:
-            self._file.flush()
+    def finish(self) -> None:
+        """See that everything written is really out, and close the file unless it is stdout."""
+        file, self._file, self._csv = self._file, None, None
+        if file is None:
+            return
+        try:
+            file.flush()
+        except OSError as error:
+            self._break(file, error)
+        if file is not sys.stdout:
+            file.close()
 
-    def _write(self, result: dict[str, Any]) -> None:
+    def _add(self, result: dict[str, Any]) -> None:
         self.counts[result["outcome"]] += 1
+        if self._file is None:
+            return
+        try:
+            self._write(self._file, result)
+        except OSError as error:
+            file, self._file, self._csv = self._file, None, None
+            self._break(file, error)
+
+    def _write(self, file: IO[str], result: dict[str, Any]) -> None:
         if self._csv is not None:
             segments = " ".join(result.get("segment_ids", ()))
             self._csv.writerow([segments if name == "segment_ids" else result.get(name, "") for name in _COLUMNS])
-        elif self._file is not None:
-            self._file.write(as_json(result) + "\n")
+        else:
+            file.write(as_json(result) + "\n")
+
+    def _break(self, file: IO[str], error: OSError) -> None:
+        self.broken = error.strerror or type(error).__name__
+        # What is still buffered can go nowhere, and would raise again when the file is closed.
+        silence(file)
+        if file is not sys.stdout:
+            file.close()
 
 
-def form_of(output: Path | None) -> str:
-    """CSV for a file that is called so, JSON lines for all else."""
-    return "csv" if output is not None and output.suffix.lower() == ".csv" else "jsonl"
+def opened(output: Path | None, source: IO[str]) -> tuple[IO[str] | None, str]:
+    """The file for the results, and its form: CSV if it is called so, JSON lines otherwise.
+
+    Raises click.UsageError if it cannot be written, or is what the rows are read from.
+    """
+    if output is None:
+        return None, "jsonl"
+    if str(output) == "-":
+        return sys.stdout, "jsonl"
+    form = "csv" if output.suffix.lower() == ".csv" else "jsonl"
+    if _is_same(output, source):
+        raise click.UsageError("--output is the input file")
+    try:
+        # What is no text, such as bytes of another encoding in a bad row, is written escaped.
+        return output.open("w", encoding="utf-8", errors="backslashreplace", newline=""), form
+    except OSError as error:
+        raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
+
+
+def _is_same(output: Path, source: IO[str]) -> bool:
+    try:
+        return os.path.samestat(output.stat(), os.fstat(source.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 def _told(receipt: Receipt) -> dict[str, Any]:
@@ -86,7 +142,7 @@ def _told(receipt: Receipt) -> dict[str, Any]:
             told: dict[str, Any] = {"outcome": "accepted", "message_id": message_id}
             return {**told, "segment_ids": list(segment_ids)} if segment_ids else told
         case Rejected(_, reasons, description):
-            return {"outcome": "rejected", "error": "; ".join(map(str, reasons)) or description or "no reason given"}
+            return {"outcome": "rejected", "error": problems_of(reasons) or description or "no reason given"}
         case NotSent(_, error):
             return {"outcome": "not_sent", "error": str(error)}
         case Unconfirmed(_, error):

@@ -2,10 +2,11 @@
 
 import asyncio
 import signal
+import sqlite3
 
 import click
 
-from .running import run, say
+from .running import on_signal, run, say
 
 __all__ = ["sandbox"]
 
@@ -15,7 +16,9 @@ __all__ = ["sandbox"]
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
 def sandbox(port: int, host: str, database: str) -> None:
-    """Run a pretend Devino. Any API key is let in; what is sent can be looked up, paged, counted and reported."""
+    """Run a pretend Devino until Ctrl-C. Any API key is let in; what is sent can be looked up, paged, counted and
+    reported to callback URLs.
+    """
     run(_serve(port, host, database))
 
 
@@ -24,11 +27,18 @@ async def _serve(port: int, host: str, database: str) -> None:
 
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        on_signal(number, stopped.set)
+    running = Sandbox(port=port, host=host, database=database)
     try:
-        async with Sandbox(port=port, host=host, database=database) as running:
-            click.echo(running.url)
-            say(f"the sandbox listens; use it with:\n  export DEVINO_API_KEY=any-key DEVINO_BASE_URL={running.url}")
-            await stopped.wait()
+        await running.start()
     except OSError as error:
-        raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        await running.stop()
+        raise click.UsageError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except sqlite3.Error as error:
+        raise click.UsageError(f"cannot use the database {database}: {error}") from None
+    try:
+        click.echo(running.url)
+        say(f"the sandbox listens; use it with:\n  export DEVINO_API_KEY=any-key DEVINO_BASE_URL={running.url}")
+        await stopped.wait()
+    finally:
+        await running.stop()

@@ -1,11 +1,15 @@
 """`devino stats`: counts by status and period."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .running import MOMENT, as_json, connection, run
+from .running import MOMENT, as_json, connection, connection_of, printable, run
+
+if TYPE_CHECKING:
+    from devino_async import Statistics
 
 __all__ = ["stats"]
 
@@ -14,35 +18,40 @@ _GROUPS = ["NONE", "YEAR", "MONTH", "WEEK", "DAY", "HOUR"]
 
 @click.command(epilog="Example: devino stats --from 2026-01-01 --to 2026-12-31 --group-by MONTH")
 @click.option("--from", "start", type=MOMENT, required=True, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "end", type=MOMENT, required=True, help="Last moment.")
+@click.option("--to", "end", type=MOMENT, required=True, help="Last moment; a date alone means its midnight.")
 @click.option("--group-by", type=click.Choice(_GROUPS, case_sensitive=False), default="NONE", show_default=True)
 @click.option("--task-id", type=int, help="Only this campaign.")
 @click.option("--trigger-id", type=int, help="Only this trigger.")
 @click.option("--time-offset", type=int, help="Recipients' time zone, minutes from UTC; 180 is Moscow.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a status and period.")
 @connection
-def stats(start: datetime, end: datetime, json_lines: bool, **others: Any) -> None:
+def stats(start: datetime, end: datetime, json_lines: bool, **options: Any) -> None:
     """Messages and segments by status and period."""
-    run(_show(start, end, json_lines, others))
+    run(_show(start, end, json_lines, options))
 
 
-async def _show(start: datetime, end: datetime, json_lines: bool, others: dict[str, Any]) -> None:
+async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[str, Any]) -> None:
     from devino_async import DevinoClient, GroupBy  # noqa: PLC0415
 
-    asked = {name: others.pop(name) for name in ("task_id", "trigger_id", "time_offset")}
-    group_by = GroupBy(others.pop("group_by").upper())
-    async with DevinoClient(**others) as devino:
-        found = await devino.statistics(start, end, group_by=group_by, **asked)
-    segments = {(status, each.date): each.amount for status, counts in found.segments.items() for each in counts}
-    for status, counts in found.messages.items():
-        for each in counts:
-            row = {
-                "status": str(status),
-                "date": each.date,
-                "messages": each.amount,
-                "segments": segments.get((status, each.date), 0),
-            }
-            if json_lines:
-                click.echo(as_json(row))
-            else:
-                click.echo(f"{row['status']:14} {each.date!s:20} {each.amount:>12,} {row['segments']:>12,}")
+    group_by = GroupBy(options.pop("group_by").upper())
+    async with DevinoClient(**connection_of(options)) as devino:
+        found = await devino.statistics(start, end, group_by=group_by, **options)
+    if not json_lines:
+        click.echo(f"{'status':14} {'date':20} {'messages':>12} {'segments':>12}")
+    for row in _rows(found):
+        if json_lines:
+            click.echo(as_json(row))
+        else:
+            numbers = f"{row['messages']:>12,} {row['segments']:>12,}"
+            click.echo(f"{printable(row['status']):14} {printable(row['date']):20} {numbers}")
+
+
+def _rows(found: "Statistics") -> Iterator[dict[str, Any]]:
+    """A row for each status and period that has messages or segments; the service may leave either out."""
+    messages, segments = (
+        {(str(status), each.date): each.amount for status, counts in table.items() for each in counts}
+        for table in (found.messages, found.segments)
+    )
+    for status, date in dict.fromkeys((*messages, *segments)):
+        key = (status, date)
+        yield {"status": status, "date": date, "messages": messages.get(key, 0), "segments": segments.get(key, 0)}

@@ -1,45 +1,52 @@
 """`devino status`: delivery statuses by message id."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
 
 import click
 
-from .running import as_json, connection, run
+from .running import as_json, connection, connection_of, printable, run, say
 
 __all__ = ["status"]
 
 
 @click.command(epilog="Example: devino status 3701172084729885952")
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.argument("ids", nargs=-1, metavar="ID...")
+@click.option("--file", type=click.File(encoding="utf-8-sig", errors="replace"), help="A file of ids, one a line.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout.")
 @connection
-def status(ids: tuple[str, ...], json_lines: bool, **credentials: str | None) -> None:
+def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **options: Any) -> None:
     """Delivery statuses of any number of messages; `-` reads ids from standard input, one a line."""
-    run(_show(ids, json_lines, credentials))
+    if not ids and file is None:
+        raise click.UsageError("give ids, - or --file")
+    wanted = [*_wanted(ids), *_ids_in(file or ())]
+    run(_show(wanted, json_lines, options))
 
 
 def _wanted(ids: tuple[str, ...]) -> Iterator[str]:
     for each in ids:
         if each == "-":
-            yield from (line.strip() for line in sys.stdin if line.strip())
+            yield from _ids_in(sys.stdin)
         else:
             yield each
 
 
-async def _show(ids: tuple[str, ...], json_lines: bool, credentials: dict[str, str | None]) -> None:
+def _ids_in(lines: Iterable[str]) -> Iterator[str]:
+    return (line.strip().strip("\ufeff") for line in lines if line.strip())
+
+
+async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> None:
     from devino_async import DevinoClient  # noqa: PLC0415
 
-    async with DevinoClient(**credentials) as devino:  # type: ignore[arg-type]
-        known: set[str] = set()
-        asked = list(_wanted(ids))
-        async for each in devino.iter_statuses(asked):
-            known.add(each.message_id)
+    async with DevinoClient(**connection_of(options)) as devino:
+        unknown = dict.fromkeys(ids)
+        async for each in devino.iter_statuses(unknown):
+            unknown.pop(each.message_id, None)
+            moment = each.status_date_time
             if json_lines:
-                moment = each.status_date_time
                 click.echo(as_json({"message_id": each.message_id, "status": each.status, "status_date_time": moment}))
             else:
-                click.echo(f"{each.message_id}  {each.status!s:14} {each.status_date_time or ''}")
-        for each_id in dict.fromkeys(asked):
-            if each_id not in known:
-                click.echo(f"{each_id}: the service does not know this id", err=True)
+                click.echo(f"{each.message_id}  {printable(each.status):14} {printable(moment)}".rstrip())
+    for each_id in unknown:
+        say(f"{each_id}: the service does not know this id")

@@ -1,0 +1,158 @@
+"""What the tests of the command line share: the command in this process and in one of its own, and its environment."""
+
+import json
+import os
+import queue
+import re
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from devino_async.cli import devino
+
+GOOD = "sender,to,text\nMyCompany,79000000001,Привет\nMyCompany,+79000000002,Hello\n"
+
+
+class Process:
+    """The command as a program of its own, with every warning an error. What it says on stderr is read at once."""
+
+    def __init__(self, *arguments: Any, **environment: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "devino_async", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env={**os.environ, **environment},
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        self.stdin, self.stdout = self._process.stdin, self._process.stdout
+        self._told: list[str] = []
+        self._new: queue.Queue[str] = queue.Queue()
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stderr,))
+        self._listener.start()
+
+    def _listen(self, stderr: IO[str]) -> None:
+        for line in stderr:
+            self._told.append(line)
+            self._new.put(line)
+
+    def hear(self, words: str) -> None:
+        """Wait until it says this."""
+        while words not in self._new.get(timeout=60):
+            pass
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Its exit status and what it said, when it ends by itself; its stdin stays open until then."""
+        try:
+            status = self._process.wait(60)
+        finally:
+            self._process.kill()
+            self._process.wait(60)
+            self._listener.join(60)
+            for stream in (self.stdin, self.stdout, self._process.stderr):
+                try:
+                    stream and stream.close()
+                except BrokenPipeError:
+                    continue
+        return status, "".join(self._told)
+
+
+class Cli:
+    """The command, in this process or in one of its own, and the files that it is given."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.processes: list[Process] = []
+
+    def run(self, *arguments: Any, given: str | bytes | None = None) -> Result:
+        return CliRunner().invoke(devino, [str(each) for each in arguments], input=given)
+
+    def start(self, *arguments: Any, **environment: str) -> Process:
+        self.processes.append(Process(*arguments, **environment))
+        return self.processes[-1]
+
+    def file(self, text: str = GOOD, name: str = "campaign.csv", encoding: str = "utf-8") -> Path:
+        path = self.folder / name
+        path.write_text(text, encoding=encoding)
+        return path
+
+    def sent(self) -> list[str]:
+        """The ids of two messages that were sent just now."""
+        result = self.run("send", self.file(), "--json")
+        return [row["message_id"] for row in self.lines(result.stdout)]
+
+    @staticmethod
+    def lines(text: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in text.splitlines()]
+
+
+class Mute:
+    """A service that takes one request whole and answers nothing: it keeps silent, or hangs up."""
+
+    def __init__(self, *, hangs_up: bool) -> None:
+        self._hangs_up = hangs_up
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._connection: socket.socket | None = None
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.asked = threading.Event()
+        self._thread = threading.Thread(target=self._take)
+        self._thread.start()
+
+    def _take(self) -> None:
+        try:
+            self._connection, _ = self._listening.accept()
+        except OSError:
+            return
+        taken = b""
+        while not (head := taken.partition(b"\r\n\r\n"))[1]:
+            taken += self._connection.recv(65_536)
+        length = int(re.findall(rb"(?i)content-length: *([0-9]+)", head[0])[0])
+        while len(taken) < len(head[0]) + 4 + length:
+            taken += self._connection.recv(65_536)
+        self.asked.set()
+        if self._hangs_up:
+            self._connection.close()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join(60)
+        self._listening.close()
+        if self._connection is not None:
+            self._connection.close()
+
+
+@pytest.fixture(params=[False])
+def mute(request: pytest.FixtureRequest) -> Iterator[Mute]:
+    made = Mute(hangs_up=request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def environment(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVINO_BASE_URL", sandbox_url)
+    monkeypatch.setenv("DEVINO_API_KEY", "any-key")
+    for name in ("DEVINO_LOGIN", "DEVINO_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Iterator[Cli]:
+    made = Cli(tmp_path)
+    yield made
+    for process in made.processes:
+        process.signal(9)
+        process.end()
