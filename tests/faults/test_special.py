@@ -221,3 +221,15 @@ async def test_a_description_alone_is_no_refusal(certificates: Certificates) -> 
     answer = http(202, '{"description": "queued for processing"}')
     row = Row(name="", scripts=((Take("request"), Say(answer), End("eof")),), verdict=Unconfirmed)
     check(row, await run(row, certificates))
+
+
+async def test_one_429_holds_every_send(certificates: Certificates) -> None:
+    """After a 429 no other task of the client sends either; one that would have to wait too long gives up at once."""
+    script: Script = (Take("request"), Say(http(429, "{}", "Retry-After: 86400"), refuses=True), End("eof"))
+    async with FaultServer((script, GOOD)) as server:
+        async with DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE) as client:
+            first, second = [await client.send(each) for each in messages(2)]
+        assert len(server.connections) == 1
+    assert isinstance(first, NotSent)
+    assert isinstance(second, NotSent)
+    assert second.error.attempts == 0

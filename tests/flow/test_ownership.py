@@ -1,0 +1,73 @@
+"""Ownership: what a caller leaves behind is finished by its owner and accounted for."""
+
+import asyncio
+
+import pytest
+
+from devino_async.flow.ownership import Owner, hand_over
+
+
+async def answer_after(go: asyncio.Event) -> int:
+    await go.wait()
+    return 7
+
+
+async def test_a_caller_that_stays() -> None:
+    """Whoever waits gets the result, and nothing is orphaned."""
+    owner, go, orphans = Owner(), asyncio.Event(), list[int]()
+    go.set()
+    assert await owner.outcome(owner.start(answer_after(go)), orphans.append) == 7
+    assert orphans == []
+
+
+async def test_a_caller_that_leaves() -> None:
+    """A cancelled caller leaves at once; the task goes on, and its result is handed over."""
+    owner, go, orphans = Owner(), asyncio.Event(), list[int]()
+    caller = asyncio.create_task(owner.outcome(owner.start(answer_after(go)), orphans.append))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert (len(owner), orphans) == (1, [])
+    go.set()
+    assert await owner.drain(grace=10.0) == 0
+    await asyncio.sleep(0)
+    assert (len(owner), orphans) == (0, [7])
+
+
+async def test_work_that_nobody_misses() -> None:
+    """A look-up is cancelled with its caller."""
+    owner = Owner()
+    caller = asyncio.create_task(owner.alone(answer_after(asyncio.Event())))
+    await asyncio.sleep(0)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    await asyncio.sleep(0)
+    assert len(owner) == 0
+
+
+async def test_draining() -> None:
+    """After its grace, draining cancels what is left and says how much that was; an idle owner drains at once."""
+    owner = Owner()
+    assert await owner.drain(grace=10.0) == 0
+    stuck = owner.start(answer_after(asyncio.Event()))
+    assert await owner.drain(grace=0.0) == 1
+    assert stuck.cancelled()
+
+
+async def test_results_that_are_no_results() -> None:
+    """A task that failed or was cancelled hands nothing over."""
+
+    async def failing() -> int:
+        raise ValueError
+
+    orphans: list[int] = []
+    owner = Owner()
+    for task in (owner.start(failing()), owner.start(answer_after(asyncio.Event()))):
+        hand_over(task, orphans.append)
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+    await asyncio.sleep(0)
+    assert orphans == []
