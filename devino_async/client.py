@@ -12,7 +12,7 @@ from attrs import frozen
 
 from .config import base_url_from, credentials_from
 from .dispatch import Dispatch, OnOrphan, SendOptions
-from .errors import ClientClosed, ConfigurationError
+from .errors import ClientClosed, ConfigurationError, InvalidQuery, Reason
 from .events import Events, OnEvent
 from .exchange import Answer, Call
 from .flow.chunking import Chunk, Chunks
@@ -172,6 +172,8 @@ class DevinoClient:
         Raises InvalidQuery for what is no id, and CallFailed if a look-up fails for good.
         """
         self._check_open()
+        if isinstance(ids, str | bytes):
+            raise InvalidQuery([Reason("invalid", "ids", "must be a list or another iterable of ids, not one text")])
         chunks = Chunks(ids, encode=statuses.checked, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes)
         pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
             chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
