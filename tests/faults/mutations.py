@@ -87,7 +87,7 @@ MUTATIONS = (
         "            async with asyncio.timeout(self._stall):\n"
         "                await writer.write(piece)\n"
         "                await writer.drain()\n"
-        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
+        "                self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
     ),
     Mutation(
         "the ledger notes all at the first slice",
@@ -170,7 +170,7 @@ def mutated(mutation: Mutation, folder: Path) -> bool:
 
 
 def failures(mutation: Mutation, folder: Path) -> list[str] | None:
-    """The first tests that fail against the mutated copy; a run that does not end counts as one, a broken copy gives None."""
+    """The first tests that fail against the mutated copy; no end counts as one, a broken copy gives None."""
     files = [f"tests/faults/{name}" for name in mutation.suite]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--maxfail={FIRST_FAILURES}", *files]
     environment = {**os.environ, "PYTHONPATH": str(folder), "FAULT_RUNS": "300", "FAULT_BOUND": "8"}

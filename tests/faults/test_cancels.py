@@ -12,10 +12,10 @@ import pytest
 from attrs import define, field
 from chance import GROUPS, chance, seeds
 from fault_check import BOUND, KEY, PATIENT, TWICE, messages, settled, unsound
-from fault_script import ALL_BUT_ONE, GOOD, End, Say, Script, Take, http, part
+from fault_script import ALL_BUT_ONE, GOOD, End, Pause, Say, Script, Take, http, ok, part
 from fault_server import FaultServer
 
-from devino_async import ClientClosed, DevinoClient, Limits, Message, Receipt
+from devino_async import Accepted, ClientClosed, DevinoClient, Limits, Message, Receipt
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -120,3 +120,18 @@ async def test_random_cancels(group: int) -> None:
     """A cancelled caller, a consumer that leaves and a closed client lose no receipt and make no verdict unsound."""
     wrong = {seed: found[:3] for seed in seeds(group) if (found := await cancelled(seed))}
     assert not wrong, f"{len(wrong)} seeds: {dict(list(wrong.items())[:5])}"
+
+
+async def test_a_cancelled_caller_does_not_cancel_its_send() -> None:
+    """The exchange of a caller that left goes on to its answer, and `on_orphan` gets the receipt."""
+    orphans: list[Receipt] = []
+    async with asyncio.timeout(BOUND), FaultServer(((Take("request"), Pause(50), Say(ok)),)) as server:
+        client = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_orphan=orphans.extend)
+        task = asyncio.create_task(client.send(messages(1)[0]))
+        while not any(request.complete for request in server.requests):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait({task})
+        await client.aclose(grace=10)
+    assert task.cancelled()
+    assert [type(receipt) for receipt in orphans] == [Accepted]
