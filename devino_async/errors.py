@@ -54,6 +54,7 @@ __all__ = [
     "refusal",
 ]
 
+_NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{0,80}")
 _PHONE_LIKE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
 
 
@@ -75,11 +76,17 @@ class Reason:
     default_message: str | None = None
 
     def __str__(self) -> str:
-        return mask_phones(f"{self.ref}: {self.key}" if self.ref else self.key)
+        key, ref = (_as_name(each) for each in (self.key, self.ref or ""))
+        return mask_phones(f"{ref}: {key}" if ref else key)
 
     def __repr__(self) -> str:
         shown = None if self.default_message is None else f"<{len(self.default_message)} characters>"
         return f"Reason({str(self)!r}, default_message={shown})"
+
+
+def _as_name(text: str) -> str:
+    # Names of errors and fields are shown; a sentence in their place may repeat what was sent.
+    return text if _NAME.fullmatch(text) else "<withheld>"
 
 
 def _revive(cls: "type[DevinoError]", args: tuple[Any, ...], state: dict[str, Any]) -> "DevinoError":
@@ -106,7 +113,8 @@ class ClientClosed(DevinoError):
 
 def _told(problem: Reason) -> str:
     # Problems that the SDK finds itself never hold the value, so that they can be told in full.
-    return f"{problem} ({problem.default_message})"
+    where = f"{problem.ref}: " if problem.ref else ""
+    return f"{where}{problem.key} ({problem.default_message})"
 
 
 class _Problems(DevinoError, ValueError):
@@ -191,8 +199,7 @@ class CallFailed(DevinoError):
     def __str__(self) -> str:
         tried = "" if self.attempts == 1 else f" after {self.attempts} attempts"
         status = "" if self.status is None else f" (HTTP {self.status})"
-        reasons = "" if not self.reasons else ": " + "; ".join(map(str, self.reasons[:5]))
-        return f"{self.operation} failed{tried}{status}: {self.problem}{reasons}"
+        return f"{self.operation} failed{tried}{status}: {self.problem}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"

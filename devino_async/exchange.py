@@ -86,11 +86,18 @@ class Answer:
     def excerpt(self) -> str:
         """What may be shown of the body: no echo of the request, no credential, no row of data, no phone number."""
         shown = _telling_part(self.body, self.secrets)
-        if shown is None:
-            return f"<{len(self.body)} bytes withheld>"
+        cleared = None if shown is None else self.cleared(shown)
+        return f"<{len(self.body)} bytes withheld>" if cleared is None else cleared
+
+    def without_secrets(self, text: str) -> str:
+        """The text without credentials."""
+        return _without(self.secrets, text)
+
+    def cleared(self, text: str) -> str | None:
+        """The text without credentials, phone numbers and words of the request; None if that cannot be checked."""
         if sum(map(len, self.sent)) > _ECHO_CHECK_BYTES:
-            return f"<{len(self.body)} bytes withheld>"
-        return mask_phones(_without_echo(shown, self.sent))
+            return None
+        return mask_phones(_without_echo(self.without_secrets(text), self.sent))
 
 
 class Transport(Protocol):

@@ -16,6 +16,7 @@ __all__ = ["bad_answer", "checked_id", "is_refusal", "reasons_in", "refused", "r
 T = TypeVar("T")
 
 _LONGEST_ID = 64
+_MOST_REASONS = 5
 
 
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
@@ -34,22 +35,29 @@ def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
 
 
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
-    """Whether an envelope has no result and says why."""
-    return envelope.get("result") is None and (
-        bool(reasons_in(envelope)) or isinstance(envelope.get("description"), str)
-    )
+    """Whether an envelope has no result and says why; without reasons, the result must really be null."""
+    if envelope.get("result") is not None:
+        return False
+    return bool(reasons_in(envelope)) or ("result" in envelope and isinstance(envelope.get("description"), str))
 
 
 def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
     """The error for a call that the service refused as a whole."""
+    named = answer.cleared("; ".join(map(str, reasons[:_MOST_REASONS])))
     return refusal(answer.status)(
-        "the service refused the call",
+        f"the service refused the call: {named}" if named else "the service refused the call",
         operation=operation,
         attempts=answer.attempts,
         status=answer.status,
         body=answer.excerpt(),
-        reasons=reasons,
+        reasons=tuple(_without_secrets(answer, reason) for reason in reasons),
     )
+
+
+def _without_secrets(answer: Answer, reason: Reason) -> Reason:
+    texts = (reason.key, reason.ref, reason.default_message)
+    key, ref, said = (None if text is None else answer.without_secrets(text) for text in texts)
+    return Reason(key or "unknown", ref, said)
 
 
 def bad_answer(answer: Answer, operation: str, problem: str, message_ids: tuple[str, ...] = ()) -> BadAnswer:

@@ -4,17 +4,23 @@
         ... DevinoClient("any-key", base_url=sandbox.url) ...
 
 What is sent to it can be looked up, paged, counted and reported to callback URLs. It imports nothing of the SDK.
-Every POST of messages becomes a campaign (task) of its own, numbered from 1, unless a message's `options` has a
-`taskId`. A recipient's last three digits decide its fate, once its stages have passed:
+
+Every POST of messages becomes a campaign of its own: its `taskId`, which is its `triggerId` too, counts up from 1.
+A message whose `options` have a `taskId`, a whole number above 0, belongs to that campaign instead.
+
+A message is SCHEDULED until its scheduledTime (one that has passed means now), then ACCEPTED, ENROUTE and SENT for one
+stage each. What comes then, its recipient's last three digits decide:
 
 | recipient ends in | ends as | recipient ends in | ends as |
 |---|---|---|---|
 | 991 | UNDELIVERABLE | 995 | SENT, for ever |
-| 992 | EXPIRED | 996 | CLICKED, if its links were shortened |
+| 992 | EXPIRED, at the end of its validity if it has one | 996 | CLICKED after DELIVERED, if links were shortened |
 | 993 | REJECTED | | |
 | 994 | UNKNOWN | anything else | DELIVERED |
 
-A sender called `Unknown` is rejected with `not.available`. Callbacks and incoming messages go to loopback only.
+A sender called `Unknown` is rejected with `not.available`. Callbacks and incoming messages go to loopback only; a
+callbackUrl elsewhere is accepted and counted in `skipped_callbacks`. `POST /sandbox/incoming` with
+`{"url": ..., "message": {...}}` has an incoming message POSTed to the url; this route is the sandbox's own.
 """
 
 from .clock import ManualClock, SystemClock

@@ -1,37 +1,59 @@
-"""POST /sms/messages: every message is checked, and accepted or rejected on its own."""
+"""POST /sms/messages: every message is checked, and accepted or rejected on its own.
+
+A POST is kept all or nothing: only when its whole body was read. What is wrong with a message, checking.py says.
+"""
 
 import asyncio
 import json
 import re
+from collections.abc import Iterator
+from hashlib import blake2s
 from itertools import count
 from typing import Any
 
 from aiohttp import web
 from attrs import define, field
 
+from .bodies import slices_of
 from .checking import problems_of, scheduled_at
 from .clock import Clock
-from .envelopes import Refusal, result
-from .parameters import Parameters
+from .loopback import is_loopback
+from .parameters import LARGEST_WHOLE, Parameters, whole_in
 from .segments import segment_count
-from .store import Row, Store, fate_of
+from .stages import fate_of
+from .store import Row, Store
 
 __all__ = ["Accepting"]
 
-MOST_MESSAGES = 32_000
-_STEP = 500
+_STEP = 250
 _LINK = re.compile(r"https?://\S+")
 # Above 2^53, as the service's ids are, so that a client that reads them as floats is found out.
 _FIRST_ID = 3_701_172_084_729_885_952
 
 
 @define
-class _Taken:
-    """What one POST brought so far."""
+class _Intake:
+    """One POST: how its messages are taken, and what they came to so far."""
 
+    task: int
+    now: float
+    with_segments: bool
+    shorten: bool
     results: list[dict[str, Any]] = field(factory=list)
-    messages: list[Row] = field(factory=list)
-    reports: list[Row] = field(factory=list)
+    written: list[str] = field(factory=list)
+    messages: list[Any] = field(factory=list)
+    reports: list[Any] = field(factory=list)
+    tally: dict[Row, list[int]] = field(factory=dict)
+
+    def write(self) -> None:
+        """Turn the results into JSON; done a few at a time, as everything here."""
+        if self.results:
+            self.written.append(json.dumps(self.results)[1:-1])
+            self.results.clear()
+
+    def tally_cells(self) -> list[Any]:
+        """What the POST brought, summed up by kind."""
+        return [cell for kind, sums in self.tally.items() for cell in (*kind, *sums)]
 
 
 class Accepting:
@@ -42,6 +64,7 @@ class Accepting:
         self._clock = clock
         self._next_id = _FIRST_ID
         self._tasks = count(1)
+        self.skipped = 0
 
     async def resume(self) -> None:
         """Go on after the highest id of a database that was there before."""
@@ -53,56 +76,68 @@ class Accepting:
         """Answer a POST of messages."""
         parameters = Parameters(request.query)
         with_segments, shorten = parameters.flag("includeSegmentId"), parameters.flag("shortenUrl")
-        messages = await _messages_in(request)
-        taken, task, now = _Taken(), next(self._tasks), self._clock.now()
-        for index, message in enumerate(messages):
-            self._take(taken, index, message, (task, now, with_segments, shorten))
+        body = await request.read()
+        intake = _Intake(next(self._tasks), self._clock.now(), with_segments, shorten)
+        for index, message in enumerate(_flattened(slices_of(body))):
+            self._take(intake, index, message)
             if index % _STEP == _STEP - 1:
+                intake.write()
                 await asyncio.sleep(0)
-        await self._store.add(taken.messages, taken.reports)
-        return await _written(taken.results)
+        intake.write()
+        await self._store.add(message=intake.messages, tally=intake.tally_cells(), report=intake.reports)
+        return web.Response(text=f'{{"result": [{", ".join(intake.written)}]}}', content_type="application/json")
 
-    def _take(self, taken: _Taken, index: int, message: Any, how: tuple[int, float, bool, bool]) -> None:
-        task, now, with_segments, shorten = how
-        problems = problems_of(message, now)
+    def _take(self, intake: _Intake, index: int, message: Any) -> None:
+        problems = problems_of(message, intake.now)
         if problems:
-            taken.results.append(_rejected(index, problems))
+            intake.results.append(_rejected(index, problems))
             return
-        text = _shortened(message["text"]) if shorten else message["text"]
-        parts, own_id, options = segment_count(text), self._next_id, message.get("options")
+        text = _shortened(message["text"]) if intake.shorten else message["text"]
+        parts, own_id = segment_count(text), self._next_id
         self._next_id += parts
-        starts = now if message.get("scheduledTime") is None else scheduled_at(message["scheduledTime"], now)
-        task = _task_in(options) or task
+        kind = _kind(intake, message, text is not message["text"])
+        task, now, starts, fate, lifetime = kind
         traffic = "TRANSACTIONAL" if message.get("priority") == "REALTIME" else "ADVERTISING"
-        fate = fate_of(message["to"], text != message["text"])
-        taken.messages.append((own_id, task, now, starts, message["from"], message["to"], text, parts, traffic, fate))
+        known = (own_id, task, now, starts, message["from"], message["to"], text, parts, traffic, fate, lifetime)
+        intake.messages.extend(known)
+        _add_up(intake.tally, kind, own_id, parts)
         if message.get("callbackUrl"):
-            taken.reports.append((own_id, message["callbackUrl"], None if options is None else json.dumps(options)))
-        segments = [str(own_id + part) for part in range(parts)] if with_segments else None
-        taken.results.append({"code": "OK", "messageId": str(own_id), "segmentsId": segments})
+            self._report(intake, own_id, message)
+        segments = [str(own_id + part) for part in range(parts)] if intake.with_segments else None
+        intake.results.append({"code": "OK", "messageId": str(own_id), "segmentsId": segments})
+
+    def _report(self, intake: _Intake, own_id: int, message: dict[str, Any]) -> None:
+        if not is_loopback(message["callbackUrl"]):
+            self.skipped += 1
+            return
+        options = message.get("options")
+        intake.reports.extend(
+            (own_id, message["callbackUrl"], None if options is None else json.dumps(options), intake.now)
+        )
 
 
-async def _messages_in(request: web.Request) -> list[Any]:
-    try:
-        body = await asyncio.to_thread(json.loads, await request.read())
-    except (ValueError, RecursionError):
-        raise Refusal("invalid", "", "the body must be JSON") from None
-    messages = body.get("messages") if isinstance(body, dict) else None
-    if not isinstance(messages, list):
-        raise Refusal("must.be.not.null", "messages", "must be an array of messages")
-    if len(messages) > MOST_MESSAGES:
-        raise Refusal("too.many.messages", "messages", f"must hold at most {MOST_MESSAGES} messages")
-    return messages
+def _flattened(slices: Iterator[list[Any]]) -> Iterator[Any]:
+    for each in slices:
+        yield from each
 
 
-async def _written(results: list[dict[str, Any]]) -> web.Response:
-    if len(results) <= _STEP:
-        return result(results)
-    pieces = []
-    for start in range(0, len(results), _STEP):
-        pieces.append(json.dumps(results[start : start + _STEP])[1:-1])
-        await asyncio.sleep(0)
-    return web.Response(text=f'{{"result": [{", ".join(pieces)}]}}', content_type="application/json")
+def _kind(intake: _Intake, message: dict[str, Any], shortened: bool) -> Row:
+    """Task, when accepted, when it starts, fate and lifetime: all that counts and statuses depend on."""
+    planned = message.get("scheduledTime")
+    starts = intake.now if planned is None else scheduled_at(planned, intake.now)
+    fate = fate_of(message["to"], shortened)
+    lifetime = message.get("validity") or 0 if fate == "EXPIRED" else 0
+    return _task_in(message.get("options")) or intake.task, intake.now, starts, fate, lifetime
+
+
+def _add_up(tally: dict[Row, list[int]], kind: Row, own_id: int, parts: int) -> None:
+    sums = tally.get(kind)
+    if sums is None:
+        tally[kind] = [1, parts, own_id, own_id]
+    else:
+        sums[0] += 1
+        sums[1] += parts
+        sums[3] = own_id
 
 
 def _rejected(index: int, problems: list[tuple[str, str]]) -> dict[str, Any]:
@@ -114,9 +149,16 @@ def _rejected(index: int, problems: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _shortened(text: str) -> str:
-    return _LINK.sub(lambda link: f"https://clickdo.integrationapi.net/{abs(hash(link.group())):x}"[:50], text)
+    """The text with its links replaced; the same object if it has none."""
+    return _LINK.sub(_short_link, text) if "http" in text else text
+
+
+def _short_link(link: re.Match[str]) -> str:
+    return f"https://clickdo.integrationapi.net/{blake2s(link.group().encode(), digest_size=5).hexdigest()}"
 
 
 def _task_in(options: Any) -> int | None:
-    named = options.get("taskId") if isinstance(options, dict) else None
-    return int(named) if isinstance(named, str) and named.isdigit() else None
+    if not options:
+        return None
+    task = whole_in(str(options.get("taskId", "")))
+    return task if task is not None and 0 < task <= LARGEST_WHOLE else None

@@ -1,38 +1,43 @@
 """What the sandbox POSTs by itself: status callbacks and incoming messages, to loopback addresses only.
 
-An address that does not answer 200 is asked again at the next round, up to a few times.
+An address that does not answer 200 is asked again at the next round, up to a few times; then its events are dropped.
 """
 
 import asyncio
 import json
 from collections import defaultdict
-from ipaddress import ip_address
+from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
+from attrs import frozen
 
 from .clock import Clock
-from .store import Store
+from .loopback import is_loopback
+from .stages import history
+from .store import Row, Store
 
-__all__ = ["Callbacks", "is_loopback"]
+__all__ = ["Callbacks"]
 
 _EVENTS_A_POST = 1_000
+# Reports read in one go: their events are made without a pause.
+_WINDOW = 1_000
 _MOST_TRIES = 5
 _POSTS_AT_ONCE = 8
-_Due = tuple[int, dict[str, Any], int, bool]
-"""Message id, event, how many steps are told with it, and whether it is the last."""
-
 _ERROR_CODES = {"REJECTED": 2005, "UNDELIVERABLE": 2001, "EXPIRED": 2002}
+_DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
+    FROM report JOIN message USING (id)
+    WHERE due <= :now AND (due, id) > (:due, :id) ORDER BY due, id LIMIT :window"""
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine; the sandbox sends nothing anywhere else."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+@frozen
+class _Due:
+    """An event to tell, and where its message's report stands once it is told."""
+
+    message_id: int
+    event: dict[str, Any]
+    told: int
+    next_due: float | None
 
 
 class Callbacks:
@@ -46,7 +51,6 @@ class Callbacks:
         self._reporting = asyncio.Lock()
         self._places = asyncio.Semaphore(_POSTS_AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
-        self.skipped = 0
 
     async def run(self) -> None:
         """Report in rounds until cancelled."""
@@ -58,64 +62,74 @@ class Callbacks:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+            self._session = None
 
     async def report(self) -> int:
         """Report what has happened since the last round; gives how many events reached their address."""
         async with self._reporting:
-            due = await self._due()
-            return sum(await asyncio.gather(*(self._report_to(url, events) for url, events in due.items())))
+            reached, failed = 0, set[str]()
+            async for rows in self._windows():
+                due = self._due(rows, failed)
+                told = await asyncio.gather(*(self._report_to(url, events, failed) for url, events in due.items()))
+                reached += sum(told)
+            return reached
 
-    async def _due(self) -> dict[str, list[_Due]]:
-        query = """SELECT report.id, url, options, told, starts, fate, accepted, recipient, sender
-            FROM report JOIN message USING (id) WHERE done = 0 LIMIT 100000"""
+    async def _windows(self) -> AsyncIterator[list[Row]]:
+        """The reports that are due, a few at a time; those that stay due after a failure are not met again."""
+        seen: dict[str, Any] = {"now": self._clock.now(), "due": float("-inf"), "id": 0, "window": _WINDOW}
+        while rows := await self._store.rows(_DUE, seen):
+            yield rows
+            seen |= {"id": rows[-1][0], "due": rows[-1][3]}
+
+    def _due(self, rows: list[Row], failed: set[str]) -> dict[str, list[_Due]]:
         due: dict[str, list[_Due]] = defaultdict(list)
         now = self._clock.now()
-        for message_id, url, options, told, starts, fate, accepted, *_ in await self._store.rows(query):
-            history = _history(starts, fate, accepted, self._stage)
-            for step, (moment, status) in enumerate(history[told:], told + 1):
+        for message_id, url, options, _, told, *course in rows:
+            if url in failed:
+                continue
+            steps = history(*course, self._stage)
+            for index, (moment, status) in enumerate(steps[told:], told + 1):
                 if moment <= now:
-                    event = _event(message_id, moment, status, options)
-                    due[url].append((message_id, event, step, step == len(history)))
+                    next_due = steps[index][0] if index < len(steps) else None
+                    due[url].append(_Due(message_id, _event(message_id, moment, status, options), index, next_due))
         return due
 
     async def post(self, url: str, body: Any) -> bool:
-        """POST a body to a loopback address; True if it answered 200."""
+        """POST a body to a loopback address; True if it answered 200. Other addresses are never called."""
         if not is_loopback(url):
-            self.skipped += 1
-            return True
+            return False
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), trust_env=False)
         try:
             async with self._places, self._session.post(url, json=body, allow_redirects=False) as response:
                 return response.status == 200
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError, ValueError):
             return False
 
-    async def _report_to(self, url: str, events: list[_Due]) -> int:
+    async def _report_to(self, url: str, events: list[_Due], failed: set[str]) -> int:
         reached = 0
         for start in range(0, len(events), _EVENTS_A_POST):
             part = events[start : start + _EVENTS_A_POST]
-            if not await self.post(url, [event for _, event, _, _ in part]):
+            if await self.post(url, [each.event for each in part]):
+                self._tries.pop(url, None)
+                reached += len(part)
+            else:
                 self._tries[url] += 1
                 if self._tries[url] < _MOST_TRIES:
+                    failed.add(url)
                     return reached
-            else:
-                self._tries[url] = 0
-                reached += len(part)
-            told = [(step, last, message_id) for message_id, _, step, last in part]
-            await self._store.change("UPDATE report SET told = ?, done = ? WHERE id = ?", told)
+            await self._remember(part)
         return reached
 
-
-def _history(starts: float, fate: str, accepted: float, stage: float) -> list[tuple[float, str]]:
-    """All statuses of a message and when it reaches them."""
-    steps = ["ACCEPTED", "ENROUTE", "SENT"]
-    if fate == "CLICKED":
-        steps += ["DELIVERED", "CLICKED"]
-    elif fate != "SENT":
-        steps.append(fate)
-    waiting = [(accepted, "SCHEDULED")] if starts > accepted else []
-    return waiting + [(starts + index * stage, status) for index, status in enumerate(steps)]
+    async def _remember(self, told: list[_Due]) -> None:
+        """Note what was told; one statement for all reports that stand alike, which are most."""
+        alike: dict[tuple[int, float | None], list[int]] = defaultdict(list)
+        for each in told:
+            alike[each.told, each.next_due].append(each.message_id)
+        await self._store.change(
+            "UPDATE report SET told = ?, due = ? WHERE id IN (SELECT value FROM json_each(?))",
+            [(step, due, json.dumps(ids)) for (step, due), ids in alike.items()],
+        )
 
 
 def _event(message_id: int, moment: float, status: str, options: str | None) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 from .segments import is_too_long
@@ -25,11 +25,11 @@ def problems_of(message: Any, now: float) -> list[tuple[str, str]]:
 
 def _problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
     sender, text = message.get("from"), message.get("text")
-    if not isinstance(sender, str) or not sender.strip() or sender == UNAPPROVED_SENDER:
+    if not _is_text(sender) or not sender.strip() or sender == UNAPPROVED_SENDER:
         yield "not.available", "from"
     if not isinstance(message.get("to"), str) or not _PHONE.fullmatch(message["to"]):
         yield "to.format.invalid", "to"
-    if not isinstance(text, str) or not text:
+    if not _is_text(text) or not text:
         yield "must.be.not.null", "text"
     elif is_too_long(text):
         yield "text.length.too.long", "text"
@@ -43,12 +43,24 @@ def _optional_problems(message: dict[str, Any], now: float) -> Iterator[tuple[st
         yield "validity.is.invalid", "validity"
     if message.get("scheduledTime") is not None and scheduled_at(message["scheduledTime"], now) is None:
         yield "scheduledTime.is.invalid", "scheduledTime"
-    if message.get("priority") is not None and message["priority"] not in PRIORITIES:
+    priority = message.get("priority")
+    if priority is not None and (not isinstance(priority, str) or priority not in PRIORITIES):
         yield "priority.is.not.match", "priority"
     if message.get("callbackUrl") is not None and not _is_url(message["callbackUrl"]):
         yield "callbackUrl.format.invalid", "callbackUrl"
     if not isinstance(message.get("options"), dict | None):
         yield "invalid", "options"
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    """Whether it is text that can be written down: JSON can name half a surrogate pair, UTF-8 and sqlite cannot."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def scheduled_at(value: Any, now: float) -> float | None:
@@ -63,10 +75,10 @@ def scheduled_at(value: Any, now: float) -> float | None:
 
 
 def _is_url(value: Any) -> bool:
-    if not isinstance(value, str) or any(character <= " " for character in value):
+    if not _is_text(value) or any(character <= " " for character in value):
         return False
     try:
         parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)

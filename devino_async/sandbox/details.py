@@ -9,9 +9,10 @@ from aiohttp import web
 
 from .clock import Clock
 from .envelopes import Refusal
-from .looking_up import PRICE, written_time
+from .looking_up import PRICE, sqlite_id, written_time
 from .parameters import Parameters
-from .store import EVENT_TIME, STATUS, Row, Store
+from .stages import EVENT_TIME, STATUS
+from .store import Row, Store
 
 __all__ = ["COLUMNS", "Details"]
 
@@ -115,20 +116,33 @@ def _columns(parameters: Parameters) -> list[str]:
     unknown = set(wanted or ()) - set(COLUMNS)
     if unknown:
         raise Refusal("invalid", "outFields", "names an unknown field")
-    if wanted is not None:
+    if wanted:
         return [column for column in COLUMNS if column in wanted]
     hidden = {"SEGMENT_COUNT"} if parameters.flag("bySegments") else {"SEGMENT_ID"}
     return [column for column in COLUMNS if column not in hidden]
 
 
 def _source(parameters: Parameters) -> str:
-    inner = f"SELECT *, {STATUS} AS status, {EVENT_TIME} AS event FROM message"  # noqa: S608
+    inner = f"SELECT *, {STATUS} AS status, {EVENT_TIME} AS event FROM message WHERE {_ids_between(parameters)}"  # noqa: S608
     if not parameters.flag("bySegments"):
         return f"SELECT *, id AS segment FROM ({inner})"  # noqa: S608
     # One row a segment: the message's id stays, the segment's counts up from it.
     return f"""WITH RECURSIVE part(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM part
-            WHERE n + 1 < (SELECT max(segments) FROM message))
+            WHERE n + 1 < (SELECT max(segments) FROM message WHERE {_ids_between(parameters)}))
         SELECT message.*, id + n AS segment FROM ({inner}) AS message JOIN part ON n < segments"""  # noqa: S608
+
+
+def _ids_between(parameters: Parameters) -> str:
+    """Bounds of the ids that can matter, from the short table: a campaign is found without reading all messages."""
+    kinds = []
+    if parameters.text("taskId") is not None:
+        kinds.append("task = :taskId")
+    if parameters.text("dateTimeFrom") is not None:
+        kinds += ["accepted >= :dateTimeFrom", "accepted <= :dateTimeTo"]
+    if not kinds:
+        return "1"
+    matching = f"FROM tally WHERE {' AND '.join(kinds)}"
+    return f"id BETWEEN (SELECT min(first) {matching}) AND (SELECT max(last) {matching})"  # noqa: S608
 
 
 def _conditions(parameters: Parameters, values: dict[str, Any]) -> str:
@@ -144,10 +158,11 @@ def _conditions(parameters: Parameters, values: dict[str, Any]) -> str:
         if parameters.whole(name) not in {None, only}:
             conditions.append("0")
     if (ids := parameters.listed("messageIds")) is not None:
-        if not all(each.isdigit() for each in ids):
+        if not all(each.isascii() and each.isdigit() for each in ids):
             raise Refusal("invalid", "messageIds", "must be integers")
-        conditions.append(f"id IN ({','.join(each for each in ids if int(each) < 2**63)})")
-    parameters.whole("timeOffset")
+        known = {number for each in ids if (number := sqlite_id(each)) is not None}
+        conditions.append(f"id IN ({','.join(map(str, known))})")
+    parameters.offset_minutes("timeOffset")
     return " AND ".join(conditions)
 
 

@@ -1,24 +1,34 @@
 """POST /sms-stat/statuses/get-by-ids, and the account."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
 
+from .bodies import json_in
 from .clock import Clock
 from .envelopes import Refusal, result
-from .store import EVENT_TIME, STATUS, Store
+from .stages import EVENT_TIME, STATUS
+from .store import Store
 
-__all__ = ["PRICE", "LookingUp", "written_time"]
+__all__ = ["PRICE", "LookingUp", "sqlite_id", "written_time"]
 
 MOST_IDS = 500
+_ID = re.compile(r"[0-9]{1,24}")
 PRICE = Decimal("2.35")
 _OPENING_BALANCE = Decimal("1000000.80")
 
 
 def written_time(moment: float) -> str:
     """A moment as the service writes it; the sandbox keeps UTC."""
+    return _written_second(int(moment))
+
+
+@lru_cache(maxsize=4096)
+def _written_second(moment: int) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -33,7 +43,7 @@ class LookingUp:
 
     async def statuses(self, request: web.Request) -> web.Response:
         """Answer a look-up by ids; unknown ids are left out."""
-        ids = _ids_in(await request.json())
+        ids = _ids_in(await json_in(request))
         places = ",".join(map(str, ids)) or "NULL"
         query = f"SELECT id, {STATUS}, {EVENT_TIME} FROM message WHERE id IN ({places})"  # noqa: S608 - whole numbers
         rows = await self._store.rows(query, {"now": self._clock.now(), "stage": self._stage})
@@ -49,7 +59,7 @@ class LookingUp:
 
     async def account(self, _: web.Request) -> web.Response:
         """Answer with a balance that every accepted segment has lowered."""
-        [(segments,)] = await self._store.rows("SELECT coalesce(sum(segments), 0) FROM message")
+        [(segments,)] = await self._store.rows("SELECT coalesce(sum(segments), 0) FROM tally")
         balance = _OPENING_BALANCE - PRICE * segments
         zeros = ("addPercent", "credit", "currencyId", "disableThreshold", "notifyThreshold")
         account: dict[str, Any] = {"accountType": "POSTPAID", "balance": float(balance), "companyId": 111}
@@ -67,9 +77,14 @@ def _ids_in(body: Any) -> list[int]:
     for each in body:
         if isinstance(each, bool) or not isinstance(each, int | str):
             raise Refusal("invalid", "", "an id must be text or an integer")
-        if (isinstance(each, int) or (each.isascii() and each.isdigit())) and 0 <= int(each) < 2**63:
-            kept.append(int(each))
+        if (known := sqlite_id(str(each))) is not None:
+            kept.append(known)
     return kept
+
+
+def sqlite_id(text: str) -> int | None:
+    """The id that a text is; None for what no message can have as its id."""
+    return int(text) if _ID.fullmatch(text) and int(text) < 2**63 else None
 
 
 def rounded(number: int) -> int:

@@ -1,5 +1,6 @@
 """Query parameters as the page types them; anything else is a refusal that names the parameter."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -7,7 +8,19 @@ from multidict import MultiMapping
 
 from .envelopes import Refusal
 
-__all__ = ["Parameters"]
+__all__ = ["LARGEST_WHOLE", "Parameters", "whole_in"]
+
+# What JSON numbers keep exactly, and sqlite's integers hold with room for sums.
+LARGEST_WHOLE = 2**53
+_WHOLE = re.compile(r"-?[0-9]{1,16}")
+
+
+def whole_in(text: str) -> int | None:
+    """The whole number that a text is; None if it is none, or beyond 2^53."""
+    if not _WHOLE.fullmatch(text):
+        return None
+    number = int(text)
+    return number if abs(number) <= LARGEST_WHOLE else None
 
 
 class Parameters:
@@ -27,10 +40,9 @@ class Parameters:
             if required:
                 raise Refusal("must.be.not.null", name, "must not be null")
             return None
-        try:
-            number = int(value)
-        except ValueError:
-            raise Refusal("invalid", name, "must be an integer") from None
+        number = whole_in(value)
+        if number is None:
+            raise Refusal("invalid", name, "must be an integer")
         if least is not None and number < least:
             raise Refusal("invalid", name, f"must be at least {least}")
         return number
@@ -64,6 +76,13 @@ class Parameters:
         if value not in set(allowed):
             raise Refusal("invalid", name, "must be one of the documented values")
         return value
+
+    def offset_minutes(self, name: str) -> int:
+        """A time zone, in minutes from UTC; 0 if absent."""
+        minutes = self.whole(name) or 0
+        if abs(minutes) > 1440:
+            raise Refusal("invalid", name, "must be an offset in minutes, of a day at most")
+        return minutes
 
     def listed(self, name: str) -> list[str] | None:
         """An array: the key repeated, or values between commas."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -11,11 +10,13 @@ from typing import Self
 from aiohttp import web
 
 from .accepting import Accepting
-from .callbacks import Callbacks, is_loopback
+from .bodies import json_in
+from .callbacks import Callbacks
 from .clock import Clock, SystemClock
 from .details import Details
 from .envelopes import Refusal, refused, result
 from .looking_up import LookingUp
+from .loopback import is_loopback
 from .statistics import Statistics
 from .store import Store
 
@@ -76,23 +77,32 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the database and listen."""
-        await self._store.open()
-        await self._accepting.resume()
+        """Open the database and listen. OSError if the port cannot be had, sqlite3.Error if the database cannot."""
+        try:
+            await self._store.open()
+            await self._accepting.resume()
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        self._reporter = asyncio.create_task(self._callbacks.run(), name="sandbox-callbacks")
+
+    async def _listen(self) -> None:
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
         port = self._runner.addresses[0][1]
         self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}"
-        self._reporter = asyncio.create_task(self._callbacks.run(), name="sandbox-callbacks")
 
     async def stop(self) -> None:
-        """Stop listening and close the database."""
-        if self._reporter is not None:
-            self._reporter.cancel()
-            await asyncio.wait({self._reporter})
-        if self._runner is not None:
-            await self._runner.cleanup()
+        """Stop listening and close the database. Stopping twice, or what never started, does no harm."""
+        reporter, self._reporter = self._reporter, None
+        if reporter is not None:
+            reporter.cancel()
+            await asyncio.gather(reporter, return_exceptions=True)
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
         await self._callbacks.close()
         await self._store.close()
 
@@ -100,6 +110,11 @@ class Sandbox:
         """How many messages were accepted so far."""
         [(count,)] = await self._store.rows("SELECT count(*) FROM message")
         return int(count)
+
+    @property
+    def skipped_callbacks(self) -> int:
+        """How many accepted messages have a callbackUrl that is never called, as it is not on loopback."""
+        return self._accepting.skipped
 
     async def report(self) -> int:
         """Make the status callbacks that are due, now; gives how many events reached their address."""
@@ -123,8 +138,6 @@ class Sandbox:
             return await handler(request)
         except Refusal as refusal:
             return refused(refusal)
-        except ValueError:
-            return refused(Refusal("invalid", "", "the body must be JSON"))
         except web.HTTPException as error:
             return refused(Refusal("unknown", request.path, error.reason, error.status))
 
@@ -136,10 +149,12 @@ class Sandbox:
 
     async def _incoming(self, request: web.Request) -> web.Response:
         """Of the sandbox only: {"url": ..., "message": {...}} has the message POSTed to the url as an incoming one."""
-        asked = await request.json()
-        url = asked.get("url") if isinstance(asked, dict) else None
+        asked = await json_in(request)
+        url, told = (asked.get("url"), asked.get("message") or {}) if isinstance(asked, dict) else (None, {})
         if not isinstance(url, str) or not is_loopback(url):
-            raise Refusal("invalid", "url", "must be a loopback address")
+            raise Refusal("invalid", "url", "must be an http or https URL of a loopback address")
+        if not isinstance(told, dict):
+            raise Refusal("invalid", "message", "must be an object")
         message = {
             "incomingMessageId": "3777714415805253122",
             "to": "MyCompany",
@@ -151,7 +166,7 @@ class Sandbox:
             "countryName": "ru",
             "ts": str(round(self._clock.now() * 1000)),
         }
-        reached = await self._callbacks.post(url, message | (asked.get("message") or {}))
+        reached = await self._callbacks.post(url, message | told)
         return result({"reached": reached})
 
 
@@ -160,11 +175,11 @@ def _header(api_key: str | None, login: str | None, password: str | None) -> str
         return f"Key {api_key}"
     if login is None:
         return None
-    return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
+    return "Basic " + base64.b64encode(f"{login}:{password or ''}".encode()).decode()
 
 
 def _is_login(credentials: str) -> bool:
     try:
         return b":" in base64.b64decode(credentials, validate=True)
-    except binascii.Error:
+    except ValueError:
         return False

@@ -1,5 +1,6 @@
 """GET /sms-stat/statistics/of-group: messages and segments, by status and period."""
 
+from datetime import UTC
 from typing import Any
 
 from aiohttp import web
@@ -7,7 +8,8 @@ from aiohttp import web
 from .clock import Clock
 from .envelopes import Refusal, result
 from .parameters import Parameters
-from .store import STATUS, Store
+from .stages import STATUS
+from .store import Store
 
 __all__ = ["Statistics"]
 
@@ -51,13 +53,13 @@ class Statistics:
         start, end = parameters.moment("startDate", required=True), parameters.moment("endDate", required=True)
         if start is None or end is None or group is None or end < start:
             raise Refusal("invalid", "endDate", "must not be before startDate")
-        shift = (parameters.whole("timeOffset") or 0) * 60
         values: dict[str, Any] = {
             "now": self._clock.now(),
             "stage": self._stage,
-            "shift": shift,
+            "shift": parameters.offset_minutes("timeOffset") * 60,
             "start": start.strftime("%Y-%m-%d %H:%M:%S"),
-            "end": end.strftime("%Y-%m-%d %H:%M:%S"),
+            "from": start.replace(tzinfo=UTC).timestamp(),
+            "before": end.replace(tzinfo=UTC).timestamp() + 1,
         }
         only = ""
         for name in ("taskId", "triggerId"):
@@ -65,9 +67,9 @@ class Statistics:
                 only += f" AND task = :{name}"
                 values[name] = number
         query = f"""
-            SELECT {STATUS} AS status, {_PERIODS[group]} AS period, count(*), sum(segments)
-            FROM (SELECT *, accepted + :shift AS local FROM message)
-            WHERE datetime(local, 'unixepoch') BETWEEN :start AND :end {only} GROUP BY 1, 2"""  # noqa: S608
+            SELECT {STATUS} AS status, {_PERIODS[group]} AS period, sum(messages), sum(segments)
+            FROM (SELECT *, accepted + :shift AS local FROM tally)
+            WHERE local >= :from AND local < :before {only} GROUP BY 1, 2"""  # noqa: S608
         rows = await self._store.rows(query, values)
         messages: dict[str, list[dict[str, Any]]] = {key: [] for key in _KEYS.values()}
         segments: dict[str, list[dict[str, Any]]] = {key: [] for key in _KEYS.values()}

@@ -1,6 +1,6 @@
-"""What was accepted, in sqlite. A message's status is never stored: it follows from when it starts, its fate and now.
+"""What was accepted, in sqlite. One thread owns the connection, so that no query holds up the event loop.
 
-One thread owns the connection, so that no query holds up the event loop. Which queries there are, the chapters know.
+Which queries there are, the chapters know. Statuses are not stored: see stages.py.
 """
 
 import asyncio
@@ -9,54 +9,33 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-__all__ = ["EVENT_TIME", "STATUS", "Row", "Store", "fate_of"]
+__all__ = ["Row", "Store"]
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-FATES = {
-    "991": "UNDELIVERABLE",
-    "992": "EXPIRED",
-    "993": "REJECTED",
-    "994": "UNKNOWN",
-    "995": "SENT",
-    "996": "CLICKED",
-}
-
-# A message stays `stage` seconds in each status; :now and :stage are given with every query.
-STATUS = """CASE
-    WHEN :now < starts THEN 'SCHEDULED'
-    WHEN :now < starts + :stage THEN 'ACCEPTED'
-    WHEN :now < starts + 2 * :stage THEN 'ENROUTE'
-    WHEN fate = 'SENT' OR :now < starts + 3 * :stage THEN 'SENT'
-    WHEN fate = 'CLICKED' AND :now < starts + 4 * :stage THEN 'DELIVERED'
-    ELSE fate END"""
-EVENT_TIME = """CASE
-    WHEN :now < starts THEN accepted
-    WHEN :now < starts + :stage THEN starts
-    WHEN :now < starts + 2 * :stage THEN starts + :stage
-    WHEN fate = 'SENT' OR :now < starts + 3 * :stage THEN starts + 2 * :stage
-    WHEN fate = 'CLICKED' AND :now >= starts + 4 * :stage THEN starts + 4 * :stage
-    ELSE starts + 3 * :stage END"""
-
-_SCHEMA = """
+# Written into a file's user_version: a file of another form is refused, not misread.
+_FORM = 2
+# `tally` sums up what one POST brought of one kind, so that statistics need not read a million messages; it is
+# written in the same transaction as they are. A report's `due` is NULL when there is nothing more to tell.
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY, task INTEGER, accepted REAL, starts REAL, sender TEXT, recipient TEXT, text TEXT,
-    segments INTEGER, traffic TEXT, fate TEXT);
-CREATE TABLE IF NOT EXISTS report (
-    id INTEGER PRIMARY KEY, url TEXT, options TEXT, told INTEGER DEFAULT 0, done INTEGER DEFAULT 0);
-CREATE INDEX IF NOT EXISTS report_open ON report (done);
+    segments INTEGER, traffic TEXT, fate TEXT, lifetime INTEGER);
+CREATE TABLE IF NOT EXISTS tally (
+    task INTEGER, accepted REAL, starts REAL, fate TEXT, lifetime INTEGER,
+    messages INTEGER, segments INTEGER, first INTEGER, last INTEGER);
+CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY, url TEXT, options TEXT, due REAL, told INTEGER DEFAULT 0);
+CREATE INDEX IF NOT EXISTS report_due ON report (due) WHERE due IS NOT NULL;
+PRAGMA user_version = {_FORM};
 """
-
-
-def fate_of(recipient: str, shortened: bool) -> str:
-    """What becomes of a message in the end, by the magic of its recipient's last digits."""
-    fate = FATES.get(recipient[-3:], "DELIVERED")
-    return "DELIVERED" if fate == "CLICKED" and not shortened else fate
+_TARGETS = {"message": ("message", 11), "tally": ("tally", 9), "report": ("report (id, url, options, due)", 4)}
+# Rows in one INSERT. A statement lets go of the interpreter lock once, not once a row, so the loop runs on meanwhile.
+_ROWS_AT_ONCE = 250
 
 
 class Store:
-    """The table of messages."""
+    """The tables of messages and of what is to be reported."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -64,21 +43,23 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open or make the database."""
-        await self._do(self._open)
+        """Open or make the database; sqlite3.Error if the file is none, or of another form."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def close(self) -> None:
-        """Close it; a database in memory is gone then."""
-        await self._do(lambda connection: connection.close())
+        """Close it; a database in memory is gone then. Closing twice does no harm."""
+        if self._connection is not None:
+            await self._do(lambda connection: connection.close())
+            self._connection = None
         self._thread.shutdown()
 
-    async def add(self, messages: Sequence[Row], reports: Sequence[Row]) -> None:
-        """Keep accepted messages and where to report on them, all or nothing."""
+    async def add(self, **cells: Sequence[Any]) -> None:
+        """Keep new rows, all or nothing: for each table the cells of its rows, one after the other."""
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
-                connection.executemany("INSERT INTO message VALUES (?,?,?,?,?,?,?,?,?,?)", messages)
-                connection.executemany("INSERT INTO report (id, url, options) VALUES (?,?,?)", reports)
+                for table, flat in cells.items():
+                    _insert(connection, table, flat)
 
         await self._do(insert)
 
@@ -95,10 +76,31 @@ class Store:
 
         await self._do(change)
 
-    def _open(self, _: Any) -> None:
-        self._connection = sqlite3.connect(self._path, check_same_thread=False)
-        self._connection.executescript(_SCHEMA)
+    def _open(self) -> None:
+        connection = sqlite3.connect(self._path, check_same_thread=False)
+        try:
+            [form] = connection.execute("PRAGMA user_version").fetchone()
+            [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            if form != _FORM and tables:
+                raise sqlite3.DatabaseError("the file was not made by this version of the sandbox")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, lambda: work(self._connection))  # type: ignore[arg-type]
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the sandbox is not running")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, connection)
+
+
+def _insert(connection: sqlite3.Connection, table: str, flat: Sequence[Any]) -> None:
+    target, width = _TARGETS[table]
+    row = f"({','.join('?' * width)})"
+    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    step = min(_ROWS_AT_ONCE, most) * width
+    for start in range(0, len(flat), step):
+        part = flat[start : start + step]
+        connection.execute(f"INSERT INTO {target} VALUES {','.join([row] * (len(part) // width))}", part)  # noqa: S608

@@ -16,6 +16,8 @@ __all__ = ["Limited", "Limits", "Pace"]
 
 # What a 429 without Retry-After holds everybody for, in seconds.
 _DEFAULT_HOLD = 1.0
+# No Retry-After stops a client for longer; the error still tells the whole wish.
+_LONGEST_HOLD = 3600.0
 
 
 @frozen(kw_only=True)
@@ -95,7 +97,7 @@ class Limited:
             return await self._inner.exchange(call)
         except TooManyRequests as refused:
             wait = _DEFAULT_HOLD if refused.retry_after is None else refused.retry_after
-            self._held_until = max(self._held_until, self._clock() + wait)
+            self._held_until = max(self._held_until, self._clock() + min(wait, _LONGEST_HOLD))
             raise
 
     def _booked(self, call: Call) -> float:

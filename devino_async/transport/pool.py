@@ -168,7 +168,7 @@ class SessionPool:
             force_close=fresh,
             socket_factory=None if repeatable else _socket_factory(self._options.send_buffer),
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             headers={
                 "Authorization": self._authorization,
@@ -180,6 +180,9 @@ class SessionPool:
             auto_decompress=False,
             trust_env=False,
         )
+        # aiohttp repeats a GET once by itself, uncounted; how often is the retry policy's.
+        session._retry_connection = False
+        return session
 
 
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)

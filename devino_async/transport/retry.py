@@ -3,6 +3,7 @@
 Whether it is safe was decided by verdict.py and stands on the error as `retriable`; here is only when and how often.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from attrs import evolve, frozen
@@ -75,7 +76,16 @@ class Retrying:
             before_sleep=lambda state: self._announce(course, state),
             retry_error_callback=lambda _: None,
         )
-        answer: Answer | None = await retrying(self._attempt, course)
+        answer: Answer | None = None
+        try:
+            answer = await retrying(self._attempt, course)
+        except asyncio.CancelledError:
+            # Only closing cancels a send. If one of its attempts was left open, that must be told.
+            if course.left_open() is None:
+                raise
+        finally:
+            # tenacity's object refers to itself, so it and all that it holds live on until the next collection.
+            course.call = evolve(course.call, body=())
         if answer is None:
             raise course.conclusion()
         self._budget = min(_BUDGET, self._budget + _BUDGET_A_SUCCESS)
@@ -130,19 +140,26 @@ class _Course:
         self.errors: list[CallFailed] = []
         self.too_late = False
 
+    def left_open(self) -> CallFailed | None:
+        """The last error of a send that does not prove it unsent; what comes after cannot undo that."""
+        if self.call.repeatable:
+            return None
+        return next((error for error in reversed(self.errors) if not error.proves_unsent), None)
+
     def conclusion(self) -> CallFailed:
         """The error to raise, knowing the earlier ones."""
         last = self.errors[-1]
-        if self.too_late and not isinstance(last, TooManyRequests):
-            error: CallFailed = DeadlineExceeded(
-                f"no time is left for another attempt; the last one: {last.problem}",
-                operation=last.operation,
-                status=last.status,
-                body=last.body,
-            )
-            error.earlier = tuple(self.errors)
-        else:
-            error = last
-            error.earlier = tuple(self.errors[:-1])
+        error = self.left_open() or last
+        if self.too_late and self.left_open() is None and not isinstance(last, TooManyRequests):
+            error = self._given_up(last)
+        error.earlier = tuple(each for each in self.errors if each is not error)
         error.attempts = self.attempts
         return error
+
+    def _given_up(self, last: CallFailed) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"no time is left for another attempt; the last one: {last.problem}",
+            operation=last.operation,
+            status=last.status,
+            body=last.body,
+        )

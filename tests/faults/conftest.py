@@ -11,5 +11,5 @@ from certs import Certificates, made
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    return made(tmp_path_factory.mktemp("certificates"))
+def certificates() -> Certificates:
+    return made()

@@ -19,7 +19,14 @@ from pathlib import Path
 from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = ("test_special.py", "test_table.py", "test_reads.py", "test_cancels.py", "test_cuts.py")
+SUITE = (
+    "tests/transport/test_ledger.py",
+    "test_special.py",
+    "test_table.py",
+    "test_reads.py",
+    "test_cancels.py",
+    "test_cuts.py",
+)
 FIRST_FAILURES = 3
 SECONDS = 300
 AT_ONCE = 4
@@ -171,7 +178,7 @@ def mutated(mutation: Mutation, folder: Path) -> bool:
 
 def failures(mutation: Mutation, folder: Path) -> list[str] | None:
     """The first tests that fail against the mutated copy; no end counts as one, a broken copy gives None."""
-    files = [f"tests/faults/{name}" for name in mutation.suite]
+    files = [name if "/" in name else f"tests/faults/{name}" for name in mutation.suite]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--maxfail={FIRST_FAILURES}", *files]
     environment = {**os.environ, "PYTHONPATH": str(folder), "FAULT_RUNS": "300", "FAULT_BOUND": "8"}
     try:
@@ -180,7 +187,7 @@ def failures(mutation: Mutation, folder: Path) -> list[str] | None:
         )
     except subprocess.TimeoutExpired:
         return [f"no end within {SECONDS} s"]
-    found = re.findall(r"^(?:FAILED|ERROR) tests/faults/(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    found = re.findall(r"^(?:FAILED|ERROR) tests/(?:faults/)?(.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     broken = done.returncode not in {0, 1} or (done.returncode and not found)
     return None if broken else found
 

@@ -8,7 +8,6 @@ The server reads so many bytes, with a receive buffer of the system's own size, 
 import asyncio
 import random
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -39,16 +38,15 @@ async def share(count: int, cuts: int, certificates: Certificates, *, tls: bool,
 
 async def table(cuts: int) -> None:
     """One line for each size."""
-    with tempfile.TemporaryDirectory() as folder:
-        certificates = made(Path(folder))
-        print(f"each of {cuts} cuts")
-        print(f"{'messages':>8} {'body':>10} {'plain':>7} {'TLS':>7} {'plain, default SO_SNDBUF':>25}")
-        for count in (1, 500, 2_000, 32_000):
-            size = sum(len(each.text.encode()) + 48 for each in messages(count))
-            plain = await share(count, cuts, certificates, tls=False, send_buffer=65_536)
-            tls = await share(count, cuts, certificates, tls=True, send_buffer=65_536)
-            default = await share(count, cuts, certificates, tls=False, send_buffer=None)
-            print(f"{count:>8,} {size:>10,} {plain:>7.0%} {tls:>7.0%} {default:>25.0%}")
+    certificates = made()
+    print(f"each of {cuts} cuts")
+    print(f"{'messages':>8} {'body':>10} {'plain':>7} {'TLS':>7} {'plain, default SO_SNDBUF':>25}")
+    for count in (1, 500, 2_000, 32_000):
+        size = sum(len(each.text.encode()) + 48 for each in messages(count))
+        plain = await share(count, cuts, certificates, tls=False, send_buffer=65_536)
+        tls = await share(count, cuts, certificates, tls=True, send_buffer=65_536)
+        default = await share(count, cuts, certificates, tls=False, send_buffer=None)
+        print(f"{count:>8,} {size:>10,} {plain:>7.0%} {tls:>7.0%} {default:>25.0%}")
 
 
 if __name__ == "__main__":

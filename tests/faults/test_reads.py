@@ -86,16 +86,10 @@ async def test_a_passing_fault_costs_one_more_try(name: str, fault: str, script:
     answer, attempts, server = await asked(name, script, good, attempts=3, timeouts=timeouts)
     assert not isinstance(answer, CallFailed), answer
     assert answer
-    # aiohttp may have made the second one by itself; see test_tries_are_counted.
-    assert max(attempts, len(server.connections)) == 2
+    assert attempts == len(server.connections) == 2
 
 
-SENT_AGAIN = pytest.mark.xfail(strict=True, reason="aiohttp sends a GET again by itself, uncounted (_retry_connection)")
-
-
-@pytest.mark.parametrize(
-    "name", [pytest.param("account", marks=SENT_AGAIN), "statuses", pytest.param("details", marks=SENT_AGAIN)]
-)
+@pytest.mark.parametrize("name", ["account", "statuses", "details"])
 @pytest.mark.parametrize("attempts", [1, 3])
 async def test_tries_are_counted(name: str, attempts: int) -> None:
     """A look-up is tried as often as RetryPolicy says, and its error tells how often that was."""

@@ -24,9 +24,6 @@ from devino_async import (
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
-UNDONE_BY_503 = pytest.mark.xfail(
-    strict=True, reason="with retry_on_503 the last error alone decides, though an earlier attempt was left open"
-)
 
 LOST: Script = (Take("request"), Say(http(503, "{}")), End("eof"))
 
@@ -172,7 +169,6 @@ async def test_503_is_repeated_by_wish() -> None:
     assert attempts == 2
 
 
-@UNDONE_BY_503
 @pytest.mark.parametrize(
     "second",
     [
@@ -187,7 +183,6 @@ async def test_what_follows_a_503_does_not_undo_it(second: Script) -> None:
     assert isinstance(receipt, Unconfirmed), receipt
 
 
-@UNDONE_BY_503
 async def test_a_deadline_after_a_503_proves_nothing() -> None:
     """When the deadline ends the retries after a 503, the message is Unconfirmed and not NotSent."""
     policy = RetryPolicy(attempts=5, deadline=0.0, backoff=10.0, retry_on_503=True)
@@ -196,7 +191,6 @@ async def test_a_deadline_after_a_503_proves_nothing() -> None:
     assert isinstance(receipt, Unconfirmed), receipt
 
 
-@UNDONE_BY_503
 async def test_closing_after_a_503_proves_nothing() -> None:
     """When closing ends the wait after a 503, the message is Unconfirmed and not NotSent."""
     policy = RetryPolicy(attempts=5, backoff=1_000.0, longest_backoff=1_000.0, deadline=10_000.0, retry_on_503=True)
@@ -215,7 +209,6 @@ async def test_closing_after_a_503_proves_nothing() -> None:
     assert isinstance(receipt, Unconfirmed), receipt
 
 
-@pytest.mark.xfail(strict=True, reason="envelope.is_refusal takes any description for a refusal, result or not")
 async def test_a_description_alone_is_no_refusal(certificates: Certificates) -> None:
     """A 2xx that holds some description and neither a result nor reasons says nothing about the messages."""
     answer = http(202, '{"description": "queued for processing"}')

@@ -1,0 +1,96 @@
+"""JSON bodies as they come in. A big array of messages is read in slices, so that the event loop never stands still.
+
+What the messages mean is not decided here.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+
+from .envelopes import Refusal
+
+__all__ = ["MOST_MESSAGES", "json_in", "slices_of"]
+
+MOST_MESSAGES = 32_000
+# Characters of JSON read in one go: about a millisecond's work.
+_SLICE = 65_536
+_HEAD = re.compile(r'\s*\{\s*"messages"\s*:\s*\[\s*(?=\{)')
+_BETWEEN = re.compile(r"\s*,\s*")
+_TAIL = re.compile(r"\s*\]\s*\}\s*")
+_DECODER = json.JSONDecoder()
+
+
+async def json_in(request: web.Request) -> Any:
+    """The body's value; a refusal if the body is no JSON in UTF-8."""
+    return _parsed(_decoded(await request.read()))
+
+
+def slices_of(body: bytes) -> Iterator[list[Any]]:
+    """The messages of `{"messages": [...]}`, a run at a time; a refusal if there are none, or more than 32,000."""
+    text = _decoded(body)
+    head = _HEAD.match(text)
+    if head is None:
+        yield from _whole(text)
+        return
+    found, position, more = 0, head.end(), True
+    while more:
+        messages, position, more = _slice(text, position)
+        found += len(messages)
+        if found > MOST_MESSAGES:
+            raise _too_many()
+        yield messages
+    if not _TAIL.fullmatch(text, position):
+        # Other members follow, or rubbish does: the strict reading of the whole decides.
+        _parsed(text)
+
+
+def _slice(text: str, position: int) -> tuple[list[Any], int, bool]:
+    """Messages from a position on, where they end, and whether another one follows."""
+    messages, limit = [], position + _SLICE
+    while True:
+        try:
+            message, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            raise _no_json() from None
+        messages.append(message)
+        comma = _BETWEEN.match(text, position)
+        if comma is None:
+            return messages, position, False
+        position = comma.end()
+        if position > limit:
+            return messages, position, True
+
+
+def _whole(text: str) -> Iterator[list[Any]]:
+    body = _parsed(text)
+    messages = body.get("messages") if isinstance(body, dict) else None
+    if not isinstance(messages, list):
+        raise Refusal("must.be.not.null", "messages", "must be an array of messages")
+    if len(messages) > MOST_MESSAGES:
+        raise _too_many()
+    yield messages
+
+
+def _decoded(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise _no_json() from None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _no_json() from None
+
+
+def _no_json() -> Refusal:
+    return Refusal("invalid", "", "the body must be JSON")
+
+
+def _too_many() -> Refusal:
+    return Refusal("too.many.messages", "messages", f"must hold at most {MOST_MESSAGES} messages")

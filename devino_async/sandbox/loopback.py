@@ -1,0 +1,19 @@
+"""Which addresses are on this machine. The sandbox sends nothing anywhere else."""
+
+from functools import lru_cache
+from ipaddress import ip_address
+
+from yarl import URL
+
+__all__ = ["is_loopback"]
+
+
+@lru_cache(maxsize=1024)
+def is_loopback(url: str) -> bool:
+    """Whether an http or https URL names this machine; read with the parser of the client that would call it."""
+    try:
+        address = URL(url)
+        host = address.host or ""
+        return address.scheme in {"http", "https"} and (host == "localhost" or ip_address(host).is_loopback)
+    except ValueError:
+        return False
