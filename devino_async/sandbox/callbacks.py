@@ -84,10 +84,10 @@ class Callbacks:
     def _due(self, rows: list[Row], failed: set[str]) -> dict[str, list[_Due]]:
         due: dict[str, list[_Due]] = defaultdict(list)
         now = self._clock.now()
-        for message_id, url, options, _, told, *course in rows:
+        for message_id, url, options, _, told, accepted, starts, fate, lifetime in rows:
             if url in failed:
                 continue
-            steps = history(*course, self._stage)
+            steps = history(accepted, starts, fate, lifetime, self._stage)
             for index, (moment, status) in enumerate(steps[told:], told + 1):
                 if moment <= now:
                     next_due = steps[index][0] if index < len(steps) else None

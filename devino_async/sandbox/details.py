@@ -129,7 +129,7 @@ def _source(parameters: Parameters) -> str:
     # One row a segment: the message's id stays, the segment's counts up from it.
     return f"""WITH RECURSIVE part(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM part
             WHERE n + 1 < (SELECT max(segments) FROM message WHERE {_ids_between(parameters)}))
-        SELECT message.*, id + n AS segment FROM ({inner}) AS message JOIN part ON n < segments"""  # noqa: S608
+        SELECT message.*, id + n AS segment FROM ({inner}) AS message CROSS JOIN part ON n < segments"""  # noqa: S608
 
 
 def _ids_between(parameters: Parameters) -> str:
@@ -142,7 +142,7 @@ def _ids_between(parameters: Parameters) -> str:
     if not kinds:
         return "1"
     matching = f"FROM tally WHERE {' AND '.join(kinds)}"
-    return f"id BETWEEN (SELECT min(first) {matching}) AND (SELECT max(last) {matching})"  # noqa: S608
+    return f"id BETWEEN (SELECT min(first) {matching}) AND (SELECT max(last) {matching})"
 
 
 def _conditions(parameters: Parameters, values: dict[str, Any]) -> str:

@@ -164,11 +164,8 @@ MUTATIONS = (
 
 def mutated(mutation: Mutation, folder: Path) -> bool:
     """Make a copy with the mutation in it; tells whether its text was found just once."""
-    shutil.copytree(ROOT / "devino_async", folder / "devino_async", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(
-        ROOT / "tests" / "faults", folder / "tests" / "faults", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copy(ROOT / "tests" / "conftest.py", folder / "tests" / "conftest.py")
+    for part in ("devino_async", "tests"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     path = folder / "devino_async" / mutation.file
     text = path.read_text(encoding="utf-8")
