@@ -85,6 +85,19 @@ MUTATIONS = (
     Mutation(
         "a half-read answer counts as whole", POOL, "status=self._status if self.whole else None", "status=self._status"
     ),
+    Mutation("the answer is not capped", "transport/answers.py", "if len(into) > limit:", "if False:"),
+    Mutation(
+        "the ledger notes after the write",
+        LEDGER,
+        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n"
+        "            async with asyncio.timeout(self._stall):\n"
+        "                await writer.write(piece)\n"
+        "                await writer.drain()\n",
+        "            async with asyncio.timeout(self._stall):\n"
+        "                await writer.write(piece)\n"
+        "                await writer.drain()\n"
+        "                self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
+    ),
     Mutation(
         "the ledger notes all at the first slice",
         LEDGER,
