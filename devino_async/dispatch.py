@@ -138,6 +138,10 @@ class Dispatch:
         except asyncio.CancelledError:
             # Only closing cancels this task. The pool tells an attempt under way by its ledger; here none was.
             failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
+        except DevinoError:
+            raise
+        except Exception as error:  # noqa: BLE001 - what nobody foresaw must not cost the receipts of others
+            failure = sending.unforeseen(error)
         receipts = sending.receipts_after(failure, chunk.items)
         if self._closing:
             self.cut_short += [each for each in receipts if isinstance(each, Unconfirmed)]

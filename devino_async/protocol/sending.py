@@ -9,14 +9,14 @@ from collections.abc import Generator, Iterator, Sequence
 from json.encoder import encode_basestring
 from typing import Any
 
-from ..errors import BadAnswer, CallFailed, NotDelivered
+from ..errors import BadAnswer, CallFailed, NotDelivered, OutcomeUnknown
 from ..exchange import Answer, Call
 from .envelope import bad_answer, is_refusal, reasons_in, refused
 from .message import Message
 from .receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
 from .strict_json import Run, Unreadable, members
 
-__all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "never_begun", "read", "receipts_after"]
+__all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "never_begun", "read", "receipts_after", "unforeseen"]
 
 OPERATION = "send"
 PATH = "/sms/messages"
@@ -105,6 +105,11 @@ def receipts_after(error: CallFailed, messages: Sequence[Message]) -> list[Recei
 def never_begun(why: str) -> NotDelivered:
     """The error for messages that were read and for which no request was made, or none that could arrive."""
     return NotDelivered(why, operation=OPERATION, attempts=0)
+
+
+def unforeseen(error: Exception) -> OutcomeUnknown:
+    """The error for messages whose batch met something that nobody foresaw; on the safe side."""
+    return OutcomeUnknown(f"something unforeseen happened ({type(error).__name__})", operation=OPERATION)
 
 
 def _skim(text: str, at: int, most: int) -> tuple[list[Any], int]:
