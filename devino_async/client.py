@@ -76,6 +76,10 @@ class DevinoClient:
         on_event: OnEvent | None = None,
     ) -> None:
         self._closed = True
+        _require_kinds(timeouts, retry, limits, pool, time_zone)
+        for name, hook in (("on_orphan", on_orphan), ("on_event", on_event)):
+            if hook is not None and not callable(hook):
+                raise ConfigurationError(f"{name} must be callable")
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
         self._limits = limits or Limits()
@@ -139,8 +143,8 @@ class DevinoClient:
         is under way is still given, then Unauthorized or Forbidden is raised. So is an error of the input itself.
         """
         self._check_open()
-        if not 1 <= batch_size <= sending.MAX_MESSAGES:
-            raise ConfigurationError(f"batch_size must be from 1 to {sending.MAX_MESSAGES:,}")
+        if type(batch_size) is not int or not 1 <= batch_size <= sending.MAX_MESSAGES:
+            raise ConfigurationError(f"batch_size must be a whole number from 1 to {sending.MAX_MESSAGES:,}")
         options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
         return self._dispatch.stream(messages, batch_size, options)
 
@@ -191,8 +195,10 @@ class DevinoClient:
     def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
         """What is known of the messages that match, as rows or pages; nothing is asked before they are iterated."""
         self._check_open()
-        if page_size < 1 or start_offset < 0:
-            raise ConfigurationError("page_size must be 1 or more, and start_offset 0 or more")
+        if not isinstance(query, DetailQuery):
+            raise InvalidQuery([Reason("invalid", "query", f"must be a DetailQuery, not {type(query).__name__}")])
+        if type(page_size) is not int or type(start_offset) is not int or page_size < 1 or start_offset < 0:
+            raise ConfigurationError("page_size must be a whole number above 0, and start_offset one of 0 or more")
 
         def part(narrowed: DetailQuery) -> Callable[[int, int], Any]:
             async def fetch(offset: int, limit: int) -> DetailPage:
@@ -274,3 +280,11 @@ class DevinoClient:
         else:
             return
         raise ClientClosed("the client was closed while the call was under way")
+
+
+def _require_kinds(*options: object) -> None:
+    kinds = (Timeouts, RetryPolicy, Limits, PoolOptions, tzinfo)
+    names = ("timeouts", "retry", "limits", "pool", "time_zone")
+    for name, kind, option in zip(names, kinds, options, strict=True):
+        if not isinstance(option, kind | None):
+            raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(option).__name__}")

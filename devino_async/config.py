@@ -75,7 +75,10 @@ def _from_login(login: str, password: str) -> Credentials:
 
 def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:
     """The address from the argument, DEVINO_BASE_URL, or the default; without a slash at its end."""
-    _require_text("base_url", base_url or "")
+    if base_url is not None:
+        _require_text("base_url", base_url)
+        if not base_url:
+            raise ConfigurationError("base_url must not be empty")
     given = base_url or environment.get("DEVINO_BASE_URL") or DEFAULT_BASE_URL
     try:
         parts = urlsplit(given)

@@ -14,12 +14,13 @@ from urllib.parse import unquote
 
 from attrs import field, frozen
 
-from .errors import mask_phones
+from .errors import CallFailed, Reason, mask_phones, refusal
 
 __all__ = ["Answer", "Call", "Transport"]
 
 _MEGABYTE = 1_000_000
 _EXCERPT_CHARACTERS = 300
+_MOST_REASONS = 5
 _EXCERPT_SOURCE_BYTES = 16_384
 # Echoes are looked for word by word in what was sent; beyond this much that would hold up the event loop.
 _ECHO_CHECK_BYTES = 500_000
@@ -37,6 +38,10 @@ def _no_ids(_body: bytes) -> tuple[str, ...]:
     return ()
 
 
+def _no_reasons(_body: bytes) -> tuple[Reason, ...]:
+    return ()
+
+
 @frozen(kw_only=True)
 class Call:
     """One request: what to say, and what the transport has to know about saying it.
@@ -45,7 +50,8 @@ class Call:
     `repeatable` is False where a repeat costs money. `messages` is how many SMS the call carries. `answer_limit`
     bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
     messages, so that it must be read rather than taken as "nothing was processed"; `ids_in` finds ids in a body that
-    cannot be trusted. The transport itself sets `give_up_at`, after which no attempt may begin, and `attempt`, from 1.
+    cannot be trusted, `reasons_in` the words of a refusal. The transport itself sets `give_up_at`, after which no
+    attempt may begin, and `attempt`, counted from 1.
     """
 
     operation: str
@@ -58,6 +64,7 @@ class Call:
     answer_limit: int = 64 * _MEGABYTE
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
     ids_in: Callable[[bytes], tuple[str, ...]] = field(default=_no_ids, repr=False)
+    reasons_in: Callable[[bytes], tuple[Reason, ...]] = field(default=_no_reasons, repr=False)
     give_up_at: float = math.inf
     attempt: int = 1
 
@@ -88,6 +95,23 @@ class Answer:
         shown = _telling_part(self.body, self.secrets)
         cleared = None if shown is None else self.cleared(shown)
         return f"<{len(self.body)} bytes withheld>" if cleared is None else cleared
+
+    def refused(self, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
+        """The error for a call that the service refused as a whole, in its own words as far as they may be shown."""
+        named = self.cleared("; ".join(map(str, reasons[:_MOST_REASONS])))
+        return refusal(self.status)(
+            f"the service refused the call: {named}" if named else "the service refused the call",
+            operation=operation,
+            attempts=self.attempts,
+            status=self.status,
+            body=self.excerpt(),
+            reasons=tuple(map(self._cleared_reason, reasons)),
+        )
+
+    def _cleared_reason(self, reason: Reason) -> Reason:
+        texts = (reason.key, reason.ref, reason.default_message)
+        key, ref, said = (None if text is None else self.without_secrets(text) for text in texts)
+        return Reason(key or "unknown", ref, said)
 
     def without_secrets(self, text: str) -> str:
         """The text without credentials."""

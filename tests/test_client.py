@@ -27,6 +27,7 @@ from devino_async import (
     NotDelivered,
     NotSent,
     OutcomeUnknown,
+    PoolOptions,
     Receipt,
     Refused,
     Rejected,
@@ -541,3 +542,75 @@ def test_another_event_loop() -> None:
     first.run_until_complete(devino.aclose())
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeouts": 5},
+        {"retry": {}},
+        {"limits": 5},
+        {"pool": 1},
+        {"time_zone": "Europe/Moscow"},
+        {"on_event": 5},
+        {"on_orphan": 5},
+        {"base_url": ""},
+    ],
+)
+def test_options_of_the_wrong_kind(wrong: dict[str, Any]) -> None:
+    """An option of the wrong kind is refused when the client is made, by its name."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        DevinoClient("key", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Timeouts, {"read": None}),
+        (Timeouts, {"connect": True}),
+        (Timeouts, {"total": float("inf")}),
+        (RetryPolicy, {"attempts": 1.5}),
+        (RetryPolicy, {"attempts": "3"}),
+        (RetryPolicy, {"deadline": None}),
+        (Limits, {"in_flight": True}),
+        (Limits, {"requests_per_second": "x"}),
+        (PoolOptions, {"send_buffer": -1}),
+        (PoolOptions, {"send_buffer": "x"}),
+        (PoolOptions, {"ssl_context": False}),
+        (PoolOptions, {"reuse_connections": 1}),
+    ],
+)
+def test_numbers_of_the_wrong_kind(kind: type, wrong: dict[str, Any]) -> None:
+    """A number that cannot work is refused when the option is made, by its name."""
+    with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+        kind(**wrong)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+async def test_a_refusal_keeps_the_service_s_words(service: Any, status: int) -> None:
+    """The reasons in a refusal's envelope stand on the error, for sends and look-ups, whatever the status."""
+    reasons = [{"key": "must.be.not.null", "ref": "name", "defaultMessage": "must not be null"}]
+    service.answering = answering(status, {"result": None, "reasons": reasons, "description": "x"})
+    async with client(service) as devino:
+        receipt = await devino.send(message())
+        assert isinstance(receipt, NotSent)
+        with pytest.raises(Refused) as caught:
+            await devino.account()
+    for error in (receipt.error, caught.value):
+        assert [reason.key for reason in error.reasons] == ["must.be.not.null"]
+        assert "name: must.be.not.null" in str(error)
+
+
+async def test_arguments_of_the_wrong_kind(service: Any) -> None:
+    """Arguments of the wrong kind are refused before anything is asked."""
+    query, wrong = DetailQuery(task_id=1), cast("Any", None)
+    async with client(service) as devino:
+        for arguments in ({"page_size": "5"}, {"page_size": 1.5}, {"start_offset": None}, {"page_size": True}):
+            with pytest.raises(ConfigurationError):
+                devino.details(query, **cast("Any", arguments))
+        with pytest.raises(InvalidQuery):
+            devino.details(wrong)
+        for size in ("5", None, 2.5, True):
+            with pytest.raises(ConfigurationError, match="batch_size"):
+                devino.send_many(messages(1), batch_size=cast("Any", size))
+    assert service.requests == []

@@ -106,7 +106,6 @@ def test_credentials_never_show() -> None:
     ("given", "kept"),
     [
         (None, DEFAULT_BASE_URL),
-        ("", DEFAULT_BASE_URL),
         ("https://api.devino.online", "https://api.devino.online"),
         ("https://api.devino.online///", "https://api.devino.online"),
         ("HTTPS://gateway.example/devino/", "HTTPS://gateway.example/devino"),
@@ -161,6 +160,12 @@ def test_unusable_base_url(given: str) -> None:
     assert "word" not in str(raised.value)
     with pytest.raises(ConfigurationError):
         base_url_from(None, {"DEVINO_BASE_URL": given})
+
+
+def test_an_empty_base_url() -> None:
+    """An address that is given and empty is a mistake, and never means the real service."""
+    with pytest.raises(ConfigurationError, match="base_url"):
+        base_url_from("", {})
 
 
 def test_base_url_of_the_environment() -> None:

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
 from .converter import as_list, as_object, keep_unknown, structure, wire_class
-from .envelope import result_of
+from .envelope import reasons_of, result_of
 
 __all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
 
@@ -53,7 +53,7 @@ wire_class(Account)
 
 def call() -> Call:
     """The look-up of the account that the credentials belong to."""
-    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000)
+    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000, reasons_in=reasons_of)
 
 
 def read(answer: Answer) -> Account:

@@ -106,6 +106,8 @@ def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
 
 
 def _parse(body: bytes | str, kind: type[T], what: str) -> list[T]:
+    if not isinstance(body, bytes | str):
+        raise InvalidCallback(f"the body must be bytes or text, not {type(body).__name__}")
     try:
         value = decode(body)
         return [structure(each, kind) for each in (value if isinstance(value, list) else [value])]

@@ -16,7 +16,7 @@ from ..errors import InvalidQuery
 from ..exchange import Answer, Call
 from .converter import Mismatch, camel, structure, wire_class
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
-from .envelope import bad_answer, checked_id, is_refusal, reasons_in, refused
+from .envelope import bad_answer, checked_id, is_refusal, reasons_in, reasons_of
 from .message import encodable, mask_phone
 from .query import Problems, wall_clock
 from .strict_json import Run, Unreadable, members
@@ -216,7 +216,13 @@ def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = N
     """The call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
     pairs = [*_filters(query, zone), ("limit", str(limit)), ("offset", str(offset))]
     pairs += [("messageIds", str(each)) for each in query.message_ids or ()]
-    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs, safe=":"))
+    return Call(
+        operation=OPERATION,
+        method="GET",
+        path=PATH,
+        query=urlencode(pairs, safe=":"),
+        reasons_in=reasons_of,
+    )
 
 
 def _filters(query: DetailQuery, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
@@ -252,7 +258,7 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None,
         if page or rows:
             return evolve(structure(page, DetailPage), rows=tuple(rows))
         if is_refusal(top):
-            raise refused(answer, OPERATION, reasons_in(top))
+            raise answer.refused(OPERATION, reasons_in(top))
         problem = "the answer holds no result"
     except Unreadable as error:
         problem = str(error)

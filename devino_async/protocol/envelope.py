@@ -6,17 +6,16 @@ What stands in the result is the chapters'.
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from ..errors import BadAnswer, CallFailed, InvalidQuery, Reason, refusal
+from ..errors import BadAnswer, InvalidQuery, Reason
 from ..exchange import Answer
 from .converter import Mismatch, as_object
 from .strict_json import Unreadable, decode
 
-__all__ = ["bad_answer", "checked_id", "is_refusal", "reasons_in", "refused", "result_of"]
+__all__ = ["bad_answer", "checked_id", "is_refusal", "reasons_in", "reasons_of", "result_of"]
 
 T = TypeVar("T")
 
 _LONGEST_ID = 64
-_MOST_REASONS = 5
 
 
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
@@ -27,7 +26,7 @@ def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
         if envelope.get("result") is not None:
             return read(envelope["result"])
         if is_refusal(envelope):
-            raise refused(answer, operation, reasons_in(envelope))
+            raise answer.refused(operation, reasons_in(envelope))
         problem = "the answer holds no result"
     except (Unreadable, Mismatch) as error:
         problem = f"the answer breaks the page: {error}"
@@ -41,23 +40,12 @@ def is_refusal(envelope: Mapping[str, Any]) -> bool:
     return bool(reasons_in(envelope)) or ("result" in envelope and isinstance(envelope.get("description"), str))
 
 
-def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
-    """The error for a call that the service refused as a whole."""
-    named = answer.cleared("; ".join(map(str, reasons[:_MOST_REASONS])))
-    return refusal(answer.status)(
-        f"the service refused the call: {named}" if named else "the service refused the call",
-        operation=operation,
-        attempts=answer.attempts,
-        status=answer.status,
-        body=answer.excerpt(),
-        reasons=tuple(_without_secrets(answer, reason) for reason in reasons),
-    )
-
-
-def _without_secrets(answer: Answer, reason: Reason) -> Reason:
-    texts = (reason.key, reason.ref, reason.default_message)
-    key, ref, said = (None if text is None else answer.without_secrets(text) for text in texts)
-    return Reason(key or "unknown", ref, said)
+def reasons_of(body: bytes) -> tuple[Reason, ...]:
+    """The `reasons` in a body that may be an envelope."""
+    try:
+        return reasons_in(as_object(decode(body)))
+    except (Unreadable, Mismatch):
+        return ()
 
 
 def bad_answer(answer: Answer, operation: str, problem: str, message_ids: tuple[str, ...] = ()) -> BadAnswer:

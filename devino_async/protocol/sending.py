@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import BadAnswer, CallFailed, NotDelivered, OutcomeUnknown
 from ..exchange import Answer, Call
-from .envelope import bad_answer, is_refusal, reasons_in, refused
+from .envelope import bad_answer, is_refusal, reasons_in, reasons_of
 from .message import Message
 from .receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
 from .strict_json import Run, Unreadable, members
@@ -67,6 +67,7 @@ def call(slices: Sequence[bytes], count: int, *, include_segment_id: bool = Fals
         messages=count,
         answer_limit=_ANSWER_BYTES_A_MESSAGE * count + _ANSWER_BYTES_BESIDE,
         carries_result=lambda body: _RESULT.search(body) is not None,
+        reasons_in=reasons_of,
         ids_in=lambda body: tuple(found.decode() for found in _MESSAGE_ID.findall(body)),
     )
 
@@ -195,7 +196,7 @@ class _Reading:
             all_rejected = not self._doubtful and all(type(each) is Rejected for each in self._receipts)
             refuses = all_rejected and not (self._streamed and problem is not None)
         if refuses:
-            return refused(self._answer, OPERATION, reasons_in(self._top))
+            return self._answer.refused(OPERATION, reasons_in(self._top))
         if problem is None and not self._count and not self._streamed:
             problem = "the answer holds no result"
         if problem is None:

@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
 from .converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
-from .envelope import result_of
+from .envelope import reasons_of, result_of
 from .query import Problems, wall_clock
 
 __all__ = ["OPERATION", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
@@ -109,7 +109,7 @@ def call(
     problems = Problems()
     problems.moment("startDate", start_date)
     problems.moment("endDate", end_date)
-    if group_by not in GroupBy.__members__:
+    if str(group_by) not in GroupBy.__members__:
         problems.add("groupBy", f"must be one of {', '.join(GroupBy)}")
     numbers = {"taskId": task_id, "triggerId": trigger_id, "timeOffset": time_offset}
     for ref, number in numbers.items():
@@ -124,7 +124,7 @@ def call(
         "groupBy": str(group_by),
     }
     pairs |= {ref: str(number) for ref, number in numbers.items() if number is not None}
-    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs))
+    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs), reasons_in=reasons_of)
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:

@@ -56,6 +56,8 @@ def _is_text(value: Any) -> TypeGuard[str]:
     """Whether it is text that can be written down: JSON can name half a surrogate pair, UTF-8 and sqlite cannot."""
     if not isinstance(value, str):
         return False
+    if value.isascii():
+        return True
     try:
         value.encode()
     except UnicodeEncodeError:

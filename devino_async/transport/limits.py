@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 
-from ..errors import ConfigurationError, DeadlineExceeded, TooManyRequests
+from ..errors import DeadlineExceeded, TooManyRequests
 from ..events import AttemptStarted, Events
 from ..exchange import Answer, Call, Transport
+from .numbers import require_number
 
 __all__ = ["Limited", "Limits", "Pace"]
 
@@ -37,12 +38,10 @@ class Limits:
 
     def __attrs_post_init__(self) -> None:
         for name in ("in_flight", "batch_bytes"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ConfigurationError(f"Limits.{name} must be a whole number above 0")
+            require_number(f"Limits.{name}", getattr(self, name), least=1, whole=True)
         for name in ("requests_per_second", "messages_per_second"):
-            rate = getattr(self, name)
-            if rate is not None and not 0 < rate < float("inf"):
-                raise ConfigurationError(f"Limits.{name} must be a finite number above 0, or None")
+            if getattr(self, name) is not None:
+                require_number(f"Limits.{name}", getattr(self, name), least=0, above=True)
 
 
 class Pace:

@@ -26,11 +26,11 @@ from ..errors import (
     OutcomeUnknown,
     ServerFailed,
     TooManyRequests,
-    refusal,
 )
 from ..exchange import Answer, Call
 from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
 from .ledger import Handed, Ledger, LedgerBody
+from .numbers import require_number
 from .verdict import Decision, Evidence, Verdict, decide
 
 __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
@@ -53,10 +53,10 @@ class Timeouts:
     total: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        for name in ("connect", "read", "total"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigurationError(f"Timeouts.{name} must be a finite number of seconds above 0")
+        require_number("Timeouts.connect", self.connect, least=0, above=True)
+        require_number("Timeouts.read", self.read, least=0, above=True)
+        if self.total is not None:
+            require_number("Timeouts.total", self.total, least=0, above=True)
 
     def total_for(self, size: int) -> float:
         """Seconds that one attempt with a body of `size` bytes may take."""
@@ -79,6 +79,14 @@ class PoolOptions:
     reuse_connections: bool = False
     send_buffer: int | None = 65_536
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.send_buffer is not None:
+            require_number("PoolOptions.send_buffer", self.send_buffer, least=0, whole=True, above=True)
+        if not isinstance(self.ssl_context, ssl.SSLContext | None):
+            raise ConfigurationError("PoolOptions.ssl_context must be an ssl.SSLContext, or None")
+        if not isinstance(self.reuse_connections, bool):
+            raise ConfigurationError("PoolOptions.reuse_connections must be True or False")
 
 
 class SessionPool:
@@ -242,14 +250,17 @@ class _Attempt:
         raise self._error(decision, answer)
 
     def _error(self, decision: Decision, answer: Answer) -> CallFailed:
-        kind, problem = self._kind(decision.verdict)
-        error = kind(
-            problem,
-            operation=self.call.operation,
-            status=self._status,
-            body=answer.excerpt() if self._status is not None else None,
-            message_ids=self.call.ids_in(answer.body),
-        )
+        if decision.verdict is Verdict.REFUSED:
+            error = answer.refused(self.call.operation, self.call.reasons_in(answer.body))
+        else:
+            kind, problem = self._kind(decision.verdict)
+            error = kind(
+                problem,
+                operation=self.call.operation,
+                status=self._status,
+                body=answer.excerpt() if self._status is not None else None,
+                message_ids=self.call.ids_in(answer.body),
+            )
         error.retriable = decision.retry or decision.verdict is Verdict.READ
         if isinstance(error, TooManyRequests):
             error.retry_after = self._retry_after
@@ -258,8 +269,6 @@ class _Attempt:
     def _kind(self, verdict: Verdict) -> tuple[type[CallFailed], str]:
         if verdict is Verdict.UNSENT:
             return NotDelivered, self._problem or "the service answered before it had the whole request"
-        if verdict is Verdict.REFUSED:
-            return refusal(self._status), "the service refused the call"
         if verdict is Verdict.READ:
             return BadAnswer, "the answer is no JSON"
         if not self.whole:

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from attrs import evolve, frozen
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
-from ..errors import CallFailed, ConfigurationError, DeadlineExceeded, TooManyRequests
+from ..errors import CallFailed, DeadlineExceeded, TooManyRequests
 from ..events import Events, RetryScheduled
 from ..exchange import Answer, Call, Transport
+from .numbers import require_number
 
 __all__ = ["RetryPolicy", "Retrying"]
 
@@ -37,11 +38,9 @@ class RetryPolicy:
     retry_on_503: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError("RetryPolicy.attempts must be a whole number above 0")
+        require_number("RetryPolicy.attempts", self.attempts, least=1, whole=True)
         for name in ("deadline", "backoff", "longest_backoff"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"RetryPolicy.{name} must be a finite number of seconds, 0 or more")
+            require_number(f"RetryPolicy.{name}", getattr(self, name), least=0)
 
 
 class Retrying:
