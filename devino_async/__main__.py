@@ -15,7 +15,7 @@ def main() -> None:
         sys.exit(2)
     from .cli import devino  # noqa: PLC0415
 
-    devino()
+    devino(prog_name="devino")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ class _Lazy(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv",
 )
+@click.version_option(package_name="devino-async", prog_name="devino")
 def devino() -> None:
     """Bulk SMS through Devino Telecom.
 

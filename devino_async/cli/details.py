@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from .running import FAILED, MOMENT, connection, connection_of, run, say
+from .running import FAILED, MOMENT, UPPER, connection, connection_of, run, say
 
 if TYPE_CHECKING:
     from devino_async import DetailPaginator
@@ -31,12 +31,16 @@ _TABLE_ROWS = 100
 @click.option("--country-id", type=int)
 @click.option("--mog-id", type=int, help="A mobile operator group.")
 @click.option("--order", type=click.Choice(["ASC", "DESC"], case_sensitive=False))
-@click.option("--order-field", metavar="COLUMN")
-@click.option("--field", "out_fields", multiple=True, metavar="COLUMN", help="Only these columns; several times.")
+@click.option("--order-field", metavar="COLUMN", type=UPPER)
+@click.option(
+    "--field", "out_fields", multiple=True, metavar="COLUMN", type=UPPER, help="Only these columns; several times."
+)
 @click.option("--recipient", help="A phone number.")
 @click.option("--search", "search_text", help="Only messages whose text holds this.")
 @click.option("--sender", "source_address")
-@click.option("--status", metavar="STATUS", help="DELIVERED, IN_PROGRESS, REDIRECT, REJECTED or UNDELIVERED.")
+@click.option(
+    "--status", metavar="STATUS", type=UPPER, help="DELIVERED, IN_PROGRESS, REDIRECT, REJECTED or UNDELIVERED."
+)
 @click.option("--time-offset", type=int, help="Recipient's time zone.")
 @click.option("--user-id", type=int, help="Who sent the campaign.")
 @click.option("--page-size", type=click.IntRange(1), default=500, show_default=True)

@@ -6,12 +6,15 @@ What a row is, rows.py knows.
 import asyncio
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from .rows import Row, Rows
 
 __all__ = ["Intake"]
 
 _ROWS_A_READ = 512
+# How long rows of a slow pipe are kept waiting for others, in seconds.
+_PATIENCE = 0.2
 
 
 class Intake:
@@ -22,7 +25,8 @@ class Intake:
         self._rows: Rows | None = None
         self._first: list[Row] | None = None
         self._stopped = asyncio.Event()
-        self._reading: asyncio.Future[list[Row]] | None = None
+        self._reading: asyncio.Future[None] | None = None
+        self._ready: list[Row] = []
 
     @property
     def stopped(self) -> bool:
@@ -43,42 +47,60 @@ class Intake:
         self._first = await self._read()
 
     async def next_run(self) -> list[Row]:
-        """The next rows; none at the end, and none once stopped."""
-        if self._first is not None and not self.stopped:
+        """The next rows; none at the end, and once stopped only those that were read already."""
+        if self._first is not None:
             first, self._first = self._first, None
             return first
         return await self._read()
 
     async def _read(self) -> list[Row]:
         if self.stopped:
-            return []
-        self._reading = reading = asyncio.get_running_loop().create_future()
-        # A daemon, so that a read which never ends keeps no program from ending.
-        threading.Thread(target=self._work, args=(reading,), name="devino-intake", daemon=True).start()
+            return self._taken()
+        if self._reading is None or (self._reading.done() and not self._ready):
+            self._reading = asyncio.get_running_loop().create_future()
+            # A daemon, so that a read which never ends keeps no program from ending.
+            threading.Thread(target=self._work, args=(self._reading,), name="devino-intake", daemon=True).start()
         stopping = asyncio.create_task(self._stopped.wait())
         try:
-            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                waiting: set[asyncio.Future[Any]] = {self._reading, stopping}
+                await asyncio.wait(waiting, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                if self._ready or self.stopped:
+                    return self._taken()
+                if self._reading.done():
+                    self._reading.result()
+                    return []
         finally:
             stopping.cancel()
-        return reading.result() if reading.done() else []
 
-    def _work(self, reading: "asyncio.Future[list[Row]]") -> None:
+    def _taken(self) -> list[Row]:
+        """The rows that are ready, though the thread may still wait for more of a slow pipe."""
+        taken = self._ready[:]
+        del self._ready[: len(taken)]
+        return taken
+
+    def _work(self, reading: "asyncio.Future[None]") -> None:
         loop = reading.get_loop()
+        failure: Exception | None = None
         try:
             self._rows = self._rows or self._make()
-            found, failure = self._rows.read(_ROWS_A_READ), None
+            for _ in range(_ROWS_A_READ):
+                row = self._rows.read(1)
+                if not row:
+                    break
+                self._ready += row
         except Exception as error:  # noqa: BLE001 - raised again where the rows are awaited
-            found, failure = [], error
+            failure = error
         try:
-            loop.call_soon_threadsafe(_settle, reading, found, failure)
+            loop.call_soon_threadsafe(_settle, reading, failure)
         except RuntimeError:
             return  # The loop is closed: nobody waits any more.
 
 
-def _settle(reading: "asyncio.Future[list[Row]]", found: list[Row], failure: Exception | None) -> None:
+def _settle(reading: "asyncio.Future[None]", failure: Exception | None) -> None:
     if reading.done():
         return
     if failure is None:
-        reading.set_result(found)
+        reading.set_result(None)
     else:
         reading.set_exception(failure)

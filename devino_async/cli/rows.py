@@ -119,6 +119,8 @@ def _swallowed(first: int, last: int, error: csv.Error) -> str:
 
 
 def _name(column: str) -> str:
+    known_by_case = {each.lower(): each for each in (*_FIELDS, *_WIRE_NAMES)}
+    column = known_by_case.get(column.lower(), column)
     name = _WIRE_NAMES.get(column, column)
     if name not in _FIELDS and not name.startswith(_OPTION):
         known = ", ".join((*_FIELDS, f"{_OPTION}KEY"))

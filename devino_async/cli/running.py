@@ -23,6 +23,7 @@ __all__ = [
     "INTERRUPTED",
     "MESSAGES_FAILED",
     "MOMENT",
+    "UPPER",
     "USAGE",
     "as_json",
     "connection",
@@ -65,6 +66,19 @@ class _Moment(_Kind):
 
 
 MOMENT = _Moment()
+
+
+class _Upper(click.ParamType[str]):
+    """A name that the service writes in capitals."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        del param, ctx
+        return value.upper()
+
+
+UPPER = _Upper()
 
 
 def connection(command: F) -> F:

@@ -6,7 +6,7 @@ import sqlite3
 
 import click
 
-from .running import on_signal, run, say
+from .running import as_json, on_signal, run, say
 
 __all__ = ["sandbox"]
 
@@ -15,14 +15,15 @@ __all__ = ["sandbox"]
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
-def sandbox(port: int, host: str, database: str) -> None:
+@click.option("--json", "json_lines", is_flag=True, help="The address as one line of JSON.")
+def sandbox(port: int, host: str, database: str, json_lines: bool) -> None:
     """Run a pretend Devino until Ctrl-C. Any API key is let in; what is sent can be looked up, paged, counted and
     reported to callback URLs.
     """
-    run(_serve(port, host, database))
+    run(_serve(port, host, database, json_lines))
 
 
-async def _serve(port: int, host: str, database: str) -> None:
+async def _serve(port: int, host: str, database: str, json_lines: bool) -> None:
     from ..sandbox import Sandbox  # noqa: PLC0415
 
     stopped = asyncio.Event()
@@ -37,7 +38,7 @@ async def _serve(port: int, host: str, database: str) -> None:
     except sqlite3.Error as error:
         raise click.UsageError(f"cannot use the database {database}: {error}") from None
     try:
-        click.echo(running.url)
+        click.echo(as_json({"url": running.url}) if json_lines else running.url)
         say(f"the sandbox listens; use it with:\n  export DEVINO_API_KEY=any-key DEVINO_BASE_URL={running.url}")
         await stopped.wait()
     finally:

@@ -1,0 +1,100 @@
+"""GET /sms-stat/detail: combinations, pages, filters, order and columns."""
+
+import asyncio
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from asking import START, WIRE, Asking, Receiver, message
+
+from devino_async.sandbox import ManualClock, Sandbox
+
+
+async def test_the_page_s_own_queries(asking: Asking) -> None:
+    """The page's examples of detail and statistics queries are understood as they stand."""
+    for name in ("details_request_dates.txt", "details_request_campaign.txt", "statistics_request.txt"):
+        line = (WIRE / name).read_text().split()
+        url = next(word for word in line if word.startswith("http"))
+        status, body = await asking.ask("GET", url.removeprefix("https://api.devino.online"))
+        assert status == 200, body
+        assert "result" in body
+
+
+IDENTIFYING = {"taskId": "1", "triggerId": "1", "dateTimeFrom": "2022-01-01+00:00:00"}
+IDENTIFYING |= {"dateTimeTo": "2023-01-01+00:00:00", "messageIds": "1"}
+ALLOWED = ["taskId", "taskId triggerId", "dateTimeFrom dateTimeTo", "messageIds"]
+ALLOWED += ["taskId triggerId dateTimeFrom dateTimeTo"]
+
+
+@pytest.mark.parametrize("number", range(2 ** len(IDENTIFYING)))
+async def test_combinations(asking: Asking, number: int) -> None:
+    """Exactly the page's five combinations are answered, all others refused."""
+    names = [name for index, name in enumerate(IDENTIFYING) if number >> index & 1]
+    query = "&".join(f"{name}={IDENTIFYING[name]}" for name in names)
+    status, _ = await asking.ask("GET", f"/sms-stat/detail?limit=1&offset=0&{query}")
+    assert status == (200 if " ".join(names) in ALLOWED else 400)
+
+
+async def test_paging(asking: Asking) -> None:
+    """Pages joined are all rows once; number, pages, total and more are as the page describes them."""
+    await asking.send(*(message(f"7900{number:07}") for number in range(25)))
+    rows: list[str] = []
+    for offset, number in ((0, 1), (5, 2), (10, 2), (20, 3)):
+        page = await asking.details(f"taskId=1&limit=10&offset={offset}&calculateTotalCount=true")
+        assert (page["offset"], page["size"], page["number"]) == (offset, 10, number)
+        assert (page["total"], page["pages"], page["more"]) == (25, 2, offset < 15)
+        if offset != 5:
+            rows += [row["recipient"] for row in page["data"]]
+    assert rows == [f"7900{number:07}" for number in range(25)]
+    empty = await asking.details("taskId=1&limit=10&offset=25")
+    assert (empty["data"], empty["more"], empty["pageExists"], "total" in empty) == ([], False, False, False)
+
+
+async def test_filters(asking: Asking) -> None:
+    """Every filter keeps what it names and nothing else."""
+    await asking.send(
+        message("79000000001", text="red"),
+        message("79000000991", text="blue"),
+        message("79000000993", **{"from": "Other"}),
+    )
+    asking.clock.advance(100)
+    found = {
+        "recipient=79000000991": ["79000000991"],
+        "searchText=re": ["79000000001"],
+        "sourceAddress=Other": ["79000000993"],
+        "status=UNDELIVERED": ["79000000991"],
+        "status=DELIVERED": ["79000000001"],
+        "status=IN_PROGRESS": [],
+        "countryId=12&userId=88&mogId=0": ["79000000001", "79000000991", "79000000993"],
+        "countryId=13": [],
+        "order=DESC": ["79000000993", "79000000991", "79000000001"],
+        "orderField=TEXT&order=ASC": ["79000000993", "79000000991", "79000000001"],
+    }
+    for query, recipients in found.items():
+        page = await asking.details(f"taskId=1&limit=10&offset=0&{query}")
+        assert [row["recipient"] for row in page["data"]] == recipients, query
+
+
+async def test_columns(asking: Asking) -> None:
+    """All columns of the table but the segment's own; `outFields` gives only those that it names."""
+    await asking.send(message())
+    [row] = (await asking.details("taskId=1&limit=1&offset=0"))["data"]
+    assert len(row) == 33
+    [row] = (await asking.details("taskId=1&limit=1&offset=0&outFields=STATUS&outFields=PRICE,TEXT"))["data"]
+    assert row == {"price": 2.35, "status": "IN_PROGRESS", "text": "Hello"}
+    status, _ = await asking.ask("GET", "/sms-stat/detail?taskId=1&limit=1&offset=0&outFields=NONSENSE")
+    assert status == 400
+
+
+async def test_by_segments(asking: Asking) -> None:
+    """A long message is one row, or a row for each of its segments with an id of its own."""
+    [item] = await asking.send(message(text="Я" * 140), query="?includeSegmentId=true")
+    assert len(item["segmentsId"]) == 3
+    [row] = (await asking.details("taskId=1&limit=10&offset=0"))["data"]
+    assert row["segmentCount"] == 3
+    rows = (await asking.details("taskId=1&limit=10&offset=0&bySegments=true"))["data"]
+    assert [row["segmentId"] for row in rows] == item["segmentsId"]
+    assert {row["messageId"] for row in rows} == {item["messageId"]}
