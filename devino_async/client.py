@@ -242,7 +242,7 @@ class DevinoClient:
         """Take no more work, wait up to `grace` seconds for what is under way, then cut it short and close.
 
         Every send that is cut short still gets its receipts; the report holds those that became unconfirmed. Closing
-        again does nothing.
+        again while that goes on cuts its grace short; afterwards it only gives the report again.
         """
         self._closed = True
         self._dispatch.close()

@@ -129,10 +129,11 @@ class Dispatch:
             include_segment_id=options.include_segment_id,
             shorten_url=options.shorten_url,
         )
-        failure: CallFailed
+        failure: CallFailed | None
         try:
             answer = await self._transport.exchange(call)
-            return self._finished(_Batch(await self._read(answer, chunk.items)))
+            receipts = await self._read(answer, chunk.items)
+            failure = None
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:
@@ -142,6 +143,8 @@ class Dispatch:
             raise
         except Exception as error:  # noqa: BLE001 - what nobody foresaw must not cost the receipts of others
             failure = sending.unforeseen(error)
+        if failure is None:
+            return self._finished(_Batch(receipts))
         receipts = sending.receipts_after(failure, chunk.items)
         if self._closing:
             self.cut_short += [each for each in receipts if isinstance(each, Unconfirmed)]
@@ -183,7 +186,9 @@ class Dispatch:
             hand_over(task, self._orphan)
 
     def _orphan(self, batch: _Batch) -> None:
-        _log.warning("%d receipts reached nobody, as their caller had left", len(batch.receipts))
+        guarded(
+            lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(batch.receipts)
+        )
         if self._on_orphan is not None:
             guarded(self._on_orphan, batch.receipts)
 

@@ -3,8 +3,10 @@
 No event holds a message text, a credential or a phone number. Where they happen is the transport's and dispatch's.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from attrs import frozen
@@ -88,7 +90,7 @@ class Events:
 
     def emit(self, event: Event) -> None:
         """Tell of one event."""
-        _log.log(_LEVELS[type(event)], "%r", event)
+        guarded(lambda told: _log.log(_LEVELS[type(told)], "%r", told), event)
         if self._on_event is not None:
             guarded(self._on_event, event)
 
@@ -97,6 +99,7 @@ def guarded(hook: Callable[[T], object], value: T) -> None:
     """Call a hook of the user's; if it raises, log that and go on."""
     try:
         hook(value)
-    except Exception as error:  # noqa: BLE001 - money must not depend on a hook
-        # Its text may hold anything, so only the class is told.
-        _log.error("a hook raised %s", type(error).__name__)
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - money must not depend on a hook
+        # Its text may hold anything, so only the class is told; and the logger itself may be what failed.
+        with suppress(Exception):
+            _log.error("a hook raised %s", type(error).__name__)

@@ -105,10 +105,11 @@ class Answer:
             attempts=self.attempts,
             status=self.status,
             body=self.excerpt(),
-            reasons=tuple(map(self._cleared_reason, reasons)),
+            reasons=tuple(map(self.cleared_reason, reasons)),
         )
 
-    def _cleared_reason(self, reason: Reason) -> Reason:
+    def cleared_reason(self, reason: Reason) -> Reason:
+        """The reason without credentials."""
         texts = (reason.key, reason.ref, reason.default_message)
         key, ref, said = (None if text is None else self.without_secrets(text) for text in texts)
         return Reason(key or "unknown", ref, said)
@@ -143,8 +144,12 @@ def _telling_part(body: bytes, secrets: tuple[str, ...]) -> str | None:
         except (ValueError, RecursionError):
             return None
     # A credential may stand there as it is, or change its look when the page's escapes are undone.
-    text = unquote(html.unescape(_without(secrets, text)))
     plain = tuple(form for each in secrets for form in (each, unquote(html.unescape(each))))
+    try:
+        text = unquote(html.unescape(_without(secrets, text)))
+    except ValueError:
+        # An escape with thousands of digits.
+        return None
     return _without(plain, text)[:_EXCERPT_CHARACTERS]
 
 

@@ -614,3 +614,36 @@ async def test_arguments_of_the_wrong_kind(service: Any) -> None:
             with pytest.raises(ConfigurationError, match="batch_size"):
                 devino.send_many(messages(1), batch_size=cast("Any", size))
     assert service.requests == []
+
+
+@pytest.mark.parametrize("body", ["&#" + "1" * 5_000, "%" * 5_000, "&" * 10_000])
+async def test_odd_error_pages(service: Any, body: str) -> None:
+    """A page that cannot even be excerpted costs no receipt and changes no error."""
+    service.answering = answering(502, body)
+    async with client(service) as devino:
+        assert isinstance(await devino.send(message()), Unconfirmed)
+        with pytest.raises(ServerFailed):
+            await devino.account()
+
+
+async def test_a_close_that_is_cancelled(service: Any) -> None:
+    """Cancelling aclose in its grace still accounts for what was under way, and nothing is sent afterwards."""
+    arrived = asyncio.Event()
+
+    async def later(request: web.Request, body: Any) -> web.StreamResponse:
+        arrived.set()
+        return web.json_response({}, status=429, headers={"Retry-After": "30"})
+
+    service.answering = later
+    devino = client(service)
+    task = asyncio.create_task(devino.send(message()))
+    await arrived.wait()
+    closing = asyncio.create_task(devino.aclose())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert isinstance(await task, NotSent)
+    assert len(service.requests) == 1
+    await devino.aclose()

@@ -1,8 +1,12 @@
 """Dispatch against a scripted transport: what nobody foresaw costs no receipt."""
 
+import asyncio
+import logging
+from collections.abc import Iterator
+
 import pytest
 
-from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, Unconfirmed
+from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, Receipt, Unconfirmed
 from devino_async.dispatch import Dispatch, SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
@@ -48,3 +52,47 @@ async def test_misuse_is_raised() -> None:
     stream = dispatch(ConfigurationError("another loop")).stream(MESSAGES, 2, SendOptions())
     with pytest.raises(ConfigurationError):
         [receipt async for receipt in stream]
+
+
+async def test_a_hook_that_cancels() -> None:
+    """A CancelledError out of a hook is the hook's own affair and changes no verdict."""
+
+    def cancelling(event: object) -> None:
+        raise asyncio.CancelledError
+
+    made = Dispatch(Script(ValueError()), Owner(), Limits(), Events(cancelling), None)
+    assert isinstance(await made.send(MESSAGES[0], SendOptions()), Accepted)
+
+
+async def test_a_logger_that_raises() -> None:
+    """A filter of the user's that raises costs no receipt."""
+
+    def broken(record: logging.LogRecord) -> bool:
+        raise ValueError
+
+    logger = logging.getLogger("devino_async")
+    logger.addFilter(broken)
+    logger.setLevel(logging.DEBUG)
+    try:
+        assert isinstance(await dispatch(ValueError()).send(MESSAGES[0], SendOptions()), Accepted)
+    finally:
+        logger.removeFilter(broken)
+        logger.setLevel(logging.NOTSET)
+
+
+async def test_an_input_that_is_cancelled() -> None:
+    """An input that raises CancelledError is heard, and what was read of it has its receipt."""
+
+    def source() -> Iterator[Message]:
+        yield from MESSAGES[:5]
+        raise asyncio.CancelledError
+
+    orphans: list[Receipt] = []
+    script = Script(ValueError())
+    script.calls = 2
+    made = Dispatch(script, Owner(), Limits(), Events(), orphans.extend)
+    receipts: list[Receipt] = []
+    with pytest.raises(asyncio.CancelledError):
+        async for receipt in made.stream(source(), 2, SendOptions()):
+            receipts.append(receipt)  # noqa: PERF401
+    assert [receipt.message for receipt in [*receipts, *orphans]] == MESSAGES[:5]

@@ -80,8 +80,9 @@ class Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Row(line, "", problem=_swallowed(line, begin + reader.line_num, error))
-                continue
+                # Whether what follows stands inside a text or is rows, nobody can tell: no more of it is sent.
+                yield Row(line, "", problem=_swallowed(line, error))
+                return
             if not cells:
                 continue
             if len(cells) != len(names):
@@ -113,9 +114,9 @@ def problems_of(reasons: Iterable[Reason]) -> str:
     return "; ".join(f"{each} ({each.default_message})" if each.default_message else str(each) for each in reasons)
 
 
-def _swallowed(first: int, last: int, error: csv.Error) -> str:
-    where = f" up to line {last}, all of it left out" if last > first else ""
-    return f"is no valid CSV{where}: {error}; is a quote opened and never closed, or not doubled?"
+def _swallowed(line: int, error: csv.Error) -> str:
+    why = f"{error}; is a quote opened and never closed, or not doubled?"
+    return f"is no valid CSV, and nothing from line {line} on was read: {why}"
 
 
 def _name(column: str) -> str:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -103,8 +104,9 @@ def connection_of(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Words for the person at the terminal."""
-    click.echo(text, err=True)
+    """Words for the person at the terminal; if nobody can hear them, the work goes on."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 def stop(text: str, status: int) -> NoReturn:

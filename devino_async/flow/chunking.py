@@ -75,10 +75,10 @@ class Chunks(Generic[T]):
             # Each item is encoded before the next is read, so that a bad one costs none that came after it.
             ours, kept = tee(islice(reading, self._room()))
             run: list[bytes] = []
-            failure: Exception | None = None
+            failure: BaseException | None = None
             try:
                 run.extend(map(self._encode, ours))
-            except Exception as error:  # noqa: BLE001 - raised again, after what was read before it
+            except BaseException as error:  # noqa: BLE001 - raised again, after what was read before it
                 failure = error
             wanted = self._room()
             self._take(list(islice(kept, len(run))), run)

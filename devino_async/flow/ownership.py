@@ -53,7 +53,13 @@ class Owner:
         tasks = set(self._tasks)
         if not tasks:
             return 0
-        _, late = await asyncio.wait(tasks, timeout=grace)
+        try:
+            _, late = await asyncio.wait(tasks, timeout=grace)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
         for task in late:
             task.cancel()
         if late:

@@ -61,7 +61,8 @@ class Pipeline(Generic[T, R]):
                 self._room.release()
                 done, task = task, None
                 yield done.result()
-            if not self._feeder.cancelled():
+            # Nobody here cancelled the reading unless it was stopped: then the input itself did, and must be heard.
+            if not self._stopped or not self._feeder.cancelled():
                 self._feeder.result()
         finally:
             self._feeder.cancel()

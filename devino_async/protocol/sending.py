@@ -178,7 +178,8 @@ class _Reading:
                 return Accepted(message, str(message_id), tuple(map(str, segments or ())))
             if code == "REJECTED":
                 said = item.get("description")
-                return Rejected(message, reasons_in(item), said if isinstance(said, str) else None)
+                reasons = tuple(map(self._answer.cleared_reason, reasons_in(item)))
+                return Rejected(message, reasons, said if isinstance(said, str) else None)
         return Unconfirmed(message, self._malformed_item(_id_of(item)))
 
     def _malformed_item(self, found: str | None) -> BadAnswer:

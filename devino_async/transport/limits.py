@@ -85,7 +85,8 @@ class Limited:
             await self._wait_until(self._held_until, call)
             async with self._permits[call.repeatable]:
                 if self._held_until <= self._clock():
-                    await self._wait_until(self._booked(call), call)
+                    # Waiting for one's own pace is wanted, however long; it is no failure to give up on.
+                    await self._wait_until(self._booked(call), None)
                     return await self._attempt(call)
 
     async def _attempt(self, call: Call) -> Answer:
@@ -108,9 +109,9 @@ class Limited:
             begins.append(self._messages.book(call.messages, now))
         return max(begins)
 
-    async def _wait_until(self, moment: float, call: Call) -> None:
+    async def _wait_until(self, moment: float, call: Call | None) -> None:
         while (wait := moment - self._clock()) > 0:
-            if moment > call.give_up_at:
+            if call is not None and moment > call.give_up_at:
                 raise DeadlineExceeded(
                     f"nothing may be sent for another {wait:.0f} s, which is beyond the deadline",
                     operation=call.operation,

@@ -108,6 +108,7 @@ class SessionPool:
         self._timeouts = timeouts
         self._options = options
         self._retry_on_503 = retry_on_503
+        self._closed = False
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -120,7 +121,8 @@ class SessionPool:
         return bool(self._sessions)
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, for good."""
+        self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.close()
@@ -128,6 +130,8 @@ class SessionPool:
     async def exchange(self, call: Call) -> Answer:
         """One attempt. Raises a CallFailed whose `retriable` says whether another one is safe."""
         attempt = _Attempt(call, self._secrets)
+        if self._closed:
+            raise _too_late(call)
         session = self._session(call.repeatable)
         try:
             await self._carry_out(session, attempt)
@@ -276,6 +280,12 @@ class _Attempt:
         if self._status is not None and self._status >= 500:
             return ServerFailed, "the service failed"
         return OutcomeUnknown, "the answer does not tell what became of the call"
+
+
+def _too_late(call: Call) -> NotDelivered:
+    error = NotDelivered("the client is closed", operation=call.operation, attempts=0)
+    error.retriable = False
+    return error
 
 
 def _is_no_json(body: bytes) -> bool:

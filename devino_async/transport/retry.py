@@ -26,7 +26,8 @@ class RetryPolicy:
     """How often and how long to try again what is proved unsent, and look-ups that failed on the way.
 
     - `attempts`: requests a call, the first included.
-    - `deadline`: seconds after which no further attempt begins; one that has begun has its own time-outs.
+    - `deadline`: seconds after the first failure after which no further attempt begins; one that has begun has its own
+      time-outs, and waiting for the pace of Limits does not count.
     - `backoff`, `longest_backoff`: seconds; before retry n a random wait up to `backoff` * 2^(n-1) (full jitter).
     - `retry_on_503`: repeat sends after 503 too. Off, as gateways answer 503 for requests that they passed on.
     """
@@ -98,6 +99,9 @@ class Retrying:
         except CallFailed as error:
             failure = error
         course.errors.append(failure)
+        if len(course.errors) == 1:
+            # What came before was waiting for a place and for the pace, which is no trouble to give up on.
+            course.call = evolve(course.call, give_up_at=self._clock() + self._policy.deadline)
         if isinstance(failure, DeadlineExceeded):
             course.attempts -= 1
         if failure.retriable:

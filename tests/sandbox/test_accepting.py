@@ -3,14 +3,10 @@
 import asyncio
 import io
 import json
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
-
-from devino_async.sandbox import ManualClock, Sandbox
+from asking import WIRE, Asking, message
 
 
 async def test_the_page_s_own_request(asking: Asking) -> None:
@@ -93,3 +89,69 @@ async def test_a_big_post_stalls_nobody(asking: Asking) -> None:
         answered += 1
     assert (await big)[0] == 200
     assert answered > 2
+
+
+async def test_odd_values_reject_one_message_only(asking: Asking) -> None:
+    """However odd a message is, it is rejected alone; those beside it are accepted."""
+    odd: list[Any] = [None, 5, [], {}, message(text=None), message(to=None), message(text="\ud800")]
+    odd += [message(**{"from": "\ud800"}), message(priority=[]), message(priority={}), message(options=[1])]
+    odd += [message(callbackUrl="http://127.0.0.1:99999/"), message(callbackUrl="http://[::1"), message(validity=1.0)]
+    items = await asking.send(*odd, message())
+    assert [item["code"] for item in items] == ["REJECTED"] * len(odd) + ["OK"]
+
+
+async def test_every_problem_is_named(asking: Asking) -> None:
+    """A message with several faults is rejected with a reason for each of them."""
+    [item] = await asking.send(message("x", validity=-1, priority="URGENT"))
+    keys = [reason["key"] for reason in item["reasons"]]
+    assert keys == ["to.format.invalid", "validity.is.invalid", "priority.is.not.match"]
+
+
+async def test_segment_ids_follow_each_other(asking: Asking) -> None:
+    """A message's segments have consecutive ids that begin with its own, and no other message has them."""
+    first, second = await asking.send(message(text="Я" * 140), message(), query="?includeSegmentId=true")
+    begin = int(first["messageId"])
+    assert first["segmentsId"] == [str(begin + part) for part in range(3)]
+    assert second["messageId"] == str(begin + 3)
+    [plain] = await asking.send(message())
+    assert plain["segmentsId"] is None
+
+
+async def test_campaigns(asking: Asking) -> None:
+    """Every POST is a campaign of its own, unless a message's options name another one."""
+    await asking.send(message(), message("79000000002", options={"taskId": "77"}))
+    await asking.send(message("79000000003", options={"taskId": "nonsense"}), message("79000000004"))
+    for task, recipients in {1: ["01"], 2: ["03", "04"], 77: ["02"]}.items():
+        rows = (await asking.details(f"taskId={task}&triggerId={task}&limit=9&offset=0"))["data"]
+        assert [row["recipient"][-2:] for row in rows] == recipients
+        assert {row["taskId"] for row in rows} == {task}
+
+
+async def test_links_are_shortened_alike(asking: Asking) -> None:
+    """One link has one short form, another link another one, and only where it was asked for."""
+    texts = ["a https://example.com/1 b", "https://example.com/1", "http://example.com/2", "no link"]
+    await asking.send(*(message(text=text) for text in texts), query="?shortenUrl=true")
+    await asking.send(message(text=texts[0]))
+    one, same, other, none = [row["text"] for row in (await asking.details("taskId=1&limit=9&offset=0"))["data"]]
+    assert one == f"a {same} b"
+    assert same.startswith("https://clickdo.integrationapi.net/")
+    assert other != same
+    assert none == "no link"
+    assert (await asking.details("taskId=2&limit=9&offset=0"))["data"][0]["text"] == texts[0]
+
+
+async def test_posts_at_the_same_time_share_no_ids(asking: Asking) -> None:
+    """Several POSTs taken in at once get ids and campaigns of their own."""
+    answers = await asyncio.gather(*(asking.send(*[message()] * 1_000) for _ in range(5)))
+    assert len({item["messageId"] for items in answers for item in items}) == 5_000
+    for task in range(1, 6):
+        page = await asking.details(f"taskId={task}&limit=1&offset=0&calculateTotalCount=true")
+        assert page["total"] == 1_000
+
+
+async def test_a_body_cut_short_leaves_nothing(asking: Asking) -> None:
+    """A POST is kept all or nothing: when its body breaks off after good messages, none is accepted."""
+    body = json.dumps({"messages": [message()] * 2_000})[:-10]
+    status, answer = await asking.ask("POST", "/sms/messages", data=body)
+    assert (status, answer["result"]) == (400, None)
+    assert await asking.sandbox.count() == 0

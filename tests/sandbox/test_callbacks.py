@@ -1,16 +1,11 @@
 """Status callbacks and incoming messages, received by a real server on loopback."""
 
-import asyncio
-import io
-import json
-from pathlib import Path
-from typing import Any
+from collections import Counter
 
-import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
+from asking import START, Asking, Receiver, message
 
-from devino_async.sandbox import ManualClock, Sandbox
+from devino_async.sandbox.loopback import is_loopback
 
 
 async def test_callbacks(asking: Asking, receiver: tuple[Receiver, str]) -> None:
@@ -60,3 +55,88 @@ async def test_incoming_messages(asking: Asking, receiver: tuple[Receiver, str])
     [incoming] = made.bodies
     assert (incoming["text"], incoming["ts"]) == ("STOP", str(int(START.timestamp() * 1000)))
     assert isinstance(incoming["incomingMessageId"], str)
+
+
+async def told(asking: Asking, rounds: int = 8) -> None:
+    for _ in range(rounds):
+        await asking.sandbox.report()
+        asking.clock.advance(10)
+
+
+async def test_events_come_in_arrays_of_a_thousand_at_most(asking: Asking, receiver: tuple[Receiver, str]) -> None:
+    """The events for one address are gathered, a thousand in one POST and no more; every one comes exactly once."""
+    made, url = receiver
+    items = await asking.send(*[message(callbackUrl=url)] * 2_500)
+    assert await asking.sandbox.report() == 2_500
+    assert sorted(map(len, made.bodies)) == [500, 1_000, 1_000]
+    await told(asking)
+    seen = Counter((event["messageId"], event["status"]) for event in made.events)
+    assert set(seen.values()) == {1}
+    assert len(seen) == 4 * len(items)
+
+
+async def test_all_at_once_is_still_in_order(asking: Asking, receiver: tuple[Receiver, str]) -> None:
+    """A round that comes late tells every step of a message, the earlier first, with the moment of each."""
+    made, url = receiver
+    await asking.send(message("79000000993", callbackUrl=url))
+    asking.clock.advance(1_000)
+    await asking.sandbox.report()
+    begin = int(START.timestamp() * 1000)
+    assert [(event["status"], event["ts"] - begin) for event in made.events] == [
+        ("ACCEPTED", 0), ("ENROUTE", 10_000), ("SENT", 20_000), ("REJECTED", 30_000)
+    ]  # fmt: skip
+    assert [event["errorCode"] for event in made.events] == [0, 0, 0, 2005]
+    assert "options" not in made.events[0]
+
+
+async def test_those_who_wait_hold_up_nobody(asking: Asking, receiver: tuple[Receiver, str]) -> None:
+    """Neither scheduled messages nor an address that fails keeps others from being told."""
+    made, url = receiver
+    await asking.send(*[message(callbackUrl=url + "late", scheduledTime="2030-01-01T00:00:00.000Z")] * 1_500)
+    await asking.send(*[message(callbackUrl="http://127.0.0.1:9/")] * 2_500)
+    await asking.sandbox.report()
+    made.bodies.clear()
+    await asking.send(message(callbackUrl=url))
+    await told(asking)
+    assert [event["status"] for event in made.events] == ["ACCEPTED", "ENROUTE", "SENT", "DELIVERED"]
+
+
+async def test_an_address_is_given_up(asking: Asking, receiver: tuple[Receiver, str]) -> None:
+    """After five answers that are not 200 the events are dropped, and the next ones are tried again."""
+    made, url = receiver
+    await asking.send(message(callbackUrl=url))
+    made.status = 500
+    for _ in range(7):
+        await asking.sandbox.report()
+    assert len(made.bodies) == 5
+    made.status = 200
+    asking.clock.advance(10)
+    await asking.sandbox.report()
+    assert made.events[-1]["status"] == "ENROUTE"
+
+
+HERE = ["http://127.0.0.1:1/", "https://localhost/x", "http://[::1]:8/", "http://127.9.9.9/"]
+ELSEWHERE = ["http://127.0.0.1@example.com/", "http://example.com#@127.0.0.1/", "http://localhost.example.com/"]
+ELSEWHERE += ["http://0.0.0.0/", "http://10.0.0.1/", "ftp://127.0.0.1/", "http://["]
+
+
+@pytest.mark.parametrize(("url", "loopback"), [(url, url in HERE) for url in HERE + ELSEWHERE])
+def test_what_is_loopback(url: str, loopback: bool) -> None:
+    """Only an address whose host is this machine counts, whatever else the URL says."""
+    assert is_loopback(url) is loopback
+
+
+async def test_skipped_callbacks_are_counted(asking: Asking) -> None:
+    """A callbackUrl elsewhere is accepted and never called, and that is not taken for a success."""
+    await asking.send(*[message(callbackUrl="https://www.callback-url.com/")] * 3)
+    assert await asking.sandbox.report() == 0
+    assert asking.sandbox.skipped_callbacks == 3
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "{}", '{"url": "http://127.0.0.1:1/", "message": [1]}', '{"url": "file://127.0.0.1/"}', "[" * 100_000],
+)
+async def test_bad_requests_for_incoming_messages(asking: Asking, body: str) -> None:
+    """The control route refuses what it cannot do, in the envelope."""
+    assert (await asking.ask("POST", "/sandbox/incoming", data=body))[0] == 400

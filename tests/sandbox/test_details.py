@@ -1,16 +1,7 @@
 """GET /sms-stat/detail: combinations, pages, filters, order and columns."""
 
-import asyncio
-import io
-import json
-from pathlib import Path
-from typing import Any
-
-import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
-
-from devino_async.sandbox import ManualClock, Sandbox
+from asking import WIRE, Asking, message
 
 
 async def test_the_page_s_own_queries(asking: Asking) -> None:
@@ -98,3 +89,64 @@ async def test_by_segments(asking: Asking) -> None:
     rows = (await asking.details("taskId=1&limit=10&offset=0&bySegments=true"))["data"]
     assert [row["segmentId"] for row in rows] == item["segmentsId"]
     assert {row["messageId"] for row in rows} == {item["messageId"]}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=1", "offset=0", "limit=0&offset=0", "limit=1&offset=-1", "limit=x&offset=0", f"limit={'9' * 25}&offset=0"]
+    + [f"limit=1&offset=0&{more}" for more in ("order=UP", "orderField=NONSENSE", "status=SENT", "mogId=x")]
+    + [f"limit=1&offset=0&{more}" for more in ("bySegments=2", "timeOffset=99999", "userId=" + "9" * 30)],
+)
+async def test_bad_parameters(asking: Asking, query: str) -> None:
+    """A parameter that is missing, or not of its type, is refused in the envelope, by name."""
+    status, answer = await asking.ask("GET", f"/sms-stat/detail?taskId=1&{query}")
+    assert (status, answer["result"]) == (400, None)
+    assert answer["reasons"][0]["ref"]
+
+
+@pytest.mark.parametrize("ids", ["%C2%B2", "%D9%A1", "-1", "1%29%20OR%20%281"])
+async def test_bad_message_ids(asking: Asking, ids: str) -> None:
+    """Message ids are digits of ASCII and nothing else."""
+    assert (await asking.ask("GET", f"/sms-stat/detail?limit=1&offset=0&messageIds={ids}"))[0] == 400
+
+
+async def test_message_ids(asking: Asking) -> None:
+    """Ids may be repeated keys or stand between commas; unknown ones, however long, are left out."""
+    items = await asking.send(*(message(f"7900000000{number}") for number in range(4)))
+    ids = [item["messageId"] for item in items]
+    query = f"messageIds={ids[0]}&messageIds={ids[2]},{ids[3]},5,{'9' * 21}"
+    rows = (await asking.details(f"limit=10&offset=0&{query}"))["data"]
+    assert [row["messageId"] for row in rows] == [ids[0], ids[2], ids[3]]
+
+
+async def test_dates(asking: Asking) -> None:
+    """The span of dates takes in both its ends, to the second."""
+    for number in range(4):
+        await asking.send(message(f"7900000000{number}"))
+        asking.clock.advance(1)
+    page = await asking.details("dateTimeFrom=2022-09-09+08:00:01&dateTimeTo=2022-09-09+08:00:02&limit=9&offset=0")
+    assert [row["recipient"][-1] for row in page["data"]] == ["1", "2"]
+
+
+@pytest.mark.parametrize("segments", [False, True])
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+async def test_pages_joined_are_everything_once(asking: Asking, segments: bool, order: str) -> None:
+    """Whatever the size of the pages, in both orders, joined they are the one big page."""
+    await asking.send(*(message(f"7900000{number % 3:04}", text="Я" * (1 + 70 * number)) for number in range(6)))
+    query = f"taskId=1&orderField=RECIPIENT&order={order}&bySegments={str(segments).lower()}"
+    whole = (await asking.details(f"{query}&limit=100&offset=0"))["data"]
+    assert len(whole) == (21 if segments else 6)
+    for size in (1, 4, 7):
+        rows, offset, more = [], 0, True
+        while more:
+            page = await asking.details(f"{query}&limit={size}&offset={offset}")
+            rows += page["data"]
+            offset, more = offset + size, page["more"]
+        assert rows == whole
+
+
+async def test_an_empty_list_of_fields(asking: Asking) -> None:
+    """`outFields` without a name is as good as none."""
+    await asking.send(message())
+    [row] = (await asking.details("taskId=1&limit=1&offset=0&outFields="))["data"]
+    assert row["isContactGroupDeleted"] == "No"

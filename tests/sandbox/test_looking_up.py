@@ -1,14 +1,11 @@
 """Look-ups by ids, and the account."""
 
-import asyncio
-import io
 import json
-from pathlib import Path
-from typing import Any
+from decimal import Decimal
 
 import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
+from asking import Asking, message
 
 from devino_async.sandbox import ManualClock, Sandbox
 
@@ -41,3 +38,30 @@ async def test_the_balance_falls(asking: Asking) -> None:
     _, after = await asking.ask("GET", path)
     paid = before["result"]["account"]["balance"] - after["result"]["account"]["balance"]
     assert round(paid, 2) == 7.05
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "{}", "null", "[true]", "[1.5]", "[null]", "[[]]", "[" * 100_000])
+async def test_what_is_no_list_of_ids(asking: Asking, body: str) -> None:
+    """A body that is no array of ids is a refused call, in the service's envelope."""
+    status, answer = await asking.ask("POST", "/sms-stat/statuses/get-by-ids", data=body)
+    assert (status, answer["result"]) == (400, None)
+
+
+async def test_the_time_of_a_status(asking: Asking) -> None:
+    """statusDateTime is the moment of the last change, in the page's form, and stands still afterwards."""
+    [item] = await asking.send(message())
+    seen = []
+    for _ in range(5):
+        _, body = await asking.ask("POST", "/sms-stat/statuses/get-by-ids", json=[item["messageId"]])
+        seen.append(body["result"][0]["statusDateTime"][-8:])
+        asking.clock.advance(10)
+    assert seen == ["08:00:00", "08:00:10", "08:00:20", "08:00:30", "08:00:30"]
+
+
+async def test_the_balance_is_exact(asking: Asking) -> None:
+    """Read as a decimal, the balance is the opening one less the price of every segment, to the kopeck."""
+    await asking.send(*[message(text="Я" * 140)] * 1_001)
+    path = f"{asking.sandbox.url}/billing-api/companies/current/account"
+    async with asking.session.get(path) as response:
+        account = json.loads(await response.read(), parse_float=Decimal)["result"]["account"]
+    assert account["balance"] == Decimal("1000000.80") - Decimal("2.35") * 3 * 1_001

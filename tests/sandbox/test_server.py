@@ -1,14 +1,14 @@
 """Credentials, unknown routes, beginning and end of a sandbox, and the file that it keeps."""
 
-import asyncio
-import io
-import json
+import base64
+import sqlite3
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
+from asking import START, Asking, Receiver, message
 
 from devino_async.sandbox import ManualClock, Sandbox
 
@@ -51,3 +51,51 @@ async def test_unknown_routes(asking: Asking) -> None:
     assert (await asking.ask("GET", "/nonsense"))[0] == 404
     assert (await asking.ask("GET", "/sms/messages"))[0] == 405
     assert asking.sandbox.requests["/sms/messages"] == 1
+
+
+async def test_login_and_password() -> None:
+    """With a login of its own the sandbox lets in that one, and no key."""
+    async with Sandbox(login="me", password="s:e") as sandbox, aiohttp.ClientSession() as session:
+        right = "Basic " + base64.b64encode(b"me:s:e").decode()
+        for header, status in ((right, 200), ("Basic bWU6bm8=", 401), ("Key me", 401), ("Basic \u00e9", 401)):
+            url = f"{sandbox.url}/billing-api/companies/current/account"
+            async with session.get(url, headers={"Authorization": header}) as response:
+                assert response.status == status
+
+
+async def test_a_port_that_is_taken() -> None:
+    """A sandbox that cannot listen says so and leaves nothing open; stopping it, even twice, does no harm."""
+    async with Sandbox() as first:
+        second = Sandbox(port=int(first.url.rpartition(":")[2]))
+        with pytest.raises(OSError, match="address already in use"):
+            await second.start()
+        await second.stop()
+        await second.stop()
+
+
+@pytest.mark.parametrize("made", ["text", "other"])
+async def test_a_file_that_is_no_database_of_ours(tmp_path: Path, made: str) -> None:
+    """A file of another form is refused, and left as it was."""
+    path = tmp_path / "sms.db"
+    if made == "text":
+        path.write_text("this is no database, and never was one" * 30)
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE message (id)")
+    before = path.read_bytes()
+    with pytest.raises(sqlite3.DatabaseError):
+        await Sandbox(database=str(path)).start()
+    assert path.read_bytes() == before
+
+
+async def test_callbacks_go_on_after_a_restart(tmp_path: Path, receiver: tuple[Receiver, str]) -> None:
+    """With a file, what was told is not told again, and what was not is told by the next sandbox."""
+    made, url = receiver
+    for _ in range(2):
+        clock = ManualClock(START + timedelta(seconds=10 * len(made.bodies)))
+        async with Sandbox(database=str(tmp_path / "sms.db"), clock=clock, stage=10) as sandbox:
+            async with aiohttp.ClientSession(headers={"Authorization": "Key any"}) as session:
+                if not made.bodies:
+                    await Asking(sandbox, clock, session).send(message(callbackUrl=url))
+                await sandbox.report()
+    assert [event["status"] for event in made.events] == ["ACCEPTED", "ENROUTE"]

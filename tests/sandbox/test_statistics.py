@@ -1,16 +1,9 @@
 """GET /sms-stat/statistics/of-group: the counts are those of what was sent."""
 
-import asyncio
-import io
-import json
-from pathlib import Path
-from typing import Any
+from collections import Counter
 
-import aiohttp
 import pytest
-from asking import START, WIRE, Asking, Receiver, message
-
-from devino_async.sandbox import ManualClock, Sandbox
+from asking import Asking, message
 
 
 @pytest.mark.parametrize(
@@ -38,3 +31,46 @@ async def test_statistics_agree_with_what_was_sent(asking: Asking, group: str, p
     assert sum(each["amount"] for each in segments["delivered"]) == 6
     assert sum(each["amount"] for each in messages["undeliverable"]) == 2
     assert [each["date"] for each in messages["delivered"]] == periods
+
+
+async def test_statistics_agree_with_the_statuses_at_every_moment(asking: Asking) -> None:
+    """Whenever they are asked for, the counts are those of the statuses that a look-up gives."""
+    fates = [message(f"79000000{ending}") for ending in range(985, 1_000)]
+    items = await asking.send(*fates, message(scheduledTime="2022-09-09T08:00:15.000Z"), message("bad"))
+    ids = [item["messageId"] for item in items if item["code"] == "OK"]
+    for _ in range(8):
+        found = {
+            key: sum(each["amount"] for each in value) for key, value in (await asking.counts())["messages"].items()
+        }
+        wanted = Counter(
+            status.lower().replace("enroute", "enrouted") for status in (await asking.statuses(*ids)).values()
+        )
+        assert {key: amount for key, amount in found.items() if amount} == wanted
+        asking.clock.advance(5)
+
+
+async def test_campaigns_are_counted_apart(asking: Asking) -> None:
+    """taskId and triggerId narrow the counts; a campaign that nobody knows has none."""
+    await asking.send(message(), message())
+    await asking.send(message())
+    for query, amount in {"&taskId=1": 2, "&triggerId=2": 1, "&taskId=1&triggerId=2": 0, "&taskId=9": 0, "": 3}.items():
+        assert sum(each["amount"] for each in (await asking.counts(query))["messages"]["accepted"]) == amount
+
+
+async def test_the_time_zone_moves_the_periods(asking: Asking) -> None:
+    """timeOffset is in minutes: what was sent at 08:00 UTC was sent at 11:00 in Moscow."""
+    await asking.send(message())
+    [count] = (await asking.counts("&timeOffset=180", "HOUR"))["messages"]["accepted"]
+    assert count == {"date": "2022-09-09 11:00:00", "amount": 1}
+
+
+@pytest.mark.parametrize("query", ["", "groupBy=NONE", "groupBy=CENTURY", "timeOffset=x", "taskId=x", "endDate=2021"])
+async def test_bad_parameters(asking: Asking, query: str) -> None:
+    """What is missing or not of its type is refused in the envelope, and so is a span that ends before it begins."""
+    span = (
+        "startDate=2022-01-01T00:00:00&"
+        if query
+        else "startDate=2022-01-01T00:00:00&endDate=2021-01-01T00:00:00&groupBy=DAY"
+    )
+    status, answer = await asking.ask("GET", f"/sms-stat/statistics/of-group?{span}{query}")
+    assert (status, answer["result"]) == (400, None)

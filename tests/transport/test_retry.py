@@ -210,3 +210,17 @@ def test_options_that_cannot_work(wrong: dict[str, float]) -> None:
     """Options that cannot work are refused when they are made, by name."""
     with pytest.raises(ConfigurationError, match=next(iter(wrong))):
         RetryPolicy(**wrong)  # type: ignore[arg-type]
+
+
+async def test_waiting_for_the_pace_is_no_trouble() -> None:
+    """A slow pace makes calls wait as long as it takes, and none fails for it."""
+    clock = Clock()
+    limits = Limits(messages_per_second=10)
+    limited = Limited(Script(OK), limits, clock=clock, sleep=clock.sleep, events=Events())
+    paced = Retrying(
+        limited, RetryPolicy(deadline=5.0), clock=clock, sleep=clock.sleep, random=lambda: 1.0, events=Events()
+    )
+    call = Call(operation="send", method="POST", path="/", repeatable=False, messages=1_000)
+    for _ in range(4):
+        assert (await paced.exchange(call)).attempts == 1
+    assert clock.now >= 300.0
