@@ -77,14 +77,10 @@ def test_a_quote_that_is_never_closed(cli: Any) -> None:
     result = cli.run("send", cli.file(text), "--json")
     assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [(2, "accepted"), (3, "invalid")]
     assert "line 3: is no valid CSV, and nothing from line 3 on was read" in result.stderr
-    # Closed by the next row's quote, it goes on after that row.
+    # Closed by the next row's quote, nobody can tell what follows: it may be inside a text.
     text = text.replace(",c\n", ',"c"\nMyCompany,79000000004,d\n')
     result = cli.run("send", cli.file(text), "--json")
-    assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [
-        (2, "accepted"),
-        (3, "invalid"),
-        (5, "accepted"),
-    ]
+    assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [(2, "accepted"), (3, "invalid")]
 
 
 def test_cells_without_columns(cli: Any) -> None:
