@@ -68,17 +68,3 @@ def test_sandbox_command(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVINO_BASE_URL", process.stdout.readline().strip())
     found = cli.run("details", "--from", "2020-01-01", "--to", "2090-01-01", "--json")
     assert len(cli.lines(found.stdout)) == 4
-
-
-def test_rows_of_a_slow_pipe_are_sent(cli: Any) -> None:
-    """Rows of a pipe that stays open go out without waiting for hundreds more, and Ctrl-C loses none of them."""
-    process = cli.start("send", "-", "--sender", "MyCompany", "--batch-size", "1", "--json")
-    process.stdin.write("to,text\n" + "".join(f"7900000{number:04},x\n" for number in range(3)))
-    process.stdin.flush()
-    assert "accepted" in process.stdout.readline()
-    process.signal(signal.SIGINT)
-    rest = cli.lines(process.stdout.read())
-    status, told = process.end()
-    assert status == 130, told
-    assert len(rest) == 2
-    assert "3 rows: 3 accepted" in told
