@@ -53,6 +53,11 @@ class Intake:
             return first
         return await self._read()
 
+    def left(self) -> list[Row]:
+        """Rows that were read and are asked for no more."""
+        first, self._first = self._first or [], None
+        return [*first, *self._taken()]
+
     async def _read(self) -> list[Row]:
         if self.stopped:
             return self._taken()

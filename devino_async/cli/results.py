@@ -51,6 +51,23 @@ class Results:
         """What became of a row."""
         self._add({"line": row.line, "to": row.to, **_told(receipt)})
 
+    def not_handed_over(self, row: Row, why: str) -> None:
+        """A row that was read, but given to no batch."""
+        if row.message is None:
+            self.invalid(row)
+        else:
+            self._add({"line": row.line, "to": row.to, "outcome": "not_sent", "error": why})
+
+    def flush(self) -> None:
+        """Let readers of the results see what is written so far."""
+        if self._file is None:
+            return
+        try:
+            self._file.flush()
+        except OSError as error:
+            file, self._file, self._csv = self._file, None, None
+            self._break(file, error)
+
     def summary(self) -> Iterator[str]:
         """The counts, and advice where it is needed."""
         yield f"{self.counts.total():,} rows: " + ", ".join(
@@ -75,14 +92,9 @@ class Results:
 
     def finish(self) -> None:
         """See that everything written is really out, and close the file unless it is stdout."""
+        self.flush()
         file, self._file, self._csv = self._file, None, None
-        if file is None:
-            return
-        try:
-            file.flush()
-        except OSError as error:
-            self._break(file, error)
-        if file is not sys.stdout:
+        if file is not None and file is not sys.stdout:
             file.close()
 
     def _add(self, result: dict[str, Any]) -> None:

@@ -30,6 +30,8 @@ __all__ = ["send"]
 _RECEIPTS_A_STEP = 256
 _MOST_BAD_WAITING = 20_000
 _SHOWN_PROBLEMS = 20
+# How long results are kept from their reader at most, in seconds.
+_FLUSHED_AFTER = 0.5
 
 
 @click.command(epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv")
@@ -121,6 +123,8 @@ class _Sending:
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
         self._waiting: deque[Row] = deque()
+        # Rows that were read when it was stopped.
+        self._left: list[Row] = []
         self._bad_waiting = 0
         self._more = True
         self._interrupted = False
@@ -137,6 +141,8 @@ class _Sending:
         except (CallFailed, OSError) as error:
             failure = error
         self._pass_over_bad_rows(results)
+        for row in [*self._left, *self._intake.left()]:
+            results.not_handed_over(row, "reading was stopped before it was handed over")
         results.finish()
         status = self._told(results, failure)
         if self._intake.stuck:
@@ -152,7 +158,7 @@ class _Sending:
         if failure is not None:
             say(f"devino: {failure}")
         if self._interrupted:
-            say("interrupted; what was read has its result, the rest was not read")
+            say("interrupted; every row that was read has its result, the rest was not read")
             return INTERRUPTED
         if failure is not None or results.broken is not None:
             return FAILED
@@ -162,9 +168,13 @@ class _Sending:
         from .progress import counting  # noqa: PLC0415
 
         async with self._client as devino:
-            with counting("sending") as advance:
-                while self._more:
-                    await self._stream(devino, results, advance)
+            flushing = asyncio.create_task(_flushed(results))
+            try:
+                with counting("sending") as advance:
+                    while self._more:
+                        await self._stream(devino, results, advance)
+            finally:
+                flushing.cancel()
 
     async def _stream(self, devino: "DevinoClient", results: "Results", advance: Any) -> None:
         count = 0
@@ -184,8 +194,9 @@ class _Sending:
         """Ends early when very many bad rows wait behind a message: what was read is sent then, and reading goes on."""
         while self._bad_waiting < _MOST_BAD_WAITING:
             rows = await self._intake.next_run()
-            for row in rows:
+            for position, row in enumerate(rows):
                 if self._intake.stopped:
+                    self._left = rows[position:]
                     break
                 self._waiting.append(row)
                 if row.message is not None:
@@ -217,6 +228,13 @@ class _Sending:
         if sys.stderr.isatty():
             say("\x1b[?25h")  # The progress bar had hidden the cursor.
         os._exit(INTERRUPTED)
+
+
+async def _flushed(results: "Results") -> None:
+    """Until cancelled. Rows of a slow pipe have their results in time though they fill no buffer."""
+    while True:
+        await asyncio.sleep(_FLUSHED_AFTER)
+        results.flush()
 
 
 def _checked_defaults(options: dict[str, Any]) -> dict[str, Any]:

@@ -189,7 +189,10 @@ def test_stats(cli: Any) -> None:
     rows = cli.lines(cli.run(*STATS, "--json").stdout)
     assert sum(row["messages"] for row in rows) >= 2
     assert all(row["segments"] >= row["messages"] for row in rows)
-    assert len(cli.run(*STATS).stdout.splitlines()) == len(rows) + 1
+    head, *lines = cli.run(*STATS).stdout.splitlines()
+    # Statuses move on meanwhile, so that there may be more lines or fewer.
+    assert lines
+    assert "segments" in head
 
 
 def test_account(cli: Any) -> None:
