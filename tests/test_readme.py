@@ -45,6 +45,7 @@ def test_command(command: str, sandbox_url: str, tmp_path: Path) -> None:
     """Every command line of the README works as it stands."""
     rows = ["sender,to,text", *(f"MyCompany,7900000{number:04},Привет {number}" for number in range(1000, 1100))]
     (tmp_path / "campaign.csv").write_text("\n".join(rows), encoding="utf-8")
+    (tmp_path / "ids.txt").write_text("3701172084729885952\n3701172084729885953\n", encoding="utf-8")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "DEVINO_API_KEY": "any-key", "DEVINO_BASE_URL": sandbox_url}
     done = subprocess.run(
