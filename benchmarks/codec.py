@@ -13,7 +13,7 @@ from canned_server import sending_answer
 from devino_async.exchange import Answer
 from devino_async.flow.chunking import Chunks
 from devino_async.flow.steps import at_once
-from devino_async.protocol import sending
+from devino_async.protocol import send_results, sending
 
 ROUNDS = 7
 
@@ -49,7 +49,7 @@ def table() -> None:
         ),
         "decode": (
             lambda: [(d, r["messageId"]) for d, r in zip(dicts, json.loads(body)["result"], strict=True)],
-            lambda: at_once(sending.read(answer, messages)),
+            lambda: [list(run) for run in at_once(send_results.read(answer, messages)).take()],
         ),
     }
     print(f"\ncodec, one batch of {BATCH:,}, ms; best of {ROUNDS}, garbage collection off")

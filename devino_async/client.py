@@ -5,6 +5,7 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import datetime, tzinfo
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -178,7 +179,9 @@ class DevinoClient:
         self._check_open()
         if isinstance(ids, str | bytes):
             raise InvalidQuery([Reason("invalid", "ids", "must be a list or another iterable of ids, not one text")])
-        chunks = Chunks(ids, encode=statuses.checked, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes)
+        chunks = Chunks(
+            ids, encode=partial(map, statuses.checked), max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes
+        )
         pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
             chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
         )

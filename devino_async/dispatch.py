@@ -6,30 +6,26 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
 
 from attrs import frozen
 
-from .errors import CallFailed, ClientClosed, DevinoError, Forbidden, InvalidMessage, Reason, Unauthorized
+from .errors import CallFailed, ClientClosed, DevinoError, Forbidden, Unauthorized
 from .events import BatchFinished, BatchUnconfirmed, Events, guarded
 from .exchange import Answer, Transport
 from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner, hand_over
 from .flow.pipeline import Pipeline
 from .flow.steps import at_once, in_steps
-from .protocol import sending
+from .protocol import send_results, sending
 from .protocol.message import Message
-from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
+from .protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from .transport.limits import Limits
 
 __all__ = ["Dispatch", "OnOrphan", "SendOptions"]
 
 _log = logging.getLogger("devino_async")
-
-# A consumer that awaits nothing would otherwise keep the event loop to itself for a whole batch.
-_RECEIPTS_A_TURN = 256
 
 OnOrphan = Callable[[Sequence[Receipt]], object]
 
@@ -46,7 +42,7 @@ class SendOptions:
 class _Batch:
     """What became of one batch; `fatal` makes every further batch pointless."""
 
-    receipts: list[Receipt]
+    receipts: Receipts
     fatal: DevinoError | None = None
 
 
@@ -71,10 +67,11 @@ class Dispatch:
 
     async def send(self, message: Message, options: SendOptions) -> Receipt:
         """One message in a POST of its own."""
-        chunk = Chunk([message], [_encoded(message)])
+        chunk = Chunk([message], [text.encode() for text in sending.encode((message,))])
         task = self._owner.start(self._send_batch(chunk, options))
         batch = await self._owner.outcome(task, self._orphan)
-        return batch.receipts[0]
+        [receipt] = batch.receipts
+        return receipt
 
     async def stream(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
@@ -82,25 +79,28 @@ class Dispatch:
         """Any number of messages, a receipt for each, in input order."""
         pipeline = self._pipeline(messages, batch_size, options)
         fatal: DevinoError | None = None
+        receipts = Receipts()
         unseen: list[Receipt] = []
         try:
             async with aclosing(pipeline.results()) as batches:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
-                    # Taken from the end of the reversed list, each is freed as it goes, not all of them at once.
-                    unseen = batch.receipts
+                    receipts = batch.receipts
+                    for unseen in receipts.take():
+                        # Taken from the end of the reversed list, each is freed as it goes.
+                        unseen.reverse()
+                        while unseen:
+                            yield unseen.pop()
+                        # A consumer that awaits nothing would otherwise keep the event loop to itself.
+                        await asyncio.sleep(0)
+            if fatal is not None:
+                receipts = _receipts_of_left(fatal, pipeline.take_left_items())
+                for unseen in receipts.take():
                     unseen.reverse()
                     while unseen:
                         yield unseen.pop()
-                        if len(unseen) % _RECEIPTS_A_TURN == 0:
-                            await asyncio.sleep(0)
-            if fatal is not None:
-                unseen = _receipts_of_left(fatal, pipeline.take_left_items())
-                unseen.reverse()
-                while unseen:
-                    yield unseen.pop()
         finally:
-            self._account_for(unseen[::-1], pipeline)
+            self._account_for([*unseen[::-1], *receipts], pipeline)
         if fatal is not None:
             raise fatal
 
@@ -113,7 +113,7 @@ class Dispatch:
                 pipeline.stop()
             return batch
 
-        chunks = Chunks(messages, encode=_encoded, max_count=batch_size, max_bytes=self._limits.batch_bytes)
+        chunks = Chunks(messages, encode=sending.encode, max_count=batch_size, max_bytes=self._limits.batch_bytes)
         pipeline: Pipeline[Message, _Batch] = Pipeline(
             chunks, work, window=self._limits.in_flight, start=self._owner.start
         )
@@ -152,8 +152,8 @@ class Dispatch:
             self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
         return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
 
-    async def _read(self, answer: Answer, messages: Sequence[Message]) -> list[Receipt]:
-        reading = sending.read(answer, messages)
+    async def _read(self, answer: Answer, messages: Sequence[Message]) -> Receipts:
+        reading = send_results.read(answer, messages)
         try:
             # Answers that come together are read one after another, or their steps would add up to a stall.
             async with self._one_at_a_time:
@@ -163,7 +163,7 @@ class Dispatch:
             return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:
-        counts = Counter(map(type, batch.receipts))
+        counts = batch.receipts.counts
         self._events.emit(
             BatchFinished(
                 messages=len(batch.receipts),
@@ -181,7 +181,9 @@ class Dispatch:
         if left:
             unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
         if unseen:
-            self._orphan(_Batch(unseen))
+            receipts = Receipts()
+            receipts.add(unseen)
+            self._orphan(_Batch(receipts))
         for task in pipeline.left_tasks:
             hand_over(task, self._orphan)
 
@@ -190,15 +192,9 @@ class Dispatch:
             lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(batch.receipts)
         )
         if self._on_orphan is not None:
-            guarded(self._on_orphan, batch.receipts)
+            guarded(self._on_orphan, list(batch.receipts))
 
 
-def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> list[Receipt]:
+def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> Receipts:
     error = fatal if isinstance(fatal, CallFailed) else sending.never_begun(str(fatal))
     return sending.receipts_after(error, left)
-
-
-def _encoded(message: Message) -> bytes:
-    if not isinstance(message, Message):
-        raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
-    return sending.encode(message)

@@ -22,7 +22,7 @@ def answer(body: bytes | str, **more: object) -> Answer:
 
 
 def sent() -> tuple[bytes, ...]:
-    body = sending.call([sending.encode(Message(sender="brandname", to=PHONE, text=TEXT))], 1).body
+    body = sending.call([*map(str.encode, sending.encode([Message(sender="brandname", to=PHONE, text=TEXT)]))], 1).body
     assert body is not None
     return body
 

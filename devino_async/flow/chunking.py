@@ -16,6 +16,8 @@ __all__ = ["Chunk", "Chunks"]
 T = TypeVar("T")
 
 _ITEMS_A_STEP = 256
+# Runs are joined into slices of about this much, as many tiny ones would each cost a system call.
+_SLICE_BYTES = 16_384
 
 
 @frozen(repr=False)
@@ -32,12 +34,18 @@ class Chunk(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
 
-    An item that is larger than `max_bytes` travels alone. When the source or `encode` raises, what was read before
-    still comes as a chunk; then the error is raised. The event loop gets a turn after every few hundred items.
+    `encode` gives the encoded form of each item that it is given, and reads no further than it gives. An item that is
+    larger than `max_bytes` travels alone. When the source or `encode` raises, what was read before still comes as a
+    chunk; then the error is raised. The event loop gets a turn after every few hundred items.
     """
 
     def __init__(
-        self, source: Iterable[T] | AsyncIterable[T], *, encode: Callable[[T], bytes], max_count: int, max_bytes: int
+        self,
+        source: Iterable[T] | AsyncIterable[T],
+        *,
+        encode: Callable[[Iterable[T]], Iterable[str]],
+        max_count: int,
+        max_bytes: int,
     ) -> None:
         self._source = source
         self._encode = encode
@@ -45,6 +53,7 @@ class Chunks(Generic[T]):
         self._max_bytes = max_bytes
         self._items: list[T] = []
         self._run: list[bytes] = []
+        self._run_size = 0
         self._slices: list[bytes] = []
         self._size = 0
         self._full: deque[Chunk[T]] = deque()
@@ -74,10 +83,10 @@ class Chunks(Generic[T]):
         while True:
             # Each item is encoded before the next is read, so that a bad one costs none that came after it.
             ours, kept = tee(islice(reading, self._room()))
-            run: list[bytes] = []
+            run: list[str] = []
             failure: BaseException | None = None
             try:
-                run.extend(map(self._encode, ours))
+                run.extend(self._encode(ours))
             except BaseException as error:  # noqa: BLE001 - raised again, after what was read before it
                 failure = error
             wanted = self._room()
@@ -94,7 +103,7 @@ class Chunks(Generic[T]):
         count = 0
         async for item in self._source:  # type: ignore[union-attr]
             count += 1
-            self._take([item], [self._encode(item)])
+            self._take([item], [*self._encode((item,))])
             while self._full:
                 yield self._full.popleft()
             if count % _ITEMS_A_STEP == 0:
@@ -104,21 +113,24 @@ class Chunks(Generic[T]):
         """How many items may be read at once."""
         return min(_ITEMS_A_STEP, self._max_count - len(self._items))
 
-    def _take(self, items: list[T], run: list[bytes]) -> None:
+    def _take(self, items: list[T], run: list[str]) -> None:
         """Add items with their encoded forms, no more than there is room for."""
-        size = sum(map(len, run)) + len(run)
-        if self._size + size <= self._max_bytes:
-            self._items += items
-            self._run += run
-            self._size += size
-        elif len(run) == 1:
+        if not items:
+            return
+        encoded = ",".join(run).encode()
+        size = len(encoded) + 1
+        if self._size + size > self._max_bytes:
+            if len(items) > 1:
+                for item, alone in zip(items, run, strict=True):
+                    self._take([item], [alone])
+                return
             if self._items:
                 self._full.append(self._close())
-            self._items, self._run, self._size = items, run, size
-        else:
-            for item, encoded in zip(items, run, strict=True):
-                self._take([item], [encoded])
-        if len(self._run) >= _ITEMS_A_STEP:
+        self._items += items
+        self._run.append(encoded)
+        self._run_size += size
+        self._size += size
+        if self._run_size >= _SLICE_BYTES:
             self._close_run()
         if len(self._items) == self._max_count:
             self._full.append(self._close())
@@ -126,7 +138,7 @@ class Chunks(Generic[T]):
     def _close_run(self) -> None:
         if self._run:
             self._slices.append(b",".join(self._run))
-            self._run = []
+            self._run, self._run_size = [], 0
 
     def _close(self) -> Chunk[T]:
         self._close_run()

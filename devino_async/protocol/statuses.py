@@ -55,9 +55,9 @@ class MessageStatus:
 wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as_id})
 
 
-def checked(each: str | int) -> bytes:
+def checked(each: str | int) -> str:
     """The id as it travels. Raises InvalidQuery for anything that cannot be one, floats and booleans included."""
-    return checked_id(each, "ids").encode()
+    return checked_id(each, "ids")
 
 
 def call(ids: Sequence[str]) -> Call:

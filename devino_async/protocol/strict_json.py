@@ -6,7 +6,7 @@ What the values mean is the chapters'.
 
 import json
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sized
 from decimal import Decimal, InvalidOperation
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
@@ -16,11 +16,13 @@ __all__ = ["DoubleKeys", "Member", "Run", "Skim", "Unreadable", "decode", "membe
 Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
-Skim = Callable[[str, int, int], tuple[list[Any], int]]
-"""Takes items that it knows by their look: skim(text, at, most) gives up to `most` of them, each followed by a comma
+Skim = Callable[[str, int], tuple[Sized, int]]
+"""Takes items that it knows by their look: skim(text, at) gives a few hundred of them or none, each followed by a comma
 and another object, and the place of that object."""
 
 _ITEMS_A_RUN = 256
+# How many items are scanned after one that could not be skimmed, before skimming is tried again; doubled each time.
+_ITEMS_AFTER_AN_ODD_ONE = 8
 _MAX_INTEGER_DIGITS = 64
 _MAX_DECIMAL_CHARACTERS = 64
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -84,8 +86,9 @@ def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator
 
     `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
     with their depth (0 is the top level). The array comes in Runs of a few hundred items, an empty one as one empty
-    Run; where the place holds something else, that value is given whole. `skim` may take items before they are scanned.
-    Raises Unreadable at the place where reading ends, after all that could be read was given.
+    Run; where the place holds something else, that value is given whole. `skim` may take items before they are scanned;
+    what it takes is given as it is. Raises Unreadable at the place where reading ends, after all that could be read was
+    given.
     """
     text = _text(body)
     at = yield from _members(text, _skip(text, 0), path, 0, skim)
@@ -133,10 +136,17 @@ def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Gen
     if text.startswith("]", at):
         yield *place, Run()
         return at + 1
+    most = _ITEMS_AFTER_AN_ODD_ONE if skim is not None else _ITEMS_A_RUN
     while True:
+        if skim is not None:
+            taken, at = skim(text, at)
+            if taken:
+                most = _ITEMS_AFTER_AN_ODD_ONE
+                yield *place, taken
+                continue
         run, problem = Run(), None
         try:
-            at = _read_run(text, at, run, skim)
+            at = _read_run(text, at, run, most)
         except Unreadable as error:
             problem = error
         yield *place, run
@@ -144,13 +154,12 @@ def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Gen
             raise problem
         if text[at - 1] == "]":
             return at
+        most = min(2 * most, _ITEMS_A_RUN)
 
 
-def _read_run(text: str, at: int, run: Run, skim: Skim | None) -> int:
-    """Read items into the run until it is full or the array ends; gives the place after the comma or bracket."""
-    if skim is not None:
-        run[:], at = skim(text, at, _ITEMS_A_RUN - 1)
-    while len(run) < _ITEMS_A_RUN:
+def _read_run(text: str, at: int, run: Run, most: int) -> int:
+    """Read items into the run until it holds `most` or the array ends; gives the place after the comma or bracket."""
+    while len(run) < most:
         item, at = scan_value(text, at)
         run.append(item)
         if text.startswith(",{", at):

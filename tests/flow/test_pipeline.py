@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ class Bench:
         self.tasks: list[asyncio.Task[Any]] = []
         self.read: list[int] = []
         self.pipeline: Pipeline[int, list[int]] = Pipeline(
-            Chunks(self.noting(values), encode=lambda _: b"x", max_count=size, max_bytes=10**6),
+            Chunks(self.noting(values), encode=partial(map, str), max_count=size, max_bytes=10**6),
             self.work,
             window=window,
             start=self.start,

@@ -27,7 +27,7 @@ from devino_async import (
 )
 from devino_async.exchange import Answer
 from devino_async.flow.steps import at_once
-from devino_async.protocol import sending
+from devino_async.protocol import send_results, sending
 
 OK = {"code": "OK", "messageId": "3701172084729885952", "segmentsId": None}
 NO = {"code": "REJECTED", "messageId": None, "reasons": [{"key": "to.format.invalid", "ref": "to"}]}
@@ -40,7 +40,7 @@ def messages(count: int) -> list[Message]:
 def read(body: Any, count: int = 1, status: int = 200) -> list[Receipt]:
     text = body if isinstance(body, str | bytes) else json.dumps(body)
     encoded = text if isinstance(text, bytes) else text.encode()
-    return at_once(sending.read(Answer(status=status, body=encoded), messages(count)))
+    return list(at_once(send_results.read(Answer(status=status, body=encoded), messages(count))))
 
 
 def failure(body: Any, count: int = 1, status: int = 200) -> CallFailed:
@@ -280,11 +280,42 @@ def test_cut_anywhere(chosen: list[tuple[str, type]], data: st.DataObject) -> No
     assert type(failure(cut, len(chosen))) is BadAnswer
 
 
+spaces = st.sampled_from(["", "", "", " ", "\n  "])
+looks = st.sampled_from(
+    [
+        '{{{0}"code"{0}:{0}"OK",{0}"messageId":{0}"{1}"{0}}}',
+        '{{"code":"OK","messageId":"{1}","segmentsId":null}}',
+        '{{"code":"OK","messageId":"{1}","segmentsId":[{0}"{1}",{0}"7{1}"]}}',
+        '{{"code":"OK","messageId":{1}}}',
+        '{{"messageId":"{1}","code":"OK"}}',
+        '{{"code":"OK","messageId":"a{1}"}}',
+        '{{"code":"REJECTED","messageId":"{1}"}}',
+    ]
+)
+runs = st.lists(st.tuples(looks, spaces, spaces, st.integers(1, 10**30), st.integers(1, 700)), min_size=1, max_size=5)
+
+
+@given(runs)
+def test_every_look_is_read_alike(chosen: list[tuple[str, str, str, int, int]]) -> None:
+    """However the service writes its results, and wherever it changes that, each message has the id of its place."""
+    items = [
+        (look.format(space, first + number), before)
+        for look, space, before, first, count in chosen
+        for number in range(count)
+    ]
+    text = '{"result":[' + ",".join(before + item for item, before in items) + "]}"
+    for receipt, item in zip(read(text, len(items)), json.loads(text)["result"], strict=True):
+        if item["code"] == "OK":
+            assert receipt == Accepted(receipt.message, str(item["messageId"]), tuple(item.get("segmentsId") or ()))
+        else:
+            assert type(receipt) is Rejected
+
+
 def test_reading_goes_in_steps() -> None:
     """A full batch is read in many small steps, so that the event loop is never held up by all of it."""
     body = json.dumps({"result": [OK] * 32_000}).encode()
-    reading = sending.read(Answer(status=200, body=body), messages(32_000))
-    assert sum(1 for _ in reading) >= 100
+    reading = send_results.read(Answer(status=200, body=body), messages(32_000))
+    assert sum(1 for _ in reading) >= 60
 
 
 # The call
@@ -338,7 +369,7 @@ def test_what_the_transport_may_ask(body: bytes, carries: bool, ids: tuple[str, 
 )
 def test_receipts_after_a_failure(error: CallFailed, kind: type) -> None:
     """Only a proof makes NotSent; whatever else failed, the messages may have been sent."""
-    receipts = sending.receipts_after(error, messages(3))
+    receipts = list(sending.receipts_after(error, messages(3)))
     assert [type(each) for each in receipts] == [kind] * 3
     assert [each.message for each in receipts] == messages(3)
 
@@ -408,9 +439,9 @@ def test_refusal_does_not_echo_the_text() -> None:
     """The reasons of a refused call may echo a message's text; the error does not show it."""
     sent = messages(1)
     body = {"result": None, "reasons": [{"key": "invalid", "ref": "text", "defaultMessage": "Value: Hello"}]}
-    answer = Answer(status=400, body=json.dumps(body).encode(), sent=(sending.encode(sent[0]),))
+    answer = Answer(status=400, body=json.dumps(body).encode(), sent=tuple(map(str.encode, sending.encode(sent))))
     with pytest.raises(Refused) as raised:
-        at_once(sending.read(answer, sent))
+        at_once(send_results.read(answer, sent))
     assert "Hello" not in str(raised.value) + repr(raised.value)
 
 

@@ -162,7 +162,7 @@ def test_double_keys() -> None:
 @pytest.mark.parametrize("good", [0, 5, 10**21, "5", "a7d76677f699", "9" * 64])
 def test_ids_that_travel(good: str | int) -> None:
     """An id is text or a whole number, and travels as text."""
-    assert statuses.checked(good) == str(good).encode()
+    assert statuses.checked(good) == str(good)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from devino_async import (
 from devino_async.config import DEFAULT_BASE_URL, credentials_from
 from devino_async.exchange import Answer, Call
 from devino_async.flow.steps import at_once
-from devino_async.protocol import account, details, sending, statistics, statuses
+from devino_async.protocol import account, details, send_results, sending, statistics, statuses
 
 WIRE = Path(__file__).parent
 
@@ -88,7 +88,7 @@ def check_address(call: Call, name: str) -> None:
 
 def test_send_request() -> None:
     """The message of the page's example is written as the page's example: same fields, same values, same order."""
-    call = sending.call([sending.encode(MESSAGE)], 1)
+    call = sending.call([*map(str.encode, sending.encode([MESSAGE]))], 1)
     assert call.body is not None
     assert ordered(b"".join(call.body)) == ordered(golden("send_request.json"))
     assert (call.method, call.path, call.query) == ("POST", "/sms/messages", "")
@@ -154,7 +154,7 @@ def test_authorization_header(name: str) -> None:
 
 def test_send_answer_ok() -> None:
     """The accepted example gives Accepted with the id and both segment ids as text."""
-    assert at_once(sending.read(answer("send_answer_ok.json"), [MESSAGE])) == [
+    assert list(at_once(send_results.read(answer("send_answer_ok.json"), [MESSAGE]))) == [
         Accepted(MESSAGE, "3701172084729885952", ("3701172084729885952", "3701172084729885953"))
     ]
 
@@ -162,7 +162,9 @@ def test_send_answer_ok() -> None:
 def test_send_answer_rejected() -> None:
     """The rejected example gives Rejected with the service's reason; its nulls become nothing."""
     reason = Reason("to.format.invalid", "to", "Error: Invalid field value. Value: string")
-    assert at_once(sending.read(answer("send_answer_rejected.json"), [MESSAGE])) == [Rejected(MESSAGE, (reason,))]
+    assert list(at_once(send_results.read(answer("send_answer_rejected.json"), [MESSAGE]))) == [
+        Rejected(MESSAGE, (reason,))
+    ]
 
 
 def test_incoming_message() -> None:
@@ -306,7 +308,7 @@ def test_refused_answer(status: int) -> None:
     """The refused-call example is Refused for every chapter, with its reason in the service's own words."""
     refused = answer("refused_answer.json", status)
     readers = [
-        lambda: at_once(sending.read(refused, [MESSAGE, MESSAGE])),
+        lambda: at_once(send_results.read(refused, [MESSAGE, MESSAGE])),
         lambda: statuses.read(refused, ["1"]),
         lambda: at_once(details.read(refused)),
         lambda: statistics.read(refused),
@@ -322,7 +324,7 @@ def test_refused_answer(status: int) -> None:
 
 def test_flags_travel_in_the_query() -> None:
     """`includeSegmentId` and `shortenUrl` are request parameters: in the query, and only where asked for."""
-    body = [sending.encode(MESSAGE)]
+    body = [*map(str.encode, sending.encode([MESSAGE]))]
     both = sending.call(body, 1, include_segment_id=True, shorten_url=True)
     assert dict(parse_qsl(both.query)) == {"includeSegmentId": "true", "shortenUrl": "true"}
     assert sending.call(body, 1, shorten_url=True).query == "shortenUrl=true"
