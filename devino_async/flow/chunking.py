@@ -4,6 +4,7 @@ What the items are and how they are encoded is the caller's; how many chunks tra
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from itertools import islice, tee
@@ -15,7 +16,9 @@ __all__ = ["Chunk", "Chunks"]
 
 T = TypeVar("T")
 
-_ITEMS_A_STEP = 256
+_ITEMS_A_RUN = 64
+# The event loop has its turn when reading took this long, in seconds: a source may be slow, or make its items.
+_LONGEST_STEP = 0.001
 # Runs are joined into slices of about this much, as many tiny ones would each cost a system call.
 _SLICE_BYTES = 16_384
 
@@ -36,7 +39,7 @@ class Chunks(Generic[T]):
 
     `encode` gives the encoded form of each item that it is given, and reads no further than it gives. An item that is
     larger than `max_bytes` travels alone. When the source or `encode` raises, what was read before still comes as a
-    chunk; then the error is raised. The event loop gets a turn after every few hundred items.
+    chunk; then the error is raised. The event loop gets a turn after every millisecond of reading.
     """
 
     def __init__(
@@ -46,11 +49,14 @@ class Chunks(Generic[T]):
         encode: Callable[[Iterable[T]], Iterable[str]],
         max_count: int,
         max_bytes: int,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
         self._encode = encode
         self._max_count = max_count
         self._max_bytes = max_bytes
+        self._clock = clock
+        self._pause_at = 0.0
         self._items: list[T] = []
         self._run: list[bytes] = []
         self._run_size = 0
@@ -97,21 +103,24 @@ class Chunks(Generic[T]):
                 raise failure
             if len(run) < wanted:
                 return
-            await asyncio.sleep(0)
+            await self._turn()
 
     async def _read_async(self) -> AsyncIterator[Chunk[T]]:
-        count = 0
         async for item in self._source:  # type: ignore[union-attr]
-            count += 1
             self._take([item], [*self._encode((item,))])
             while self._full:
                 yield self._full.popleft()
-            if count % _ITEMS_A_STEP == 0:
-                await asyncio.sleep(0)
+            if len(self._items) % _ITEMS_A_RUN == 0:
+                await self._turn()
+
+    async def _turn(self) -> None:
+        if self._clock() >= self._pause_at:
+            await asyncio.sleep(0)
+            self._pause_at = self._clock() + _LONGEST_STEP
 
     def _room(self) -> int:
         """How many items may be read at once."""
-        return min(_ITEMS_A_STEP, self._max_count - len(self._items))
+        return min(_ITEMS_A_RUN, self._max_count - len(self._items))
 
     def _take(self, items: list[T], run: list[str]) -> None:
         """Add items with their encoded forms, no more than there is room for."""
