@@ -1,40 +1,47 @@
-"""Asyncio SDK for the Devino Telecom SMS API. The front door: everything public is imported from here."""
+"""Asyncio SDK for the Devino Telecom SMS API. The front door: everything public is imported from here.
 
-from .client import CloseReport, DetailPaginator, DevinoClient
-from .errors import (
-    BadAnswer,
-    CallFailed,
-    ClientClosed,
-    ConfigurationError,
-    DeadlineExceeded,
-    DevinoError,
-    Forbidden,
-    InvalidCallback,
-    InvalidMessage,
-    InvalidQuery,
-    MessageNotSent,
-    MessageRejected,
-    MessageUnconfirmed,
-    NotDelivered,
-    OutcomeUnknown,
-    Reason,
-    Refused,
-    ServerFailed,
-    TooManyRequests,
-    Unauthorized,
-)
-from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, Event, RetryScheduled
-from .protocol.account import Account, AccountType
-from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
-from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
-from .protocol.details import DetailPage, DetailQuery, Order
-from .protocol.message import Message, Priority
-from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
-from .protocol.statistics import DateCount, GroupBy, Statistics, StatisticsStatus
-from .protocol.statuses import MessageStatus, Status
-from .transport.limits import Limits
-from .transport.pool import PoolOptions, Timeouts
-from .transport.retry import RetryPolicy
+Each name is loaded when it is first asked for, so that a program pays only for what it uses.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .client import CloseReport, DetailPaginator, DevinoClient
+    from .errors import (
+        BadAnswer,
+        CallFailed,
+        ClientClosed,
+        ConfigurationError,
+        DeadlineExceeded,
+        DevinoError,
+        Forbidden,
+        InvalidCallback,
+        InvalidMessage,
+        InvalidQuery,
+        MessageNotSent,
+        MessageRejected,
+        MessageUnconfirmed,
+        NotDelivered,
+        OutcomeUnknown,
+        Reason,
+        Refused,
+        ServerFailed,
+        TooManyRequests,
+        Unauthorized,
+    )
+    from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, Event, RetryScheduled
+    from .protocol.account import Account, AccountType
+    from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
+    from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
+    from .protocol.details import DetailPage, DetailQuery, Order
+    from .protocol.message import Message, Priority
+    from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
+    from .protocol.statistics import DateCount, GroupBy, Statistics, StatisticsStatus
+    from .protocol.statuses import MessageStatus, Status
+    from .transport.limits import Limits
+    from .transport.pool import PoolOptions, Timeouts
+    from .transport.retry import RetryPolicy
 
 __all__ = [
     "Accepted",
@@ -97,3 +104,103 @@ __all__ = [
     "parse_callbacks",
     "parse_incoming",
 ]
+
+_HOMES = {
+    ".client": (
+        "CloseReport",
+        "DetailPaginator",
+        "DevinoClient",
+    ),
+    ".errors": (
+        "BadAnswer",
+        "CallFailed",
+        "ClientClosed",
+        "ConfigurationError",
+        "DeadlineExceeded",
+        "DevinoError",
+        "Forbidden",
+        "InvalidCallback",
+        "InvalidMessage",
+        "InvalidQuery",
+        "MessageNotSent",
+        "MessageRejected",
+        "MessageUnconfirmed",
+        "NotDelivered",
+        "OutcomeUnknown",
+        "Reason",
+        "Refused",
+        "ServerFailed",
+        "TooManyRequests",
+        "Unauthorized",
+    ),
+    ".events": (
+        "AttemptStarted",
+        "BatchFinished",
+        "BatchUnconfirmed",
+        "Event",
+        "RetryScheduled",
+    ),
+    ".protocol.account": (
+        "Account",
+        "AccountType",
+    ),
+    ".protocol.callbacks": (
+        "IncomingMessage",
+        "StatusCallback",
+        "parse_callbacks",
+        "parse_incoming",
+    ),
+    ".protocol.detail_rows": (
+        "DetailField",
+        "DetailRow",
+        "DetailStatus",
+        "Traffic",
+    ),
+    ".protocol.details": (
+        "DetailPage",
+        "DetailQuery",
+        "Order",
+    ),
+    ".protocol.message": (
+        "Message",
+        "Priority",
+    ),
+    ".protocol.receipts": (
+        "Accepted",
+        "NotSent",
+        "Receipt",
+        "Rejected",
+        "SendReport",
+        "Unconfirmed",
+    ),
+    ".protocol.statistics": (
+        "DateCount",
+        "GroupBy",
+        "Statistics",
+        "StatisticsStatus",
+    ),
+    ".protocol.statuses": (
+        "MessageStatus",
+        "Status",
+    ),
+    ".transport.limits": ("Limits",),
+    ".transport.pool": (
+        "PoolOptions",
+        "Timeouts",
+    ),
+    ".transport.retry": ("RetryPolicy",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

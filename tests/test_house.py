@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,12 +128,27 @@ def test_no_circles() -> None:
 
 
 def test_front_door() -> None:
-    """What can be seen at the front door is what `__all__` lists, sorted, and every name is really there."""
-    visible = {
-        name for name, value in vars(devino_async).items() if not name.startswith("_") and not inspect.ismodule(value)
+    """What `__all__` lists, what type checkers see and what is loaded when asked for are the same, from one place."""
+    [seen] = [each for each in ast.parse(inspect.getsource(devino_async)).body if isinstance(each, ast.If)]
+    homes = {
+        alias.name: f".{each.module}" for each in seen.body if isinstance(each, ast.ImportFrom) for alias in each.names
     }
-    assert visible == set(devino_async.__all__)
-    assert len(devino_async.__all__) == len(visible)
+    assert homes == devino_async._HOME_OF
+    assert sorted(homes) == sorted(devino_async.__all__)
+    for name in devino_async.__all__:
+        assert getattr(devino_async, name) is not None
+        assert name in dir(devino_async)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        devino_async.no_such_name  # noqa: B018
+
+
+def test_front_door_opens_what_is_asked_for() -> None:
+    """Importing the package, or making messages, loads no network library: programs start fast."""
+    program = (
+        "import sys, devino_async; assert 'attrs' not in sys.modules; devino_async.Message; "
+        "assert not {'aiohttp', 'cattrs', 'tenacity', 'asyncio'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_one_family_of_errors() -> None:
