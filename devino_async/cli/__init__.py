@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from ..version import VERSION
+
 __all__ = ["devino"]
 
 _COMMANDS = {
@@ -56,7 +58,7 @@ class _Lazy(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv",
 )
-@click.version_option(package_name="devino-async", prog_name="devino")
+@click.version_option(VERSION, prog_name="devino")
 def devino() -> None:
     """Bulk SMS through Devino Telecom.
 

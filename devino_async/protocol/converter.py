@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar, get_args
 
 import attrs
@@ -165,7 +166,8 @@ def wire_class(
     columns = {each.name: (names or {}).get(each.name, camel(each.name)) for each in attrs.fields(cls)}
     columns.pop("extra", None)
     optional = {each.name: type(None) in get_args(each.type) for each in attrs.fields(cls)}
-    for converter in (_fast, _telling):
+
+    def made_with(converter: Converter) -> Callable[..., Any]:
         overrides = {
             name: override(rename=wire, struct_hook=_unless_null((hooks or {}).get(name), optional[name]))
             for name, wire in columns.items()
@@ -173,7 +175,12 @@ def wire_class(
         if hasattr(attrs.fields(cls), "extra"):
             overrides["extra"] = override(rename=_EXTRA_KEY, struct_hook=lambda value, _: value)
         made: Callable[..., Any] = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
-        converter.register_structure_hook(cls, _with_extra(made, frozenset(columns.values())))
+        return _with_extra(made, frozenset(columns.values()))
+
+    _fast.register_structure_hook(cls, made_with(_fast))
+    # Made only when something is wrong: programs start faster without it.
+    telling = cache(lambda: made_with(_telling))
+    _telling.register_structure_hook(cls, lambda value, kind: telling()(value, kind))
 
 
 def _unless_null(hook: Callable[..., Any] | None, optional: bool) -> Callable[..., Any] | None:

@@ -11,7 +11,6 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import aiohttp
@@ -28,6 +27,7 @@ from ..errors import (
     TooManyRequests,
 )
 from ..exchange import Answer, Call
+from ..version import VERSION
 from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
 from .ledger import Handed, Ledger, LedgerBody
 from .numbers import require_number
@@ -186,7 +186,7 @@ class SessionPool:
                 "Authorization": self._authorization,
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip, deflate" if repeatable else "identity",
-                "User-Agent": _user_agent(),
+                "User-Agent": _USER_AGENT,
             },
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -306,12 +306,9 @@ def _described(error: Exception) -> tuple[str, bool]:
     return f"no whole answer ({kind}{why})", permanent
 
 
-def _user_agent() -> str:
-    try:
-        ours = version("devino-async")
-    except PackageNotFoundError:
-        ours = "uninstalled"
-    return f"devino-async/{ours} Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
+_USER_AGENT = (
+    f"devino-async/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
+)
 
 
 def _socket_factory(send_buffer: int | None) -> Callable[[Any], socket.socket] | None:
