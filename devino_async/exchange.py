@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -16,7 +17,7 @@ from attrs import field, frozen
 
 from .errors import CallFailed, Reason, mask_phones, refusal
 
-__all__ = ["Answer", "Call", "Transport"]
+__all__ = ["Answer", "Call", "Lane", "Transport"]
 
 _MEGABYTE = 1_000_000
 _EXCERPT_CHARACTERS = 300
@@ -42,13 +43,21 @@ def _no_reasons(_body: bytes) -> tuple[Reason, ...]:
     return ()
 
 
+class Lane(Enum):
+    """What shares places and connections; no lane waits for another's."""
+
+    LOOK_UPS = "look-ups"
+    BULK = "bulk"
+    URGENT = "urgent"
+
+
 @frozen(kw_only=True)
 class Call:
     """One request: what to say, and what the transport has to know about saying it.
 
     `query` is encoded already. `body` comes in slices, so that nobody holds up the event loop with one big write.
-    `repeatable` is False where a repeat costs money. `messages` is how many SMS the call carries. `answer_limit`
-    bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
+    `repeatable` is False where a repeat costs money; `urgent` sends never queue behind others. `messages` is how many
+    SMS the call carries. `answer_limit` bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
     messages, so that it must be read rather than taken as "nothing was processed"; `ids_in` finds ids in a body that
     cannot be trusted, `reasons_in` the words of a refusal. The transport itself sets `give_up_at`, after which no
     attempt may begin, and `attempt`, counted from 1.
@@ -60,6 +69,7 @@ class Call:
     query: str = field(default="", repr=False)
     body: tuple[bytes, ...] | None = field(default=None, repr=False)
     repeatable: bool = True
+    urgent: bool = False
     messages: int = 0
     answer_limit: int = 64 * _MEGABYTE
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
@@ -72,6 +82,13 @@ class Call:
     def size(self) -> int:
         """Bytes of body."""
         return 0 if self.body is None else sum(map(len, self.body))
+
+    @property
+    def lane(self) -> Lane:
+        """Whose places and connections it takes."""
+        if self.repeatable:
+            return Lane.LOOK_UPS
+        return Lane.URGENT if self.urgent else Lane.BULK
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, get_args
 
 import attrs
@@ -179,8 +179,12 @@ def wire_class(
 
     _fast.register_structure_hook(cls, made_with(_fast))
     # Made only when something is wrong: programs start faster without it.
-    telling = cache(lambda: made_with(_telling))
-    _telling.register_structure_hook(cls, lambda value, kind: telling()(value, kind))
+    telling = cache(partial(made_with, _telling))
+
+    def told(value: Any, kind: Any) -> Any:
+        return telling()(value, kind)
+
+    _telling.register_structure_hook(cls, told)
 
 
 def _unless_null(hook: Callable[..., Any] | None, optional: bool) -> Callable[..., Any] | None:

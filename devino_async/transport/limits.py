@@ -1,4 +1,4 @@
-"""Limits: how many exchanges at once, how fast, and when nobody may send at all.
+"""Limits: how many exchanges at once in each lane. How fast, and when nobody may send at all, is pace.py's.
 
 A permit covers one attempt and is not held while waiting for the next. Why to wait is retry.py's.
 """
@@ -10,10 +10,11 @@ from attrs import frozen
 
 from ..errors import DeadlineExceeded, TooManyRequests
 from ..events import AttemptStarted, Events
-from ..exchange import Answer, Call, Transport
+from ..exchange import Answer, Call, Lane, Transport
 from .numbers import require_number
+from .pace import Pace
 
-__all__ = ["Limited", "Limits", "Pace"]
+__all__ = ["Limited", "Limits"]
 
 # What a 429 without Retry-After holds everybody for, in seconds.
 _DEFAULT_HOLD = 1.0
@@ -25,9 +26,10 @@ _LONGEST_HOLD = 3600.0
 class Limits:
     """How much at once.
 
-    - `in_flight`: sends under way at the same time; look-ups have as many places of their own.
-    - `requests_per_second`, `messages_per_second`: off by default. The page documents no limit; the vendor's older
-      SOAP page says 10 requests a second.
+    - `in_flight`: sends under way at the same time; urgent sends have as many places of their own, and look-ups too.
+    - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. No
+      second sees more than the rate plus one batch. The page documents no limit; the vendor's older SOAP page says
+      10 requests a second.
     - `batch_bytes`: the largest body of one batch, in bytes.
     """
 
@@ -42,20 +44,6 @@ class Limits:
         for name in ("requests_per_second", "messages_per_second"):
             if getattr(self, name) is not None:
                 require_number(f"Limits.{name}", getattr(self, name), least=0, above=True)
-
-
-class Pace:
-    """A fair weighted rate: whoever asks first goes first, and no second sees more than the rate plus one weight."""
-
-    def __init__(self, per_second: float) -> None:
-        self._per_second = per_second
-        self._free_at = 0.0
-
-    def book(self, weight: float, now: float) -> float:
-        """Take a place in the line; gives when it begins."""
-        begins = max(now, self._free_at)
-        self._free_at = begins + weight / self._per_second
-        return begins
 
 
 class Limited:
@@ -74,19 +62,16 @@ class Limited:
         self._clock = clock
         self._sleep = sleep
         self._events = events
-        self._permits = {repeatable: asyncio.Semaphore(limits.in_flight) for repeatable in (False, True)}
-        self._requests = None if limits.requests_per_second is None else Pace(limits.requests_per_second)
-        self._messages = None if limits.messages_per_second is None else Pace(limits.messages_per_second)
-        self._held_until = 0.0
+        self._permits = {lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}
+        self._pace = Pace(limits.requests_per_second, limits.messages_per_second, clock=clock, sleep=sleep)
 
     async def exchange(self, call: Call) -> Answer:
         """One attempt, when it may begin. Raises DeadlineExceeded where it would begin too late."""
         while True:
-            await self._wait_until(self._held_until, call)
-            async with self._permits[call.repeatable]:
-                if self._held_until <= self._clock():
-                    # Waiting for one's own pace is wanted, however long; it is no failure to give up on.
-                    await self._wait_until(self._booked(call), None)
+            await self._wait_for_the_hold(call)
+            async with self._permits[call.lane]:
+                # Waiting for one's own pace is wanted, however long; it is no failure to give up on.
+                if await self._pace.turn(call):
                     return await self._attempt(call)
 
     async def _attempt(self, call: Call) -> Answer:
@@ -97,21 +82,12 @@ class Limited:
             return await self._inner.exchange(call)
         except TooManyRequests as refused:
             wait = _DEFAULT_HOLD if refused.retry_after is None else refused.retry_after
-            self._held_until = max(self._held_until, self._clock() + min(wait, _LONGEST_HOLD))
+            self._pace.hold(min(wait, _LONGEST_HOLD))
             raise
 
-    def _booked(self, call: Call) -> float:
-        now = self._clock()
-        begins = [now]
-        if self._requests is not None:
-            begins.append(self._requests.book(1, now))
-        if self._messages is not None and call.messages:
-            begins.append(self._messages.book(call.messages, now))
-        return max(begins)
-
-    async def _wait_until(self, moment: float, call: Call | None) -> None:
-        while (wait := moment - self._clock()) > 0:
-            if call is not None and moment > call.give_up_at:
+    async def _wait_for_the_hold(self, call: Call) -> None:
+        while (wait := self._pace.held_until - self._clock()) > 0:
+            if self._pace.held_until > call.give_up_at:
                 raise DeadlineExceeded(
                     f"nothing may be sent for another {wait:.0f} s, which is beyond the deadline",
                     operation=call.operation,

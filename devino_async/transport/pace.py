@@ -1,0 +1,80 @@
+"""Pace: when the next attempt may begin. Two weighted rates and the hold after a 429, shared by everything of a client.
+
+Nothing is booked before it begins, so a waiter who leaves costs nobody anything; and nothing is polled. How many
+attempts run at once is limits.py's.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from ..exchange import Call, Lane
+
+__all__ = ["Pace"]
+
+
+class _Rate:
+    """What was begun, against so much a second: no second sees more than the rate and one weight, the heaviest."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._free_at = 0.0
+        self._recent: deque[tuple[float, float]] = deque()
+
+    def free_at(self, weight: float, now: float, urgent: bool) -> float:
+        """When so much may begin. Others pay off first what was begun; the urgent may use the room of this second."""
+        if not urgent or self._free_at <= now:
+            return self._free_at
+        while self._recent and self._recent[0][0] <= now - 1:
+            self._recent.popleft()
+        total, heaviest = weight, weight
+        for begun_at, begun in reversed(self._recent):
+            total, heaviest = total + begun, max(heaviest, begun)
+            if total > self._per_second + heaviest:
+                return min(begun_at + 1, self._free_at)
+        return now
+
+    def book(self, weight: float, now: float) -> None:
+        self._free_at = max(now, self._free_at) + weight / self._per_second
+        self._recent.append((now, weight))
+        while self._recent[0][0] <= now - 1:
+            self._recent.popleft()
+
+
+class Pace:
+    """Lets calls begin. In each lane whoever came first goes first; urgent calls do not wait for what others owe."""
+
+    def __init__(
+        self,
+        requests_per_second: float | None,
+        messages_per_second: float | None,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._requests = None if requests_per_second is None else _Rate(requests_per_second)
+        self._messages = None if messages_per_second is None else _Rate(messages_per_second)
+        self._lines = {lane: asyncio.Lock() for lane in Lane}
+        self.held_until = 0.0
+
+    def hold(self, seconds: float) -> None:
+        """Nobody may begin for so long."""
+        self.held_until = max(self.held_until, self._clock() + seconds)
+
+    async def turn(self, call: Call) -> bool:
+        """Wait until the rates let the call begin, and book it; False, and nothing booked, if a hold came before."""
+        candidates = ((self._requests, 1), (self._messages, call.messages))
+        rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
+        if not rates:
+            return self.held_until <= self._clock()
+        async with self._lines[call.lane]:
+            while self.held_until <= (now := self._clock()):
+                begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)
+                if begins <= now:
+                    for rate, weight in rates:
+                        rate.book(weight, now)
+                    return True
+                await self._sleep(begins - now)
+            return False
