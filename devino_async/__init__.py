@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .client import CloseReport, DetailPaginator, DevinoClient
+    from .client import CloseReport, DevinoClient
     from .errors import (
         BadAnswer,
         CallFailed,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         MessageRejected,
         MessageUnconfirmed,
         NotDelivered,
+        OutboxFull,
         OutcomeUnknown,
         Reason,
         Refused,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
         Unauthorized,
     )
     from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, Event, RetryScheduled
+    from .lookups import DetailPaginator
+    from .outbox import OutboxOptions
     from .protocol.account import Account, AccountType
     from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
     from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
@@ -81,6 +84,8 @@ __all__ = [
     "NotDelivered",
     "NotSent",
     "Order",
+    "OutboxFull",
+    "OutboxOptions",
     "OutcomeUnknown",
     "PoolOptions",
     "Priority",
@@ -108,7 +113,6 @@ __all__ = [
 _HOMES = {
     ".client": (
         "CloseReport",
-        "DetailPaginator",
         "DevinoClient",
     ),
     ".errors": (
@@ -126,6 +130,7 @@ _HOMES = {
         "MessageRejected",
         "MessageUnconfirmed",
         "NotDelivered",
+        "OutboxFull",
         "OutcomeUnknown",
         "Reason",
         "Refused",
@@ -140,6 +145,8 @@ _HOMES = {
         "Event",
         "RetryScheduled",
     ),
+    ".lookups": ("DetailPaginator",),
+    ".outbox": ("OutboxOptions",),
     ".protocol.account": (
         "Account",
         "AccountType",

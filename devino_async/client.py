@@ -1,30 +1,26 @@
 """DevinoClient: ties the wings together. No HTTP status and no JSON here; sending itself is dispatch.py's."""
 
 import asyncio
+import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
+from contextlib import aclosing
 from datetime import datetime, tzinfo
-from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from attrs import frozen
 
 from .config import base_url_from, credentials_from
 from .dispatch import Dispatch, OnOrphan, SendOptions
-from .errors import ClientClosed, ConfigurationError, InvalidQuery, Reason
+from .errors import ClientClosed, ConfigurationError
 from .events import Events, OnEvent
-from .exchange import Answer, Call
-from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner
-from .flow.paginator import Paginator
-from .flow.pipeline import Pipeline
-from .flow.steps import in_steps
-from .protocol import account, details, sending, statistics, statuses
+from .lookups import DetailPaginator, LookUps
+from .outbox import Outboxes, OutboxOptions
+from .protocol import account, sending, statistics
 from .protocol.account import Account
-from .protocol.detail_rows import DetailRow
-from .protocol.details import DetailPage, DetailQuery
+from .protocol.details import DetailQuery
 from .protocol.message import Message
 from .protocol.receipts import Receipt, SendReport, Unconfirmed
 from .protocol.statistics import GroupBy, Statistics
@@ -44,19 +40,15 @@ class CloseReport:
     unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
-class DetailPaginator(Paginator[DetailRow, DetailPage]):
-    """Detail rows with `async for`, or DetailPages with `pages()`; `offset` is where to resume."""
-
-
 class DevinoClient:
     """The Devino SMS API. Make one for each event loop and keep it; it is safe to use from many tasks.
 
     Credentials are either `api_key`, or `login` and `password`, or the environment (DEVINO_API_KEY, or DEVINO_LOGIN
     and DEVINO_PASSWORD). `base_url` is DEVINO_BASE_URL or https://api.devino.online if not given. Nothing is opened
     before the first call. `time_zone` names the zone of the service's dates, which the page does not: without it they
-    stay naive. `on_orphan` is called with receipts that nobody waits for any more, because the caller was cancelled
-    or left `send_many` early; `on_event` with what happens on the way (see events.py). Hooks must be quick, and an
-    error in one is logged and hurts nobody.
+    stay naive. `outbox` says how single sends gather into batches. `on_orphan` is called with receipts that nobody
+    waits for any more, because the caller was cancelled or left `send_many` early; `on_event` with what happens on the
+    way (see events.py). Hooks must be quick, and an error in one is logged and hurts nobody.
 
     Raises ConfigurationError for credentials, an address or options that cannot work.
     """
@@ -72,18 +64,19 @@ class DevinoClient:
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
         pool: PoolOptions | None = None,
+        outbox: OutboxOptions | None = None,
         time_zone: tzinfo | None = None,
         on_orphan: OnOrphan | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self._closed = True
-        _require_kinds(timeouts, retry, limits, pool, time_zone)
+        _require_kinds(timeouts, retry, limits, pool, outbox, time_zone)
         for name, hook in (("on_orphan", on_orphan), ("on_event", on_event)):
             if hook is not None and not callable(hook):
                 raise ConfigurationError(f"{name} must be callable")
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
-        self._limits = limits or Limits()
+        limits = limits or Limits()
         retry = retry or RetryPolicy()
         self._pool = SessionPool(
             self._base_url,
@@ -94,11 +87,13 @@ class DevinoClient:
             retry_on_503=retry.retry_on_503,
         )
         events = Events(on_event)
-        self._transport = stacked(self._pool, self._limits, retry, events)
+        transport = stacked(self._pool, limits, retry, events)
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False
-        self._dispatch = Dispatch(self._transport, self._owner, self._limits, events, on_orphan)
+        self._dispatch = Dispatch(transport, self._owner, limits, events, on_orphan)
+        self._outboxes = Outboxes(self._dispatch, self._owner, outbox or OutboxOptions(), limits)
+        self._look_ups = LookUps(transport, self._owner, limits, time_zone)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"
@@ -121,13 +116,26 @@ class DevinoClient:
     async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
         """Send one message and say what became of it; what happens on the wire is told by the receipt, never raised.
 
-        `include_segment_id` asks for the ids of its segments, `shorten_url` has the service shorten links. A caller
-        that is cancelled leaves at once; the exchange is finished all the same and its receipt goes to `on_orphan`.
-        Raises ClientClosed, and InvalidMessage for what is no Message.
+        Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are under
+        way, and with all others that wait when one of them ends. Priorities HIGH and REALTIME go by places of their
+        own and never wait for a campaign. `include_segment_id` asks for the ids of its segments, `shorten_url` has the
+        service shorten links. A caller that is cancelled leaves at once: its message is taken out if it still waits
+        (NotSent), else the exchange is finished all the same; the receipt goes to `on_orphan`.
+        Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is no Message.
         """
         self._check_open()
+        self._owner.check_home()
         options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
-        return await self._dispatch.send(message, options)
+        return await self._outboxes.send(message, options)
+
+    async def flush(self) -> None:
+        """Let the messages of `send` calls that wait leave now, whatever the linger; returns when each has its receipt.
+
+        Raises ClientClosed.
+        """
+        self._check_open()
+        self._owner.check_home()
+        await self._outboxes.flush()
 
     def send_many(
         self,
@@ -176,42 +184,14 @@ class DevinoClient:
 
         Raises InvalidQuery for what is no id, and CallFailed if a look-up fails for good.
         """
-        self._check_open()
-        if isinstance(ids, str | bytes):
-            raise InvalidQuery([Reason("invalid", "ids", "must be a list or another iterable of ids, not one text")])
-        chunks = Chunks(
-            ids, encode=partial(map, statuses.checked), max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes
-        )
-        pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
-            chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
-        )
-        try:
-            with self._closing_told():
-                async with aclosing(pipeline.results()) as answers:
-                    async for found in answers:
-                        for each in found:
-                            yield each
-        finally:
-            for task in pipeline.left_tasks:
-                task.cancel()
+        async with aclosing(self._look_ups.statuses(ids)) as found:
+            async for each in found:
+                yield each
 
     def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
         """What is known of the messages that match, as rows or pages; nothing is asked before they are iterated."""
         self._check_open()
-        if not isinstance(query, DetailQuery):
-            raise InvalidQuery([Reason("invalid", "query", f"must be a DetailQuery, not {type(query).__name__}")])
-        if type(page_size) is not int or type(start_offset) is not int or page_size < 1 or start_offset < 0:
-            raise ConfigurationError("page_size must be a whole number above 0, and start_offset one of 0 or more")
-
-        def part(narrowed: DetailQuery) -> Callable[[int, int], Any]:
-            async def fetch(offset: int, limit: int) -> DetailPage:
-                answer = await self._ask(details.call(narrowed, offset=offset, limit=limit, zone=self._zone))
-                return await in_steps(details.read(answer, zone=self._zone))
-
-            return fetch
-
-        parts = map(part, details.split(query, page_size))
-        return DetailPaginator(parts, page_size=page_size, start_offset=start_offset)
+        return self._look_ups.details(query, page_size, start_offset)
 
     async def statistics(
         self,
@@ -233,11 +213,11 @@ class DevinoClient:
             time_offset=time_offset,
             zone=self._zone,
         )
-        return statistics.read(await self._ask(call), zone=self._zone)
+        return statistics.read(await self._look_ups.ask(call), zone=self._zone)
 
     async def account(self) -> Account:
         """The account's balance and state."""
-        return account.read(await self._ask(account.call()))
+        return account.read(await self._look_ups.ask(account.call()))
 
     # Closing
 
@@ -247,10 +227,17 @@ class DevinoClient:
         Every send that is cut short still gets its receipts; the report holds those that became unconfirmed. Closing
         again while that goes on cuts its grace short; afterwards it only gives the report again.
         """
+        self._owner.check_home()
         self._closed = True
         self._dispatch.close()
+        self._look_ups.close()
         try:
-            await self._owner.drain(grace)
+            until = time.monotonic() + grace
+            await self._outboxes.aclose(grace)
+            await self._owner.drain(max(0.0, until - time.monotonic()))
+        except asyncio.CancelledError:
+            await self._owner.drain(0)
+            raise
         finally:
             await self._pool.aclose()
         return CloseReport(tuple(self._dispatch.cut_short))
@@ -261,33 +248,10 @@ class DevinoClient:
         if self._closed:
             raise ClientClosed("the client is closed")
 
-    async def _look_up(self, chunk: Chunk[str | int]) -> list[MessageStatus]:
-        ids = [str(each) for each in chunk.items]
-        answer = await self._transport.exchange(statuses.call(ids))
-        return statuses.read(answer, ids, zone=self._zone)
-
-    async def _ask(self, call: Call) -> Answer:
-        self._check_open()
-        with self._closing_told():
-            return await self._owner.alone(self._transport.exchange(call))
-
-    @contextmanager
-    def _closing_told(self) -> Iterator[None]:
-        """A look-up that was cut short by closing ends as ClientClosed; one that its caller cancelled as cancelled."""
-        try:
-            yield
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._closed or (task is not None and task.cancelling()):
-                raise
-        else:
-            return
-        raise ClientClosed("the client was closed while the call was under way")
-
 
 def _require_kinds(*options: object) -> None:
-    kinds = (Timeouts, RetryPolicy, Limits, PoolOptions, tzinfo)
-    names = ("timeouts", "retry", "limits", "pool", "time_zone")
+    kinds = (Timeouts, RetryPolicy, Limits, PoolOptions, OutboxOptions, tzinfo)
+    names = ("timeouts", "retry", "limits", "pool", "outbox", "time_zone")
     for name, kind, option in zip(names, kinds, options, strict=True):
         if not isinstance(option, kind | None):
             raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(option).__name__}")

@@ -65,18 +65,15 @@ class Dispatch:
         """Begin nothing more. What becomes unconfirmed from now on is gathered in `cut_short`."""
         self._closing = True
 
-    async def send(self, message: Message, options: SendOptions) -> Receipt:
-        """One message in a POST of its own."""
-        chunk = Chunk([message], [text.encode() for text in sending.encode((message,))])
-        task = self._owner.start(self._send_batch(chunk, options))
-        batch = await self._owner.outcome(task, self._orphan)
-        [receipt] = batch.receipts
-        return receipt
+    async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool) -> Receipts:
+        """One batch in a POST of its own. Raises only for misuse; whoever calls owns the task and its receipts."""
+        return (await self._send_batch(chunk, options, urgent=urgent)).receipts
 
     async def stream(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
     ) -> AsyncGenerator[Receipt, None]:
         """Any number of messages, a receipt for each, in input order."""
+        self._owner.check_home()
         pipeline = self._pipeline(messages, batch_size, options)
         fatal: DevinoError | None = None
         receipts = Receipts()
@@ -108,7 +105,7 @@ class Dispatch:
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
     ) -> Pipeline[Message, _Batch]:
         async def work(chunk: Chunk[Message]) -> _Batch:
-            batch = await self._send_batch(chunk, options)
+            batch = _unsent_by_closing(chunk) if self._closing else await self._send_batch(chunk, options)
             if batch.fatal is not None:
                 pipeline.stop()
             return batch
@@ -119,15 +116,13 @@ class Dispatch:
         )
         return pipeline
 
-    async def _send_batch(self, chunk: Chunk[Message], options: SendOptions) -> _Batch:
-        if self._closing:
-            error = sending.never_begun("the client was closed before the message was sent")
-            return _Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
+    async def _send_batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool = False) -> _Batch:
         call = sending.call(
             chunk.slices,
             len(chunk.items),
             include_segment_id=options.include_segment_id,
             shorten_url=options.shorten_url,
+            urgent=urgent,
         )
         failure: CallFailed | None
         try:
@@ -181,18 +176,20 @@ class Dispatch:
         if left:
             unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
         if unseen:
-            receipts = Receipts()
-            receipts.add(unseen)
-            self._orphan(_Batch(receipts))
+            self.orphaned(unseen)
         for task in pipeline.left_tasks:
-            hand_over(task, self._orphan)
+            hand_over(task, lambda batch: self.orphaned(list(batch.receipts)))
 
-    def _orphan(self, batch: _Batch) -> None:
-        guarded(
-            lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(batch.receipts)
-        )
+    def orphaned(self, receipts: Sequence[Receipt]) -> None:
+        """Report receipts that reach nobody, because their caller has left."""
+        guarded(lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(receipts))
         if self._on_orphan is not None:
-            guarded(self._on_orphan, list(batch.receipts))
+            guarded(self._on_orphan, receipts)
+
+
+def _unsent_by_closing(chunk: Chunk[Message]) -> _Batch:
+    error = sending.never_begun("the client was closed before the message was sent")
+    return _Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
 
 
 def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> Receipts:

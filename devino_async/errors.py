@@ -6,6 +6,7 @@
     |-- InvalidQuery            ids or filters that the page does not allow (also a ValueError)
     |-- InvalidCallback         a body that is no callback (also a ValueError)
     |-- ClientClosed            the client no longer takes work
+    |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- MessageRejected         raised by Rejected.raise_for_outcome()
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
@@ -44,6 +45,7 @@ __all__ = [
     "MessageRejected",
     "MessageUnconfirmed",
     "NotDelivered",
+    "OutboxFull",
     "OutcomeUnknown",
     "Reason",
     "Refused",
@@ -109,6 +111,10 @@ class ConfigurationError(DevinoError):
 
 class ClientClosed(DevinoError):
     """The client was closed, or is closing, and takes no more work."""
+
+
+class OutboxFull(DevinoError):
+    """As many single sends wait already as OutboxOptions allows, and it says to refuse; nothing was sent."""
 
 
 def _told(problem: Reason) -> str:

@@ -57,10 +57,10 @@ class Call:
 
     `query` is encoded already. `body` comes in slices, so that nobody holds up the event loop with one big write.
     `repeatable` is False where a repeat costs money; `urgent` sends never queue behind others. `messages` is how many
-    SMS the call carries. `answer_limit` bounds the decoded answer in bytes. `carries_result` tells whether the body of a refusal answers for single
-    messages, so that it must be read rather than taken as "nothing was processed"; `ids_in` finds ids in a body that
-    cannot be trusted, `reasons_in` the words of a refusal. The transport itself sets `give_up_at`, after which no
-    attempt may begin, and `attempt`, counted from 1.
+    SMS the call carries. `answer_limit` bounds the decoded answer in bytes. `carries_result` tells whether the body of
+    a refusal answers for single messages, so that it must be read rather than taken as "nothing was processed";
+    `ids_in` finds ids in a body that cannot be trusted, `reasons_in` the words of a refusal. The transport itself sets
+    `give_up_at`, after which no attempt may begin, and `attempt`, counted from 1.
     """
 
     operation: str

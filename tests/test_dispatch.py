@@ -10,10 +10,12 @@ from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, 
 from devino_async.dispatch import Dispatch, SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
+from devino_async.flow.chunking import Chunk
 from devino_async.flow.ownership import Owner
 from devino_async.transport.limits import Limits
 
 MESSAGES = [Message(sender="MyCompany", to=f"7900000000{number}", text="x") for number in range(6)]
+CHUNK = Chunk(MESSAGES[:1], [b"{}"])
 
 
 class Script:
@@ -61,7 +63,7 @@ async def test_a_hook_that_cancels() -> None:
         raise asyncio.CancelledError
 
     made = Dispatch(Script(ValueError()), Owner(), Limits(), Events(cancelling), None)
-    assert isinstance(await made.send(MESSAGES[0], SendOptions()), Accepted)
+    assert [type(receipt) for receipt in await made.batch(CHUNK, SendOptions(), urgent=False)] == [Accepted]
 
 
 async def test_a_logger_that_raises() -> None:
@@ -74,7 +76,8 @@ async def test_a_logger_that_raises() -> None:
     logger.addFilter(broken)
     logger.setLevel(logging.DEBUG)
     try:
-        assert isinstance(await dispatch(ValueError()).send(MESSAGES[0], SendOptions()), Accepted)
+        [receipt] = await dispatch(ValueError()).batch(CHUNK, SendOptions(), urgent=False)
+        assert isinstance(receipt, Accepted)
     finally:
         logger.removeFilter(broken)
         logger.setLevel(logging.NOTSET)

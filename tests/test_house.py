@@ -19,7 +19,7 @@ PUBLIC_VALUES = {"", "protocol"}
 
 # room -> the rooms of the house that it may import from; its own folder is always allowed.
 MAY_IMPORT = {
-    "": {"client", "config", "dispatch", "errors", "events", "protocol", "transport"},
+    "": {"client", "config", "dispatch", "errors", "events", "lookups", "outbox", "protocol", "transport"},
     "__main__": {"cli"},
     "errors": set(),
     "exchange": {"errors"},
@@ -30,11 +30,12 @@ MAY_IMPORT = {
     "config": {"transport", "errors"},
     "version": set(),
     "dispatch": {"flow", "protocol", "transport", "config", "events", "exchange", "errors"},
-    "client": {"dispatch", "flow", "protocol", "transport", "config", "events", "exchange", "errors"},
-    "outbox": {"client", "config", "dispatch", "errors", *PUBLIC_VALUES},
+    "lookups": {"flow", "protocol", "transport", "exchange", "errors"},
+    "client": {"dispatch", "lookups", "outbox", "flow", "protocol", "transport", "config", "events", "exchange", "errors"},
+    "outbox": {"dispatch", "flow", "protocol", "transport", "errors"},
     "cli": {"client", "config", "errors", "sandbox", "version", *PUBLIC_VALUES},
     "webhooks": {"protocol", "errors"},
-    "contrib": {"webhooks", "client", "outbox", *PUBLIC_VALUES},
+    "contrib": {"webhooks", "client", *PUBLIC_VALUES},
     "sandbox": set(),
 }
 FORBIDDEN = {

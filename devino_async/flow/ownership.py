@@ -5,8 +5,11 @@ not known here.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
+
+from ..errors import ConfigurationError
 
 __all__ = ["Owner"]
 
@@ -14,10 +17,22 @@ T = TypeVar("T")
 
 
 class Owner:
-    """Holds the tasks that are under way until each has ended."""
+    """Holds the tasks that are under way until each has ended. It lives on one event loop and in one process."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
+
+    def check_home(self) -> None:
+        """Raise ConfigurationError on another event loop than before, or in a process that was forked since."""
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop, self._process = loop, os.getpid()
+        if self._process != os.getpid():
+            raise ConfigurationError("this client was used before the process forked; make one client in each process")
+        if self._loop is not loop:
+            raise ConfigurationError("this client was used on another event loop; make one client for each loop")
 
     def __len__(self) -> int:
         return len(self._tasks)

@@ -67,7 +67,14 @@ def _encoded_rest(message: Message) -> str:
     return text
 
 
-def call(slices: Sequence[bytes], count: int, *, include_segment_id: bool = False, shorten_url: bool = False) -> Call:
+def call(
+    slices: Sequence[bytes],
+    count: int,
+    *,
+    include_segment_id: bool = False,
+    shorten_url: bool = False,
+    urgent: bool = False,
+) -> Call:
     """The call for `count` encoded messages, given as slices of messages that are joined by commas already."""
     asked = (("includeSegmentId", include_segment_id), ("shortenUrl", shorten_url))
     return Call(
@@ -77,6 +84,7 @@ def call(slices: Sequence[bytes], count: int, *, include_segment_id: bool = Fals
         query="&".join(f"{name}=true" for name, wanted in asked if wanted),
         body=_framed(slices),
         repeatable=False,
+        urgent=urgent,
         messages=count,
         answer_limit=_ANSWER_BYTES_A_MESSAGE * count + _ANSWER_BYTES_BESIDE,
         carries_result=lambda body: _RESULT.search(body) is not None,
@@ -105,6 +113,6 @@ def never_begun(why: str) -> NotDelivered:
     return NotDelivered(why, operation=OPERATION, attempts=0)
 
 
-def unforeseen(error: Exception) -> OutcomeUnknown:
+def unforeseen(error: BaseException) -> OutcomeUnknown:
     """The error for messages whose batch met something that nobody foresaw; on the safe side."""
     return OutcomeUnknown(f"something unforeseen happened ({type(error).__name__})", operation=OPERATION)

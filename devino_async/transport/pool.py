@@ -11,6 +11,7 @@ import ssl
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 import aiohttp
@@ -26,7 +27,7 @@ from ..errors import (
     ServerFailed,
     TooManyRequests,
 )
-from ..exchange import Answer, Call
+from ..exchange import Answer, Call, Lane
 from ..version import VERSION
 from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
 from .ledger import Handed, Ledger, LedgerBody
@@ -74,19 +75,46 @@ class PoolOptions:
       provable. None leaves it to the system.
     - `ssl_context`: your own, for private authorities or client certificates; certificates are always verified by
       the default one.
+    - `proxy`: the URL of an HTTP proxy, with credentials in it if need be; the environment is never asked for one.
+    - `local_address`: the IP address of this machine to connect from.
+    - `connections`: the most connections at once in each lane (sends, urgent sends, look-ups); None is no bound beside
+      `Limits.in_flight`. Waiting for one counts against `Timeouts.connect`.
     """
 
     reuse_connections: bool = False
     send_buffer: int | None = 65_536
     ssl_context: ssl.SSLContext | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=lambda url: "<set>" if url else "None")
+    local_address: str | None = None
+    connections: int | None = None
 
     def __attrs_post_init__(self) -> None:
-        if self.send_buffer is not None:
-            require_number("PoolOptions.send_buffer", self.send_buffer, least=0, whole=True, above=True)
+        for name in ("send_buffer", "connections"):
+            if getattr(self, name) is not None:
+                require_number(f"PoolOptions.{name}", getattr(self, name), least=1, whole=True)
         if not isinstance(self.ssl_context, ssl.SSLContext | None):
             raise ConfigurationError("PoolOptions.ssl_context must be an ssl.SSLContext, or None")
         if not isinstance(self.reuse_connections, bool):
             raise ConfigurationError("PoolOptions.reuse_connections must be True or False")
+        if not (self.proxy is None or _is_proxy(self.proxy)):
+            raise ConfigurationError("PoolOptions.proxy must be a URL with the http scheme and a host")
+        if not (self.local_address is None or _is_ip_address(self.local_address)):
+            raise ConfigurationError("PoolOptions.local_address must be an IP address")
+
+
+def _is_proxy(value: object) -> bool:
+    try:
+        url = URL(value) if isinstance(value, str) else None
+    except ValueError:
+        return False
+    return url is not None and url.scheme == "http" and bool(url.host)
+
+
+def _is_ip_address(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(ip_address(value))
+    except ValueError:
+        return False
 
 
 class SessionPool:
@@ -109,8 +137,7 @@ class SessionPool:
         self._options = options
         self._retry_on_503 = retry_on_503
         self._closed = False
-        self._sessions: dict[bool, aiohttp.ClientSession] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sessions: dict[Lane, aiohttp.ClientSession] = {}
 
     def __repr__(self) -> str:
         return f"SessionPool({self._base_url!r})"
@@ -132,7 +159,7 @@ class SessionPool:
         attempt = _Attempt(call, self._secrets)
         if self._closed:
             raise _too_late(call)
-        session = self._session(call.repeatable)
+        session = self._session(call.lane)
         try:
             await self._carry_out(session, attempt)
         except asyncio.CancelledError:
@@ -155,30 +182,31 @@ class SessionPool:
             sock_read=self._timeouts.read,
         )
         async with session.request(
-            call.method, url, data=body, allow_redirects=False, timeout=timeout, ssl=self._options.ssl_context or True
+            call.method,
+            url,
+            data=body,
+            allow_redirects=False,
+            timeout=timeout,
+            ssl=self._options.ssl_context or True,
+            proxy=self._options.proxy,
         ) as response:
             attempt.begun(response.status, response.headers)
             await read_body(response, call.answer_limit, attempt.body)
             attempt.whole = True
             attempt.ledger.seal()
 
-    def _session(self, repeatable: bool) -> aiohttp.ClientSession:
-        loop = asyncio.get_running_loop()
-        if self._sessions and self._loop is not loop:
-            raise ConfigurationError(
-                "this client was used on another event loop; make one client for each loop, or close it there first"
-            )
-        self._loop = loop
-        if repeatable not in self._sessions:
-            self._sessions[repeatable] = self._open(repeatable)
-        return self._sessions[repeatable]
+    def _session(self, lane: Lane) -> aiohttp.ClientSession:
+        if lane not in self._sessions:
+            self._sessions[lane] = self._open(lane is Lane.LOOK_UPS)
+        return self._sessions[lane]
 
     def _open(self, repeatable: bool) -> aiohttp.ClientSession:
-        fresh = not repeatable and not self._options.reuse_connections
+        options = self._options
         connector = aiohttp.TCPConnector(
-            limit=0,
-            force_close=fresh,
-            socket_factory=None if repeatable else _socket_factory(self._options.send_buffer),
+            limit=options.connections or 0,
+            force_close=not repeatable and not options.reuse_connections,
+            local_addr=None if options.local_address is None else (options.local_address, 0),
+            socket_factory=None if repeatable else _socket_factory(options.send_buffer),
         )
         session = aiohttp.ClientSession(
             connector=connector,

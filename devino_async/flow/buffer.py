@@ -1,0 +1,200 @@
+"""Buffer: single items gather here until they leave together, bounded by count and by bytes.
+
+What gathers knows no network: who takes the items, and when there is a place for them, is the taker's; when they may
+leave, and who has to wait for room, is decided here.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Iterator
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+from attrs import define, field
+
+__all__ = ["Buffer", "Entry", "Full"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Full(Exception):
+    """There is no room, and nobody wants to wait for it."""
+
+
+@define(eq=False)
+class Entry(Generic[T, R]):
+    """One item that waits, and where its outcome will be; only items of one group leave together."""
+
+    item: T
+    encoded: bytes
+    group: Any
+    outcome: "asyncio.Future[R]"
+    number: int = field(default=0, init=False)
+    arrived: float = field(default=0.0, init=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes in a batch, with the comma."""
+        return len(self.encoded) + 1
+
+
+class _Group(Generic[T, R]):
+    """The waiting entries of one group, in their order."""
+
+    def __init__(self) -> None:
+        self.entries: OrderedDict[int, Entry[T, R]] = OrderedDict()
+        self.size = 0
+
+    def first(self) -> Entry[T, R]:
+        return next(iter(self.entries.values()))
+
+
+class Buffer(Generic[T, R]):
+    """Entries in the order of their arrival. An entry may leave after `linger` seconds, or when a batch is full.
+
+    It holds up to `most` items and `most_bytes` bytes; an item that is larger than that comes in alone. Whoever finds
+    it full waits, first come first served. Batches are of up to `batch_count` items and `batch_bytes` bytes.
+    """
+
+    def __init__(self, *, most: int, most_bytes: int, batch_count: int, batch_bytes: int, linger: float = 0.0) -> None:
+        self._most = most
+        self._most_bytes = most_bytes
+        self._batch_count = batch_count
+        self._batch_bytes = batch_bytes
+        self._linger = linger
+        self._groups: dict[Hashable, _Group[T, R]] = {}
+        self._numbers = count(1)
+        self._last = 0
+        self._flushed = 0
+        # What is in the buffer, and what was let in and is just coming.
+        self._count = 0
+        self._size = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    def __len__(self) -> int:
+        return sum(len(group.entries) for group in self._groups.values())
+
+    def __iter__(self) -> Iterator[Entry[T, R]]:
+        for group in self._groups.values():
+            yield from group.entries.values()
+
+    def __repr__(self) -> str:
+        return f"Buffer(<{len(self)} items>)"
+
+    async def make_room(self, size: int, *, wait: bool = True) -> None:
+        """Return when there is room for an item of this size; it is kept for the `add` or `leave_room` that follows.
+
+        Raises Full if there is none and `wait` is false.
+        """
+        if not self._waiting and self._fits(size):
+            self._enter(size)
+            return
+        if not wait:
+            raise Full
+        let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, let_in))
+        try:
+            await let_in
+        except asyncio.CancelledError:
+            if let_in.done() and not let_in.cancelled():
+                self.leave_room(size)
+            else:
+                self._let_in()
+            raise
+
+    def leave_room(self, size: int) -> None:
+        """Give up room that was made."""
+        self._count -= 1
+        self._size -= size
+        self._let_in()
+
+    def turn_away(self) -> None:
+        """Let nobody wait for room any more: each who does gets Full."""
+        while self._waiting:
+            _, let_in = self._waiting.popleft()
+            if not let_in.done():
+                let_in.set_exception(Full())
+
+    def add(self, entry: Entry[T, R], now: float) -> None:
+        """Add an entry that room was made for."""
+        entry.number = self._last = next(self._numbers)
+        entry.arrived = now
+        group = self._groups.setdefault(entry.group, _Group())
+        group.entries[entry.number] = entry
+        group.size += entry.size
+
+    def discard(self, entry: Entry[T, R]) -> bool:
+        """Take one entry out; False if it has left already."""
+        group = self._groups.get(entry.group)
+        if group is None or group.entries.pop(entry.number, None) is None:
+            return False
+        self._left(group, entry)
+        return True
+
+    def flush(self) -> None:
+        """Let everything that waits now leave as soon as it is taken, whatever the linger."""
+        self._flushed = self._last
+
+    def due(self) -> float | None:
+        """When a batch may be taken: 0 for at once, None while nothing waits."""
+        return min((self._due(group) for group in self._groups.values()), default=None)
+
+    def take(self, now: float) -> list[Entry[T, R]]:
+        """The oldest batch that may leave now; empty if there is none."""
+        ready = [group for group in self._groups.values() if self._due(group) <= now]
+        if not ready:
+            return []
+        group = min(ready, key=lambda each: each.first().number)
+        taken: list[Entry[T, R]] = []
+        size = 0
+        while group.entries and len(taken) < self._batch_count:
+            entry = group.first()
+            if taken and size + entry.size > self._batch_bytes:
+                break
+            group.entries.popitem(last=False)
+            taken.append(entry)
+            size += entry.size
+            self._left(group, entry, let_in=False)
+        self._let_in()
+        return taken
+
+    def take_all(self) -> list[Entry[T, R]]:
+        """Everything that waits, in the order of arrival; for whoever gives up."""
+        everything = list(self)
+        for entry in everything:
+            self.discard(entry)
+        return sorted(everything, key=lambda entry: entry.number)
+
+    def _due(self, group: _Group[T, R]) -> float:
+        first = group.first()
+        full = len(group.entries) >= self._batch_count or group.size >= self._batch_bytes
+        return 0.0 if full or first.number <= self._flushed or not self._linger else first.arrived + self._linger
+
+    def _left(self, group: _Group[T, R], entry: Entry[T, R], *, let_in: bool = True) -> None:
+        group.size -= entry.size
+        if not group.entries:
+            del self._groups[entry.group]
+        self._count -= 1
+        self._size -= entry.size
+        if let_in:
+            self._let_in()
+
+    def _fits(self, size: int) -> bool:
+        return self._count == 0 or (self._count < self._most and self._size + size <= self._most_bytes)
+
+    def _enter(self, size: int) -> None:
+        self._count += 1
+        self._size += size
+
+    def _let_in(self) -> None:
+        while self._waiting:
+            size, let_in = self._waiting[0]
+            if let_in.done():
+                self._waiting.popleft()
+            elif self._fits(size):
+                self._waiting.popleft()
+                self._enter(size)
+                let_in.set_result(None)
+            else:
+                return
