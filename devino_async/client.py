@@ -125,8 +125,8 @@ class DevinoClient:
         """
         self._check_open()
         self._owner.check_home()
-        options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
-        return await self._outboxes.send(message, options)
+        options = SendOptions.of(include_segment_id, shorten_url)
+        return await self._outboxes.of(message).send(message, options)
 
     async def flush(self) -> None:
         """Let the messages of `send` calls that wait leave now, whatever the linger; returns when each has its receipt.
@@ -154,7 +154,7 @@ class DevinoClient:
         self._check_open()
         if type(batch_size) is not int or not 1 <= batch_size <= sending.MAX_MESSAGES:
             raise ConfigurationError(f"batch_size must be a whole number from 1 to {sending.MAX_MESSAGES:,}")
-        options = SendOptions(include_segment_id=include_segment_id, shorten_url=shorten_url)
+        options = SendOptions.of(include_segment_id, shorten_url)
         return self._dispatch.stream(messages, batch_size, options)
 
     async def send_all(

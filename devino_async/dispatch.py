@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from functools import cache
 
 from attrs import frozen
 
@@ -36,6 +37,12 @@ class SendOptions:
 
     include_segment_id: bool = False
     shorten_url: bool = False
+
+    @staticmethod
+    @cache
+    def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
+        """The one object for these options; made once, as a busy program asks for it with every message."""
+        return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
 
 
 @frozen

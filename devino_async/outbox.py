@@ -97,21 +97,17 @@ class Outbox:
         """
         [text] = sending.encode((message,))
         encoded = text.encode()
-        try:
-            await self._buffer.make_room(len(encoded) + 1, wait=self._waits)
-        except Full:
-            self._check_open()
-            raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait") from None
-        except asyncio.CancelledError:
-            error = sending.never_begun("the caller left while the message waited for room")
-            self._dispatch.orphaned(list(sending.receipts_after(error, [message])))
-            raise
+        size = len(encoded) + 1
+        if not self._buffer.enter(size):
+            await self._make_room(message, size)
         if self._closing:
-            self._buffer.leave_room(len(encoded) + 1)
+            self._buffer.leave_room(size)
             self._check_open()
-        entry: _Waiting = Entry(message, encoded, options, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        entry: _Waiting = Entry(message, encoded, size, options, loop.create_future())
         self._buffer.add(entry, self._clock())
-        self._pump_soon()
+        if self._pumping is None and self._under_way < self._slots:
+            self._pumping = loop.call_soon(self._pump)
         try:
             return await entry.outcome
         except asyncio.CancelledError:
@@ -120,6 +116,17 @@ class Outbox:
                 self._tell_idle()
             elif entry.outcome.done() and not entry.outcome.cancelled():
                 self._dispatch.orphaned([entry.outcome.result()])
+            raise
+
+    async def _make_room(self, message: Message, size: int) -> None:
+        try:
+            await self._buffer.make_room(size, wait=self._waits)
+        except Full:
+            self._check_open()
+            raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait") from None
+        except asyncio.CancelledError:
+            error = sending.never_begun("the caller left while the message waited for room")
+            self._dispatch.orphaned(list(sending.receipts_after(error, [message])))
             raise
 
     def _check_open(self) -> None:
@@ -252,11 +259,10 @@ class Outboxes:
             for urgent in (False, True)
         )
 
-    async def send(self, message: Message, options: SendOptions) -> Receipt:
-        """The receipt of one message, sent in the lane of its priority."""
+    def of(self, message: Message) -> Outbox:
+        """The one that takes this message."""
         # What is no Message is told so by either of them.
-        urgent = getattr(message, "priority", None) in _URGENT
-        return await (self._urgent if urgent else self._bulk).send(message, options)
+        return self._urgent if getattr(message, "priority", None) in _URGENT else self._bulk
 
     async def flush(self) -> None:
         """Let everything that waits now leave; returns when each of it has its receipt."""

@@ -7,10 +7,10 @@ leave, and who has to wait for room, is decided here.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Iterator
-from itertools import count
+from itertools import count, islice
 from typing import Any, Generic, TypeVar
 
-from attrs import define, field
+from attrs import define
 
 __all__ = ["Buffer", "Entry", "Full"]
 
@@ -24,25 +24,22 @@ class Full(Exception):
 
 @define(eq=False)
 class Entry(Generic[T, R]):
-    """One item that waits, and where its outcome will be; only items of one group leave together."""
+    """One item that waits, its size in a batch, and where its outcome will be. Items of one group leave together."""
 
     item: T
     encoded: bytes
+    size: int
     group: Any
     outcome: "asyncio.Future[R]"
-    number: int = field(default=0, init=False)
-    arrived: float = field(default=0.0, init=False)
-
-    @property
-    def size(self) -> int:
-        """Bytes in a batch, with the comma."""
-        return len(self.encoded) + 1
+    number: int = 0
+    arrived: float = 0.0
 
 
 class _Group(Generic[T, R]):
     """The waiting entries of one group, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
         self.entries: OrderedDict[int, Entry[T, R]] = OrderedDict()
         self.size = 0
 
@@ -82,13 +79,20 @@ class Buffer(Generic[T, R]):
     def __repr__(self) -> str:
         return f"Buffer(<{len(self)} items>)"
 
+    def enter(self, size: int) -> bool:
+        """Make room at once for an item of this size, if there is any and nobody waits for it."""
+        if self._waiting or not self._fits(size):
+            return False
+        self._count += 1
+        self._size += size
+        return True
+
     async def make_room(self, size: int, *, wait: bool = True) -> None:
         """Return when there is room for an item of this size; it is kept for the `add` or `leave_room` that follows.
 
         Raises Full if there is none and `wait` is false.
         """
-        if not self._waiting and self._fits(size):
-            self._enter(size)
+        if self.enter(size):
             return
         if not wait:
             raise Full
@@ -120,7 +124,9 @@ class Buffer(Generic[T, R]):
         """Add an entry that room was made for."""
         entry.number = self._last = next(self._numbers)
         entry.arrived = now
-        group = self._groups.setdefault(entry.group, _Group())
+        group = self._groups.get(entry.group)
+        if group is None:
+            group = self._groups[entry.group] = _Group(entry.group)
         group.entries[entry.number] = entry
         group.size += entry.size
 
@@ -129,7 +135,7 @@ class Buffer(Generic[T, R]):
         group = self._groups.get(entry.group)
         if group is None or group.entries.pop(entry.number, None) is None:
             return False
-        self._left(group, entry)
+        self._left(group, 1, entry.size)
         return True
 
     def flush(self) -> None:
@@ -148,15 +154,14 @@ class Buffer(Generic[T, R]):
         group = min(ready, key=lambda each: each.first().number)
         taken: list[Entry[T, R]] = []
         size = 0
-        while group.entries and len(taken) < self._batch_count:
-            entry = group.first()
+        for entry in islice(group.entries.values(), self._batch_count):
             if taken and size + entry.size > self._batch_bytes:
                 break
-            group.entries.popitem(last=False)
             taken.append(entry)
             size += entry.size
-            self._left(group, entry, let_in=False)
-        self._let_in()
+        for entry in taken:
+            del group.entries[entry.number]
+        self._left(group, len(taken), size)
         return taken
 
     def take_all(self) -> list[Entry[T, R]]:
@@ -171,21 +176,16 @@ class Buffer(Generic[T, R]):
         full = len(group.entries) >= self._batch_count or group.size >= self._batch_bytes
         return 0.0 if full or first.number <= self._flushed or not self._linger else first.arrived + self._linger
 
-    def _left(self, group: _Group[T, R], entry: Entry[T, R], *, let_in: bool = True) -> None:
-        group.size -= entry.size
+    def _left(self, group: _Group[T, R], count: int, size: int) -> None:
+        group.size -= size
         if not group.entries:
-            del self._groups[entry.group]
-        self._count -= 1
-        self._size -= entry.size
-        if let_in:
-            self._let_in()
+            del self._groups[group.key]
+        self._count -= count
+        self._size -= size
+        self._let_in()
 
     def _fits(self, size: int) -> bool:
         return self._count == 0 or (self._count < self._most and self._size + size <= self._most_bytes)
-
-    def _enter(self, size: int) -> None:
-        self._count += 1
-        self._size += size
 
     def _let_in(self) -> None:
         while self._waiting:
@@ -194,7 +194,8 @@ class Buffer(Generic[T, R]):
                 self._waiting.popleft()
             elif self._fits(size):
                 self._waiting.popleft()
-                self._enter(size)
+                self._count += 1
+                self._size += size
                 let_in.set_result(None)
             else:
                 return
