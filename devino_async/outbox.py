@@ -95,6 +95,7 @@ class Outbox:
         A caller that is cancelled while its message waits takes it out again; once it was handed over, the exchange
         is finished without the caller. Either way the receipt goes to `on_orphan`.
         """
+        self._check_open()
         [text] = sending.encode((message,))
         encoded = text.encode()
         size = len(encoded) + 1

@@ -31,7 +31,10 @@ MAY_IMPORT = {
     "version": set(),
     "dispatch": {"flow", "protocol", "transport", "config", "events", "exchange", "errors"},
     "lookups": {"flow", "protocol", "transport", "exchange", "errors"},
-    "client": {"dispatch", "lookups", "outbox", "flow", "protocol", "transport", "config", "events", "exchange", "errors"},
+    "client": {
+        *("dispatch", "lookups", "outbox", "flow", "protocol", "transport"),
+        *("config", "events", "exchange", "errors"),
+    },
     "outbox": {"dispatch", "flow", "protocol", "transport", "errors"},
     "cli": {"client", "config", "errors", "sandbox", "version", *PUBLIC_VALUES},
     "webhooks": {"protocol", "errors"},
