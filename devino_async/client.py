@@ -93,7 +93,7 @@ class DevinoClient:
         self._closed = False
         self._dispatch = Dispatch(transport, self._owner, limits, events, on_orphan)
         self._outboxes = Outboxes(self._dispatch, self._owner, outbox or OutboxOptions(), limits)
-        self._look_ups = LookUps(transport, self._owner, limits, time_zone)
+        self._look_ups = LookUps(transport, self._owner, limits, time_zone, self._dispatch.turns)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"

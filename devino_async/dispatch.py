@@ -7,7 +7,7 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from functools import cache
 
 from attrs import frozen
@@ -18,7 +18,7 @@ from .exchange import Answer, Transport
 from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner, hand_over
 from .flow.pipeline import Pipeline
-from .flow.steps import at_once, in_steps
+from .flow.steps import Turns, at_once, in_steps
 from .protocol import send_results, sending
 from .protocol.message import Message
 from .protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
@@ -66,6 +66,7 @@ class Dispatch:
         self._on_orphan = on_orphan
         self._closing = False
         self._one_at_a_time = asyncio.Lock()
+        self.turns = Turns()
         self.cut_short: list[Unconfirmed] = []
 
     def close(self) -> None:
@@ -96,7 +97,7 @@ class Dispatch:
                         while unseen:
                             yield unseen.pop()
                         # A consumer that awaits nothing would otherwise keep the event loop to itself.
-                        await asyncio.sleep(0)
+                        await self.turns.give()
             if fatal is not None:
                 receipts = _receipts_of_left(fatal, pipeline.take_left_items())
                 for unseen in receipts.take():
@@ -117,7 +118,13 @@ class Dispatch:
                 pipeline.stop()
             return batch
 
-        chunks = Chunks(messages, encode=sending.encode, max_count=batch_size, max_bytes=self._limits.batch_bytes)
+        chunks = Chunks(
+            messages,
+            encode=sending.encode,
+            max_count=batch_size,
+            max_bytes=self._limits.batch_bytes,
+            turns=self.turns,
+        )
         pipeline: Pipeline[Message, _Batch] = Pipeline(
             chunks, work, window=self._limits.in_flight, start=self._owner.start
         )
@@ -134,7 +141,7 @@ class Dispatch:
         failure: CallFailed | None
         try:
             answer = await self._transport.exchange(call)
-            receipts = await self._read(answer, chunk.items)
+            receipts = await self._read(answer, chunk.items, urgent)
             failure = None
         except CallFailed as error:
             failure = error
@@ -154,12 +161,12 @@ class Dispatch:
             self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
         return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
 
-    async def _read(self, answer: Answer, messages: Sequence[Message]) -> Receipts:
+    async def _read(self, answer: Answer, messages: Sequence[Message], urgent: bool) -> Receipts:
         reading = send_results.read(answer, messages)
         try:
             # Answers that come together are read one after another, or their steps would add up to a stall.
-            async with self._one_at_a_time:
-                return await in_steps(reading)
+            async with nullcontext() if urgent else self._one_at_a_time:
+                return await in_steps(reading, self.turns)
         except asyncio.CancelledError:
             # An answer that is here is read to its end, or its ids would be lost.
             return at_once(reading)

@@ -15,7 +15,7 @@ from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner
 from .flow.paginator import Paginator
 from .flow.pipeline import Pipeline
-from .flow.steps import in_steps
+from .flow.steps import Turns, in_steps
 from .protocol import details, statuses
 from .protocol.detail_rows import DetailRow
 from .protocol.details import DetailPage, DetailQuery
@@ -32,11 +32,12 @@ class DetailPaginator(Paginator[DetailRow, DetailPage]):
 class LookUps:
     """Asks, a few questions at once. Every call may raise CallFailed, and ClientClosed when closing cuts it short."""
 
-    def __init__(self, transport: Transport, owner: Owner, limits: Limits, zone: tzinfo | None) -> None:
+    def __init__(self, transport: Transport, owner: Owner, limits: Limits, zone: tzinfo | None, turns: Turns) -> None:
         self._transport = transport
         self._owner = owner
         self._limits = limits
         self._zone = zone
+        self._turns = turns
         self._closing = False
 
     def close(self) -> None:
@@ -57,7 +58,9 @@ class LookUps:
         if isinstance(ids, str | bytes):
             raise InvalidQuery([Reason("invalid", "ids", "must be a list or another iterable of ids, not one text")])
         encode = partial(map, statuses.checked)
-        chunks = Chunks(ids, encode=encode, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes)
+        chunks = Chunks(
+            ids, encode=encode, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes, turns=self._turns
+        )
         pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
             chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
         )
@@ -81,7 +84,7 @@ class LookUps:
         def part(narrowed: DetailQuery) -> Callable[[int, int], Awaitable[DetailPage]]:
             async def fetch(offset: int, limit: int) -> DetailPage:
                 answer = await self.ask(details.call(narrowed, offset=offset, limit=limit, zone=self._zone))
-                return await in_steps(details.read(answer, zone=self._zone))
+                return await in_steps(details.read(answer, zone=self._zone), self._turns)
 
             return fetch
 

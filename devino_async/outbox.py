@@ -109,6 +109,12 @@ class Outbox:
         self._buffer.add(entry, self._clock())
         if self._pumping is None and self._under_way < self._slots:
             self._pumping = loop.call_soon(self._pump)
+        if not self._urgent:
+            return await self._outcome(entry)
+        with self._dispatch.turns.urgent():
+            return await self._outcome(entry)
+
+    async def _outcome(self, entry: _Waiting) -> Receipt:
         try:
             return await entry.outcome
         except asyncio.CancelledError:

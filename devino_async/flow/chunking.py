@@ -3,7 +3,6 @@
 What the items are and how they are encoded is the caller's; how many chunks travel at once is pipeline.py's.
 """
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -11,6 +10,8 @@ from itertools import islice, tee
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
+
+from .steps import Turns
 
 __all__ = ["Chunk", "Chunks"]
 
@@ -39,7 +40,7 @@ class Chunks(Generic[T]):
 
     `encode` gives the encoded form of each item that it is given, and reads no further than it gives. An item that is
     larger than `max_bytes` travels alone. When the source or `encode` raises, what was read before still comes as a
-    chunk; then the error is raised. The event loop gets a turn after every millisecond of reading.
+    chunk; then the error is raised. Others get their turn after every millisecond of reading.
     """
 
     def __init__(
@@ -49,12 +50,14 @@ class Chunks(Generic[T]):
         encode: Callable[[Iterable[T]], Iterable[str]],
         max_count: int,
         max_bytes: int,
+        turns: Turns | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._source = source
         self._encode = encode
         self._max_count = max_count
         self._max_bytes = max_bytes
+        self._turns = turns or Turns()
         self._clock = clock
         self._pause_at = 0.0
         self._items: list[T] = []
@@ -115,7 +118,7 @@ class Chunks(Generic[T]):
 
     async def _turn(self) -> None:
         if self._clock() >= self._pause_at:
-            await asyncio.sleep(0)
+            await self._turns.give()
             self._pause_at = self._clock() + _LONGEST_STEP
 
     def _room(self) -> int:

@@ -4,22 +4,54 @@ A generator says by each `yield` where it may pause, and returns its result; wha
 """
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-__all__ = ["at_once", "in_steps"]
+__all__ = ["Turns", "at_once", "in_steps"]
 
 T = TypeVar("T")
 
+# About what a request needs between two waits for the network.
+_TURNS_FOR_THE_URGENT = 8
 
-async def in_steps(work: Generator[None, None, T]) -> T:
-    """The generator's result, with one turn of the event loop between its steps."""
+
+class Turns:
+    """Turns of the event loop that long work gives to others: one, or several while something urgent goes on.
+
+    What is urgent needs many turns, and between any two of them stands a step of every long work.
+    """
+
+    def __init__(self) -> None:
+        self._urgent = 0
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Let long work stand back as long as this goes on."""
+        self._urgent += 1
+        try:
+            yield
+        finally:
+            self._urgent -= 1
+
+    async def give(self) -> None:
+        """Let others have their turn."""
+        await asyncio.sleep(0)
+        for _ in range(_TURNS_FOR_THE_URGENT):
+            if not self._urgent:
+                return
+            await asyncio.sleep(0)
+
+
+async def in_steps(work: Generator[None, None, T], turns: Turns | None = None) -> T:
+    """The generator's result; others have their turn between its steps."""
+    turns = turns or Turns()
     while True:
         try:
             next(work)
         except StopIteration as finished:
             return finished.value  # type: ignore[no-any-return]
-        await asyncio.sleep(0)
+        await turns.give()
 
 
 def at_once(work: Generator[None, None, T]) -> T:

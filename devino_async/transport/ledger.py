@@ -77,8 +77,9 @@ class LedgerBody(Payload):
             async with asyncio.timeout(self._stall):
                 await writer.write(piece)
                 await writer.drain()
-                # A fast peer never makes the drain wait; others on the loop must have their turn all the same.
-                await asyncio.sleep(0)
+                if self._ledger.handed is not Handed.ALL:
+                    # A fast peer never makes the drain wait; others on the loop must have their turn all the same.
+                    await asyncio.sleep(0)
 
     def _slices(self) -> Iterator[bytes]:
         """The parts in pieces of about SLICE_BYTES: small neighbours joined, big ones cut."""

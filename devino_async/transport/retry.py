@@ -68,6 +68,22 @@ class Retrying:
     async def exchange(self, call: Call) -> Answer:
         """The answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
         course = _Course(evolve(call, give_up_at=self._clock() + self._policy.deadline))
+        answer: Answer | None = None
+        try:
+            answer = await self._attempt(course)
+            if answer is None and course.errors[-1].retriable:
+                answer = await self._again(course)
+        except asyncio.CancelledError:
+            # Only closing cancels a send. If one of its attempts was left open, that must be told.
+            if course.left_open() is None:
+                raise
+        if answer is None:
+            raise course.conclusion()
+        self._budget = min(_BUDGET, self._budget + _BUDGET_A_SUCCESS)
+        return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
+
+    async def _again(self, course: "_Course") -> Answer | None:
+        """Further attempts. Most calls need none, so tenacity's object is made only here."""
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.retriable),
             wait=lambda _: self._wait(course),
@@ -76,26 +92,31 @@ class Retrying:
             before_sleep=lambda state: self._announce(course, state),
             retry_error_callback=lambda _: None,
         )
-        answer: Answer | None = None
+        failed_first = True
+
+        async def attempt() -> Answer | None:
+            nonlocal failed_first
+            if failed_first:
+                failed_first = False
+            elif (answer := await self._attempt(course)) is not None:
+                return answer
+            if course.errors[-1].retriable:
+                raise course.errors[-1]
+            return None
+
         try:
-            answer = await retrying(self._attempt, course)
-        except asyncio.CancelledError:
-            # Only closing cancels a send. If one of its attempts was left open, that must be told.
-            if course.left_open() is None:
-                raise
+            return await retrying(attempt)
         finally:
             # tenacity's object refers to itself, so it and all that it holds live on until the next collection.
             course.call = evolve(course.call, body=())
-        if answer is None:
-            raise course.conclusion()
-        self._budget = min(_BUDGET, self._budget + _BUDGET_A_SUCCESS)
-        return evolve(answer, attempts=course.attempts)
 
     async def _attempt(self, course: "_Course") -> Answer | None:
+        """The answer of one attempt; None if it failed, with the error on the course."""
         failure: CallFailed
         try:
             course.attempts += 1
-            return await self._inner.exchange(evolve(course.call, attempt=course.attempts))
+            call = course.call if course.attempts == 1 else evolve(course.call, attempt=course.attempts)
+            return await self._inner.exchange(call)
         except CallFailed as error:
             failure = error
         course.errors.append(failure)
@@ -104,8 +125,6 @@ class Retrying:
             course.call = evolve(course.call, give_up_at=self._clock() + self._policy.deadline)
         if isinstance(failure, DeadlineExceeded):
             course.attempts -= 1
-        if failure.retriable:
-            raise failure
         return None
 
     def _wait(self, course: "_Course") -> float:

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from devino_async.flow.steps import at_once, in_steps
+from devino_async.flow.steps import Turns, at_once, in_steps
 
 
 def counting(steps: int, done: list[int]) -> Generator[None, None, str]:
@@ -36,6 +36,24 @@ async def test_others_get_turns() -> None:
 
     await asyncio.gather(in_steps(counting(5, done)), other())
     assert len(set(seen)) >= 4
+
+
+async def test_the_urgent_have_more_turns() -> None:
+    """As long as something urgent goes on, each step of long work gives it several turns; afterwards one again."""
+    done: list[int] = []
+    turns = Turns()
+    work = asyncio.ensure_future(in_steps(counting(30, done), turns))
+
+    async def steps_while(times: int) -> int:
+        before = len(done)
+        for _ in range(times):
+            await asyncio.sleep(0)
+        return len(done) - before
+
+    with turns.urgent():
+        assert await steps_while(18) <= 3
+    assert await steps_while(18) >= 15
+    await work
 
 
 async def test_at_once_goes_on_where_steps_were_cancelled() -> None:
