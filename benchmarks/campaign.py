@@ -1,26 +1,32 @@
 """A campaign over full batches: send_many beside the plain aiohttp loop that a user would write.
 
 The plain loop makes dicts, posts them with `json=`, reads `await response.json()`, checks nothing. Both send the same
-messages to the same server. "ready" has the messages or dicts made before the clock starts, "making" makes them on
+messages to the same server. "ready" has its own messages or dicts made before the clock starts, "making" makes them on
 the way. Also the longest time that the event loop was held up, seen by a task that asks to be woken every half
-millisecond.
+millisecond. One message a request is singles.py's.
 """
 
 import asyncio
 import gc
+import statistics
 import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 import aiohttp
+from attrs import frozen
 from canned_server import canned_server
+from measuring import OURS, Contender, in_turn, percentile, ratio, show
 
 from devino_async import Accepted, DevinoClient, Message
 
 TEXT = "Уважаемый клиент, ваш заказ готов к выдаче в магазине, ждём вас завтра"
 BATCH = 32_000
-ROUNDS = 3
+COUNT = 10 * BATCH
+ROUNDS = 5
+ROUNDS_WITHOUT_COLLECTION = 3
 
 Sending = Callable[[str, Iterable[Any]], Awaitable[int]]
 
@@ -34,6 +40,7 @@ def made_dicts(count: int) -> Iterable[dict[str, str]]:
 
 
 async def plain(url: str, messages: Iterable[Any]) -> int:
+    """The plain loop; gives how many messages were accepted."""
     accepted = 0
     async with aiohttp.ClientSession(headers={"Authorization": "Key key"}) as session:
         batch: list[Any] = []
@@ -48,6 +55,7 @@ async def plain(url: str, messages: Iterable[Any]) -> int:
 
 
 async def ours(url: str, messages: Iterable[Any]) -> int:
+    """The SDK; gives how many messages were accepted."""
     accepted = 0
     async with DevinoClient("key", base_url=url) as devino:
         async for receipt in devino.send_many(messages):
@@ -55,8 +63,40 @@ async def ours(url: str, messages: Iterable[Any]) -> int:
     return accepted
 
 
+def run(sending: Sending, url: str, count: int, messages: Iterable[Any]) -> None:
+    """The whole campaign on an event loop of its own."""
+    accepted = asyncio.run(sending(url, messages))
+    assert accepted == count
+
+
+def contenders(url: str, count: int = COUNT) -> dict[str, list[Contender]]:
+    """Both ways, for each way to come by the messages."""
+
+    def made(sending: Sending, name: str, make: Callable[[], Iterable[Any]]) -> Contender:
+        return Contender(name, partial(run, sending, url, count), make)
+
+    return {
+        "ready": [
+            made(plain, "plain aiohttp", lambda: list(made_dicts(count))),
+            made(ours, OURS, lambda: list(made_messages(count))),
+        ],
+        "making": [
+            made(plain, "plain aiohttp", lambda: made_dicts(count)),
+            made(ours, OURS, lambda: made_messages(count)),
+        ],
+    }
+
+
+@frozen
+class Seen:
+    """One run: how long it took, and how late the event loop was each time, in milliseconds."""
+
+    seconds: float
+    stalls: list[float]
+
+
 async def watched(work: Awaitable[int], stalls: list[float]) -> int:
-    """The work's result; what the event loop was late for a wake-up, in milliseconds, goes to `stalls`."""
+    """The work's result; what the event loop was late for a wake-up goes to `stalls`."""
 
     async def watch() -> None:
         last = time.perf_counter()
@@ -73,36 +113,51 @@ async def watched(work: Awaitable[int], stalls: list[float]) -> int:
         watching.cancel()
 
 
-def timed(sending: Sending, url: str, messages: Iterable[Any], count: int) -> tuple[float, float, float]:
-    """Messages a second, longest stall and 99th percentile in milliseconds."""
+def seen(contender: Contender, *, collecting: bool) -> Seen:
+    """One run of a contender whose work is `run`, with the event loop watched."""
+    sending, url, count = contender.work.args  # type: ignore[attr-defined]
+    messages = contender.prepare()
     stalls: list[float] = []
     gc.collect()
-    began = time.perf_counter()
-    accepted = asyncio.run(watched(sending(url, messages), stalls))
-    seconds = time.perf_counter() - began
+    if not collecting:
+        gc.disable()
+    try:
+        began = time.perf_counter()
+        accepted = asyncio.run(watched(sending(url, messages), stalls))
+        taken = time.perf_counter() - began
+    finally:
+        gc.enable()
     assert accepted == count
-    stalls.sort()
-    return count / seconds, stalls[-1], stalls[int(len(stalls) * 0.99)]
+    return Seen(taken, stalls)
 
 
-def table(count: int = 10 * BATCH) -> None:
-    """The best of a few rounds, taken in turn."""
+def rows_of(name: str, url: str) -> Iterable[list[str]]:
+    """The rows of the table for one way to come by the messages."""
+    both = contenders(url)[name]
+    on = in_turn(both, ROUNDS, partial(seen, collecting=True))
+    off = in_turn(both, ROUNDS_WITHOUT_COLLECTION, partial(seen, collecting=False))
+    ours_on = [each.seconds for each in on[OURS]]
+    for each in both:
+        taken = [run.seconds for run in on[each.name]]
+        shown = [f"{name}, {each.name}", f"{COUNT / min(taken):,.0f}"]
+        for runs in (on[each.name], off[each.name]):
+            longest = [max(run.stalls) for run in runs]
+            p99 = [percentile(run.stalls, 0.99) for run in runs]
+            shown += [f"{statistics.median(longest):.1f}", f"{max(longest):.1f}", f"{statistics.median(p99):.1f}"]
+        yield [*shown, "" if each.name == OURS else f"{ratio(taken, ours_on):.2f}"]
+
+
+def table() -> None:
+    """Two rows for each way to come by the messages."""
     warnings.simplefilter("ignore", ResourceWarning)
-    print(f"\ncampaign of {count:,} messages, 70 Cyrillic characters each, batches of {BATCH:,}; best of {ROUNDS}")
-    print(f"{'':16}{'plain aiohttp':>40}{'devino_async':>40}{'ratio':>8}")
-    print(f"{'':16}{'messages/s   longest stall   p99':>40}{'messages/s   longest stall   p99':>40}")
+    heads = ["", "messages/s", "stall", "worst", "p99", "gc off: stall", "worst", "p99", "ours is faster by"]
     with canned_server() as url:
-        for name, dicts, messages in (
-            ("ready", list(made_dicts(count)), list(made_messages(count))),
-            ("making", None, None),
-        ):
-            rows: dict[Any, list[tuple[float, float, float]]] = {plain: [], ours: []}
-            for _ in range(ROUNDS):
-                rows[plain].append(timed(plain, url, dicts or made_dicts(count), count))
-                rows[ours].append(timed(ours, url, messages or made_messages(count), count))
-            best = {sending: max(seen) for sending, seen in rows.items()}
-            shown = "".join(f"{rate:>16,.0f}{longest:>13.1f} ms{p99:>5.1f} ms" for rate, longest, p99 in best.values())
-            print(f"{name:16}{shown}{best[ours][0] / best[plain][0]:>8.2f}")
+        show(
+            f"campaign of {COUNT:,} messages, 70 Cyrillic characters each, batches of {BATCH:,}; best of {ROUNDS};\n"
+            'stalls in ms: "stall" is the longest of a run, median of the runs, "worst" the longest of all runs',
+            heads,
+            [row for name in ("ready", "making") for row in rows_of(name, url)],
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A server that answers from memory, in a process of its own, so that it is not what is measured.
 
 Knows just enough HTTP/1.1 for the benchmarks: a POST of messages gets as many accepted results, a POST of ids as many
-statuses, a GET of details a page. Nothing is parsed beyond counting.
+statuses, a GET of details a page. Nothing is parsed beyond counting. Below /slow it takes WORKING seconds for an
+answer, as a service that does something would.
 
     with canned_server() as url: ...
 """
@@ -18,6 +19,7 @@ _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
 _OFFSET = re.compile(rb"[?&]offset=(\d+)")
 _LIMIT = re.compile(rb"[?&]limit=(\d+)")
 DETAIL_ROWS = 100_000
+WORKING = 0.01
 
 
 class Canned(asyncio.Protocol):
@@ -41,7 +43,11 @@ class Canned(asyncio.Protocol):
             self.missing -= len(data)
         if self.missing <= 0:
             request, self.received, self.missing = b"".join(self.received), [], -1
-            self.transport.write(answer(request))  # type: ignore[attr-defined]
+            write = self.transport.write  # type: ignore[attr-defined]
+            if request.startswith(b"POST /slow"):
+                asyncio.get_running_loop().call_later(WORKING, write, answer(request))
+            else:
+                write(answer(request))
 
 
 def answer(request: bytes) -> bytes:
@@ -49,11 +55,8 @@ def answer(request: bytes) -> bytes:
         with_segments = b"includeSegmentId=true" in request[:200]
         return sending_answer(max(request.count(b'"to":'), 1), with_segments)
     if request.startswith(b"POST /sms-stat"):
-        ids = request.partition(b"\r\n\r\n")[2].strip(b"[]").replace(b'"', b"").split(b",")
-        rows = b",".join(
-            b'{"smsId":%s,"status":"DELIVERED","statusDateTime":"2026-11-23 12:00:00"}' % each.strip() for each in ids
-        )
-        return framed(b'{"result":[%s]}' % rows)
+        ids = body_of(request).strip(b"[]").replace(b'"', b"").split(b",")
+        return statuses_answer(list(map(bytes.strip, ids)))
     if request.startswith(b"GET /sms-stat/detail"):
         line = request.split(b"\r\n", 1)[0]
         return details_answer(int(_OFFSET.search(line)[1]), int(_LIMIT.search(line)[1]))  # type: ignore[index]
@@ -67,6 +70,11 @@ def sending_answer(count: int, with_segments: bool) -> bytes:
     segments = (lambda each: b',"segmentsId":["%d","%d"]' % (each, each + 1)) if with_segments else (lambda _: b"")
     rows = b",".join(b'{"code":"OK","messageId":"%d"%s}' % (each, segments(each)) for each in ids)
     return framed(b'{"result":[%s]}' % rows)
+
+
+def statuses_answer(ids: list[bytes]) -> bytes:
+    row = b'{"smsId":%s,"status":"DELIVERED","statusDateTime":"2026-11-23 12:00:00"}'
+    return framed(b'{"result":[%s]}' % b",".join(row % each for each in ids))
 
 
 @cache
@@ -93,6 +101,11 @@ def framed(body: bytes, status: int = 200) -> bytes:
     return head + body
 
 
+def body_of(framed_one: bytes) -> bytes:
+    """The body of a request or an answer."""
+    return framed_one.partition(b"\r\n\r\n")[2]
+
+
 def serve(ready: Connection) -> None:
     async def forever() -> None:
         server = await asyncio.get_running_loop().create_server(Canned, "127.0.0.1", 0, backlog=4096)
@@ -108,6 +121,8 @@ def canned_server() -> Iterator[str]:
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     process.start()
+    # A server that could not start is then told by EOFError instead of waited for.
+    there.close()
     try:
         yield f"http://127.0.0.1:{here.recv()}"
     finally:

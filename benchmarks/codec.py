@@ -1,62 +1,167 @@
-"""The codec alone, on one batch of 32,000: beside the standard library on plain dicts, which checks nothing."""
+"""The codec alone, on one batch of 32,000: building, encoding, decoding, and its longest step on the event loop.
+
+Beside it stand floors that check nothing: plain dicts and hand-made classes with slots, with the json module and with
+orjson where that is installed. Which JSON library reads how exactly is json_libraries.py's.
+"""
 
 import asyncio
 import gc
 import json
-import time
+import statistics
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from campaign import BATCH, made_dicts, made_messages
-from canned_server import sending_answer
+from campaign import BATCH, TEXT, made_dicts, made_messages
+from canned_server import body_of, sending_answer
+from json_libraries import ORJSON_MISSING, orjson
+from measuring import OURS, Contender, in_turn, percentile, show, speeds, steps
 
 from devino_async.exchange import Answer
 from devino_async.flow.chunking import Chunks
-from devino_async.flow.steps import at_once
+from devino_async.flow.steps import at_once, in_steps
 from devino_async.protocol import send_results, sending
 
 ROUNDS = 7
+ROUNDS_OF_STEPS = 15
 
 
-def best(work: Callable[[], Any]) -> float:
-    """The shortest of a few rounds, in milliseconds, without garbage collection."""
-    times = []
-    for _ in range(ROUNDS):
-        gc.collect()
-        gc.disable()
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-        gc.enable()
-    return min(times) * 1000
+class BareMessage:
+    """A message that checks nothing."""
+
+    __slots__ = ("sender", "text", "to")
+
+    def __init__(self, sender: str, to: str, text: str) -> None:
+        self.sender = sender
+        self.to = to
+        self.text = text
+
+
+class BareReceipt:
+    """A receipt that checks nothing."""
+
+    __slots__ = ("message", "message_id", "segment_ids")
+
+    def __init__(self, message: Any, message_id: str, segment_ids: tuple[str, ...]) -> None:
+        self.message = message
+        self.message_id = message_id
+        self.segment_ids = segment_ids
+
+
+def made_bare() -> list[BareMessage]:
+    return [BareMessage(sender="MyCompany", to=f"7900{number:07}", text=TEXT) for number in range(BATCH)]
+
+
+async def encoded(messages: list[Any]) -> list[Any]:
+    """The messages as send_many encodes them, chunk by chunk, framed for the wire."""
+    chunks = Chunks(messages, encode=sending.encode, max_count=BATCH, max_bytes=10**9)
+    return [sending.call(chunk.slices, len(chunk.items)) async for chunk in chunks]
+
+
+async def read(body: bytes, messages: list[Any]) -> None:
+    await in_steps(send_results.read(Answer(status=200, body=body), messages))
+
+
+async def handed_out(body: bytes, messages: list[Any]) -> None:
+    """Receipts made when they are taken, as send_many gives them; reading is not part of the steps."""
+    receipts = at_once(send_results.read(Answer(status=200, body=body), messages))
+    await asyncio.sleep(0)
+    for run in receipts.take():
+        for _ in run:
+            pass
+        await asyncio.sleep(0)
+
+
+def decoded(body: bytes, messages: list[Any]) -> list[Any]:
+    """One receipt for each message, by the SDK; all kept, as those of the floors are."""
+    receipts = at_once(send_results.read(Answer(status=200, body=body), messages))
+    return [receipt for run in receipts.take() for receipt in run]
+
+
+def decoded_by_hand(loads: Callable[[bytes], Any], body: bytes, messages: list[Any]) -> list[Any]:
+    return [
+        BareReceipt(message, result["messageId"], tuple(result.get("segmentsId") or ()))
+        for message, result in zip(messages, loads(body)["result"], strict=True)
+    ]
+
+
+def contenders() -> dict[str, list[Contender]]:
+    """Everybody, for each piece of work."""
+    messages, dicts = list(made_messages(BATCH)), list(made_dicts(BATCH))
+    works: dict[str, dict[str, Callable[[], Any]]] = {
+        "build and check": {
+            "plain dicts": lambda: list(made_dicts(BATCH)),
+            "bare class with slots": made_bare,
+            OURS: lambda: list(made_messages(BATCH)),
+        },
+        "encode": {
+            "json.dumps": lambda: json.dumps({"messages": dicts}).encode(),
+            "json.dumps(ensure_ascii=False)": lambda: json.dumps({"messages": dicts}, ensure_ascii=False).encode(),
+            OURS: lambda: asyncio.run(encoded(messages)),
+        },
+    }
+    if orjson is not None:
+        dumps = orjson.dumps
+        works["encode"] = {"orjson.dumps": lambda: dumps({"messages": dicts}), **works["encode"]}
+    for with_segments in (False, True):
+        body = body_of(sending_answer(BATCH, with_segments))
+        ways: dict[str, Callable[[], Any]] = {
+            "json.loads, bare receipts": partial(decoded_by_hand, json.loads, body, dicts),
+            OURS: partial(decoded, body, messages),
+        }
+        if orjson is not None:
+            ways = {"orjson.loads, bare receipts": partial(decoded_by_hand, orjson.loads, body, dicts), **ways}
+        works[f"decode, {'with' if with_segments else 'without'} segment ids"] = ways
+    return {
+        group: [Contender(name, lambda _, work=work: work()) for name, work in ways.items()]
+        for group, ways in works.items()
+    }
+
+
+def longest_steps() -> None:
+    """How long the codec holds the event loop at a time, without garbage collection."""
+    messages = list(made_messages(BATCH))
+    plain, segmented = (body_of(sending_answer(BATCH, with_segments)) for with_segments in (False, True))
+    works = {
+        "encode": lambda: encoded(messages),
+        "read, without segment ids": lambda: read(plain, messages),
+        "read, with segment ids": lambda: read(segmented, messages),
+        "hand out, without segment ids": lambda: handed_out(plain, messages),
+        "hand out, with segment ids": lambda: handed_out(segmented, messages),
+    }
+    rows = []
+    for name, work in works.items():
+        rounds: list[list[float]] = []
+        for _ in range(ROUNDS_OF_STEPS):
+            gc.collect()
+            gc.disable()
+            taken = steps(work())
+            gc.enable()
+            rounds.append(taken[1:] if name.startswith("hand out") else taken)
+        longest = [max(taken) for taken in rounds]
+        p99 = percentile([each for taken in rounds for each in taken], 0.99)
+        figures = (statistics.median(longest), max(longest), p99)
+        rows.append([name, f"{len(rounds[0])}", *(f"{each:.2f}" for each in figures)])
+    show(
+        f"steps of the codec between two turns of the event loop, batch of {BATCH:,}, ms; {ROUNDS_OF_STEPS} rounds,\n"
+        "garbage collection off; aims: none over 5, p99 under 3",
+        ["", "steps", "longest, median round", "longest of all", "p99"],
+        rows,
+    )
 
 
 def table() -> None:
-    """A row for each direction."""
-    messages, dicts = list(made_messages(BATCH)), list(made_dicts(BATCH))
-    body = sending_answer(BATCH, False).partition(b"\r\n\r\n")[2]
-    answer = Answer(status=200, body=body)
-
-    async def chunked() -> list[Any]:
-        chunks = Chunks(messages, encode=sending.encode, max_count=BATCH, max_bytes=10**9)
-        return [chunk async for chunk in chunks]
-
-    rows = {
-        "build and check": (lambda: list(made_dicts(BATCH)), lambda: list(made_messages(BATCH))),
-        "encode": (
-            lambda: json.dumps({"messages": dicts}, ensure_ascii=False).encode(),
-            lambda: asyncio.run(chunked()),
-        ),
-        "decode": (
-            lambda: [(d, r["messageId"]) for d, r in zip(dicts, json.loads(body)["result"], strict=True)],
-            lambda: [list(run) for run in at_once(send_results.read(answer, messages)).take()],
-        ),
-    }
-    print(f"\ncodec, one batch of {BATCH:,}, ms; best of {ROUNDS}, garbage collection off")
-    print(f"{'':20}{'json, plain dicts':>20}{'devino_async':>16}{'ratio of speed':>16}")
-    for name, (theirs, ours) in rows.items():
-        floor, own = best(theirs), best(ours)
-        print(f"{name:20}{floor:>20.1f}{own:>16.1f}{floor / own:>16.2f}")
+    """A table for each piece of work, and one of steps."""
+    for group, everybody in contenders().items():
+        measured = in_turn(everybody, ROUNDS)
+        show(
+            f"{group}, one batch of {BATCH:,}; best of {ROUNDS}, garbage collection off",
+            ["", "messages/s", "ms", "ours is faster by"],
+            speeds(BATCH, everybody, measured),
+        )
+    if orjson is None:
+        print(ORJSON_MISSING)
+    longest_steps()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,39 @@
 """All tables: python benchmarks/run.py"""
 
+import os
 import platform
 import sys
-from importlib.metadata import version
+import time
+from importlib.metadata import PackageNotFoundError, version
 
 import campaign
 import codec
 import footprint
+import json_libraries
+import latency
 import reads
+import singles
+
+LIBRARIES = ("aiohttp", "attrs", "cattrs", "tenacity", "orjson", "twilio")
+
+
+def versions() -> str:
+    """What runs here, in one line."""
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"no {name}")
+    return f"CPython {sys.version.split()[0]}, {platform.machine()}, {os.cpu_count()} cores, {', '.join(found)}"
 
 
 def main() -> None:
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "attrs", "cattrs", "tenacity"))
-    print(f"CPython {sys.version.split()[0]}, {platform.machine()}, {libraries}")
-    campaign.table()
-    codec.table()
-    reads.table()
-    footprint.table()
+    began = time.perf_counter()
+    print(versions())
+    for part in (campaign, singles, latency, codec, json_libraries, reads, footprint):
+        part.table()
+    print(f"\n{time.perf_counter() - began:.0f} s in all")
 
 
 if __name__ == "__main__":

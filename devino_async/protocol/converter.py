@@ -9,7 +9,8 @@ from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache, partial
-from typing import Any, TypeVar, get_args
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 from cattrs import Converter, transform_error
@@ -130,24 +131,39 @@ def as_yes_or_no(value: Any, _: Any = None) -> bool:
     raise Mismatch('must be "Yes" or "No"')
 
 
-def _open_enum(value: Any, kind: Any) -> str | None:
-    if value is None and type(None) in get_args(kind):
-        return None
-    text = _text(value)
-    members = next(each for each in get_args(kind) if issubclass(each, StrEnum))
-    return members(text) if text in members._value2member_map_ else text
+def _open_enum(members: type[StrEnum]) -> Callable[..., str]:
+    known = members._value2member_map_
+
+    def read(value: Any, _: Any = None) -> str:
+        text = _text(value)
+        return known.get(text, text)  # type: ignore[return-value]
+
+    return read
 
 
-def _is_open_enum(kind: Any) -> bool:
-    options = get_args(kind)
-    return str in options and any(isinstance(each, type) and issubclass(each, StrEnum) for each in options)
+_READERS: dict[Any, Callable[..., Any]] = {
+    str: _text,
+    int: _whole,
+    bool: _truth,
+    Decimal: _money,
+    datetime: as_moment,
+}
+
+
+def _reader(kind: Any) -> Callable[..., Any] | None:
+    """How a field of this kind is read, beside null; None for a kind that is not one value."""
+    choice = get_origin(kind) in {Union, UnionType}
+    options = [each for each in get_args(kind) if each is not type(None)] if choice else [kind]
+    enums = [each for each in options if isinstance(each, type) and issubclass(each, StrEnum)]
+    if enums and str in options:
+        return _open_enum(enums[0])
+    return _READERS.get(options[0]) if len(options) == 1 else None
 
 
 def _converter(detailed: bool) -> Converter:
     made = Converter(detailed_validation=detailed)
-    for kind, hook in ((str, _text), (int, _whole), (bool, _truth), (Decimal, _money), (datetime, as_moment)):
-        made.register_structure_hook(kind, hook)
-    made.register_structure_hook_func(_is_open_enum, _open_enum)
+    for kind, reader in _READERS.items():
+        made.register_structure_hook(kind, reader)
     return made
 
 
@@ -165,13 +181,14 @@ def wire_class(
     of their own (which is given null only if the field may not be None). A field `extra` gets all unknown keys."""
     columns = {each.name: (names or {}).get(each.name, camel(each.name)) for each in attrs.fields(cls)}
     columns.pop("extra", None)
-    optional = {each.name: type(None) in get_args(each.type) for each in attrs.fields(cls)}
+    # cattrs would come by the same readers, by way of its unions and optionals; a detail row has thirty of them.
+    readers = {
+        each.name: _unless_null((hooks or {}).get(each.name) or _reader(each.type), type(None) in get_args(each.type))
+        for each in attrs.fields(cls)
+    }
 
     def made_with(converter: Converter) -> Callable[..., Any]:
-        overrides = {
-            name: override(rename=wire, struct_hook=_unless_null((hooks or {}).get(name), optional[name]))
-            for name, wire in columns.items()
-        }
+        overrides = {name: override(rename=wire, struct_hook=readers[name]) for name, wire in columns.items()}
         if hasattr(attrs.fields(cls), "extra"):
             overrides["extra"] = override(rename=_EXTRA_KEY, struct_hook=lambda value, _: value)
         made: Callable[..., Any] = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
@@ -190,7 +207,19 @@ def wire_class(
 def _unless_null(hook: Callable[..., Any] | None, optional: bool) -> Callable[..., Any] | None:
     if hook is None or not optional:
         return hook
-    return lambda value, kind: None if value is None else hook(value, kind)
+    return _IF_ANY.get(hook) or (lambda value, kind: None if value is None else hook(value, kind))
+
+
+def _text_if_any(value: Any, _: Any = None) -> str | None:
+    return value if value is None or type(value) is str else _text(value)
+
+
+def _whole_if_any(value: Any, _: Any = None) -> int | None:
+    return value if value is None or type(value) is int else _whole(value)
+
+
+# The commonest ones in one step.
+_IF_ANY: dict[Any, Callable[..., Any]] = {_text: _text_if_any, _whole: _whole_if_any}
 
 
 def _with_extra(made: Callable[..., Any], known: frozenset[str]) -> Callable[..., Any]:
