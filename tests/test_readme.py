@@ -19,7 +19,7 @@ COMMANDS = [line for block in SHELL[2:] for line in block.splitlines()]
 EXAMPLES: list[Example] = list(
     Sybil(parsers=[PythonCodeBlockParser()], path=str(README.parent), pattern=README.name).parse(README).examples()
 )
-NAMESPACE: dict[str, Any] = {}
+NAMESPACE: dict[str, Any] = {"__name__": "readme"}
 
 
 @pytest.mark.filterwarnings("ignore:unclosed DevinoClient:ResourceWarning")
