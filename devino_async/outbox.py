@@ -109,12 +109,8 @@ class Outbox:
         self._buffer.add(entry, self._clock())
         if self._pumping is None and self._under_way < self._slots:
             self._pumping = loop.call_soon(self._pump)
-        if not self._urgent:
-            return await self._outcome(entry)
-        with self._dispatch.turns.urgent():
-            return await self._outcome(entry)
-
-    async def _outcome(self, entry: _Waiting) -> Receipt:
+        if self._urgent:
+            self._dispatch.turns.urgent_begins()
         try:
             return await entry.outcome
         except asyncio.CancelledError:
@@ -124,6 +120,9 @@ class Outbox:
             elif entry.outcome.done() and not entry.outcome.cancelled():
                 self._dispatch.orphaned([entry.outcome.result()])
             raise
+        finally:
+            if self._urgent:
+                self._dispatch.turns.urgent_ends()
 
     async def _make_room(self, message: Message, size: int) -> None:
         try:

@@ -4,8 +4,7 @@ A generator says by each `yield` where it may pause, and returns its result; wha
 """
 
 import asyncio
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from typing import TypeVar
 
 __all__ = ["Turns", "at_once", "in_steps"]
@@ -25,14 +24,13 @@ class Turns:
     def __init__(self) -> None:
         self._urgent = 0
 
-    @contextmanager
-    def urgent(self) -> Iterator[None]:
-        """Let long work stand back as long as this goes on."""
+    def urgent_begins(self) -> None:
+        """Let long work stand back until `urgent_ends`."""
         self._urgent += 1
-        try:
-            yield
-        finally:
-            self._urgent -= 1
+
+    def urgent_ends(self) -> None:
+        """Something urgent that began is over."""
+        self._urgent -= 1
 
     async def give(self) -> None:
         """Let others have their turn."""

@@ -50,8 +50,9 @@ async def test_the_urgent_have_more_turns() -> None:
             await asyncio.sleep(0)
         return len(done) - before
 
-    with turns.urgent():
-        assert await steps_while(18) <= 3
+    turns.urgent_begins()
+    assert await steps_while(18) <= 3
+    turns.urgent_ends()
     assert await steps_while(18) >= 15
     await work
 
