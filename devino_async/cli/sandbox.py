@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sqlite3
+from typing import Any
 
 import click
 
@@ -10,26 +11,35 @@ from .running import as_json, on_signal, run, say
 
 __all__ = ["sandbox"]
 
+CHANCE = click.FloatRange(0, 1)
+
 
 @click.command(epilog="Example: devino sandbox --port 8025")
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 takes a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
+@click.option("--duplicate", type=CHANCE, default=0.0, help="The chance that a callback comes twice, 0 to 1.")
+@click.option("--drop", type=CHANCE, default=0.0, help="The chance that a callback never comes, 0 to 1.")
+@click.option(
+    "--delay", type=click.FloatRange(0, 86_400), default=0.0, help="The longest delay of a callback, seconds."
+)
+@click.option("--disorder", is_flag=True, help="Callbacks come in any order.")
 @click.option("--json", "json_lines", is_flag=True, help="The address as one line of JSON.")
-def sandbox(port: int, host: str, database: str, json_lines: bool) -> None:
+def sandbox(port: int, host: str, database: str, json_lines: bool, **faults: Any) -> None:
     """Run a pretend Devino until Ctrl-C. Any API key is let in; what is sent can be looked up, paged, counted and
     reported to callback URLs.
     """
-    run(_serve(port, host, database, json_lines))
+    run(_serve(port, host, database, json_lines, faults))
 
 
-async def _serve(port: int, host: str, database: str, json_lines: bool) -> None:
-    from ..sandbox import Sandbox  # noqa: PLC0415
+async def _serve(port: int, host: str, database: str, json_lines: bool, faults: dict[str, Any]) -> None:
+    from ..sandbox import CallbackFaults, Sandbox  # noqa: PLC0415
 
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stopped.set)
-    running = Sandbox(port=port, host=host, database=database)
+    wanted = CallbackFaults(**faults) if any(faults.values()) else None
+    running = Sandbox(port=port, host=host, database=database, callback_faults=wanted)
     try:
         await running.start()
     except OSError as error:

@@ -21,9 +21,11 @@ stage each. What comes then, its recipient's last three digits decide:
 A sender called `Unknown` is rejected with `not.available`. Callbacks and incoming messages go to loopback only; a
 callbackUrl elsewhere is accepted and counted in `skipped_callbacks`. `POST /sandbox/incoming` with
 `{"url": ..., "message": {...}}` has an incoming message POSTed to the url; this route is the sandbox's own.
+`Sandbox(callback_faults=CallbackFaults(...))` lets callbacks come twice, late, in any order or never.
 """
 
 from .clock import ManualClock, SystemClock
+from .faults import CallbackFaults
 from .server import Sandbox
 
-__all__ = ["ManualClock", "Sandbox", "SystemClock"]
+__all__ = ["CallbackFaults", "ManualClock", "Sandbox", "SystemClock"]

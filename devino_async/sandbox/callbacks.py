@@ -1,6 +1,7 @@
 """What the sandbox POSTs by itself: status callbacks and incoming messages, to loopback addresses only.
 
 An address that does not answer 200 is asked again at the next round, up to a few times; then its events are dropped.
+What goes wrong on purpose is faults.py's.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import aiohttp
 from attrs import frozen
 
 from .clock import Clock
+from .faults import CallbackFaults, Mishaps
 from .loopback import is_loopback
 from .stages import history
 from .store import Row, Store
@@ -43,10 +45,11 @@ class _Due:
 class Callbacks:
     """Reports every change of status once, in the order in which they happened."""
 
-    def __init__(self, store: Store, clock: Clock, stage: float) -> None:
+    def __init__(self, store: Store, clock: Clock, stage: float, faults: CallbackFaults | None) -> None:
         self._store = store
         self._clock = clock
         self._stage = stage
+        self._mishaps = None if faults is None else Mishaps(faults)
         self._tries: dict[str, int] = defaultdict(int)
         self._reporting = asyncio.Lock()
         self._places = asyncio.Semaphore(_POSTS_AT_ONCE)
@@ -72,7 +75,21 @@ class Callbacks:
                 due = self._due(rows, failed)
                 told = await asyncio.gather(*(self._report_to(url, events, failed) for url, events in due.items()))
                 reached += sum(told)
-            return reached
+            return reached + (0 if self._mishaps is None else await self._report_held(self._mishaps))
+
+    async def _report_held(self, mishaps: Mishaps) -> int:
+        reached = 0
+        for url, events in mishaps.take(self._clock.now()).items():
+            for start in range(0, len(events), _EVENTS_A_POST):
+                part = events[start : start + _EVENTS_A_POST]
+                if await self.post(url, part):
+                    self._tries.pop(url, None)
+                    reached += len(part)
+                    continue
+                self._tries[url] += 1
+                if self._tries[url] < _MOST_TRIES:
+                    mishaps.keep(url, part, self._clock.now())
+        return reached
 
     async def _windows(self) -> AsyncIterator[list[Row]]:
         """The reports that are due, a few at a time; those that stay due after a failure are not met again."""
@@ -110,7 +127,9 @@ class Callbacks:
         reached = 0
         for start in range(0, len(events), _EVENTS_A_POST):
             part = events[start : start + _EVENTS_A_POST]
-            if await self.post(url, [each.event for each in part]):
+            if self._mishaps is not None:
+                self._mishaps.befall(url, [each.event for each in part], self._clock.now())
+            elif await self.post(url, [each.event for each in part]):
                 self._tries.pop(url, None)
                 reached += len(part)
             else:

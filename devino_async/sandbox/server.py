@@ -15,6 +15,7 @@ from .callbacks import Callbacks
 from .clock import Clock, SystemClock
 from .details import Details
 from .envelopes import Refusal, refused, result
+from .faults import CallbackFaults
 from .looking_up import LookingUp
 from .loopback import is_loopback
 from .statistics import Statistics
@@ -34,6 +35,7 @@ class Sandbox:
     - `api_key`, or `login` and `password`: the only credentials that are let in; without them any well-formed ones are.
     - `stage`: seconds that a message stays ACCEPTED, then ENROUTE, then SENT, before its last status.
     - `clock`: a ManualClock lets a test move the time.
+    - `callback_faults`: doubles, disorder, delay and loss of status callbacks, on purpose.
     - `round_ids`: status answers hold ids as a JavaScript client would have rounded them, as the page's sample does.
 
     `requests` counts the requests by path.
@@ -51,13 +53,14 @@ class Sandbox:
         stage: float = 0.4,
         clock: Clock | None = None,
         round_ids: bool = False,
+        callback_faults: CallbackFaults | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._clock = clock or SystemClock()
         self._store = Store(database)
         self._accepting = Accepting(self._store, self._clock)
-        self._callbacks = Callbacks(self._store, self._clock, stage)
+        self._callbacks = Callbacks(self._store, self._clock, stage, callback_faults)
         self._looking_up = LookingUp(self._store, self._clock, stage, round_ids)
         self._details = Details(self._store, self._clock, stage)
         self._statistics = Statistics(self._store, self._clock, stage)

@@ -1,0 +1,76 @@
+"""What befalls callbacks on their way when the sandbox is asked for it: doubles, disorder, delay and loss.
+
+Every draw comes from one seeded source, so that a run can be had again. POSTing and repeating is callbacks.py's.
+"""
+
+import random
+from collections import defaultdict
+from typing import Any
+
+from attrs import define, field, frozen
+
+__all__ = ["CallbackFaults", "Mishaps"]
+
+
+@frozen(kw_only=True)
+class CallbackFaults:
+    """How callbacks go wrong, as real ones may. Each event's lot is drawn once.
+
+    - `duplicate`: the chance, 0 to 1, that an event comes twice.
+    - `drop`: the chance, 0 to 1, that it never comes.
+    - `delay`: the longest that an event is held back, in seconds.
+    - `disorder`: the events of a round come in any order, so that DELIVERED may come before SENT.
+    - `seed`: of all draws.
+    """
+
+    duplicate: float = 0.0
+    drop: float = 0.0
+    delay: float = 0.0
+    disorder: bool = False
+    seed: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        for name, most in (("duplicate", 1.0), ("drop", 1.0), ("delay", 86_400.0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+                raise ValueError(f"CallbackFaults.{name} must be a number from 0 to {most:,.0f}")
+
+
+@define
+class Mishaps:
+    """Draws the lot of each event, and keeps what comes later."""
+
+    faults: CallbackFaults
+    _chance: random.Random = field(init=False)
+    _held: list[tuple[float, str, dict[str, Any]]] = field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self._chance = random.Random(self.faults.seed)  # noqa: S311 - no secret depends on it
+
+    def befall(self, url: str, events: list[dict[str, Any]], now: float) -> None:
+        """Draw the lot of each event; those that come at all are then held until their time."""
+        for event in events:
+            if self._chance.random() < self.faults.drop:
+                continue
+            self._hold(url, event, now)
+            if self._chance.random() < self.faults.duplicate:
+                self._hold(url, event, now)
+
+    def take(self, now: float) -> dict[str, list[dict[str, Any]]]:
+        """What comes by now, by address."""
+        due: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for until, url, event in self._held:
+            if until <= now:
+                due[url].append(event)
+        self._held = [held for held in self._held if held[0] > now]
+        if self.faults.disorder:
+            for events in due.values():
+                self._chance.shuffle(events)
+        return due
+
+    def keep(self, url: str, events: list[dict[str, Any]], now: float) -> None:
+        """Hold again what could not be told."""
+        self._held += [(now, url, event) for event in events]
+
+    def _hold(self, url: str, event: dict[str, Any], now: float) -> None:
+        self._held.append((now + self._chance.random() * self.faults.delay, url, event))
