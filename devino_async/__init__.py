@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .transport.limits import Limits
     from .transport.pool import PoolOptions, Timeouts
     from .transport.retry import RetryPolicy
+    from .webhooks import Receiver, new_token
 
 __all__ = [
     "Accepted",
@@ -91,6 +92,7 @@ __all__ = [
     "Priority",
     "Reason",
     "Receipt",
+    "Receiver",
     "Refused",
     "Rejected",
     "RetryPolicy",
@@ -106,6 +108,7 @@ __all__ = [
     "Traffic",
     "Unauthorized",
     "Unconfirmed",
+    "new_token",
     "parse_callbacks",
     "parse_incoming",
 ]
@@ -196,6 +199,7 @@ _HOMES = {
         "Timeouts",
     ),
     ".transport.retry": ("RetryPolicy",),
+    ".webhooks": ("Receiver", "new_token"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -19,7 +19,10 @@ PUBLIC_VALUES = {"", "protocol"}
 
 # room -> the rooms of the house that it may import from; its own folder is always allowed.
 MAY_IMPORT = {
-    "": {"client", "config", "dispatch", "errors", "events", "lookups", "outbox", "protocol", "transport"},
+    "": {
+        *("client", "config", "dispatch", "errors", "events", "lookups", "outbox", "protocol", "transport"),
+        *("tracking", "webhooks"),
+    },
     "__main__": {"cli"},
     "errors": set(),
     "exchange": {"errors"},
@@ -38,6 +41,7 @@ MAY_IMPORT = {
     "outbox": {"dispatch", "flow", "protocol", "transport", "errors"},
     "cli": {"client", "config", "errors", "sandbox", "version", *PUBLIC_VALUES},
     "webhooks": {"protocol", "errors"},
+    "tracking": {"protocol", "errors"},
     "contrib": {"webhooks", "client", *PUBLIC_VALUES},
     "sandbox": set(),
 }
@@ -52,6 +56,7 @@ FORBIDDEN = {
     "client": {"aiohttp", "tenacity", "json"},
     "cli": {"aiohttp", "tenacity", "cattrs"},
     "webhooks": {"aiohttp", "tenacity"},
+    "tracking": {"aiohttp", "tenacity", "cattrs"},
     "sandbox": {"cattrs", "tenacity", "click", "rich"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -3,7 +3,7 @@
 Bytes in, values out. Receiving them over HTTP and trusting them is the receiver's business, not this file's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -15,10 +15,11 @@ from .message import mask_phone
 from .statuses import Status
 from .strict_json import Unreadable, decode
 
-__all__ = ["IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming"]
+__all__ = ["Events", "IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming", "read"]
 
 T = TypeVar("T")
 
+_EVENTS_A_STEP = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -60,6 +61,14 @@ class IncomingMessage:
             f"sender={mask_phone(self.sender)!r}, text=<{len(self.text or '')} characters>, "
             f"timestamp={self.timestamp!s})"
         )
+
+
+@frozen
+class Events:
+    """What one body holds; it is all of one kind."""
+
+    statuses: list[StatusCallback] = field(factory=list)
+    incoming: list[IncomingMessage] = field(factory=list)
 
 
 def _milliseconds(value: Any, _: Any = None) -> datetime:
@@ -105,12 +114,48 @@ def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
     return _parse(body, IncomingMessage, "incoming message")
 
 
-def _parse(body: bytes | str, kind: type[T], what: str) -> list[T]:
+def read(body: bytes, most: int) -> Generator[None, None, Events]:
+    """Whatever was POSTed; yields after every few dozen events. Raises InvalidCallback, for more than `most` too."""
+    values = _values(body)
+    if len(values) > most:
+        raise InvalidCallback(f"the body holds {len(values):,} events; at most {most:,} are allowed")
+    first = values[0] if values else None
+    if isinstance(first, dict) and "incomingMessageId" in first:
+        return Events(incoming=(yield from _structured(values, IncomingMessage, "incoming message")))
+    return Events(statuses=(yield from _structured(values, StatusCallback, "status callback")))
+
+
+def _structured(values: list[Any], kind: type[T], what: str) -> Generator[None, None, list[T]]:
+    events: list[T] = []
+    problem: str | None = None
+    try:
+        for value in values:
+            events.append(structure(value, kind))
+            if len(events) % _EVENTS_A_STEP == 0:
+                yield
+    except Mismatch as error:
+        problem = str(error)
+    if problem is not None:
+        raise InvalidCallback(f"the body is no {what}: {problem}")
+    return events
+
+
+def _values(body: bytes | str) -> list[Any]:
     if not isinstance(body, bytes | str):
         raise InvalidCallback(f"the body must be bytes or text, not {type(body).__name__}")
     try:
         value = decode(body)
-        return [structure(each, kind) for each in (value if isinstance(value, list) else [value])]
-    except (Unreadable, Mismatch) as error:
+    except Unreadable as error:
         problem = str(error)
-    raise InvalidCallback(f"the body is no {what}: {problem}")
+    else:
+        return value if isinstance(value, list) else [value]
+    raise InvalidCallback(f"the body cannot be read: {problem}")
+
+
+def _parse(body: bytes | str, kind: type[T], what: str) -> list[T]:
+    reading = _structured(_values(body), kind, what)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as finished:
+            return finished.value  # type: ignore[no-any-return]

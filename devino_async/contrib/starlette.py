@@ -1,0 +1,30 @@
+"""Starlette and FastAPI: app.add_route("/devino/{token}", endpoint(receiver), methods=METHODS).
+
+What a request means is webhooks.py's; as the receiver is an ASGI application too, app.mount("/devino", receiver) does.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from ..webhooks import Receiver
+
+__all__ = ["METHODS", "endpoint"]
+
+METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
+"""All of them: the receiver refuses, so that a wrong token is told nothing."""
+
+
+def endpoint(receiver: Receiver) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for the receiver. The token is the last part of the path, or `token=` in the query."""
+
+    async def handler(request: Request) -> Response:
+        token = request.query_params.get("token", request.url.path.rpartition("/")[2])
+        try:
+            status, body = await receiver.receive(request.method, token, request.headers, request.stream())
+        except ClientDisconnect:
+            status, body = 400, b""
+        return Response(body, status, {"Allow": "POST"} if status == 405 else None)
+
+    return handler
