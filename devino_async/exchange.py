@@ -28,6 +28,7 @@ _ECHO_CHECK_BYTES = 500_000
 _TELLING_KEYS = frozenset(
     {"key", "ref", "code", "description", "defaultMessage", "error", "message", "status", "title"}
 )
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _FIELD_WORDS = frozenset("messages from to text validity scheduledTime priority callbackUrl options message".split())
 
 
@@ -160,6 +161,10 @@ def _telling_part(body: bytes, secrets: tuple[str, ...]) -> str | None:
             text = "; ".join(_telling_values(json.loads(text)))
         except (ValueError, RecursionError):
             return None
+    else:
+        # A page may hold JSON, in a script for example.
+        text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     # A credential may stand there as it is, or change its look when the page's escapes are undone.
     plain = tuple(form for each in secrets for form in (each, unquote(html.unescape(each))))
     try:

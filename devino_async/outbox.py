@@ -197,11 +197,11 @@ class Outbox:
         task.add_done_callback(partial(self._ended, taken))
 
     def _ended(self, taken: list[_Waiting], task: "asyncio.Task[None]") -> None:
-        untold = [entry for entry in taken if not entry.outcome.done()]
         if task.cancelled():
-            self._settle(untold, _never_left("the exchange was cancelled before it began", untold))
+            self._settle(taken, _never_left("the exchange was cancelled before it began", taken))
         elif (error := task.exception()) is not None:
             # Nobody foresaw it, so nobody knows how far it came.
+            untold = [entry for entry in taken if not entry.outcome.done() or entry.outcome.cancelled()]
             receipts = sending.receipts_after(sending.unforeseen(error), [entry.item for entry in untold])
             self._settle(untold, list(receipts))
         self._under_way -= 1

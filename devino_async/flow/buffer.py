@@ -101,7 +101,7 @@ class Buffer(Generic[T, R]):
         try:
             await let_in
         except asyncio.CancelledError:
-            if let_in.done() and not let_in.cancelled():
+            if let_in.done() and not let_in.cancelled() and let_in.exception() is None:
                 self.leave_room(size)
             else:
                 self._let_in()

@@ -9,10 +9,11 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import parse_qsl
 
 import aiohttp
 from attrs import field, frozen
@@ -275,7 +276,7 @@ class _Attempt:
             status=self._status or 0,
             body=body,
             content_type=self._content_type,
-            sent=self.call.body or (),
+            sent=(*(self.call.body or ()), *_words_of(self.call.query)),
             secrets=self._secrets,
         )
         if decision.verdict is Verdict.READ and not (self.call.repeatable and _is_no_json(body)):
@@ -309,6 +310,13 @@ class _Attempt:
         if self._status is not None and self._status >= 500:
             return ServerFailed, "the service failed"
         return OutcomeUnknown, "the answer does not tell what became of the call"
+
+
+def _words_of(query: str) -> Iterator[bytes]:
+    """What a query asks for in words; numbers and switches tell nothing of anybody."""
+    for _, value in parse_qsl(query):
+        if not value.isdigit() and value not in {"true", "false"}:
+            yield value.encode()
 
 
 def _too_late(call: Call) -> NotDelivered:

@@ -38,7 +38,20 @@ SHORT = Timeouts(connect=0.4, read=0.4)
 BOUND = float(os.environ.get("FAULT_BOUND", "60"))
 """Seconds after which a run is given up; nothing ever waits for it when all is well."""
 
-By = Literal["plain", "good", "wrong_host", "unknown_authority", "asking"]
+By = Literal[
+    "plain",
+    "good",
+    "wrong_host",
+    "unknown_authority",
+    "self_signed",
+    "expired",
+    "not_yet_valid",
+    "asking",
+    "old_asking",
+    "old_server",
+    "new_server",
+]
+Client = Literal["trusting", "known", "stranger", "old_client", "new_client", "public"]
 
 
 @frozen(kw_only=True)
@@ -48,6 +61,8 @@ class Row:
     `verdict` is that of every message, or one for each. `tries` is how many attempts are made; `posts` how many heads
     of a POST the server sees: as many as `tries` if not given, or None where that is left to chance. A `ledger` row
     is one where the kernel decides whether the last byte left: NotSent after two tries, or Unconfirmed, both sound.
+    `accepts` is how many connections the server accepts, those without a handshake included, `says` what the error of
+    each message says among other things; `server` and `client` are attributes of Certificates.
     """
 
     name: str
@@ -58,7 +73,10 @@ class Row:
     count: int = 1
     long: bool = False
     server: By = "plain"
+    client: Client = "trusting"
     client_tls: bool | None = None
+    accepts: int | None = None
+    says: str = ""
     timeouts: Timeouts = PATIENT
     retry: RetryPolicy = TWICE
     pool: dict[str, Any] = field(factory=dict)
@@ -101,7 +119,7 @@ async def run(row: Row, certificates: Certificates) -> Outcome:
     async with asyncio.timeout(BOUND), FaultServer(row.scripts, tls=tls) as server:
         secure = tls is not None if row.client_tls is None else row.client_tls
         port = server.port if row.listens else refused_port()
-        options = PoolOptions(ssl_context=certificates.trusting, **row.pool)
+        options = PoolOptions(ssl_context=getattr(certificates, row.client), **row.pool)
         async with DevinoClient(
             KEY,
             base_url=f"http{'s' if secure else ''}://127.0.0.1:{port}",
@@ -168,7 +186,7 @@ def check(row: Row, outcome: Outcome) -> None:
     if row.ledger:
         assert set(got) in ({NotSent}, {Unconfirmed})
         assert outcome.attempts == 2 if NotSent in got else outcome.attempts in {1, 2}
-        assert heads <= outcome.attempts
+        assert heads <= (outcome.attempts if row.posts in {None, -1} else row.posts or 0)
         return
     wanted = row.verdict if isinstance(row.verdict, tuple) else (row.verdict,) * row.count
     assert got == wanted, [getattr(receipt, "error", receipt) for receipt in outcome.receipts[:3]]
@@ -178,3 +196,5 @@ def check(row: Row, outcome: Outcome) -> None:
     assert len(outcome.server.connections) <= outcome.attempts
     errors = {type(receipt.error) for receipt in outcome.receipts if isinstance(receipt, NotSent | Unconfirmed)}
     assert row.error is None or errors == {row.error}
+    assert row.accepts in {None, outcome.server.accepted}
+    assert all(row.says in str(getattr(receipt, "error", row.says)) for receipt in outcome.receipts)

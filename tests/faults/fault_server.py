@@ -62,6 +62,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: "FaultServer") -> None:
         self.raw = bytearray()
         self._server = server
+        server.accepted += 1
         self._room = memoryview(bytearray(_PIECE))
         self._goal: Goal = 0
         self._served = 0
@@ -201,7 +202,10 @@ class Connection(asyncio.BufferedProtocol):
 
 @define
 class FaultServer:
-    """Listens on a free loopback port. Connection n plays script n; the last script is played again and again."""
+    """Listens on a free loopback port. Connection n plays script n; the last script is played again and again.
+
+    `accepted` counts all connections, also those whose TLS handshake failed and that played none.
+    """
 
     scripts: tuple[Script, ...]
     tls: ssl.SSLContext | None = None
@@ -209,6 +213,7 @@ class FaultServer:
     connections: list[Connection] = field(factory=list)
     problems: list[BaseException] = field(factory=list)
     port: int = 0
+    accepted: int = 0
     _server: asyncio.Server | None = None
     _tasks: list["asyncio.Task[None]"] = field(factory=list)
 

@@ -29,7 +29,10 @@ SUITE = (
     "test_reads.py",
     "test_cancels.py",
     "test_cuts.py",
+    "test_tls.py",
+    "test_outbox_faults.py",
 )
+SECRETS = ("test_secrets.py", "test_secrets_calls.py")
 FIRST_FAILURES = 3
 SECONDS = 300
 AT_ONCE = 4
@@ -47,6 +50,7 @@ class Mutation:
 
 
 POOL, LEDGER, VERDICT = "transport/pool.py", "transport/ledger.py", "transport/verdict.py"
+OUTBOX = "outbox.py"
 
 MUTATIONS = (
     Mutation(
@@ -72,7 +76,7 @@ MUTATIONS = (
     Mutation("total is not set", POOL, "total=self._timeouts.total_for(call.size)", "total=None"),
     Mutation("the silence of an answer is not bounded", POOL, "sock_read=self._timeouts.read", "sock_read=None"),
     Mutation("the environment's proxies are used", POOL, "trust_env=False", "trust_env=True"),
-    Mutation("sends go on pooled connections", POOL, "force_close=fresh", "force_close=False"),
+    Mutation("sends go on pooled connections", POOL, "force_close=not repeatable and", "force_close=False and"),
     Mutation(
         "certificate errors are tried again", POOL, "permanent = isinstance(error, _PERMANENT)", "permanent = False"
     ),
@@ -116,7 +120,7 @@ MUTATIONS = (
     ),
     Mutation("409 and 425 are NotSent", VERDICT, "frozenset({400, 401,", "frozenset({409, 425, 400, 401,"),
     Mutation("a 4xx that accepts is NotSent", VERDICT, "and evidence.carries_result", "and False"),
-    Mutation("429 holds nobody", "transport/limits.py", "self._held_until = max(", "_unused = max("),
+    Mutation("429 holds nobody", "transport/pace.py", "self.held_until = max(", "_unused = max("),
     Mutation("a wait beyond the deadline is waited", "transport/retry.py", "wait += last.retry_after", "wait += 0"),
     Mutation(
         "look-ups are not repeated",
@@ -124,7 +128,9 @@ MUTATIONS = (
         "return Decision(verdict, retry=not evidence.permanent)",
         "return Decision(verdict, retry=False)",
     ),
-    Mutation("results are not counted", "protocol/sending.py", "self._count == len(self._messages)", "self._count > 0"),
+    Mutation(
+        "results are not counted", "protocol/send_results.py", "self.count == len(self._messages)", "self.count > 0"
+    ),
     Mutation(
         "OutcomeUnknown proves unsent",
         "errors.py",
@@ -152,7 +158,7 @@ MUTATIONS = (
     Mutation(
         "receipts of a stream that was left are dropped",
         "dispatch.py",
-        "            hand_over(task, self._orphan)",
+        "            hand_over(task, lambda batch: self.orphaned(list(batch.receipts)))",
         "            pass",
     ),
     Mutation(
@@ -160,6 +166,60 @@ MUTATIONS = (
         "dispatch.py",
         "        left = pipeline.take_left_items()\n",
         "        left = []\n",
+    ),
+    Mutation("certificates are not verified", POOL, "ssl=self._options.ssl_context or True", "ssl=False"),
+    Mutation("the own TLS context is not used", POOL, "ssl=self._options.ssl_context or True", "ssl=True"),
+    Mutation(
+        "a caller that left the outbox is told nothing",
+        OUTBOX,
+        'self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))',
+        "pass",
+    ),
+    Mutation(
+        "a caller that left the outbox stays in it",
+        OUTBOX,
+        "if self._buffer.discard(entry):",
+        "if entry in list(self._buffer):",
+    ),
+    Mutation(
+        "receipts of callers that left are dropped",
+        OUTBOX,
+        "            self._dispatch.orphaned(orphaned)\n",
+        "            pass\n",
+    ),
+    Mutation("closing leaves the outbox waiting", OUTBOX, "left = self._buffer.take_all()", "left = []"),
+    Mutation(
+        "closing does not end the linger",
+        OUTBOX,
+        "        self._buffer.turn_away()\n        self._buffer.flush()\n",
+        "        self._buffer.turn_away()\n",
+    ),
+    Mutation(
+        "callers get each other's receipts",
+        OUTBOX,
+        "self._settle(taken[at : at + len(run)], run)",
+        "self._settle(taken[at : at + len(run)], run[::-1])",
+    ),
+    Mutation("lanes share POSTs", OUTBOX, "return self._urgent if getattr", "return self._bulk if getattr"),
+    Mutation(
+        "lanes share places",
+        "transport/limits.py",
+        "{lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}",
+        "dict.fromkeys(Lane, asyncio.Semaphore(limits.in_flight))",
+    ),
+    Mutation("nobody keeps to the pace", "transport/pace.py", "if not rates:", "if True:"),
+    Mutation("what closing cut short is not told", "dispatch.py", "self.cut_short += [", "_ = ["),
+    Mutation("the login is shown", "config.py", "(token, password, login)", "(token, password)", SECRETS),
+    Mutation(
+        "login and password are shown in base64", "config.py", "(token, password, login)", "(password, login)", SECRETS
+    ),
+    Mutation("phones are shown", "exchange.py", "return mask_phones(", "return str(", SECRETS),
+    Mutation(
+        "an error of aiohttp hangs on ours",
+        POOL,
+        "connected=not isinstance(error, _NEVER_CONNECTED))\n",
+        "connected=not isinstance(error, _NEVER_CONNECTED))\n            return attempt.conclude(self._retry_on_503)\n",
+        SECRETS,
     ),
 )
 

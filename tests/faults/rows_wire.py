@@ -65,15 +65,10 @@ def _handshake() -> list[Row]:
                 posts=0,
             )
         )
-    rows += [
-        Row(name="certificate of an unknown authority", scripts=(GOOD,), server="unknown_authority", verdict=NotSent,
-            posts=0, error=NotDelivered),
-        Row(name="certificate of another host", scripts=(GOOD,), server="wrong_host", verdict=NotSent, posts=0,
-            error=NotDelivered),
-        Row(name="a client certificate is asked for", scripts=(GOOD,), server="asking", verdict=NotSent, ledger=True),
+    rows.append(
         Row(name="plain client, TLS server", scripts=(GOOD,), server="good", client_tls=False, verdict=Unconfirmed,
-            posts=0),
-    ]  # fmt: skip
+            posts=0)
+    )  # fmt: skip
     return rows
 
 

@@ -1,6 +1,5 @@
 """Whatever goes wrong, no error, event, log line or warning shows the key, a text or a phone, nor holds aiohttp's."""
 
-import base64
 import json
 import logging
 import urllib.parse
@@ -10,41 +9,20 @@ from typing import Any
 
 import pytest
 from certs import Certificates
-from fault_check import KEY, Row, messages, run
+from fault_check import KEY, Row, run
 from fault_script import End, Say, Take, http
 from rows_answers import ANSWERS
 from rows_contents import CONTENTS
+from rows_tls import TLS
 from rows_wire import WIRE
+from seen import PHONE, TEXT, chain, foreign, leaks, logged, shown
 
 from devino_async import Accepted, DevinoError
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 # Every fault that is quick and small: the big ones differ in nothing that is shown.
-ROWS = [row for row in [*WIRE, *ANSWERS, *CONTENTS] if row.count <= 3 and "stall" not in row.name]
-PHONE = messages(1)[0].to
-TEXT = "доставки"
-SECRETS = (KEY, TEXT, PHONE, base64.b64encode(KEY.encode()).decode())
-assert TEXT in messages(1)[0].text
-
-
-def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, everything that it was raised from or during, and the earlier errors that it holds."""
-    todo, seen = [error], set()
-    while todo:
-        each = todo.pop()
-        if id(each) not in seen:
-            seen.add(id(each))
-            yield each
-            todo += [other for other in (each.__cause__, each.__context__) if other is not None]
-            todo += getattr(each, "earlier", ())
-
-
-def shown(error: BaseException) -> Iterator[str]:
-    """Everything of an error that may end up before somebody's eyes."""
-    yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
-    yield from map(str, vars(error).values())
-    yield from getattr(error, "__notes__", ())
+ROWS = [row for row in [*WIRE, *TLS, *ANSWERS, *CONTENTS] if row.count <= 3 and "stall" not in row.name]
 
 
 def errors_of(outcome: Any) -> Iterator[BaseException]:
@@ -60,10 +38,6 @@ def errors_of(outcome: Any) -> Iterator[BaseException]:
             yield from chain(event.error)
 
 
-def leaks(texts: list[str]) -> list[str]:
-    return [text[:300] for text in texts if any(secret in text for secret in SECRETS)]
-
-
 async def scan(row: Row, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.clear()
@@ -73,11 +47,10 @@ async def scan(row: Row, certificates: Certificates, caplog: pytest.LogCaptureFi
     found = list(errors_of(outcome))
     texts = [text for error in found for text in shown(error)]
     texts += [repr(receipt) for receipt in outcome.receipts] + [repr(event) for event in outcome.events]
-    texts += [record.getMessage() + repr(record.args) + (record.exc_text or "") for record in caplog.records]
+    texts += logged(caplog.records)
     texts += [str(each.message) for each in warned]
     assert leaks(texts) == []
-    foreign = [each for each in found if not type(each).__module__.startswith("devino_async")]
-    assert not foreign
+    assert not foreign(found)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

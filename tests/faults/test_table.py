@@ -5,9 +5,10 @@ from certs import Certificates
 from fault_check import Row, check, run
 from rows_answers import ANSWERS
 from rows_contents import CONTENTS
+from rows_tls import TLS
 from rows_wire import WIRE
 
-ROWS = [*WIRE, *ANSWERS, *CONTENTS]
+ROWS = [*WIRE, *TLS, *ANSWERS, *CONTENTS]
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 

@@ -7,12 +7,13 @@ from certs import Certificates
 from fault_check import Row, check, run
 from rows_answers import ANSWERS
 from rows_contents import CONTENTS
+from rows_tls import TLS
 from rows_wire import WIRE
 
 uvloop = pytest.importorskip("uvloop")
 
 # What is said in a whole answer does not depend on the loop: a few of those are enough.
-ROWS = [*WIRE, *ANSWERS, *CONTENTS[::8]]
+ROWS = [*WIRE, *TLS, *ANSWERS, *CONTENTS[::8]]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
