@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .errors import (
         BadAnswer,
         CallFailed,
+        ChangesMissed,
         ClientClosed,
         ConfigurationError,
         DeadlineExceeded,
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
     from .protocol.statistics import DateCount, GroupBy, Statistics, StatisticsStatus
     from .protocol.statuses import MessageStatus, Status
+    from .tracking.ladder import Change, Delivery
+    from .tracking.sqlite import SQLiteStore
+    from .tracking.store import MemoryStore
+    from .tracking.tracker import DeliveryTracker
     from .transport.limits import Limits
     from .transport.pool import PoolOptions, Timeouts
     from .transport.retry import RetryPolicy
@@ -56,11 +61,15 @@ __all__ = [
     "BatchFinished",
     "BatchUnconfirmed",
     "CallFailed",
+    "Change",
+    "ChangesMissed",
     "ClientClosed",
     "CloseReport",
     "ConfigurationError",
     "DateCount",
     "DeadlineExceeded",
+    "Delivery",
+    "DeliveryTracker",
     "DetailField",
     "DetailPage",
     "DetailPaginator",
@@ -77,6 +86,7 @@ __all__ = [
     "InvalidMessage",
     "InvalidQuery",
     "Limits",
+    "MemoryStore",
     "Message",
     "MessageNotSent",
     "MessageRejected",
@@ -97,6 +107,7 @@ __all__ = [
     "Rejected",
     "RetryPolicy",
     "RetryScheduled",
+    "SQLiteStore",
     "SendReport",
     "ServerFailed",
     "Statistics",
@@ -121,6 +132,7 @@ _HOMES = {
     ".errors": (
         "BadAnswer",
         "CallFailed",
+        "ChangesMissed",
         "ClientClosed",
         "ConfigurationError",
         "DeadlineExceeded",
@@ -193,6 +205,10 @@ _HOMES = {
         "MessageStatus",
         "Status",
     ),
+    ".tracking.ladder": ("Change", "Delivery"),
+    ".tracking.sqlite": ("SQLiteStore",),
+    ".tracking.store": ("MemoryStore",),
+    ".tracking.tracker": ("DeliveryTracker",),
     ".transport.limits": ("Limits",),
     ".transport.pool": (
         "PoolOptions",

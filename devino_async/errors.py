@@ -7,6 +7,7 @@
     |-- InvalidCallback         a body that is no callback (also a ValueError)
     |-- ClientClosed            the client no longer takes work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
+    |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
     |-- MessageRejected         raised by Rejected.raise_for_outcome()
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
@@ -33,6 +34,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BadAnswer",
     "CallFailed",
+    "ChangesMissed",
     "ClientClosed",
     "ConfigurationError",
     "DeadlineExceeded",
@@ -115,6 +117,10 @@ class ClientClosed(DevinoError):
 
 class OutboxFull(DevinoError):
     """As many single sends wait already as OutboxOptions allows, and it says to refuse; nothing was sent."""
+
+
+class ChangesMissed(DevinoError):
+    """Changes of deliveries were dropped, because their reader fell behind; what is known is not affected."""
 
 
 def _told(problem: Reason) -> str:

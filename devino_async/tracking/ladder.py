@@ -1,0 +1,99 @@
+"""The ladder: what a set of events says about one message. Pure, and the same for every order and any repetition.
+
+Transient statuses stand below final ones, CLICKED above all. Where events are kept is the stores'.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from attrs import frozen
+
+from ..protocol.statuses import Status
+
+__all__ = ["Change", "Delivery", "Event", "delivery_of"]
+
+# SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all.
+_TRANSIENT = {Status.ACCEPTED: 1, Status.SCHEDULED: 1, Status.ENROUTE: 2, Status.SENT: 3}
+_FINAL = frozenset({Status.DELIVERED, Status.EXPIRED, Status.UNDELIVERABLE, Status.REJECTED})
+_LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+@frozen
+class Event:
+    """A piece of news of a message; the same one twice is one. `at` is None where the news had no time."""
+
+    message_id: str
+    status: Status | str
+    at: datetime | None = None
+    error_code: int | None = None
+
+
+@frozen
+class Delivery:
+    """What is known of a message.
+
+    `status` is None while nothing is known; `at` and `error_code` are those of that status. `final` says that nothing
+    but CLICKED can follow. `conflicting` holds other final statuses that were told as well: of two different ones, the
+    earlier is shown and nobody can say which is right. UNKNOWN, an error of the service's, is final until better is
+    told.
+    """
+
+    message_id: str
+    status: Status | str | None = None
+    at: datetime | None = None
+    error_code: int | None = None
+    final: bool = False
+    conflicting: tuple[Status, ...] = ()
+
+
+@frozen
+class Change:
+    """A message's delivery before and after news of it."""
+
+    before: Delivery
+    after: Delivery
+
+
+def delivery_of(message_id: str, events: Iterable[Event]) -> Delivery:
+    """What these events, of one message, say about it."""
+    earliest: dict[Status | str, Event] = {}
+    for event in events:
+        known = earliest.get(event.status)
+        if known is None or _age(event) < _age(known):
+            earliest[event.status] = event
+    if not earliest:
+        return Delivery(message_id)
+    ends = sorted((earliest[each] for each in _FINAL & earliest.keys()), key=_age)
+    clicked, unknown = earliest.get(Status.CLICKED), earliest.get(Status.UNKNOWN)
+    if clicked is not None:
+        shown, others = clicked, [each for each in ends if each.status is not Status.DELIVERED]
+    elif ends:
+        shown, others = ends[0], ends[1:]
+    elif unknown is not None:
+        shown, others = unknown, []
+    else:
+        shown, others = max(earliest.values(), key=_height), []
+    return Delivery(
+        message_id,
+        shown.status,
+        shown.at,
+        shown.error_code,
+        final=clicked is not None or bool(ends) or unknown is not None,
+        conflicting=tuple(Status(each.status) for each in others),
+    )
+
+
+def _moment(at: datetime | None) -> datetime:
+    # A naive time is compared as if it were UTC, as its zone is not known; what has no time counts as the latest.
+    if at is None:
+        return _LATEST
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _age(event: Event) -> tuple[datetime, str, int]:
+    return _moment(event.at), str(event.status), -1 if event.error_code is None else event.error_code
+
+
+def _height(event: Event) -> tuple[int, tuple[datetime, str, int]]:
+    rank = _TRANSIENT.get(event.status, 0) if isinstance(event.status, Status) else 0
+    return rank, _age(event)

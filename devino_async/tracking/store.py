@@ -1,0 +1,105 @@
+"""Where the tracker keeps its events: the interface, and a store in memory. A file is sqlite.py's.
+
+A store decides nothing; what events mean is the ladder's.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+from ..errors import ConfigurationError
+from .ladder import Change, Delivery, Event, delivery_of
+
+__all__ = ["MemoryStore", "Store", "noted"]
+
+_EVENTS_A_STEP = 100
+
+
+class Store(Protocol):
+    """Keeps every event once."""
+
+    async def add(self, events: Sequence[Event]) -> list[Change]:
+        """Keep those that are new; when it returns they are safe. Gives what changed, one Change a message."""
+        ...
+
+    async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
+        """What is known of these messages; those of which nothing is known have a status of None."""
+        ...
+
+    async def prune(self, seconds: float) -> int:
+        """Forget messages of which nothing was told for so long; gives how many."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what it holds open."""
+        ...
+
+
+def noted(message_id: str, known: set[Event], news: Iterable[Event]) -> Change | None:
+    """Add news to the known events of one message; gives the Change if it says something else now."""
+    before = delivery_of(message_id, known)
+    known.update(news)
+    after = delivery_of(message_id, known)
+    return None if before == after else Change(before, after)
+
+
+class MemoryStore:
+    """Keeps events in memory, of at most `most` messages: beyond it those longest without news are forgotten."""
+
+    def __init__(self, *, most: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
+        if type(most) is not int or most < 1:
+            raise ConfigurationError("most must be a whole number of 1 or more")
+        self._most = most
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[float, set[Event]]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def add(self, events: Sequence[Event]) -> list[Change]:
+        """Keep those that are new; gives what changed, one Change a message."""
+        changes = []
+        for number, (message_id, news) in enumerate(by_message(events).items(), 1):
+            _, known = self._known.pop(message_id, (0.0, set()))
+            change = noted(message_id, known, news)
+            self._known[message_id] = self._clock(), known
+            if change is not None:
+                changes.append(change)
+            if number % _EVENTS_A_STEP == 0:
+                await asyncio.sleep(0)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+        return changes
+
+    async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
+        """What is known of these messages; those of which nothing is known have a status of None."""
+        found = {}
+        for number, each in enumerate(message_ids, 1):
+            found[each] = delivery_of(each, self._known[each][1] if each in self._known else ())
+            if number % _EVENTS_A_STEP == 0:
+                await asyncio.sleep(0)
+        return found
+
+    async def prune(self, seconds: float) -> int:
+        """Forget messages of which nothing was told for so many seconds; gives how many."""
+        before = self._clock() - seconds
+        pruned = 0
+        while self._known and next(iter(self._known.values()))[0] < before:
+            self._known.popitem(last=False)
+            pruned += 1
+            if pruned % 1_000 == 0:
+                await asyncio.sleep(0)
+        return pruned
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+def by_message(events: Iterable[Event]) -> Mapping[str, list[Event]]:
+    """The events of each message."""
+    found: dict[str, list[Event]] = {}
+    for event in events:
+        found.setdefault(event.message_id, []).append(event)
+    return found
