@@ -90,10 +90,12 @@ def _moment(at: datetime | None) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _age(event: Event) -> tuple[datetime, str, int]:
-    return _moment(event.at), str(event.status), -1 if event.error_code is None else event.error_code
+def _age(event: Event) -> tuple[datetime, bool, str, int]:
+    # Complete, so that no two different events are equally old and their order could count.
+    is_naive = event.at is not None and event.at.tzinfo is None
+    return _moment(event.at), is_naive, str(event.status), -1 if event.error_code is None else event.error_code
 
 
-def _height(event: Event) -> tuple[int, tuple[datetime, str, int]]:
+def _height(event: Event) -> tuple[int, tuple[datetime, bool, str, int]]:
     rank = _TRANSIENT.get(event.status, 0) if isinstance(event.status, Status) else 0
     return rank, _age(event)
