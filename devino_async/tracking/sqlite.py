@@ -159,7 +159,16 @@ def _opened(path: str | PathLike[str]) -> sqlite3.Connection:
 
 
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    connection.execute("PRAGMA journal_mode = WAL")
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            break
+        except sqlite3.OperationalError:
+            # Alone of all statements it does not wait while another process opens the file.
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
     # On disk at every commit, not just at checkpoints.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
