@@ -39,7 +39,7 @@ MAY_IMPORT = {
         *("config", "events", "exchange", "errors"),
     },
     "outbox": {"dispatch", "flow", "protocol", "transport", "errors"},
-    "cli": {"client", "config", "errors", "sandbox", "version", *PUBLIC_VALUES},
+    "cli": {"client", "config", "contrib", "errors", "sandbox", "version", *PUBLIC_VALUES},
     "webhooks": {"protocol", "errors"},
     "tracking": {"protocol", "errors"},
     "contrib": {"webhooks", "client", *PUBLIC_VALUES},

@@ -20,6 +20,7 @@ _COMMANDS = {
     "details": "Everything that is known of sent messages.",
     "stats": "Counts by status and period.",
     "account": "The account's balance.",
+    "listen": "Print status callbacks and incoming messages as they come.",
     "sandbox": "Run a pretend Devino on this machine.",
 }
 

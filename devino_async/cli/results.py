@@ -26,13 +26,15 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
 
 class Results:
-    """Writes results as they come. Without a file they are only counted.
+    """Writes results as they come. Without a file they are only counted. `message_ids` are kept only if asked for.
 
     A file that cannot be written any more raises nothing here, as messages are still in flight: `broken` says why.
     """
 
-    def __init__(self, file: IO[str] | None, form: str) -> None:
+    def __init__(self, file: IO[str] | None, form: str, *, keep_ids: bool = False) -> None:
         self._file = file
+        self._keeps_ids = keep_ids
+        self.message_ids: list[str] = []
         self._csv = csv.writer(file, lineterminator="\n") if file is not None and form == "csv" else None
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
@@ -49,6 +51,8 @@ class Results:
 
     def receipt(self, row: Row, receipt: Receipt) -> None:
         """What became of a row."""
+        if self._keeps_ids and isinstance(receipt, Accepted):
+            self.message_ids.append(receipt.message_id)
         self._add({"line": row.line, "to": row.to, **_told(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:

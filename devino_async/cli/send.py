@@ -1,6 +1,6 @@
 """`devino send`: a file of messages goes out. Bad rows are told and passed over; results come in the input's order.
 
-How rows are read is intake.py's and rows.py's, how results are written results.py's.
+How rows are read is intake.py's and rows.py's, how results are written results.py's, what --track shows following.py's.
 """
 
 import asyncio
@@ -50,6 +50,8 @@ _FLUSHED_AFTER = 0.5
 @click.option("--strict", is_flag=True, help="Send nothing if a row is bad; from a pipe, stop at the first.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
+@click.option("--track", is_flag=True, help="Then wait for the final statuses, and show how many there are of each.")
+@click.option("--track-for", type=click.FloatRange(0), default=3_600, show_default=True, metavar="SECONDS")
 @connection
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
     """Send FILE: CSV with a header, or JSON lines, of the fields sender, to, text, validity, scheduled_time, priority,
@@ -83,7 +85,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         intake = Intake(lambda: Rows(source, form, defaults))
         sending = _Sending(client, intake, options)
         await intake.begin()
-        return await sending.run(Results(*opened(output, source)))
+        return await sending.run(Results(*opened(output, source), keep_ids=options["track"]))
 
 
 class _Check:
@@ -119,6 +121,7 @@ class _Sending:
         self._client = client
         self._intake = intake
         self._strict = options["strict"]
+        self._track_for = options["track_for"] if options["track"] else None
         self._asked = {name: options[name] for name in ("batch_size", "include_segment_id", "shorten_url")}
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
@@ -175,6 +178,14 @@ class _Sending:
                         await self._stream(devino, results, advance)
             finally:
                 flushing.cancel()
+            if self._track_for is not None and not self._interrupted:
+                await self._follow(devino, results, self._track_for)
+
+    async def _follow(self, devino: "DevinoClient", results: "Results", seconds: float) -> None:
+        from .following import follow  # noqa: PLC0415
+
+        results.flush()
+        await follow(devino, results.message_ids, seconds)
 
     async def _stream(self, devino: "DevinoClient", results: "Results", advance: Any) -> None:
         count = 0

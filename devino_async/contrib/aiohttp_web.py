@@ -3,13 +3,14 @@
 What a request means is webhooks.py's.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
 from ..webhooks import Receiver
 
-__all__ = ["endpoint"]
+__all__ = ["endpoint", "serving"]
 
 
 def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -23,3 +24,23 @@ def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Respon
         return web.Response(status=status, body=body, headers={"Allow": "POST"} if status == 405 else None)
 
     return handler
+
+
+@asynccontextmanager
+async def serving(receiver: Receiver, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """A server of its own for a receiver; gives its address, to which the token is still to be added.
+
+    On leaving it lets no more in and finishes what was let in. Raises OSError if the port cannot be had.
+    """
+    app = web.Application()
+    app.router.add_route("*", "/{token}", endpoint(receiver))
+    # No access log: it would hold the token.
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+        bound = runner.addresses[0][1]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{bound}"
+    finally:
+        await runner.cleanup()
+        await receiver.aclose()

@@ -248,7 +248,7 @@ def test_commands_in_the_order_of_use(cli: Any) -> None:
     """The group lists its commands in the order in which a user comes to need them."""
     listed = cli.run("--help").stdout.partition("Commands:")[2]
     names = re.findall(r"^  (\w+)  +\S", listed, re.MULTILINE)
-    assert names == ["demo", "send", "status", "details", "stats", "account", "sandbox"]
+    assert names == ["demo", "send", "status", "details", "stats", "account", "listen", "sandbox"]
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
