@@ -1,6 +1,7 @@
 """The README's code, run as it stands against the sandbox."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -8,7 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import uvicorn
+from aiohttp import web
+from django.conf import settings
+from django.test import AsyncRequestFactory
 from sybil import Sybil
 from sybil.example import Example
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -38,6 +44,38 @@ def test_a_million_in_small(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -
     outcomes = asyncio.run(NAMESPACE["send_a_million"](40_000))
     assert sum(outcomes.values()) == 40_000
     assert outcomes["NotSent"] == outcomes["Unconfirmed"] == 0
+
+
+async def test_receiving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The README's receivers take a callback in each framework, and the tracker has it in its file."""
+    monkeypatch.chdir(tmp_path)
+    token, event = NAMESPACE["token"], {"messageId": "1", "ts": 1613404835977, "status": "SENT"}
+    sent = json.dumps(event).encode()
+    config = uvicorn.Config(NAMESPACE["receiving_app"], port=0, log_config=None, ws="none")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+    runner = web.AppRunner(NAMESPACE["make_receiving_app"]())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    here = f"http://127.0.0.1:{runner.addresses[0][1]}/devino"
+    there = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    async with aiohttp.ClientSession() as session:
+        for url in (here, f"{there}/devino", f"{there}/callbacks"):
+            async with session.post(f"{url}/{token}", data=sent) as response:
+                assert response.status == 200
+            async with session.post(f"{url}/{token[:-1]}", data=sent) as response:
+                assert response.status == 404
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+    request = AsyncRequestFactory().post("/", sent, content_type="application/json")
+    [route] = NAMESPACE["urlpatterns"]
+    assert (await route.callback(request, token=token)).status_code == 200
+    assert (await NAMESPACE["tracker"].delivery("1")).status == "SENT"
+    server.should_exit = True
+    await serving
+    await runner.cleanup()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -44,15 +44,6 @@ class Owner:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def outcome(self, task: "asyncio.Task[T]", orphaned: Callable[[T], None]) -> T:
-        """Wait for the task without owning it: if this wait is cancelled, `orphaned` gets the result later."""
-        try:
-            await asyncio.wait({task})
-        except asyncio.CancelledError:
-            hand_over(task, orphaned)
-            raise
-        return task.result()
-
     async def alone(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work that nobody misses: cancelling the caller cancels it."""
         task = self.start(work)

@@ -37,13 +37,13 @@ def free_port() -> int:
 
 
 def aiohttp_app(folder: Path, port: int) -> list[str]:
-    (folder / "app.py").write_text(example("cleanup_ctx"), encoding="utf-8")
+    (folder / "app.py").write_text(example("web.AppKey"), encoding="utf-8")
     run = f"import app; from aiohttp import web; web.run_app(app.make_app(), host='127.0.0.1', port={port})"
     return ["-c", run]
 
 
 def fastapi_app(folder: Path, port: int) -> list[str]:
-    (folder / "app.py").write_text(example("FastAPI("), encoding="utf-8")
+    (folder / "app.py").write_text(example("lifespan=lifespan"), encoding="utf-8")
     return ["-m", "uvicorn", "app:app", "--host", "127.0.0.1", "--port", str(port)]
 
 

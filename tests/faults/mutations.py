@@ -144,16 +144,11 @@ MUTATIONS = (
         '"""An answer."""\n\n    proves_unsent = True',
     ),
     Mutation(
-        "a cancelled caller's receipt is dropped",
-        "flow/ownership.py",
-        "            hand_over(task, orphaned)\n            raise",
-        "            raise",
-    ),
-    Mutation(
         "cancelling a caller cancels its send",
-        "flow/ownership.py",
-        "            hand_over(task, orphaned)\n",
-        "            task.cancel()\n            hand_over(task, orphaned)\n",
+        "outbox.py",
+        "            if self._buffer.discard(entry):\n",
+        "            for task in list(self._owner._tasks):\n                task.cancel()\n"
+        "            if self._buffer.discard(entry):\n",
     ),
     Mutation(
         "receipts of a stream that was left are dropped",
