@@ -6,6 +6,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 
+import callbacks
 import campaign
 import codec
 import footprint
@@ -31,7 +32,7 @@ def versions() -> str:
 def main() -> None:
     began = time.perf_counter()
     print(versions())
-    for part in (campaign, singles, latency, codec, json_libraries, reads, footprint):
+    for part in (campaign, singles, latency, codec, json_libraries, reads, callbacks, footprint):
         part.table()
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 
