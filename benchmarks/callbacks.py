@@ -118,7 +118,7 @@ def proof() -> None:
     assert stored == 4 * MESSAGES
     assert wrong == 0
     show(
-        f"{4 * MESSAGES:,} events of {MESSAGES:,} messages, each twice, all shuffled, {CONNECTIONS} connections, SQLite",
+        f"{4 * MESSAGES:,} events of {MESSAGES:,} messages, each twice, shuffled, {CONNECTIONS} connections, SQLite",
         ["", "events/s", "median ms", "p99 ms", "stored", "wrong final states"],
         [["1 to 100 a request", *speed(8 * MESSAGES, seconds, taken), f"{stored:,}", f"{wrong}"]],
     )
