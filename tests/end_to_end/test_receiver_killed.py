@@ -45,6 +45,7 @@ class Life:
         self.url = url
         self.answered = answered
         self.enough = len(answered) + ANSWERED_BEFORE_A_KILL
+        self.killed = False
 
     async def send(self, session: aiohttp.ClientSession, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -56,7 +57,9 @@ class Life:
                     self.answered.update(ids)
             except aiohttp.ClientConnectionError:
                 return
-            if len(self.answered) >= self.enough and self.process.returncode is None:
+            if len(self.answered) >= self.enough and not self.killed:
+                # Once: another one could reap the process before asyncio does, which would then not know how it ended.
+                self.killed = True
                 self.process.send_signal(signal.SIGKILL)
 
 
