@@ -20,7 +20,7 @@ from devino_async import DetailQuery, DevinoClient
 
 COUNT = DETAIL_ROWS
 PAGE = 500
-ROUNDS = 5
+ROUNDS = 3
 PLAIN = "plain aiohttp, dicts"
 BY_HAND = "the same, typed by hand"
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from ..webhooks import Receiver
+from ..webhooks import Receiver, headers_for, token_of
 
 __all__ = ["endpoint", "serving"]
 
@@ -17,11 +17,15 @@ def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Respon
     """A handler for the receiver. The token is the last part of the path, or `token=` in the query."""
 
     async def handler(request: web.Request) -> web.Response:
-        token = request.query.get("token", request.path.rpartition("/")[2])
-        status, body = await receiver.receive(
-            request.method, token, request.headers, request.content.iter_chunked(65_536)
-        )
-        return web.Response(status=status, body=body, headers={"Allow": "POST"} if status == 405 else None)
+        token = token_of(request.path, request.rel_url.raw_query_string)
+        try:
+            status, body = await receiver.receive(
+                request.method, token, request.headers, request.content.iter_chunked(65_536)
+            )
+        except (web.RequestPayloadError, ConnectionError):
+            # The sender left in the middle of its body, or sent what is no HTTP.
+            status, body = 400, b""
+        return web.Response(status=status, body=body, headers=headers_for(status))
 
     return handler
 

@@ -1,7 +1,9 @@
 """Django under ASGI: path("devino/<str:token>", endpoint(receiver)). What a request means is webhooks.py's.
 
 Django reads a body before it calls a view, so how long that may take, and how much may come without a Content-Length,
-is up to the server in front of it. The receiver's limits are checked all the same.
+is up to the server in front of it. The receiver's limits are checked all the same; to have them while the body comes,
+let asgi.py give `/devino/...` to the receiver itself, which is an ASGI application. Not for WSGI: each request has an
+event loop of its own there, which ends coroutines of yours together with the request.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from ..webhooks import MAX_BODY, Receiver
+from ..webhooks import MAX_BODY, Receiver, headers_for, token_of
 
 __all__ = ["endpoint"]
 
@@ -19,10 +21,9 @@ def endpoint(receiver: Receiver) -> Callable[..., Awaitable[HttpResponse]]:
 
     async def view(request: HttpRequest, token: str = "") -> HttpResponse:
         body: bytes = request.read(MAX_BODY + 1)
-        status, answer = await receiver.handle(
-            request.method or "", request.GET.get("token", token), dict(request.headers), body
-        )
-        return HttpResponse(answer, status=status, headers={"Allow": "POST"} if status == 405 else None)
+        given = token_of(token, request.META.get("QUERY_STRING", ""))
+        status, answer = await receiver.handle(request.method or "", given, dict(request.headers), body)
+        return HttpResponse(answer, status=status, headers=headers_for(status))
 
     exempt: Callable[..., Awaitable[HttpResponse]] = csrf_exempt(view)
     return exempt

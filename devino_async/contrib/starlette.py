@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ..webhooks import Receiver
+from ..webhooks import Receiver, headers_for, token_of
 
 __all__ = ["METHODS", "endpoint"]
 
@@ -20,11 +20,11 @@ def endpoint(receiver: Receiver) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for the receiver. The token is the last part of the path, or `token=` in the query."""
 
     async def handler(request: Request) -> Response:
-        token = request.query_params.get("token", request.url.path.rpartition("/")[2])
+        token = token_of(request.scope["path"], request.url.query)
         try:
             status, body = await receiver.receive(request.method, token, request.headers, request.stream())
         except ClientDisconnect:
             status, body = 400, b""
-        return Response(body, status, {"Allow": "POST"} if status == 405 else None)
+        return Response(body, status, headers_for(status))
 
     return handler

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from devino_async import ConfigurationError, IncomingMessage, Status, StatusCallback
 from devino_async.contrib import aiohttp_web
@@ -129,7 +131,7 @@ everywhere = pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
 streaming = pytest.mark.parametrize("server", [SERVERS[name] for name in SERVERS if name != "Django"])
 
 
-async def post(url: str, body: Any, **options: Any) -> int:
+async def post(url: str | URL, body: Any, **options: Any) -> int:
     data = body if isinstance(body, bytes) or hasattr(body, "__aiter__") else json.dumps(body).encode()
     async with aiohttp.ClientSession() as session, session.post(url, data=data, **options) as response:
         assert await response.read() == b"" or response.status >= 400
@@ -159,6 +161,19 @@ async def test_tokens(server: Any) -> None:
             async with aiohttp.ClientSession() as session, session.get(wrong) as response:
                 assert response.status == 404
     assert seen.calls == 4
+
+
+@everywhere
+async def test_where_the_token_is(server: Any) -> None:
+    """The same address means the same everywhere: the first `token=` counts, then the path, both decoded."""
+    seen, wrong = Seen(), new_token()
+    encoded = f"%{ord(TOKEN[0]):02X}{TOKEN[1:]}"
+    async with server(seen.receiver()) as url:
+        for right in (f"{url}?token={TOKEN}&token={wrong}", f"{url}/{wrong}?token={encoded}", f"{url}/{encoded}"):
+            assert await post(URL(right, encoded=True), EVENT) == 200
+        for other in (f"{url}?token={wrong}&token={TOKEN}", f"{url}/{TOKEN}?token={wrong}", f"{url}/{TOKEN}/x"):
+            assert await post(URL(other, encoded=True), EVENT) == 404
+    assert seen.calls == 3
 
 
 @everywhere
@@ -311,8 +326,8 @@ async def test_a_slow_body(server: Any) -> None:
 
 
 @everywhere
-async def test_half_a_body(server: Any) -> None:
-    """A sender that leaves in the middle of its body calls nobody, and the next one is served."""
+async def test_half_a_body(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A sender that leaves in the middle of its body calls nobody and is no error; the next one is served."""
     seen = Seen()
     async with server(seen.receiver()) as url:
         _, writer = await raw(f"{url}/{TOKEN}", "Content-Length: 100", json.dumps(EVENT).encode())
@@ -320,6 +335,43 @@ async def test_half_a_body(server: Any) -> None:
         await writer.wait_closed()
         assert await post(f"{url}/{TOKEN}", EVENT) == 200
     assert seen.calls == 1
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@streaming
+async def test_a_body_told_too_long_is_not_awaited(server: Any) -> None:
+    """A Content-Length above the limit is 413 before anything of the body has come."""
+    async with server(Seen().receiver()) as url:
+        reader, writer = await raw(f"{url}/{TOKEN}", f"Content-Length: {MAX_BODY + 1}")
+        assert b" 413 " in await reader.readline()
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "head", [f"Content-Length: {MAX_BODY + 1}", "Content-Length: 100", "Transfer-Encoding: chunked"]
+)
+async def test_who_sends_for_ever_is_cut_off(head: str) -> None:
+    """After 413 and 408 the connection is closed, so that the rest of the body need not be read for ever."""
+    async with by_asgi(Seen().receiver(body_timeout=0.05)) as url:
+        reader, writer = await raw(f"{url}/{TOKEN}", head, b"")
+        answer = await reader.read()
+        assert answer.startswith((b"HTTP/1.1 413 ", b"HTTP/1.1 408 "))
+        assert b"connection: close" in answer.lower()
+        writer.close()
+
+
+@streaming
+@pytest.mark.parametrize(
+    "encodings", [("gzip", "identity"), ("identity", "gzip"), ("GZIP",), ("other",), ("identity, gzip",)]
+)
+async def test_doubled_encodings(server: Any, encodings: tuple[str, ...]) -> None:
+    """A compressed body is 415 however its header is written, twice or in capitals."""
+    body = gzip.compress(json.dumps(EVENT).encode())
+    head = "".join(f"Content-Encoding: {each}\r\n" for each in encodings)
+    async with server(Seen().receiver()) as url:
+        reader, writer = await raw(f"{url}/{TOKEN}", f"{head}Content-Length: {len(body)}", body)
+        assert b" 415 " in await reader.readline()
+        writer.close()
 
 
 @everywhere
@@ -360,15 +412,16 @@ async def test_your_coroutine_has_a_time_limit() -> None:
         await cancelled.wait()
 
 
-async def test_a_bound_on_requests() -> None:
-    """Beyond at_once requests are told to come again, and with a place free they are served."""
+@everywhere
+async def test_a_bound_on_requests(server: Any) -> None:
+    """Beyond concurrency and queue requests are told to come again, and with a place free they are served."""
     begun, may_end = asyncio.Event(), asyncio.Event()
 
     async def slow(events: Any) -> None:
         begun.set()
         await may_end.wait()
 
-    async with by_asgi(Seen().receiver(on_status=slow, at_once=1)) as url:
+    async with server(Seen().receiver(on_status=slow, concurrency=1, queue=0)) as url:
         first = asyncio.create_task(post(f"{url}/{TOKEN}", EVENT))
         await begun.wait()
         async with aiohttp.ClientSession() as session:
@@ -380,12 +433,15 @@ async def test_a_bound_on_requests() -> None:
         assert await post(f"{url}/{TOKEN}", EVENT) == 200
 
 
-async def test_a_kind_that_nobody_wants() -> None:
-    """A kind of event that has no coroutine is answered 200, so that nobody repeats it for ever."""
+@pytest.mark.parametrize(("missing", "body"), [("on_incoming", INCOMING), ("on_status", EVENT)])
+async def test_a_kind_that_nobody_wants(missing: str, body: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A kind of event that has no coroutine is answered 200, so that nobody repeats it, and a warning says so."""
     seen = Seen()
-    async with by_aiohttp(seen.receiver(on_incoming=None)) as url:
-        assert await post(f"{url}/{TOKEN}", INCOMING) == 200
+    async with by_aiohttp(seen.receiver(**{missing: None})) as url:
+        assert await post(f"{url}/{TOKEN}", body) == 200
     assert seen.calls == 0
+    [warning] = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert "1 dropped" in warning.getMessage()
 
 
 @everywhere
@@ -422,7 +478,8 @@ def test_all_tokens_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     "wrong",
     [{"token": "short"}, {"token": []}, {"token": [TOKEN, 5]}, {"token": "x y" * 20}, {"token": None},
      {"on_status": None, "on_incoming": None}, {"on_status": 5}, {"hook_timeout": 0}, {"body_timeout": "1"},
-     {"hook_timeout": float("nan")}, {"at_once": 0}, {"at_once": True}],
+     {"hook_timeout": float("nan")}, {"concurrency": 0}, {"concurrency": True}, {"queue": -1}, {"queue": 1.0},
+     {"token": secrets.token_hex(24)}, {"token": "7" * 63}],
 )  # fmt: skip
 def test_options_that_cannot_work(wrong: dict[str, Any]) -> None:
     """Weak tokens and options that cannot work are refused when the receiver is made, by name, without the token."""
@@ -437,6 +494,8 @@ def test_new_tokens() -> None:
     made = {new_token() for _ in range(100)}
     assert len(made) == 100
     assert all(len(each) >= 43 and each.replace("-", "").replace("_", "").isalnum() for each in made)
+    for strong in (*made, secrets.token_hex(32)):
+        Seen().receiver(token=strong)
 
 
 async def asgi(receiver: Receiver, scope: dict[str, Any], *messages: dict[str, Any]) -> list[dict[str, Any]]:
@@ -460,6 +519,8 @@ async def test_asgi_life() -> None:
     assert [each["type"] for each in told] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     [closed] = await asgi(receiver, {"type": "websocket"}, {"type": "websocket.connect"})
     assert closed["type"] == "websocket.close"
+    with pytest.raises(NotImplementedError):
+        await asgi(receiver, {"type": "something new"})
     status, _ = await receiver.handle("POST", TOKEN, {}, b"[]")
     assert status == 503
 
