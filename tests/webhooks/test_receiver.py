@@ -113,7 +113,11 @@ def by_django(receiver: Receiver) -> Any:
     from devino_async.contrib.django import endpoint
 
     if not settings.configured:
-        settings.configure(ROOT_URLCONF=Urls, ALLOWED_HOSTS=["*"], SECRET_KEY="x", LOGGING_CONFIG=None)
+        settings.configure()
+    # Another file of tests in this process may have configured it.
+    settings.ROOT_URLCONF, settings.ALLOWED_HOSTS, settings.SECRET_KEY = Urls, ["*"], "x"
+    settings.LOGGING_CONFIG = None
+    settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
     Urls.urlpatterns = [path("devino/<str:token>", endpoint(receiver)), path("devino", endpoint(receiver))]
     clear_url_caches()
     return by_uvicorn(get_asgi_application())
