@@ -80,8 +80,8 @@ def _money(value: Any, _: Any = None) -> Decimal:
 
 
 def as_id(value: Any, _: Any = None) -> str:
-    """An id as text, from text or a whole number; a float has lost digits already."""
-    if isinstance(value, str) and value:
+    """An id as text, from printable text or a whole number; a float has lost digits already."""
+    if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)

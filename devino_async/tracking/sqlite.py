@@ -15,6 +15,8 @@ from functools import partial
 from os import PathLike
 from typing import TypeVar
 
+from attrs import evolve
+
 from ..errors import ClientClosed, ConfigurationError
 from ..protocol.statuses import Status
 from .ladder import Change, Delivery, Event, delivery_of
@@ -186,6 +188,7 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def _added(connection: sqlite3.Connection, events: Sequence[Event], now: float) -> dict[str, Change]:
+    events = list(map(_storable, events))
     news = by_message(events)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -230,6 +233,13 @@ def _row(event: Event) -> tuple[str, str, str, str]:
     at = event.at
     moment = "" if at is None else (at if at.tzinfo is None else at.astimezone(UTC)).isoformat()
     return event.message_id, str(event.status), moment, "" if event.error_code is None else str(event.error_code)
+
+
+def _storable(event: Event) -> Event:
+    """The event without halves of surrogate pairs, which cannot be kept and must not cost the events of others."""
+    texts = (event.message_id, str(event.status))
+    kept = [each.encode("utf-8", "replace").decode() for each in texts]
+    return event if kept == list(texts) else evolve(event, message_id=kept[0], status=kept[1])
 
 
 def _event(message_id: str, status: str, at: str, error_code: str) -> Event:

@@ -286,6 +286,14 @@ async def test_every_unique_event_is_stored_once(tmp_path: Path) -> None:
     connection.close()
 
 
+async def test_odd_text_costs_nobody_anything(tracker: DeliveryTracker) -> None:
+    """Ids and statuses that cannot be kept as text do not cost the events of others."""
+    odd = StatusCallback("\ud800", NOON, "PONDERED \udfff", 10**30)
+    await asyncio.gather(tracker.on_status([odd, *history("1")]), tracker.on_status(history("2")))
+    for each in "12":
+        assert (await tracker.delivery(each)).status is Status.DELIVERED
+
+
 async def test_two_writers_of_one_file(tmp_path: Path) -> None:
     """Two stores on one file lose nothing of each other's."""
     path = tmp_path / "deliveries.db"

@@ -245,6 +245,7 @@ BAD = [
     b'{"messageId":"1","ts":"x","status":"SENT"}', b'{"messageId":"1","ts":1}', b'{"messageId":"1","status":"SENT"}',
     b'{"ts":1,"status":"SENT"}', b'{"messageId":"1","messageId":"2","ts":1,"status":"SENT"}', b"[" * 100_000,
     b'[{"messageId":"1","ts":1,"status":"SENT"},{}]', b'{"messageId":"1","ts":1,"status":"SENT"} x',
+    rb'{"messageId":"\ud800","ts":1,"status":"SENT"}', rb'{"messageId":"1\u0000","ts":1,"status":"SENT"}',
     b'[{"incomingMessageId":"1","ts":1},{"messageId":"1","ts":1,"status":"SENT"}]', b"a=b&c=d",
 ]  # fmt: skip
 
