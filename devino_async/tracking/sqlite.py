@@ -8,8 +8,9 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
@@ -173,8 +174,7 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
             time.sleep(0.01)
     # On disk at every commit, not just at checkpoints.
     connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         [form] = connection.execute("PRAGMA user_version").fetchone()
         [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if form != _FORM and tables:
@@ -182,16 +182,27 @@ def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
         if not tables:
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 connection.execute(statement)
-    finally:
-        connection.execute("COMMIT")
     return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, also where the disk is full."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Some errors have rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _added(connection: sqlite3.Connection, events: Sequence[Event], now: float) -> dict[str, Change]:
     events = list(map(_storable, events))
     news = by_message(events)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         known = _known(connection, list(news))
         changes = {each: noted(each, known.setdefault(each, set()), news[each]) for each in news}
         connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", map(_row, events))
@@ -199,10 +210,6 @@ def _added(connection: sqlite3.Connection, events: Sequence[Event], now: float) 
             "INSERT INTO message VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
             ((each, now) for each in news),
         )
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
     return {each: change for each, change in changes.items() if change is not None}
 
 
@@ -215,17 +222,11 @@ def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, 
 
 
 def _pruned(connection: sqlite3.Connection, before: float) -> int:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         found = connection.execute("SELECT id FROM message WHERE told < ? LIMIT ?", (before, _PRUNED_AT_ONCE))
         ids = json.dumps([each for (each,) in found])
         connection.execute("DELETE FROM event WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-        done = connection.execute("DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))", (ids,))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-    return done.rowcount
+        return connection.execute("DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))", (ids,)).rowcount
 
 
 def _row(event: Event) -> tuple[str, str, str, str]:

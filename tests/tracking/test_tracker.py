@@ -294,6 +294,21 @@ async def test_odd_text_costs_nobody_anything(tracker: DeliveryTracker) -> None:
         assert (await tracker.delivery(each)).status is Status.DELIVERED
 
 
+async def test_a_full_disk(tmp_path: Path) -> None:
+    """When the disk is full the feeder is told so and nothing is half kept; with room again all goes on."""
+    store = SQLiteStore(tmp_path / "deliveries.db")
+    async with DeliveryTracker(store) as tracker:
+        await tracker.on_status(history("1"))
+        await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            await tracker.on_status([event for number in range(500) for event in history(f"{number}-" * 20)])
+        assert (await tracker.delivery("0-" * 20)).status is None
+        await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 100000"))
+        await tracker.on_status(history("2"))
+        for each in "12":
+            assert (await tracker.delivery(each)).final
+
+
 async def test_two_writers_of_one_file(tmp_path: Path) -> None:
     """Two stores on one file lose nothing of each other's."""
     path = tmp_path / "deliveries.db"
