@@ -67,7 +67,7 @@ async def test_listening_for_people_and_for_a_file(cli: Any, tmp_path: Path) -> 
     url = ""
     while token not in url:
         url = process._new.get(timeout=60).strip()
-    assert post(url, [*EVENTS, {**EVENTS[0], "messageId": "2\x1b[2J"}]) == 200
+    assert post(url, [*EVENTS, {**EVENTS[0], "status": "PONDERED\x1b[2J"}]) == 200
     assert post(url, INCOMING) == 200
     lines = [process.stdout.readline().strip() for _ in range(4)]
     assert lines[1] == "2021-02-15 16:00:36  1  REJECTED  error 2005"
