@@ -148,7 +148,8 @@ class DevinoClient:
         """Send any number of messages; gives one receipt for each, in the order of the input.
 
         The input is read lazily, `batch_size` (1 to 32,000) messages to a batch, and at most `Limits.batch_bytes`
-        bytes; `Limits.in_flight` batches are under way at once. After an unusable credential no more is read: what
+        bytes; `Limits.in_flight` batches are under way at once. A receipt's message equals the one that was given, and
+        is the very same object where the program still holds that. After an unusable credential no more is read: what
         is under way is still given, then Unauthorized or Forbidden is raised. So is an error of the input itself.
         """
         self._check_open()

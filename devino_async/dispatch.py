@@ -6,7 +6,8 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing, nullcontext
 from functools import cache
 
@@ -18,9 +19,10 @@ from .exchange import Answer, Transport
 from .flow.chunking import Chunk, Chunks
 from .flow.ownership import Owner, hand_over
 from .flow.pipeline import Pipeline
-from .flow.steps import Turns, at_once, in_steps
+from .flow.steps import LONGEST_STEP, Turns, at_once, in_steps
 from .protocol import send_results, sending
 from .protocol.message import Message
+from .protocol.packing import Packed
 from .protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from .transport.limits import Limits
 
@@ -85,27 +87,29 @@ class Dispatch:
         pipeline = self._pipeline(messages, batch_size, options)
         fatal: DevinoError | None = None
         receipts = Receipts()
-        unseen: list[Receipt] = []
+        pause_at = 0.0
+        unseen: Iterator[Receipt] = iter(())
         try:
             async with aclosing(pipeline.results()) as batches:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
                     receipts = batch.receipts
-                    for unseen in receipts.take():
-                        # Taken from the end of the reversed list, each is freed as it goes.
-                        unseen.reverse()
-                        while unseen:
-                            yield unseen.pop()
+                    for run in receipts.take():
+                        unseen = iter(run)
+                        for receipt in unseen:
+                            yield receipt
                         # A consumer that awaits nothing would otherwise keep the event loop to itself.
-                        await self.turns.give()
+                        if self.turns.urgent or time.perf_counter() >= pause_at:
+                            await self.turns.give()
+                            pause_at = time.perf_counter() + LONGEST_STEP
             if fatal is not None:
                 receipts = _receipts_of_left(fatal, pipeline.take_left_items())
-                for unseen in receipts.take():
-                    unseen.reverse()
-                    while unseen:
-                        yield unseen.pop()
+                for run in receipts.take():
+                    unseen = iter(run)
+                    for receipt in unseen:
+                        yield receipt
         finally:
-            self._account_for([*unseen[::-1], *receipts], pipeline)
+            self._account_for([*unseen, *receipts], pipeline)
         if fatal is not None:
             raise fatal
 
@@ -123,6 +127,7 @@ class Dispatch:
             encode=sending.encode,
             max_count=batch_size,
             max_bytes=self._limits.batch_bytes,
+            hold=Packed,
             turns=self.turns,
         )
         pipeline: Pipeline[Message, _Batch] = Pipeline(

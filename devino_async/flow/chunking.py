@@ -5,21 +5,19 @@ What the items are and how they are encoded is the caller's; how many chunks tra
 
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from itertools import islice, tee
-from typing import Generic, TypeVar
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from .steps import Turns
+from .steps import LONGEST_STEP, Turns
 
 __all__ = ["Chunk", "Chunks"]
 
 T = TypeVar("T")
 
 _ITEMS_A_RUN = 64
-# The event loop has its turn when reading took this long, in seconds: a source may be slow, or make its items.
-_LONGEST_STEP = 0.001
 # Runs are joined into slices of about this much, as many tiny ones would each cost a system call.
 _SLICE_BYTES = 16_384
 
@@ -28,7 +26,7 @@ _SLICE_BYTES = 16_384
 class Chunk(Generic[T]):
     """Items with their encoded form: `slices` are runs of encoded items, joined by commas within a run."""
 
-    items: list[T]
+    items: Sequence[T]
     slices: list[bytes] = field(factory=list)
 
     def __repr__(self) -> str:
@@ -38,9 +36,10 @@ class Chunk(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
 
-    `encode` gives the encoded form of each item that it is given, and reads no further than it gives. An item that is
-    larger than `max_bytes` travels alone. When the source or `encode` raises, what was read before still comes as a
-    chunk; then the error is raised. Others get their turn after every millisecond of reading.
+    `encode` gives the encoded form of each item that it is given, and reads no further than it gives. `hold` makes what
+    keeps the items of a chunk: an empty sequence that can be extended. An item that is larger than `max_bytes` travels
+    alone. When the source or `encode` raises, what was read before still comes as a chunk; then the error is raised.
+    Others get their turn after every millisecond of reading.
     """
 
     def __init__(
@@ -50,6 +49,7 @@ class Chunks(Generic[T]):
         encode: Callable[[Iterable[T]], Iterable[str]],
         max_count: int,
         max_bytes: int,
+        hold: Callable[[], Any] = list,
         turns: Turns | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -60,7 +60,8 @@ class Chunks(Generic[T]):
         self._turns = turns or Turns()
         self._clock = clock
         self._pause_at = 0.0
-        self._items: list[T] = []
+        self._hold = hold
+        self._items: Any = hold()
         self._run: list[bytes] = []
         self._run_size = 0
         self._slices: list[bytes] = []
@@ -69,9 +70,9 @@ class Chunks(Generic[T]):
 
     def take_left(self) -> list[T]:
         """Items that were read but are in no chunk yet; for whoever stops in the middle."""
-        left = [item for chunk in self._full for item in chunk.items] + self._items
+        left: list[T] = [item for chunk in self._full for item in chunk.items] + list(self._items)
         self._full.clear()
-        self._items = []
+        self._items = self._hold()
         return left
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
@@ -91,15 +92,16 @@ class Chunks(Generic[T]):
         reading = iter(source)
         while True:
             # Each item is encoded before the next is read, so that a bad one costs none that came after it.
-            ours, kept = tee(islice(reading, self._room()))
+            wanted = self._room()
+            items: list[T] = []
             run: list[str] = []
             failure: BaseException | None = None
             try:
-                run.extend(self._encode(ours))
+                run.extend(self._encode(_noted(islice(reading, wanted), items)))
             except BaseException as error:  # noqa: BLE001 - raised again, after what was read before it
                 failure = error
-            wanted = self._room()
-            self._take(list(islice(kept, len(run))), run)
+            del items[len(run) :]
+            self._take(items, run)
             while self._full:
                 yield self._full.popleft()
             if failure is not None:
@@ -119,7 +121,7 @@ class Chunks(Generic[T]):
     async def _turn(self) -> None:
         if self._clock() >= self._pause_at:
             await self._turns.give()
-            self._pause_at = self._clock() + _LONGEST_STEP
+            self._pause_at = self._clock() + LONGEST_STEP
 
     def _room(self) -> int:
         """How many items may be read at once."""
@@ -138,7 +140,7 @@ class Chunks(Generic[T]):
                 return
             if self._items:
                 self._full.append(self._close())
-        self._items += items
+        self._items.extend(items)
         self._run.append(encoded)
         self._run_size += size
         self._size += size
@@ -154,6 +156,12 @@ class Chunks(Generic[T]):
 
     def _close(self) -> Chunk[T]:
         self._close_run()
-        chunk = Chunk(self._items, self._slices)
-        self._items, self._slices, self._size = [], [], 0
+        chunk: Chunk[T] = Chunk(self._items, self._slices)
+        self._items, self._slices, self._size = self._hold(), [], 0
         return chunk
+
+
+def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
+    for item in items:
+        into.append(item)
+        yield item

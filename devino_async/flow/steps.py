@@ -7,10 +7,13 @@ import asyncio
 from collections.abc import Generator
 from typing import TypeVar
 
-__all__ = ["Turns", "at_once", "in_steps"]
+__all__ = ["LONGEST_STEP", "Turns", "at_once", "in_steps"]
 
 T = TypeVar("T")
 
+# How long work that goes by the clock may hold the event loop, in seconds: nobody knows how slow a source of items, or
+# whoever takes results, may be.
+LONGEST_STEP = 0.001
 # About what a request needs between two waits for the network.
 _TURNS_FOR_THE_URGENT = 8
 
@@ -31,6 +34,11 @@ class Turns:
     def urgent_ends(self) -> None:
         """Something urgent that began is over."""
         self._urgent -= 1
+
+    @property
+    def urgent(self) -> bool:
+        """Whether something urgent goes on."""
+        return self._urgent > 0
 
     async def give(self) -> None:
         """Let others have their turn."""

@@ -5,7 +5,7 @@ became of them is receipts.py's.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -17,7 +17,16 @@ from attrs import field, fields, frozen
 from ..errors import InvalidMessage, Reason, mask_phones
 from .text import MAX_CYRILLIC_CHARACTERS, longest_allowed
 
-__all__ = ["MAX_VALIDITY", "Message", "Priority", "encodable", "is_http_url", "mask_phone"]
+__all__ = [
+    "MAX_VALIDITY",
+    "NOTHING_MORE",
+    "Message",
+    "Priority",
+    "encodable",
+    "is_http_url",
+    "made_again",
+    "mask_phone",
+]
 
 # API page, "Message": "validity ... Maximal value: 259200, 3 days".
 MAX_VALIDITY = 259_200
@@ -51,8 +60,31 @@ def mask_phone(number: str | None) -> str | None:
     return "*" * (len(number) - len(shown)) + shown
 
 
+class _Draft:
+    """A Message while it is made: the same slots, and nothing that keeps them from being set."""
+
+    __slots__ = (
+        "__weakref__",
+        "callback_url",
+        "options",
+        "priority",
+        "scheduled_time",
+        "sender",
+        "text",
+        "to",
+        "validity",
+    )
+
+
+# What most messages have beside sender, recipient and text, field by field.
+NOTHING_MORE = (None,) * 5
+
+_new: Callable[[type], Any] = object.__new__
+_become: Callable[[object, type], None] = object.__dict__["__class__"].__set__
+
+
 @frozen(init=False, repr=False)
-class Message:
+class Message(_Draft):
     """One SMS. Frozen; every field is checked when it is made (API page, "Message").
 
     - `sender`: the approved sender's name ("from" on the wire).
@@ -90,18 +122,51 @@ class Message:
         options: Mapping[str, str] | None = None,
     ) -> None:
         problems: list[Reason] = []
-        if not _are_plain(sender, to, text):
+        try:
+            # As usual and surely right; in one expression, as campaigns make millions of messages.
+            plain = (
+                type(to) is str
+                and to.encode().isdigit()
+                and 7 <= len(to) <= 15
+                and to[0] != "0"
+                and type(text) is str
+                and 0 < len(text) <= _SURELY_SHORT
+                and (text.isascii() or text.encode())
+                and type(sender) is str
+                and sender.isalnum()
+            )
+        except UnicodeEncodeError:
+            plain = False
+        if not plain:
             sender, to, text = _sender(sender, problems), _recipient(to, problems), _text(text, problems)
-        _set_sender(self, sender)
-        _set_to(self, to)
-        _set_text(self, text)
-        _set_validity(self, None if validity is None else _validity(validity, problems))
-        _set_scheduled_time(self, None if scheduled_time is None else _scheduled_time(scheduled_time, problems))
-        _set_priority(self, None if priority is None else _priority(priority, problems))
-        _set_callback_url(self, None if callback_url is None else _callback_url(callback_url, problems))
-        _set_options(self, None if options is None else _options(options, problems))
+        if not (
+            validity is None
+            and scheduled_time is None
+            and priority is None
+            and callback_url is None
+            and options is None
+        ):
+            rest = (validity, scheduled_time, priority, callback_url, options)
+            validity, scheduled_time, priority, callback_url, options = _checked_rest(rest, problems)
         if problems:
             raise InvalidMessage(problems)
+        made: Any = self
+        if type(self) is Message:
+            _become(made, _Draft)
+            made.sender = sender
+            made.to = to
+            made.text = text
+            made.validity = validity
+            made.scheduled_time = scheduled_time
+            made.priority = priority
+            made.callback_url = callback_url
+            made.options = options
+            made.__class__ = Message
+        else:
+            # The objects of a subclass have another shape.
+            values = (sender, to, text, validity, scheduled_time, priority, callback_url, options)
+            for set_slot, value in zip(_slots, values, strict=True):
+                set_slot(made, value)
 
     def __repr__(self) -> str:
         shown = [
@@ -129,37 +194,39 @@ class Message:
         return _remade, (values,)
 
 
-# The slots' own setters: a frozen class has no faster way, and campaigns make millions of messages.
-(
-    _set_sender,
-    _set_to,
-    _set_text,
-    _set_validity,
-    _set_scheduled_time,
-    _set_priority,
-    _set_callback_url,
-    _set_options,
-) = (getattr(Message, each.name).__set__ for each in fields(Message))
+# The slots' own setters, for subclasses.
+_slots = tuple(getattr(Message, each.name).__set__ for each in fields(Message))
 
 
 def _remade(values: dict[str, Any]) -> Message:
     return Message(**values)
 
 
-def _are_plain(sender: object, to: object, text: object) -> bool:
-    """Whether all three are as usual and surely right; made for speed."""
-    return (
-        type(to) is str
-        and to.isdigit()
-        and to.isascii()
-        and 7 <= len(to) <= 15
-        and to[0] != "0"
-        and type(text) is str
-        and 0 < len(text) <= _SURELY_SHORT
-        and (text.isascii() or encodable(text))
-        and type(sender) is str
-        and sender.isalnum()
-    )
+def made_again(
+    senders: Iterable[str], tos: Iterable[str], texts: Iterable[str], rests: Iterable["Message | tuple[Any, ...]"]
+) -> list[Message]:
+    """Messages from the fields of others, which were checked when those were made; `rests` are their other fields.
+
+    Where a message stands in place of its other fields, that is given.
+    """
+    messages: list[Message] = []
+    for sender, to, text, rest in zip(senders, tos, texts, rests, strict=True):
+        if type(rest) is not tuple:
+            messages.append(rest)  # type: ignore[arg-type]
+            continue
+        made = _new(_Draft)
+        made.sender = sender
+        made.to = to
+        made.text = text
+        made.validity, made.scheduled_time, made.priority, made.callback_url, made.options = rest
+        made.__class__ = Message
+        messages.append(made)
+    return messages
+
+
+def _checked_rest(rest: tuple[Any, ...], problems: list[Reason]) -> tuple[Any, ...]:
+    checks = (_validity, _scheduled_time, _priority, _callback_url, _options)
+    return tuple(None if value is None else check(value, problems) for check, value in zip(checks, rest, strict=True))
 
 
 def _sender(value: object, problems: list[Reason]) -> str:

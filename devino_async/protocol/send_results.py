@@ -29,6 +29,7 @@ _PLAIN = re.compile(
 _PLAIN_A_SKIM = 512
 _SEGMENTED_CHARACTERS_A_SKIM = _PLAIN_A_SKIM * 200
 _LONGEST_ID = 64
+_ID_LENGTHS = frozenset(range(1, _LONGEST_ID + 1))
 _ITEMS_A_STEP = 256
 
 
@@ -77,7 +78,7 @@ def _skim_alike(text: str, at: int, first: re.Match[str]) -> tuple[_Plain, int]:
     # Behind the last separator stands what may be cut off, or followed by something else.
     ids = window.split(between, _PLAIN_A_SKIM)[:-1]
     whole = "".join(ids)
-    if not (whole.isdigit() and whole.isascii() and min(map(len, ids)) > 0 and max(map(len, ids)) <= _LONGEST_ID):
+    if not (whole.isdigit() and whole.isascii() and _ID_LENGTHS.issuperset(map(len, ids))):
         good = [each.isdigit() and each.isascii() and len(each) <= _LONGEST_ID for each in ids]
         ids = ids[: good.index(False)] if False in good else ids
         whole = "".join(ids)

@@ -32,10 +32,14 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
     Raises InvalidMessage for what is no Message.
     """
     sender, head = "", '{"from":"","to":"'
+    text, escaped = "", '""'
     for message in messages:
         if type(message) is not Message and not isinstance(message, Message):
             raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
-        # A campaign has one sender.
+        # A campaign has one sender, and often one text.
+        if message.text != text:
+            text = message.text
+            escaped = encode_basestring(text)
         if message.sender is not sender:
             sender = message.sender
             head = f'{{"from":{encode_basestring(sender)},"to":"'
@@ -46,9 +50,9 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
             and message.callback_url is None
             and message.options is None
         ):
-            yield f'{head}{message.to}","text":{encode_basestring(message.text)}}}'
+            yield f'{head}{message.to}","text":{escaped}}}'
         else:
-            yield f'{head}{message.to}","text":{encode_basestring(message.text)}{_encoded_rest(message)}}}'
+            yield f'{head}{message.to}","text":{escaped}{_encoded_rest(message)}}}'
 
 
 def _encoded_rest(message: Message) -> str:

@@ -12,8 +12,12 @@ from aiohttp.payload import Payload
 
 __all__ = ["Handed", "Ledger", "LedgerBody"]
 
-# Small slices, each drained, leave the last one unsent for as long as possible; see SEND_BUFFER in pool.py.
-SLICE_BYTES = 16_384
+# How much is handed over at a time. Large slices cost less; near the end small ones, each drained, leave the last one
+# unsent for as long as possible, and that is the proof. See `send_buffer` in pool.py.
+SLICE_BYTES = 131_072
+LAST_SLICES_BYTES = 16_384
+# Where "near the end" begins: more than the buffers on the way hold.
+NEAR_THE_END_BYTES = 1_048_576
 
 
 class Handed(Enum):
@@ -52,7 +56,7 @@ class LedgerBody(Payload):
         self._parts = parts
         self._ledger = ledger
         self._stall = stall
-        self._size = sum(map(len, parts))
+        self._size = self._length = sum(map(len, parts))
         self._consumed = True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -82,15 +86,27 @@ class LedgerBody(Payload):
                     await asyncio.sleep(0)
 
     def _slices(self) -> Iterator[bytes]:
-        """The parts in pieces of about SLICE_BYTES: small neighbours joined, big ones cut."""
+        """The parts in pieces: small neighbours joined, big ones cut."""
         run: list[bytes] = []
-        size = 0
+        size, left = 0, self._length
         for part in self._parts:
             run.append(part)
             size += len(part)
-            if size >= SLICE_BYTES:
-                joined = run[0] if len(run) == 1 else b"".join(run)
-                yield from (joined[at : at + SLICE_BYTES] for at in range(0, size, SLICE_BYTES))
+            if size >= _slice_bytes(left):
+                yield from _cut(run[0] if len(run) == 1 else b"".join(run), left)
+                left -= size
                 run, size = [], 0
         if run:
             yield b"".join(run)
+
+
+def _cut(joined: bytes, left: int) -> Iterator[bytes]:
+    at = 0
+    while at < len(joined):
+        wanted = _slice_bytes(left - at)
+        yield joined[at : at + wanted]
+        at += wanted
+
+
+def _slice_bytes(left: int) -> int:
+    return SLICE_BYTES if left > NEAR_THE_END_BYTES else LAST_SLICES_BYTES

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from devino_async.transport.ledger import SLICE_BYTES, Handed, Ledger, LedgerBody, SealedError
+from devino_async.transport.ledger import (
+    LAST_SLICES_BYTES,
+    NEAR_THE_END_BYTES,
+    SLICE_BYTES,
+    Handed,
+    Ledger,
+    LedgerBody,
+    SealedError,
+)
 
 
 class Writer:
@@ -57,11 +65,23 @@ async def test_every_moment(parts: list[bytes]) -> None:
 
 
 @given(parts=PARTS)
-async def test_slices_are_small(parts: list[bytes]) -> None:
-    """No slice is larger than its bound, and each is drained before the next: the last one stays back for long."""
+async def test_slices_are_bounded(parts: list[bytes]) -> None:
+    """No slice is larger than its bound, and each is drained before the next."""
     writer = await written(parts)
     assert max(size for size, _ in writer.seen) <= SLICE_BYTES
     assert writer.drained == len(writer.seen)
+
+
+@given(parts=PARTS)
+async def test_the_last_slices_are_small(parts: list[bytes]) -> None:
+    """Near the end every slice is small, so that the last one stays back for as long as possible."""
+    writer = await written(parts)
+    left = len(writer.written)
+    for size, _ in writer.seen:
+        if left <= NEAR_THE_END_BYTES:
+            assert size <= LAST_SLICES_BYTES
+        left -= size
+    assert left == 0
 
 
 async def test_a_sealed_ledger_lets_nothing_pass() -> None:

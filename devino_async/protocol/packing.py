@@ -1,0 +1,111 @@
+"""Packing: how the messages of a batch are kept while it is under way.
+
+Tens of thousands of live objects are what the garbage collector stops a program for. So a message that nobody else
+holds is kept as its fields, and made again when it is asked for. How messages travel is sending.py's.
+"""
+
+import sys
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import Any, overload
+
+from .message import NOTHING_MORE, Message, made_again
+
+__all__ = ["Packed"]
+
+# Only CPython counts; elsewhere all messages are kept as they are.
+_references: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: sys.maxsize)
+
+
+def _counts(messages: Sequence[Message]) -> list[int]:
+    return list(map(_references, messages))
+
+
+# What is counted for a message that stands in one list and nowhere else.
+[_ALONE] = _counts([Message(sender="sender", to="79000000001", text="text")])
+
+
+class _Columns:
+    """A run of packed messages, field by field; `rests` holds all but the first three, or the message itself."""
+
+    __slots__ = ("rests", "senders", "texts", "tos")
+
+    def __init__(
+        self, senders: list[str], tos: list[str], texts: list[str], rests: list[Message | tuple[Any, ...]]
+    ) -> None:
+        self.senders, self.tos, self.texts, self.rests = senders, tos, texts, rests
+
+    def __len__(self) -> int:
+        return len(self.rests)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(made_again(self.senders, self.tos, self.texts, self.rests))
+
+    def __getitem__(self, at: slice) -> "_Columns":
+        return _Columns(self.senders[at], self.tos[at], self.texts[at], self.rests[at])
+
+
+class Packed(Sequence[Message]):
+    """Messages in their order: equal to those that were put in, and the very same where others hold those too."""
+
+    __slots__ = ("_ends", "_runs")
+
+    def __init__(self) -> None:
+        self._runs: list[list[Message] | _Columns] = []
+        self._ends: list[int] = []
+
+    def extend(self, messages: list[Message]) -> None:
+        """Add messages. Those that stand in this list only are packed, but for subclasses."""
+        counts = _counts(messages)
+        if messages:
+            self._add(messages if min(counts) > _ALONE else _packed(messages, counts))
+
+    def _add(self, run: list[Message] | _Columns) -> None:
+        self._runs.append(run)
+        self._ends.append(len(self) + len(run))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __iter__(self) -> Iterator[Message]:
+        return chain.from_iterable(self._runs)
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Packed": ...
+    def __getitem__(self, at: int | slice) -> "Message | Packed":
+        if not isinstance(at, slice):
+            [message] = self[range(len(self))[at] :][:1]
+            return message
+        start, stop, _ = at.indices(len(self))
+        part = Packed()
+        number = bisect_right(self._ends, start)
+        while start < stop:
+            run, end = self._runs[number], self._ends[number]
+            before = end - len(run)
+            whole = start == before and end <= stop
+            part._add(run if whole else run[start - before : stop - before])
+            start, number = end, number + 1
+        return part
+
+
+def _packed(messages: list[Message], counts: list[int]) -> _Columns:
+    return _Columns(
+        [message.sender for message in messages],
+        [message.to for message in messages],
+        [message.text for message in messages],
+        [
+            message
+            if count > _ALONE or type(message) is not Message
+            else NOTHING_MORE
+            if message.validity is None
+            and message.scheduled_time is None
+            and message.priority is None
+            and message.callback_url is None
+            and message.options is None
+            else (message.validity, message.scheduled_time, message.priority, message.callback_url, message.options)
+            for message, count in zip(messages, counts, strict=True)
+        ],
+    )
