@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing
 from functools import cache
 
 from attrs import frozen
@@ -67,7 +67,6 @@ class Dispatch:
         self._events = events
         self._on_orphan = on_orphan
         self._closing = False
-        self._one_at_a_time = asyncio.Lock()
         self.turns = Turns()
         self.cut_short: list[Unconfirmed] = []
 
@@ -146,7 +145,7 @@ class Dispatch:
         failure: CallFailed | None
         try:
             answer = await self._transport.exchange(call)
-            receipts = await self._read(answer, chunk.items, urgent)
+            receipts = await self._read(answer, chunk.items)
             failure = None
         except CallFailed as error:
             failure = error
@@ -166,12 +165,10 @@ class Dispatch:
             self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
         return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
 
-    async def _read(self, answer: Answer, messages: Sequence[Message], urgent: bool) -> Receipts:
+    async def _read(self, answer: Answer, messages: Sequence[Message]) -> Receipts:
         reading = send_results.read(answer, messages)
         try:
-            # Answers that come together are read one after another, or their steps would add up to a stall.
-            async with nullcontext() if urgent else self._one_at_a_time:
-                return await in_steps(reading, self.turns)
+            return await in_steps(reading, self.turns)
         except asyncio.CancelledError:
             # An answer that is here is read to its end, or its ids would be lost.
             return at_once(reading)

@@ -4,6 +4,7 @@ A generator says by each `yield` where it may pause, and returns its result; wha
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Generator
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ T = TypeVar("T")
 
 # How long work that goes by the clock may hold the event loop, in seconds: nobody knows how slow a source of items, or
 # whoever takes results, may be.
-LONGEST_STEP = 0.001
+LONGEST_STEP = 0.0005
 # About what a request needs between two waits for the network.
 _TURNS_FOR_THE_URGENT = 8
 
@@ -21,11 +22,15 @@ _TURNS_FOR_THE_URGENT = 8
 class Turns:
     """Turns of the event loop that long work gives to others: one, or several while something urgent goes on.
 
-    What is urgent needs many turns, and between any two of them stands a step of every long work.
+    Of all long work only one step is done in a turn of the loop, first come first served, or their steps would add up
+    to a stall. What is urgent needs many turns, and long work then stands back for several.
     """
 
     def __init__(self) -> None:
         self._urgent = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        # Whether somebody's step is due in the next turn.
+        self._taken = False
 
     def urgent_begins(self) -> None:
         """Let long work stand back until `urgent_ends`."""
@@ -41,12 +46,30 @@ class Turns:
         return self._urgent > 0
 
     async def give(self) -> None:
-        """Let others have their turn."""
-        await asyncio.sleep(0)
-        for _ in range(_TURNS_FOR_THE_URGENT):
-            if not self._urgent:
+        """Let others have their turn; returns in a turn that no other long work has."""
+        called: asyncio.Future[None] | None = None
+        if self._taken:
+            called = asyncio.get_running_loop().create_future()
+            self._waiting.append(called)
+        self._taken = True
+        try:
+            await (asyncio.sleep(0) if called is None else called)
+            for _ in range(_TURNS_FOR_THE_URGENT):
+                if not self._urgent:
+                    break
+                await asyncio.sleep(0)
+        finally:
+            # Whoever leaves while waiting was not called, and calls nobody.
+            if called is None or (called.done() and not called.cancelled()):
+                self._call_next()
+
+    def _call_next(self) -> None:
+        while self._waiting:
+            called = self._waiting.popleft()
+            if not called.done():
+                called.set_result(None)
                 return
-            await asyncio.sleep(0)
+        self._taken = False
 
 
 async def in_steps(work: Generator[None, None, T], turns: Turns | None = None) -> T:

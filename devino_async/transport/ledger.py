@@ -14,7 +14,7 @@ __all__ = ["Handed", "Ledger", "LedgerBody"]
 
 # How much is handed over at a time. Large slices cost less; near the end small ones, each drained, leave the last one
 # unsent for as long as possible, and that is the proof. See `send_buffer` in pool.py.
-SLICE_BYTES = 131_072
+SLICE_BYTES = 65_536
 LAST_SLICES_BYTES = 16_384
 # Where "near the end" begins: more than the buffers on the way hold.
 NEAR_THE_END_BYTES = 1_048_576

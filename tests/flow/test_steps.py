@@ -1,6 +1,7 @@
 """Long work in small steps: the same result in steps and at once."""
 
 import asyncio
+import random
 from collections.abc import Generator
 
 import pytest
@@ -83,3 +84,48 @@ def test_errors_come_through() -> None:
         at_once(failing())
     with pytest.raises(ZeroDivisionError):
         asyncio.run(in_steps(failing()))
+
+
+async def test_one_long_step_in_a_turn() -> None:
+    """However many long works there are, a turn of the loop holds one step of one of them; each has its share."""
+    turn = 0
+    steps: list[tuple[int, int]] = []
+    turns = Turns()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def work(number: int) -> None:
+        await turns.give()
+        for _ in range(10):
+            steps.append((turn, number))
+            await turns.give()
+
+    counting_turns = asyncio.create_task(count_turns())
+    await asyncio.gather(*(work(number) for number in range(4)))
+    counting_turns.cancel()
+    assert len({turn for turn, _ in steps}) == len(steps) == 40
+    assert [number for _, number in steps] == [0, 1, 2, 3] * 10
+
+
+@pytest.mark.parametrize("seed", range(50))
+async def test_who_leaves_stops_nobody(seed: int) -> None:
+    """Works that are cancelled while they wait, or when it is their turn, leave the others theirs."""
+    dice = random.Random(seed)
+    turns = Turns()
+    tasks = [asyncio.create_task(in_steps(counting(dice.randint(0, 20), []), turns)) for _ in range(8)]
+    for _ in range(dice.randint(1, 60)):
+        await asyncio.sleep(0)
+        if dice.random() < 0.1:
+            dice.choice(tasks).cancel()
+        if dice.random() < 0.1:
+            turns.urgent_begins()
+            await asyncio.sleep(0)
+            turns.urgent_ends()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await turns.give()
+        await turns.give()
