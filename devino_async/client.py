@@ -126,7 +126,13 @@ class DevinoClient:
         self._check_open()
         self._owner.check_home()
         options = SendOptions.of(include_segment_id, shorten_url)
-        return await self._outboxes.of(message).send(message, options)
+        outbox = self._outboxes.of(message)
+        waiting = outbox.put(message, options) or await outbox.put_later(message, options)
+        try:
+            return await waiting.outcome
+        except asyncio.CancelledError:
+            outbox.left(waiting)
+            raise
 
     async def flush(self) -> None:
         """Let the messages of `send` calls that wait leave now, whatever the linger; returns when each has its receipt.

@@ -33,9 +33,12 @@ _log = logging.getLogger("devino_async")
 OnOrphan = Callable[[Sequence[Receipt]], object]
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, eq=False)
 class SendOptions:
-    """What is asked of one POST beside its messages; messages with different options never share one."""
+    """What is asked of one POST beside its messages; messages with different options never share one.
+
+    There is one object for each choice of options, so that they are told apart at once.
+    """
 
     include_segment_id: bool = False
     shorten_url: bool = False
@@ -43,7 +46,7 @@ class SendOptions:
     @staticmethod
     @cache
     def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
-        """The one object for these options; made once, as a busy program asks for it with every message."""
+        """The one object for these options."""
         return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
 
 

@@ -22,11 +22,11 @@ from .protocol.message import Message, Priority
 from .protocol.receipts import Receipt
 from .transport.limits import Limits
 
-__all__ = ["Outbox", "OutboxOptions", "Outboxes"]
+__all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
 
 _ENTRIES_A_SLICE = 64
 _URGENT = {Priority.HIGH, Priority.REALTIME}
-_Waiting = Entry[Message, Receipt]
+Waiting = Entry[Message, Receipt]
 
 
 @frozen(kw_only=True)
@@ -89,40 +89,47 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: list[asyncio.Future[None]] = []
 
-    async def send(self, message: Message, options: SendOptions) -> Receipt:
-        """The receipt of one message, which travels with others.
-
-        A caller that is cancelled while its message waits takes it out again; once it was handed over, the exchange
-        is finished without the caller. Either way the receipt goes to `on_orphan`.
-        """
+    def put(self, message: Message, options: SendOptions) -> Waiting | None:
+        """Let a message wait with others; None if there is no room. Its entry's `outcome` will be its receipt."""
         self._check_open()
-        [text] = sending.encode((message,))
-        encoded = text.encode()
-        size = len(encoded) + 1
-        if not self._buffer.enter(size):
-            await self._make_room(message, size)
+        encoded = sending.encode_one(message).encode()
+        if not self._buffer.enter(len(encoded) + 1):
+            return None
+        return self._added(message, encoded, options)
+
+    async def put_later(self, message: Message, options: SendOptions) -> Waiting:
+        """The same as soon as there is room. Raises OutboxFull if nobody may wait for that."""
+        encoded = sending.encode_one(message).encode()
+        await self._make_room(message, len(encoded) + 1)
         if self._closing:
-            self._buffer.leave_room(size)
+            self._buffer.leave_room(len(encoded) + 1)
             self._check_open()
+        return self._added(message, encoded, options)
+
+    def _added(self, message: Message, encoded: bytes, options: SendOptions) -> Waiting:
         loop = asyncio.get_running_loop()
-        entry: _Waiting = Entry(message, encoded, size, options, loop.create_future())
+        entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, loop.create_future())
         self._buffer.add(entry, self._clock())
         if self._pumping is None and self._under_way < self._slots:
             self._pumping = loop.call_soon(self._pump)
         if self._urgent:
             self._dispatch.turns.urgent_begins()
-        try:
-            return await entry.outcome
-        except asyncio.CancelledError:
-            if self._buffer.discard(entry):
-                self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))
-                self._tell_idle()
-            elif entry.outcome.done() and not entry.outcome.cancelled():
-                self._dispatch.orphaned([entry.outcome.result()])
-            raise
-        finally:
-            if self._urgent:
-                self._dispatch.turns.urgent_ends()
+            entry.outcome.add_done_callback(self._urgent_ends)
+        return entry
+
+    def _urgent_ends(self, _: object) -> None:
+        self._dispatch.turns.urgent_ends()
+
+    def left(self, entry: Waiting) -> None:
+        """The caller was cancelled. A message that still waits is taken out; one that was handed over goes its way.
+
+        Its receipt goes to `on_orphan`, now or when it is there.
+        """
+        if self._buffer.discard(entry):
+            self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))
+            self._tell_idle()
+        elif entry.outcome.done() and not entry.outcome.cancelled():
+            self._dispatch.orphaned([entry.outcome.result()])
 
     async def _make_room(self, message: Message, size: int) -> None:
         try:
@@ -191,12 +198,12 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
             self.give_up(f"the outbox failed ({type(error).__name__})")
 
-    def _begin(self, taken: list[_Waiting]) -> None:
+    def _begin(self, taken: list[Waiting]) -> None:
         self._under_way += 1
         task = self._owner.start(self._exchange(taken))
         task.add_done_callback(partial(self._ended, taken))
 
-    def _ended(self, taken: list[_Waiting], task: "asyncio.Task[None]") -> None:
+    def _ended(self, taken: list[Waiting], task: "asyncio.Task[None]") -> None:
         if task.cancelled():
             self._settle(taken, _never_left("the exchange was cancelled before it began", taken))
         elif (error := task.exception()) is not None:
@@ -215,7 +222,7 @@ class Outbox:
                     idle.set_result(None)
             self._idle.clear()
 
-    async def _exchange(self, taken: list[_Waiting]) -> None:
+    async def _exchange(self, taken: list[Waiting]) -> None:
         messages = [entry.item for entry in taken]
         slices = [
             b",".join([entry.encoded for entry in taken[at : at + _ENTRIES_A_SLICE]])
@@ -236,7 +243,7 @@ class Outbox:
                 # Each receipt wakes a caller; all of them in one turn of the loop would hold up everybody else.
                 await _pause()
 
-    def _settle(self, entries: Sequence[_Waiting], receipts: Sequence[Receipt]) -> None:
+    def _settle(self, entries: Sequence[Waiting], receipts: Sequence[Receipt]) -> None:
         orphaned: list[Receipt] = []
         for entry, receipt in zip(entries, receipts, strict=True):
             if entry.outcome.done():
@@ -296,5 +303,5 @@ async def _pause() -> None:
         return
 
 
-def _never_left(why: str, entries: Sequence[_Waiting]) -> list[Receipt]:
+def _never_left(why: str, entries: Sequence[Waiting]) -> list[Receipt]:
     return list(sending.receipts_after(sending.never_begun(why), [entry.item for entry in entries]))

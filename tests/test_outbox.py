@@ -74,6 +74,16 @@ class Service:
         return [number_of(each["to"]) for each in json.loads(b"".join(call.body or ()))["messages"]]
 
 
+async def sent(outbox: Outbox, message: Message, options: SendOptions) -> Receipt:
+    """What a client does for each caller."""
+    waiting = outbox.put(message, options) or await outbox.put_later(message, options)
+    try:
+        return await waiting.outcome
+    except asyncio.CancelledError:
+        outbox.left(waiting)
+        raise
+
+
 class Lab:
     """An outbox, its service, and time that goes on when it is told to."""
 
@@ -108,7 +118,7 @@ class Lab:
             call()
 
     def send(self, number: int, options: SendOptions = PLAIN) -> "asyncio.Task[Receipt]":
-        return asyncio.create_task(self.outbox.send(message(number), options))
+        return asyncio.create_task(sent(self.outbox, message(number), options))
 
     async def turn(self, times: int = 8) -> None:
         for _ in range(times):
@@ -292,11 +302,24 @@ async def test_a_full_buffer_refuses() -> None:
     assert len(lab.service.calls) == 2
 
 
+async def test_nobody_passes_one_who_was_let_in() -> None:
+    """When room is made for one who waits, whoever comes before that one's next turn goes behind it."""
+    lab = Lab(slots=1, capacity=3)
+    tasks = [lab.send(number) for number in range(4)]
+    await lab.turn(1)
+    tasks.append(lab.send(4))
+    await lab.turn()
+    while not all(task.done() for task in tasks):
+        lab.service.end()
+        await lab.turn()
+    assert [number for call in lab.service.calls for number in lab.service.numbers(call)] == [0, 1, 2, 3, 4]
+
+
 async def test_what_breaks_a_rule_never_enters() -> None:
     """What is no message is told to its caller alone."""
     lab = Lab()
     with pytest.raises(ValueError, match="must be Message"):
-        await lab.outbox.send("Hello", PLAIN)  # type: ignore[arg-type]
+        await sent(lab.outbox, "Hello", PLAIN)  # type: ignore[arg-type]
     assert len(lab.outbox._buffer) == 0
 
 

@@ -68,6 +68,8 @@ class Buffer(Generic[T, R]):
         self._count = 0
         self._size = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+        # Those who were let in and have not come yet; nobody may pass them.
+        self._coming = 0
 
     def __len__(self) -> int:
         return sum(len(group.entries) for group in self._groups.values())
@@ -81,7 +83,7 @@ class Buffer(Generic[T, R]):
 
     def enter(self, size: int) -> bool:
         """Make room at once for an item of this size, if there is any and nobody waits for it."""
-        if self._waiting or not self._fits(size):
+        if self._waiting or self._coming or not self._fits(size):
             return False
         self._count += 1
         self._size += size
@@ -102,10 +104,13 @@ class Buffer(Generic[T, R]):
             await let_in
         except asyncio.CancelledError:
             if let_in.done() and not let_in.cancelled() and let_in.exception() is None:
+                self._coming -= 1
                 self.leave_room(size)
             else:
                 self._let_in()
             raise
+        self._coming -= 1
+        self._let_in()
 
     def leave_room(self, size: int) -> None:
         """Give up room that was made."""
@@ -152,6 +157,16 @@ class Buffer(Generic[T, R]):
         if not ready:
             return []
         group = min(ready, key=lambda each: each.first().number)
+        if len(group.entries) <= self._batch_count and group.size <= self._batch_bytes:
+            taken, size = list(group.entries.values()), group.size
+            group.entries.clear()
+        else:
+            taken, size = self._first_of(group)
+        self._left(group, len(taken), size)
+        return taken
+
+    def _first_of(self, group: _Group[T, R]) -> tuple[list[Entry[T, R]], int]:
+        """As many of the group as a batch holds, and their size."""
         taken: list[Entry[T, R]] = []
         size = 0
         for entry in islice(group.entries.values(), self._batch_count):
@@ -161,8 +176,7 @@ class Buffer(Generic[T, R]):
             size += entry.size
         for entry in taken:
             del group.entries[entry.number]
-        self._left(group, len(taken), size)
-        return taken
+        return taken, size
 
     def take_all(self) -> list[Entry[T, R]]:
         """Everything that waits, in the order of arrival; for whoever gives up."""
@@ -196,6 +210,7 @@ class Buffer(Generic[T, R]):
                 self._waiting.popleft()
                 self._count += 1
                 self._size += size
+                self._coming += 1
                 let_in.set_result(None)
             else:
                 return

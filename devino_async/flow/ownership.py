@@ -26,12 +26,14 @@ class Owner:
 
     def check_home(self) -> None:
         """Raise ConfigurationError on another event loop than before, or in a process that was forked since."""
-        loop = asyncio.get_running_loop()
+        loop, process = asyncio.get_running_loop(), os.getpid()
+        if self._loop is loop and self._process == process:
+            return
         if self._loop is None:
-            self._loop, self._process = loop, os.getpid()
-        if self._process != os.getpid():
+            self._loop, self._process = loop, process
+        elif self._process != process:
             raise ConfigurationError("this client was used before the process forked; make one client in each process")
-        if self._loop is not loop:
+        else:
             raise ConfigurationError("this client was used on another event loop; make one client for each loop")
 
     def __len__(self) -> int:

@@ -13,7 +13,7 @@ from .envelope import reasons_of
 from .message import Message
 from .receipts import Receipts
 
-__all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "never_begun", "receipts_after", "unforeseen"]
+__all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "encode_one", "never_begun", "receipts_after", "unforeseen"]
 
 OPERATION = "send"
 PATH = "/sms/messages"
@@ -34,8 +34,8 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
     sender, head = "", '{"from":"","to":"'
     text, escaped = "", '""'
     for message in messages:
-        if type(message) is not Message and not isinstance(message, Message):
-            raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
+        if type(message) is not Message:
+            _check(message)
         # A campaign has one sender, and often one text.
         if message.text != text:
             text = message.text
@@ -53,6 +53,19 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
             yield f'{head}{message.to}","text":{escaped}}}'
         else:
             yield f'{head}{message.to}","text":{escaped}{_encoded_rest(message)}}}'
+
+
+def encode_one(message: Message) -> str:
+    """The same for one message alone."""
+    if type(message) is not Message:
+        _check(message)
+    sender, text = encode_basestring(message.sender), encode_basestring(message.text)
+    return f'{{"from":{sender},"to":"{message.to}","text":{text}{_encoded_rest(message)}}}'
+
+
+def _check(message: object) -> None:
+    if not isinstance(message, Message):
+        raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
 
 
 def _encoded_rest(message: Message) -> str:
