@@ -177,16 +177,17 @@ class Dispatch:
             return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:
-        counts = batch.receipts.counts
-        self._events.emit(
-            BatchFinished(
-                messages=len(batch.receipts),
-                accepted=counts[Accepted],
-                rejected=counts[Rejected],
-                not_sent=counts[NotSent],
-                unconfirmed=counts[Unconfirmed],
+        if self._events.heard(BatchFinished):
+            counts = batch.receipts.counts
+            self._events.emit(
+                BatchFinished(
+                    messages=len(batch.receipts),
+                    accepted=counts[Accepted],
+                    rejected=counts[Rejected],
+                    not_sent=counts[NotSent],
+                    unconfirmed=counts[Unconfirmed],
+                )
             )
-        )
         return batch
 
     def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, _Batch]) -> None:

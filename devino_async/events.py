@@ -88,6 +88,10 @@ class Events:
     def __init__(self, on_event: OnEvent | None = None) -> None:
         self._on_event = on_event
 
+    def heard(self, kind: type[Event]) -> bool:
+        """Whether anybody listens to such events; others need not be made."""
+        return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
+
     def emit(self, event: Event) -> None:
         """Tell of one event."""
         guarded(lambda told: _log.log(_LEVELS[type(told)], "%r", told), event)

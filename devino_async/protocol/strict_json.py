@@ -67,7 +67,7 @@ _decoder = json.JSONDecoder(
 
 def _text(body: bytes | str) -> str:
     try:
-        return body.lstrip("\ufeff") if isinstance(body, str) else body.decode("utf-8-sig")
+        return body.lstrip("\ufeff") if isinstance(body, str) else body.decode().removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise Unreadable("not UTF-8") from None
 

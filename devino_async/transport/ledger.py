@@ -5,6 +5,7 @@ Counting only; what follows from it is verdict.py's. An exception's class is no 
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from enum import Enum
 
 from aiohttp.abc import AbstractStreamWriter
@@ -78,7 +79,8 @@ class LedgerBody(Payload):
             handed += len(piece)
             # Noted before it happens: a cut between the two then errs on the safe side.
             self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME
-            async with asyncio.timeout(self._stall):
+            # A body of one small slice never has to wait for the socket.
+            async with asyncio.timeout(self._stall) if self._length > LAST_SLICES_BYTES else nullcontext():
                 await writer.write(piece)
                 await writer.drain()
                 if self._ledger.handed is not Handed.ALL:

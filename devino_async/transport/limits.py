@@ -75,9 +75,10 @@ class Limited:
                     return await self._attempt(call)
 
     async def _attempt(self, call: Call) -> Answer:
-        self._events.emit(
-            AttemptStarted(operation=call.operation, attempt=call.attempt, messages=call.messages, size=call.size)
-        )
+        if self._events.heard(AttemptStarted):
+            self._events.emit(
+                AttemptStarted(operation=call.operation, attempt=call.attempt, messages=call.messages, size=call.size)
+            )
         try:
             return await self._inner.exchange(call)
         except TooManyRequests as refused:
