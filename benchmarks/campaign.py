@@ -1,9 +1,9 @@
 """A campaign over full batches: send_many beside the plain aiohttp loop that a user would write.
 
 The plain loop makes dicts, posts them with `json=`, reads `await response.json()`, checks nothing. Both send the same
-messages to the same server. "ready" has its own messages or dicts made before the clock starts, "making" makes them on
-the way. Also the longest time that the event loop was held up, seen by a task that asks to be woken every half
-millisecond. One message a request is singles.py's.
+messages to the same server. "ready" has its messages or dicts made before the clock starts, "making" makes them on the
+way; "own texts" are different for each message, else all have one. Also the longest time that the event loop was held
+up, seen by a task that asks to be woken every half millisecond. One message a request is singles.py's.
 """
 
 import asyncio
@@ -37,6 +37,19 @@ def made_messages(count: int) -> Iterable[Message]:
 
 def made_dicts(count: int) -> Iterable[dict[str, str]]:
     return ({"from": "MyCompany", "to": f"7900{number:07}", "text": TEXT} for number in range(count))
+
+
+def own_text(number: int) -> str:
+    """A text of the same length that no other message has."""
+    return f"{number:07}{TEXT[7:]}"
+
+
+def own_messages(count: int) -> Iterable[Message]:
+    return (Message(sender="MyCompany", to=f"7900{number:07}", text=own_text(number)) for number in range(count))
+
+
+def own_dicts(count: int) -> Iterable[dict[str, str]]:
+    return ({"from": "MyCompany", "to": f"7900{number:07}", "text": own_text(number)} for number in range(count))
 
 
 async def plain(url: str, messages: Iterable[Any]) -> int:
@@ -80,9 +93,17 @@ def contenders(url: str, count: int = COUNT) -> dict[str, list[Contender]]:
             made(plain, "plain aiohttp", lambda: list(made_dicts(count))),
             made(ours, OURS, lambda: list(made_messages(count))),
         ],
+        "ready, own texts": [
+            made(plain, "plain aiohttp", lambda: list(own_dicts(count))),
+            made(ours, OURS, lambda: list(own_messages(count))),
+        ],
         "making": [
             made(plain, "plain aiohttp", lambda: made_dicts(count)),
             made(ours, OURS, lambda: made_messages(count)),
+        ],
+        "making, own texts": [
+            made(plain, "plain aiohttp", lambda: own_dicts(count)),
+            made(ours, OURS, lambda: own_messages(count)),
         ],
     }
 
@@ -156,7 +177,7 @@ def table() -> None:
             f"campaign of {COUNT:,} messages, 70 Cyrillic characters each, batches of {BATCH:,}; best of {ROUNDS};\n"
             'stalls in ms: "stall" is the longest of a run, median of the runs, "worst" the longest of all runs',
             heads,
-            [row for name in ("ready", "making") for row in rows_of(name, url)],
+            [row for name in contenders(url) for row in rows_of(name, url)],
         )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from campaign import BATCH, TEXT, made_dicts, made_messages
+from campaign import BATCH, TEXT, made_dicts, made_messages, own_dicts, own_messages
 from canned_server import body_of, sending_answer
 from json_libraries import ORJSON_MISSING, orjson
 from measuring import OURS, Contender, in_turn, percentile, show, speeds, steps
@@ -21,6 +21,7 @@ from devino_async.exchange import Answer
 from devino_async.flow.chunking import Chunks
 from devino_async.flow.steps import at_once, in_steps
 from devino_async.protocol import send_results, sending
+from devino_async.protocol.packing import Packed
 
 ROUNDS = 7
 ROUNDS_OF_STEPS = 15
@@ -53,8 +54,8 @@ def made_bare() -> list[BareMessage]:
 
 
 async def encoded(messages: list[Any]) -> list[Any]:
-    """The messages as send_many encodes them, chunk by chunk, framed for the wire."""
-    chunks = Chunks(messages, encode=sending.encode, max_count=BATCH, max_bytes=10**9)
+    """The messages as send_many encodes and keeps them, chunk by chunk, framed for the wire."""
+    chunks = Chunks(messages, encode=sending.encode, hold=Packed, max_count=BATCH, max_bytes=10**9)
     return [sending.call(chunk.slices, len(chunk.items)) async for chunk in chunks]
 
 
@@ -85,6 +86,19 @@ def decoded_by_hand(loads: Callable[[bytes], Any], body: bytes, messages: list[A
     ]
 
 
+def encoders(dicts: list[Any], messages: list[Any]) -> dict[str, Callable[[], Any]]:
+    """Ways to encode one batch."""
+    ways: dict[str, Callable[[], Any]] = {
+        "json.dumps": lambda: json.dumps({"messages": dicts}).encode(),
+        "json.dumps(ensure_ascii=False)": lambda: json.dumps({"messages": dicts}, ensure_ascii=False).encode(),
+        OURS: lambda: asyncio.run(encoded(messages)),
+    }
+    if orjson is not None:
+        dumps = orjson.dumps
+        ways = {"orjson.dumps": lambda: dumps({"messages": dicts}), **ways}
+    return ways
+
+
 def contenders() -> dict[str, list[Contender]]:
     """Everybody, for each piece of work."""
     messages, dicts = list(made_messages(BATCH)), list(made_dicts(BATCH))
@@ -94,15 +108,9 @@ def contenders() -> dict[str, list[Contender]]:
             "bare class with slots": made_bare,
             OURS: lambda: list(made_messages(BATCH)),
         },
-        "encode": {
-            "json.dumps": lambda: json.dumps({"messages": dicts}).encode(),
-            "json.dumps(ensure_ascii=False)": lambda: json.dumps({"messages": dicts}, ensure_ascii=False).encode(),
-            OURS: lambda: asyncio.run(encoded(messages)),
-        },
+        "encode": encoders(dicts, messages),
+        "encode, own texts": encoders(list(own_dicts(BATCH)), list(own_messages(BATCH))),
     }
-    if orjson is not None:
-        dumps = orjson.dumps
-        works["encode"] = {"orjson.dumps": lambda: dumps({"messages": dicts}), **works["encode"]}
     for with_segments in (False, True):
         body = body_of(sending_answer(BATCH, with_segments))
         ways: dict[str, Callable[[], Any]] = {
@@ -120,7 +128,7 @@ def contenders() -> dict[str, list[Contender]]:
 
 def longest_steps() -> None:
     """How long the codec holds the event loop at a time, without garbage collection."""
-    messages = list(made_messages(BATCH))
+    messages = list(own_messages(BATCH))
     plain, segmented = (body_of(sending_answer(BATCH, with_segments)) for with_segments in (False, True))
     works = {
         "encode": lambda: encoded(messages),
