@@ -15,6 +15,18 @@ __all__ = ["Owner"]
 
 T = TypeVar("T")
 
+# How often this process is a fork of a fork; asked for with every message, so no system call.
+_forks = 0
+
+
+def _forked() -> None:
+    global _forks  # noqa: PLW0603 - a process has one such number
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
 
 class Owner:
     """Holds the tasks that are under way until each has ended. It lives on one event loop and in one process."""
@@ -22,16 +34,16 @@ class Owner:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = 0
+        self._forks = 0
 
     def check_home(self) -> None:
         """Raise ConfigurationError on another event loop than before, or in a process that was forked since."""
-        loop, process = asyncio.get_running_loop(), os.getpid()
-        if self._loop is loop and self._process == process:
+        loop = asyncio.get_running_loop()
+        if self._loop is loop and self._forks == _forks:
             return
         if self._loop is None:
-            self._loop, self._process = loop, process
-        elif self._process != process:
+            self._loop, self._forks = loop, _forks
+        elif self._forks != _forks:
             raise ConfigurationError("this client was used before the process forked; make one client in each process")
         else:
             raise ConfigurationError("this client was used on another event loop; make one client for each loop")

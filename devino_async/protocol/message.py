@@ -64,7 +64,6 @@ class _Draft:
     """A Message while it is made: the same slots, and nothing that keeps them from being set."""
 
     __slots__ = (
-        "__weakref__",
         "callback_url",
         "options",
         "priority",
@@ -83,7 +82,7 @@ _new: Callable[[type], Any] = object.__new__
 _become: Callable[[object, type], None] = object.__dict__["__class__"].__set__
 
 
-@frozen(init=False, repr=False)
+@frozen(init=False, repr=False, weakref_slot=False)
 class Message(_Draft):
     """One SMS. Frozen; every field is checked when it is made (API page, "Message").
 
@@ -97,7 +96,7 @@ class Message(_Draft):
     - `options`: text to text, comes back in callbacks; the only documented way to carry a reference of yours.
 
     Raises InvalidMessage, a ValueError whose `problems` lists everything that is wrong. Fields that are None are
-    not sent. The repr shows neither the text nor the full phone number.
+    not sent. The repr shows neither the text nor the full phone number. There are no weak references to messages.
     """
 
     sender: str
