@@ -150,7 +150,7 @@ def table() -> None:
         rows.append([name, f"{min(cpu[name]) / COUNT * 1e6:,.0f}", f"{rate:,.0f}", *against])
     show(
         f"{COUNT:,} messages one by one; best of {ROUNDS}; the last columns say how many times less processor time\n"
-        "a message takes than with raw aiohttp, so many at once, and with Twilio's client; aim, when all are sent at once: 7",
+        "a message takes than by a POST each and by Twilio's client; aim, when all are sent at once: 7 times",
         ["", "CPU us a message", "messages/s", f"than raw, {AT_ONCE}", "than raw, all", "than Twilio's"],
         rows,
     )
