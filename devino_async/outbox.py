@@ -88,6 +88,8 @@ class Outbox:
         self._pumping: asyncio.Handle | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._idle: list[asyncio.Future[None]] = []
+        # What becomes of those who wait for room.
+        self._at_the_door: set[asyncio.Future[Receipt]] = set()
 
     def put(self, message: Message, options: SendOptions) -> Waiting | None:
         """Let a message wait with others; None if there is no room. Its entry's `outcome` will be its receipt."""
@@ -95,26 +97,35 @@ class Outbox:
         encoded = sending.encode_one(message).encode()
         if not self._buffer.enter(len(encoded) + 1):
             return None
-        return self._added(message, encoded, options)
+        return self._added(message, encoded, options, asyncio.get_running_loop().create_future())
 
     async def put_later(self, message: Message, options: SendOptions) -> Waiting:
         """The same as soon as there is room. Raises OutboxFull if nobody may wait for that."""
         encoded = sending.encode_one(message).encode()
-        await self._make_room(message, len(encoded) + 1)
-        if self._closing:
-            self._buffer.leave_room(len(encoded) + 1)
-            self._check_open()
-        return self._added(message, encoded, options)
+        size = len(encoded) + 1
+        outcome = asyncio.get_running_loop().create_future()
+        self._at_the_door.add(outcome)
+        try:
+            await self._make_room(message, size)
+            if self._closing:
+                self._buffer.leave_room(size)
+                self._check_open()
+        except BaseException:
+            outcome.cancel()
+            raise
+        finally:
+            self._at_the_door.discard(outcome)
+        return self._added(message, encoded, options, outcome)
 
-    def _added(self, message: Message, encoded: bytes, options: SendOptions) -> Waiting:
-        loop = asyncio.get_running_loop()
-        entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, loop.create_future())
+    def _added(
+        self, message: Message, encoded: bytes, options: SendOptions, outcome: "asyncio.Future[Receipt]"
+    ) -> Waiting:
+        entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, outcome)
         self._buffer.add(entry, self._clock())
-        if self._pumping is None and self._under_way < self._slots:
-            self._pumping = loop.call_soon(self._pump)
+        self._pump_soon()
         if self._urgent:
             self._dispatch.turns.urgent_begins()
-            entry.outcome.add_done_callback(self._urgent_ends)
+            outcome.add_done_callback(self._urgent_ends)
         return entry
 
     def _urgent_ends(self, _: object) -> None:
@@ -128,10 +139,12 @@ class Outbox:
         if self._buffer.discard(entry):
             self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))
             self._tell_idle()
-        elif entry.outcome.done() and not entry.outcome.cancelled():
+        elif entry.outcome.done() and not entry.outcome.cancelled() and entry.outcome.exception() is None:
             self._dispatch.orphaned([entry.outcome.result()])
 
     async def _make_room(self, message: Message, size: int) -> None:
+        # Whoever waits for room ends the linger of those who have it.
+        self._pump_soon()
         try:
             await self._buffer.make_room(size, wait=self._waits)
         except Full:
@@ -150,7 +163,7 @@ class Outbox:
         """Let everything that waits leave, whatever the linger; returns when each of it has its receipt."""
         self._buffer.flush()
         self._pump_soon()
-        waiting = [entry.outcome for entry in self._buffer]
+        waiting = [*(entry.outcome for entry in self._buffer), *self._at_the_door]
         if waiting:
             await asyncio.wait(waiting)
 

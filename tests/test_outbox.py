@@ -315,6 +315,35 @@ async def test_nobody_passes_one_who_was_let_in() -> None:
     assert [number for call in lab.service.calls for number in lab.service.numbers(call)] == [0, 1, 2, 3, 4]
 
 
+async def test_nobody_lingers_while_others_wait_for_room() -> None:
+    """A full outbox does not linger: what is in it leaves, so that those who wait come in."""
+    lab = Lab(slots=4, capacity=3, linger=100.0)
+    tasks = [lab.send(number) for number in range(8)]
+    await lab.turn()
+    assert [lab.service.numbers(call) for call in lab.service.calls] == [[0, 1, 2], [3, 4, 5]]
+    lab.wait(100.0)
+    await lab.turn()
+    assert [lab.service.numbers(call) for call in lab.service.calls] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+    for number in range(3):
+        lab.service.end(number)
+    await asyncio.gather(*tasks)
+
+
+async def test_flush_is_for_those_who_wait_for_room_too() -> None:
+    """Whoever waits for room at a flush does not linger either, and flush returns when they have their receipts."""
+    lab = Lab(slots=1, capacity=3, linger=100.0)
+    tasks = [lab.send(number) for number in range(8)]
+    await lab.turn(1)
+    flushing = asyncio.create_task(lab.outbox.flush())
+    for number in range(3):
+        await lab.turn()
+        assert not flushing.done()
+        lab.service.end(number)
+    await lab.turn()
+    assert flushing.done()
+    assert all(task.done() for task in tasks)
+
+
 async def test_what_breaks_a_rule_never_enters() -> None:
     """What is no message is told to its caller alone."""
     lab = Lab()

@@ -144,8 +144,9 @@ class Buffer(Generic[T, R]):
         return True
 
     def flush(self) -> None:
-        """Let everything that waits now leave as soon as it is taken, whatever the linger."""
-        self._flushed = self._last
+        """Let everything that waits now, for room too, leave as soon as it is taken, whatever the linger."""
+        # Entries are numbered as they come in, and nobody passes those who wait for room.
+        self._flushed = self._last + len(self._waiting) + self._coming
 
     def due(self) -> float | None:
         """When a batch may be taken: 0 for at once, None while nothing waits."""
@@ -187,7 +188,8 @@ class Buffer(Generic[T, R]):
 
     def _due(self, group: _Group[T, R]) -> float:
         first = group.first()
-        full = len(group.entries) >= self._batch_count or group.size >= self._batch_bytes
+        # Where others wait for room, lingering would hold up those who have lingered long enough.
+        full = self._waiting or len(group.entries) >= self._batch_count or group.size >= self._batch_bytes
         return 0.0 if full or first.number <= self._flushed or not self._linger else first.arrived + self._linger
 
     def _left(self, group: _Group[T, R], count: int, size: int) -> None:

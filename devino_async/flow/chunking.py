@@ -39,7 +39,7 @@ class Chunks(Generic[T]):
     `encode` gives the encoded form of each item that it is given, and reads no further than it gives. `hold` makes what
     keeps the items of a chunk: an empty sequence that can be extended. An item that is larger than `max_bytes` travels
     alone. When the source or `encode` raises, what was read before still comes as a chunk; then the error is raised.
-    Others get their turn after every millisecond of reading.
+    Others get their turn after every `LONGEST_STEP` of reading.
     """
 
     def __init__(
@@ -62,6 +62,9 @@ class Chunks(Generic[T]):
         self._pause_at = 0.0
         self._hold = hold
         self._items: Any = hold()
+        # Items of an async source come one by one; they are taken a run at a time.
+        self._gathered: list[T] = []
+        self._gathered_run: list[str] = []
         self._run: list[bytes] = []
         self._run_size = 0
         self._slices: list[bytes] = []
@@ -70,8 +73,9 @@ class Chunks(Generic[T]):
 
     def take_left(self) -> list[T]:
         """Items that were read but are in no chunk yet; for whoever stops in the middle."""
-        left: list[T] = [item for chunk in self._full for item in chunk.items] + list(self._items)
+        left: list[T] = [item for chunk in self._full for item in chunk.items] + list(self._items) + self._gathered
         self._full.clear()
+        self._gathered, self._gathered_run = [], []
         self._items = self._hold()
         return left
 
@@ -83,6 +87,9 @@ class Chunks(Generic[T]):
                 yield chunk
         except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
             failure = error
+        self._take_gathered()
+        while self._full:
+            yield self._full.popleft()
         if self._items:
             yield self._close()
         if failure is not None:
@@ -111,12 +118,24 @@ class Chunks(Generic[T]):
             await self._turn()
 
     async def _read_async(self) -> AsyncIterator[Chunk[T]]:
+        coming: deque[T] = deque()
+        encoding = iter(self._encode(_emptied(coming)))
         async for item in self._source:  # type: ignore[union-attr]
-            self._take([item], [*self._encode((item,))])
-            while self._full:
-                yield self._full.popleft()
-            if len(self._items) % _ITEMS_A_RUN == 0:
-                await self._turn()
+            coming.append(item)
+            self._gathered_run.append(next(encoding))
+            self._gathered.append(item)
+            # Who keeps items smaller may ask whether anybody else holds them.
+            del item
+            if len(self._gathered) >= self._room():
+                self._take_gathered()
+                while self._full:
+                    yield self._full.popleft()
+            await self._turn()
+
+    def _take_gathered(self) -> None:
+        items, run = self._gathered, self._gathered_run
+        self._gathered, self._gathered_run = [], []
+        self._take(items, run)
 
     async def _turn(self) -> None:
         if self._clock() >= self._pause_at:
@@ -165,3 +184,8 @@ def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
     for item in items:
         into.append(item)
         yield item
+
+
+def _emptied(items: deque[T]) -> Iterator[T]:
+    while True:
+        yield items.popleft()

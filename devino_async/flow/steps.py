@@ -22,8 +22,8 @@ _TURNS_FOR_THE_URGENT = 8
 class Turns:
     """Turns of the event loop that long work gives to others: one, or several while something urgent goes on.
 
-    Of all long work only one step is done in a turn of the loop, first come first served, or their steps would add up
-    to a stall. What is urgent needs many turns, and long work then stands back for several.
+    Of all long work that gives turns only one step is done in a turn of the loop, first come first served, or their
+    steps would add up to a stall. What is urgent needs many turns, and long work then stands back for several.
     """
 
     def __init__(self) -> None:
@@ -59,8 +59,10 @@ class Turns:
                     break
                 await asyncio.sleep(0)
         finally:
-            # Whoever leaves while waiting was not called, and calls nobody.
-            if called is None or (called.done() and not called.cancelled()):
+            # Whoever leaves while waiting was not called, calls nobody, and is not called any more.
+            if called is not None and not called.done():
+                called.cancel()
+            if called is None or not called.cancelled():
                 self._call_next()
 
     def _call_next(self) -> None:

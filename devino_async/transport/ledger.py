@@ -17,7 +17,7 @@ __all__ = ["Handed", "Ledger", "LedgerBody"]
 # unsent for as long as possible, and that is the proof. See `send_buffer` in pool.py.
 SLICE_BYTES = 65_536
 LAST_SLICES_BYTES = 16_384
-# Where "near the end" begins: more than the buffers on the way hold.
+# Where "near the end" begins: more than the buffers on the way usually hold.
 NEAR_THE_END_BYTES = 1_048_576
 
 

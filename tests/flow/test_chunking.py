@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from itertools import pairwise
 from typing import Any
@@ -206,6 +207,43 @@ async def test_loop_gets_turns() -> None:
     done = True
     await task
     assert turns >= 32_000 // 128
+
+
+@pytest.mark.parametrize("kind", ["iterator", "async"])
+async def test_what_keeps_the_items(kind: str) -> None:
+    """What keeps a chunk's items gets them in runs, and nobody else holds them, or it could not keep them small."""
+    runs: list[int] = []
+    alone: list[bool] = []
+
+    class Item:
+        pass
+
+    class Counting(list[Item]):
+        def extend(self, items: Iterable[Item]) -> None:
+            taken = list(items)
+            del items
+            runs.append(len(taken))
+            alone.extend(sys.getrefcount(taken[at]) <= 3 for at in range(len(taken)))
+            super().extend(taken)
+
+    def made() -> Iterator[Item]:
+        return (Item() for _ in range(640))
+
+    async def made_async() -> AsyncIterator[Item]:
+        for _ in range(640):
+            yield Item()
+
+    chunks = Chunks[Item](
+        made() if kind == "iterator" else made_async(),
+        encode=lambda items: ("x" for _ in items),
+        hold=Counting,
+        max_count=600,
+        max_bytes=10**6,
+    )
+    assert [len(chunk.items) async for chunk in chunks] == [600, 40]
+    assert max(runs) <= 64
+    assert len(runs) <= 12
+    assert sum(alone) >= 640 - 2 * len(runs)
 
 
 def test_chunks_are_quiet() -> None:

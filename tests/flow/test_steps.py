@@ -129,3 +129,16 @@ async def test_who_leaves_stops_nobody(seed: int) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
         await turns.give()
         await turns.give()
+
+
+async def test_who_is_closed_stops_nobody() -> None:
+    """A work whose coroutine is closed while it waits is passed over."""
+    turns = Turns()
+    first, second = turns.give(), turns.give()
+    first.send(None)
+    second.send(None)
+    second.close()
+    with pytest.raises(StopIteration):
+        first.send(None)
+    async with asyncio.timeout(30):
+        await turns.give()
