@@ -90,7 +90,10 @@ class Events:
 
     def heard(self, kind: type[Event]) -> bool:
         """Whether anybody listens to such events; others need not be made."""
-        return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
+        try:
+            return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and tells of it
+            return True
 
     def emit(self, event: Event) -> None:
         """Tell of one event."""

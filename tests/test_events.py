@@ -83,6 +83,21 @@ async def test_hooks_that_raise(service: Any, caplog: pytest.LogCaptureFixture) 
     assert "79000004567" not in caplog.text
 
 
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_logger_that_raises(service: Any, monkeypatch: pytest.MonkeyPatch, many: bool) -> None:
+    """A logger of the user's that cannot even say whether it listens changes no outcome."""
+
+    def broken(level: int) -> bool:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(logging.getLogger("devino_async"), "isEnabledFor", broken)
+    async with client(service, None) as devino:
+        if many:
+            assert len((await devino.send_all([MESSAGE])).accepted) == 1
+        else:
+            assert isinstance(await devino.send(MESSAGE), Accepted)
+
+
 async def test_no_hook(service: Any) -> None:
     """Without a hook everything works the same."""
 

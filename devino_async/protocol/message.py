@@ -230,7 +230,7 @@ def _checked_rest(rest: tuple[Any, ...], problems: list[Reason]) -> tuple[Any, .
 
 def _sender(value: object, problems: list[Reason]) -> str:
     if isinstance(value, str) and value.isprintable() and value and not value.isspace():
-        return value
+        return str.__str__(value)
     problems.append(Reason("not.available", "from", "must be an approved sender's name: non-empty printable text"))
     return ""
 
@@ -257,7 +257,8 @@ def _text(value: object, problems: list[Reason]) -> str:
         problems.append(Reason("text.length.too.long", "text", problem))
     if not value.isascii() and not encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
-    return value
+    # Nothing but its characters counts: a subclass may compare as it likes, and equal texts are encoded once.
+    return str.__str__(value)
 
 
 def encodable(text: str) -> bool:

@@ -10,6 +10,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -39,6 +40,8 @@ __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
 
 # The slowest upload that is waited for when Timeouts.total is not given, in bytes a second.
 _SLOWEST_UPLOAD = 50_000
+# How long closing waits for a connection to take what is still in its buffer, in seconds.
+_LONGEST_FLUSH = 1.0
 
 
 @frozen(kw_only=True)
@@ -154,7 +157,10 @@ class SessionPool:
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
-            await session.close()
+            # What a peer reads no more can never be flushed, and must not keep anybody from closing.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LONGEST_FLUSH):
+                    await session.close()
 
     async def exchange(self, call: Call) -> Answer:
         """One attempt. Raises a CallFailed whose `retriable` says whether another one is safe."""

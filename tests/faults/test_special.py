@@ -15,6 +15,7 @@ from devino_async import (
     Accepted,
     AttemptStarted,
     DevinoClient,
+    Message,
     NotSent,
     PoolOptions,
     RetryPolicy,
@@ -226,3 +227,17 @@ async def test_one_429_holds_every_send(certificates: Certificates) -> None:
     assert isinstance(first, NotSent)
     assert isinstance(second, NotSent)
     assert second.error.attempts == 0
+
+
+async def test_closing_waits_for_no_peer_that_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept connection whose peer answered early and reads no more cannot keep aclose from returning."""
+    monkeypatch.setattr("devino_async.transport.pool._LONGEST_FLUSH", 0.01)
+    script = (Take(25_000), Say(http(503, "x")), End("stall"))
+    pool = PoolOptions(reuse_connections=True, send_buffer=4_096)
+    texts = [Message(sender="Lab", to=f"7900{number:07}", text="я" * 1_000) for number in range(36)]
+    async with FaultServer((script,)) as server:
+        devino = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=RetryPolicy(attempts=1), pool=pool)
+        report = await devino.send_all(texts)
+        async with asyncio.timeout(30):
+            await devino.aclose(grace=0)
+    assert report.total == len(report.unconfirmed) + len(report.not_sent) == len(texts)

@@ -321,3 +321,19 @@ def test_values_round_trip(made: Message) -> None:
         assert again == made
         assert hash(again) == hash(made)
         assert encode(again) == encode(made)
+
+
+def test_texts_are_their_characters() -> None:
+    """Text of a class of its own, whatever it compares equal to, is kept and sent as its characters."""
+
+    class Folded(str):
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, str) and self.lower() == other.lower()
+
+        __hash__ = str.__hash__
+
+    messages = [Message(sender=Folded("Мы"), to=Folded("79000000001"), text=Folded(text)) for text in ("aBc", "abc")]
+    assert {type(part) for each in messages for part in (each.sender, each.to, each.text)} == {str}
+    assert ["aBc" in encoded for encoded in sending.encode(messages)] == [True, False]
