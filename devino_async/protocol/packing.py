@@ -14,16 +14,16 @@ from .message import NOTHING_MORE, Message, made_again
 
 __all__ = ["Packed"]
 
-# Only CPython counts; elsewhere all messages are kept as they are.
-_references: Callable[[object], int] = getattr(sys, "getrefcount", lambda _: sys.maxsize)
+# Only CPython counts; elsewhere nothing counts as alone, and all messages are kept as they are.
+_references: Callable[[object], int] | None = getattr(sys, "getrefcount", None)
 
 
 def _counts(messages: Sequence[Message]) -> list[int]:
-    return list(map(_references, messages))
+    return [1] * len(messages) if _references is None else list(map(_references, messages))
 
 
 # What is counted for a message that stands in one list and nowhere else.
-[_ALONE] = _counts([Message(sender="sender", to="79000000001", text="text")])
+_ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
 
 
 class _Columns:
