@@ -400,7 +400,7 @@ async def stormed(seed: int) -> list[str]:
             await asyncio.sleep(0)
             closing[0].cancel()
         await asyncio.wait(closing)
-        begun = server.accepted
+        begun = server.begun_so_far()
         with suppress(asyncio.CancelledError):
             report = closing[0].result()
             told = {each.message.to for each in report.unconfirmed}
@@ -410,7 +410,7 @@ async def stormed(seed: int) -> list[str]:
             await asyncio.wait(storm.flushes)
         await settled(server)
         wrong = crowd.wrong(server)
-        if server.accepted > begun:
+        if await server.begun_so_far() > await begun:
             wrong.append("it went on after it was closed")
         if not closing[0].cancelled():
             unconfirmed = {each.message.to for each in crowd.receipts if isinstance(each, Unconfirmed)}
