@@ -1,8 +1,8 @@
 """A server that answers from memory, in a process of its own, so that it is not what is measured.
 
 Knows just enough HTTP/1.1 for the benchmarks: a POST of messages gets as many accepted results, a POST of ids as many
-statuses, a GET of details a page. Nothing is parsed beyond counting. Below /slow it takes WORKING seconds for an
-answer, as a service that does something would.
+statuses, a GET of details a page. Nothing is parsed beyond counting. Below /after/N it answers N milliseconds later, as
+a service that does something would.
 
     with canned_server() as url: ...
 """
@@ -16,10 +16,10 @@ from functools import cache
 from multiprocessing.connection import Connection
 
 _LENGTH = re.compile(rb"content-length:\s*(\d+)", re.IGNORECASE)
+_AFTER = re.compile(rb"POST /after/(\d+)/")
 _OFFSET = re.compile(rb"[?&]offset=(\d+)")
 _LIMIT = re.compile(rb"[?&]limit=(\d+)")
 DETAIL_ROWS = 100_000
-WORKING = 0.01
 
 
 class Canned(asyncio.Protocol):
@@ -44,8 +44,8 @@ class Canned(asyncio.Protocol):
         if self.missing <= 0:
             request, self.received, self.missing = b"".join(self.received), [], -1
             write = self.transport.write  # type: ignore[attr-defined]
-            if request.startswith(b"POST /slow"):
-                asyncio.get_running_loop().call_later(WORKING, write, answer(request))
+            if after := _AFTER.match(request):
+                asyncio.get_running_loop().call_later(int(after[1]) / 1000, write, answer(request))
             else:
                 write(answer(request))
 
