@@ -123,14 +123,13 @@ class Answer:
             attempts=self.attempts,
             status=self.status,
             body=self.excerpt(),
-            reasons=tuple(map(self.cleared_reason, reasons)),
+            reasons=tuple(Reason(*self.cleared_reason(each.key, each.ref, each.default_message)) for each in reasons),
         )
 
-    def cleared_reason(self, reason: Reason) -> Reason:
-        """The reason without credentials."""
-        texts = (reason.key, reason.ref, reason.default_message)
-        key, ref, said = (None if text is None else self.without_secrets(text) for text in texts)
-        return Reason(key or "unknown", ref, said)
+    def cleared_reason(self, key: str, ref: str | None, said: str | None) -> tuple[str, str | None, str | None]:
+        """The key, ref and default message of a reason without credentials."""
+        key, ref, said = (None if text is None else self.without_secrets(text) for text in (key, ref, said))  # type: ignore[assignment]
+        return key or "unknown", ref, said
 
     def without_secrets(self, text: str) -> str:
         """The text without credentials."""

@@ -3,7 +3,8 @@
 What stands in the result is the chapters'.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import starmap
 from typing import Any, TypeVar
 
 from ..errors import BadAnswer, InvalidQuery, Reason
@@ -11,7 +12,7 @@ from ..exchange import Answer
 from .converter import Mismatch, as_object
 from .strict_json import Unreadable, decode
 
-__all__ = ["bad_answer", "checked_id", "is_refusal", "reasons_in", "reasons_of", "result_of"]
+__all__ = ["bad_answer", "checked_id", "is_refusal", "reason_texts_in", "reasons_in", "reasons_of", "result_of"]
 
 T = TypeVar("T")
 
@@ -62,14 +63,15 @@ def bad_answer(answer: Answer, operation: str, problem: str, message_ids: tuple[
 
 def reasons_in(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
     """The `reasons` of a rejected message or a refused call, as far as they can be read."""
+    return tuple(starmap(Reason, reason_texts_in(envelope)))
+
+
+def reason_texts_in(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
+    """The same as texts: key, ref and default message of each."""
     listed = envelope.get("reasons")
-    if not isinstance(listed, list):
-        return ()
-    return tuple(
-        Reason(_text(entry.get("key")) or "unknown", _text(entry.get("ref")), _text(entry.get("defaultMessage")))
-        for entry in listed
-        if isinstance(entry, dict)
-    )
+    for entry in listed if isinstance(listed, list) else ():
+        if isinstance(entry, dict):
+            yield _text(entry.get("key")) or "unknown", _text(entry.get("ref")), _text(entry.get("defaultMessage"))
 
 
 def _text(value: object) -> str | None:

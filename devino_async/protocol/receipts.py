@@ -15,7 +15,7 @@ from attrs import field, frozen
 from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
 
-__all__ = ["Accepted", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Unconfirmed"]
+__all__ = ["Accepted", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Told", "Unconfirmed"]
 
 # So few that the young generation of the garbage collector never fills up with them.
 _RECEIPTS_A_RUN = 128
@@ -84,6 +84,14 @@ Receipt = Accepted | Rejected | NotSent | Unconfirmed
 """What became of one message; made for `match`."""
 
 
+Told = tuple[Any, ...]
+"""What a receipt tells beside its message. Flat tuples of texts are nothing to a garbage collector.
+
+Of Accepted the id and the ids of segments; of Rejected the description, and then the key, ref and default message of
+each reason; of the others the error.
+"""
+
+
 _new: Callable[..., Any] = object.__new__
 _digits_in = re.compile("[0-9]+").findall
 
@@ -101,6 +109,18 @@ def _accepted(messages: Sequence[Message], ids: Sequence[str], segments: Sequenc
     return receipts
 
 
+def _rejected(message: Message, description: str | None, *texts: Any) -> Receipt:
+    each = iter(texts)
+    return Rejected(message, tuple(map(Reason, each, each, each)), description)
+
+
+def _told(messages: Sequence[Message], kinds: Sequence[type[Receipt]], told: Sequence[Told]) -> list[Receipt]:
+    return [
+        _rejected(message, *each) if kind is Rejected else kind(message, *each)
+        for message, kind, each in zip(messages, kinds, told, strict=True)
+    ]
+
+
 def _failed(made: type[NotSent | Unconfirmed], messages: Sequence[Message], error: CallFailed) -> list[Receipt]:
     return [made(message, error) for message in messages]
 
@@ -108,8 +128,8 @@ def _failed(made: type[NotSent | Unconfirmed], messages: Sequence[Message], erro
 class Receipts:
     """The receipts of one batch, in the order of its messages.
 
-    Most are kept as messages and ids and made a few hundred at a time when they are taken: tens of thousands of
-    objects kept alive are what the garbage collector would stop the event loop for.
+    They are kept as messages and what is told of them, and made a hundred at a time when they are taken: tens of
+    thousands of objects kept alive are what the garbage collector would stop the event loop for.
     """
 
     def __init__(self) -> None:
@@ -125,7 +145,7 @@ class Receipts:
             yield from run()
 
     def take(self) -> Iterator[list[Receipt]]:
-        """The receipts in runs of a few hundred, each given once."""
+        """The receipts in runs of about a hundred, each given once."""
         while self._runs:
             yield self._runs.popleft()()
 
@@ -145,10 +165,10 @@ class Receipts:
             self._runs.append(partial(_failed, made, messages[at : at + _RECEIPTS_A_RUN], error))
         self.counts[made] += len(messages)
 
-    def add(self, receipts: list[Receipt]) -> None:
-        """Add receipts that are made already."""
-        self._runs.append(receipts.copy)
-        self.counts.update(map(type, receipts))
+    def add(self, messages: Sequence[Message], kinds: Sequence[type[Receipt]], told: Sequence[Told]) -> None:
+        """Add up to about a hundred messages one by one: the kind of each receipt, and what it tells."""
+        self._runs.append(partial(_told, messages, kinds, told))
+        self.counts.update(kinds)
 
 
 @frozen(repr=False)

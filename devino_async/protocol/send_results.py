@@ -4,16 +4,17 @@ Reading goes in small steps, as 32,000 results at once would hold up an event lo
 """
 
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
+from itertools import chain, starmap
 from typing import Any
 
 from attrs import frozen
 
 from ..errors import BadAnswer, CallFailed
 from ..exchange import Answer
-from .envelope import bad_answer, is_refusal, reasons_in
+from .envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
 from .message import Message
-from .receipts import Accepted, Receipt, Receipts, Rejected, Unconfirmed
+from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
 from .sending import OPERATION
 from .strict_json import Run, Unreadable, decode, members
 
@@ -32,11 +33,11 @@ _LONGEST_ID = 64
 # About a hundred results.
 _SHORT_BYTES = 8_192
 _ID_LENGTHS = frozenset(range(1, _LONGEST_ID + 1))
-_ITEMS_A_STEP = 256
+_ITEMS_A_STEP = 64
 
 
 def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, Receipts]:
-    """The receipts, one a message and in their order; yields after every few hundred.
+    """The receipts, one a message and in their order; yields after every few dozen, or few hundred plain ones.
 
     Results are matched by position, and only when there are as many as messages. Raises BadAnswer where nothing can
     be matched, Refused where the service refused the whole call.
@@ -127,7 +128,8 @@ class _Reading:
         self._streamed = False
         self._top: dict[str, Any] = {}
         self._malformed: BadAnswer | None = None
-        self._surplus: list[str] = []
+        # All ids that were found: the evidence where the answer as a whole cannot be trusted.
+        self._ids: list[str] = []
         self._doubtful = False
 
     def take(self, name: str, value: Any) -> None:
@@ -142,17 +144,24 @@ class _Reading:
 
     def _take_plain(self, plain: _Plain) -> None:
         answered = self._answered(len(plain))
-        ids, surplus = plain.ids[: len(answered)], plain.ids[len(answered) :]
-        self._receipts.accepted(answered, ids, plain.segments)
-        self._surplus += surplus
-        self._doubtful = self._doubtful or bool(surplus)
+        self._receipts.accepted(answered, plain.ids[: len(answered)], plain.segments)
+        self._ids += plain.ids
+        self._doubtful = self._doubtful or len(plain) > len(answered)
 
     def _take_run(self, run: Run) -> None:
         answered = self._answered(len(run))
-        self._receipts.add(list(map(self._receipt, run, answered)))
-        for item in run[len(answered) :]:
-            self._surplus += [] if (found := _id_of(item)) is None else [found]
-            self._doubtful = self._doubtful or not (type(item) is dict and item.get("code") == "REJECTED")
+        kinds: list[type[Receipt]] = []
+        told: list[Told] = []
+        for item in run[: len(answered)]:
+            kind, inside = self._outcome(item)
+            kinds.append(kind)
+            told.append(inside)
+        self._receipts.add(answered, kinds, told)
+        self._ids += [found for found in map(_id_of, run) if found is not None]
+        surplus = run[len(answered) :]
+        self._doubtful = self._doubtful or not all(
+            type(item) is dict and item.get("code") == "REJECTED" for item in surplus
+        )
 
     def _answered(self, count: int) -> Sequence[Message]:
         """The messages that the next results are for; fewer where there are more results than messages."""
@@ -173,16 +182,17 @@ class _Reading:
         if isinstance(item, dict):
             self._take_run(Run([item]))
 
-    def _receipt(self, item: Any, message: Message) -> Receipt:
+    def _outcome(self, item: Any) -> tuple[type[Receipt], Told]:
+        """The kind of receipt that an item of the result is, and what it tells."""
         if type(item) is dict:
             code, message_id, segments = item.get("code"), item.get("messageId"), item.get("segmentsId")
             if code == "OK" and _is_id(message_id) and _are_ids(segments):
-                return Accepted(message, str(message_id), tuple(map(str, segments or ())))
+                return Accepted, (str(message_id), tuple(map(str, segments or ())))
             if code == "REJECTED":
                 said = item.get("description")
-                reasons = tuple(map(self._answer.cleared_reason, reasons_in(item)))
-                return Rejected(message, reasons, said if isinstance(said, str) else None)
-        return Unconfirmed(message, self._malformed_item(_id_of(item)))
+                texts = chain.from_iterable(starmap(self._answer.cleared_reason, reason_texts_in(item)))
+                return Rejected, (said if isinstance(said, str) else None, *texts)
+        return Unconfirmed, (self._malformed_item(_id_of(item)),)
 
     def _malformed_item(self, found: str | None) -> BadAnswer:
         problem = "one item of the result breaks the page"
@@ -204,14 +214,7 @@ class _Reading:
             problem = "the answer holds no result"
         if problem is None:
             problem = f"the answer holds {self.count} results for {len(self._messages)} messages"
-        return bad_answer(self._answer, OPERATION, problem, (*self._ids_seen(), *self._surplus))
-
-    def _ids_seen(self) -> Iterator[str]:
-        for receipt in self._receipts:
-            if isinstance(receipt, Accepted):
-                yield receipt.message_id
-            elif isinstance(receipt, Unconfirmed):
-                yield from receipt.error.message_ids
+        return bad_answer(self._answer, OPERATION, problem, tuple(self._ids))
 
 
 def _id_of(item: Any) -> str | None:

@@ -20,7 +20,7 @@ Skim = Callable[[str, int], tuple[Sized, int]]
 """Takes items that it knows by their look: skim(text, at) gives a few hundred of them or none, each followed by a comma
 and another object, and the place of that object."""
 
-_ITEMS_A_RUN = 256
+_ITEMS_A_RUN = 64
 # How many items are scanned after one that could not be skimmed, before skimming is tried again; doubled each time.
 _ITEMS_AFTER_AN_ODD_ONE = 8
 _MAX_INTEGER_DIGITS = 64
@@ -85,7 +85,7 @@ def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator
     """The members of the top-level object one by one, so that a long array never has to be read in one piece.
 
     `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
-    with their depth (0 is the top level). The array comes in Runs of a few hundred items, an empty one as one empty
+    with their depth (0 is the top level). The array comes in Runs of a few dozen items, an empty one as one empty
     Run; where the place holds something else, that value is given whole. `skim` may take items before they are scanned;
     what it takes is given as it is. Raises Unreadable at the place where reading ends, after all that could be read was
     given.
