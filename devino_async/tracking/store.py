@@ -7,9 +7,10 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import ConfigurationError
+from ..protocol.statuses import Status
 from .ladder import Change, Delivery, Event, delivery_of
 
 __all__ = ["MemoryStore", "Store", "noted"]
@@ -53,7 +54,9 @@ class MemoryStore:
             raise ConfigurationError("most must be a whole number of 1 or more")
         self._most = most
         self._clock = clock
-        self._known: OrderedDict[str, tuple[float, set[Event]]] = OrderedDict()
+        # When a message was told of last, and its events, in flat tuples: a million sets of events would take twice
+        # the memory, and garbage collections long enough to be felt.
+        self._known: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -62,9 +65,9 @@ class MemoryStore:
         """Keep those that are new; gives what changed, one Change a message."""
         changes = []
         for number, (message_id, news) in enumerate(by_message(events).items(), 1):
-            _, known = self._known.pop(message_id, (0.0, set()))
+            known = _events(message_id, self._known.pop(message_id, ()))
             change = noted(message_id, known, news)
-            self._known[message_id] = self._clock(), known
+            self._known[message_id] = _flat(self._clock(), known)
             if change is not None:
                 changes.append(change)
             if number % _EVENTS_A_STEP == 0:
@@ -77,7 +80,7 @@ class MemoryStore:
         """What is known of these messages; those of which nothing is known have a status of None."""
         found = {}
         for number, each in enumerate(message_ids, 1):
-            found[each] = delivery_of(each, self._known[each][1] if each in self._known else ())
+            found[each] = delivery_of(each, _events(each, self._known.get(each, ())))
             if number % _EVENTS_A_STEP == 0:
                 await asyncio.sleep(0)
         return found
@@ -95,6 +98,23 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+
+def _flat(told_at: float, events: Iterable[Event]) -> tuple[Any, ...]:
+    flat: list[Any] = [told_at]
+    for event in events:
+        # The bare text of a status, as its enum is one more thing for the garbage collector.
+        status = event.status.value if isinstance(event.status, Status) else event.status
+        flat += (status, event.at, event.error_code)
+    return tuple(flat)
+
+
+def _events(message_id: str, flat: tuple[Any, ...]) -> set[Event]:
+    fields = iter(flat[1:])
+    return {
+        Event(message_id, Status(status) if status in Status.__members__ else status, at, error_code)
+        for status, at, error_code in zip(fields, fields, fields, strict=True)
+    }
 
 
 def by_message(events: Iterable[Event]) -> Mapping[str, list[Event]]:

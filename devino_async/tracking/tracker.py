@@ -118,8 +118,11 @@ class DeliveryTracker:
         callbacks for example. Rounds begin `pause` seconds apart, growing by half to `longest_pause`. A look-up that
         fails is asked again with the next round; Unauthorized and Forbidden are raised.
         """
-        wanted = list(dict.fromkeys(message_ids))
         until = None if deadline is None else clock() + deadline
+        wanted: dict[str, None] = {}
+        for batch in _batches(message_ids):
+            wanted.update(dict.fromkeys(batch))
+            await asyncio.sleep(0)
         poll = _Poll(wanted)
         self._polls.add(poll)
         try:
@@ -173,8 +176,8 @@ class DeliveryTracker:
 class _Poll:
     """The messages that one poll still waits for."""
 
-    def __init__(self, message_ids: list[str]) -> None:
-        self._left = dict.fromkeys(message_ids)
+    def __init__(self, message_ids: dict[str, None]) -> None:
+        self._left = message_ids.copy()
         self._over = asyncio.Event()
 
     def settled(self, message_id: str) -> None:
@@ -227,7 +230,7 @@ class _Reader:
         return self._waiting.popleft()
 
 
-def _batches(message_ids: list[str]) -> Iterable[list[str]]:
+def _batches(message_ids: Iterable[str]) -> Iterable[list[str]]:
     left = iter(message_ids)
     while batch := list(islice(left, MAX_IDS)):
         yield batch
