@@ -224,8 +224,14 @@ def made_again(
 
 
 def _checked_rest(rest: tuple[Any, ...], problems: list[Reason]) -> tuple[Any, ...]:
-    checks = (_validity, _scheduled_time, _priority, _callback_url, _options)
-    return tuple(None if value is None else check(value, problems) for check, value in zip(checks, rest, strict=True))
+    validity, scheduled_time, priority, callback_url, options = rest
+    return (
+        None if validity is None else _validity(validity, problems),
+        None if scheduled_time is None else _scheduled_time(scheduled_time, problems),
+        None if priority is None else _priority(priority, problems),
+        None if callback_url is None else _callback_url(callback_url, problems),
+        None if options is None else _options(options, problems),
+    )
 
 
 def _sender(value: object, problems: list[Reason]) -> str:
@@ -293,6 +299,8 @@ def _scheduled_time(value: object, problems: list[Reason]) -> datetime | None:
 
 
 def _priority(value: object, problems: list[Reason]) -> Priority | None:
+    if type(value) is Priority:
+        return value
     if isinstance(value, str) and value in Priority.__members__:
         return Priority(value)
     problems.append(Reason("priority.is.not.match", "priority", f"must be one of {', '.join(Priority)}"))
