@@ -191,7 +191,7 @@ class _Reading:
             if code == "REJECTED":
                 said = item.get("description")
                 texts = chain.from_iterable(starmap(self._answer.cleared_reason, reason_texts_in(item)))
-                return Rejected, (said if isinstance(said, str) else None, *texts)
+                return Rejected, (self._answer.without_secrets(said) if isinstance(said, str) else None, *texts)
         return Unconfirmed, (self._malformed_item(_id_of(item)),)
 
     def _malformed_item(self, found: str | None) -> BadAnswer:

@@ -89,6 +89,11 @@ def test_accepted(item: dict[str, Any], message_id: str, segments: tuple[str, ..
             (Reason("brand.new", "messages[7].to", "no"),),
             None,
         ),
+        (
+            {"code": "REJECTED", "reasons": [{"key": "a", "ref": "to", "defaultMessage": "b"}, {"ref": "c"}]},
+            (Reason("a", "to", "b"), Reason("unknown", "c", None)),
+            None,
+        ),
         ({"code": "REJECTED", "description": "blocked", "messageId": "7"}, (), "blocked"),
         ({"code": "REJECTED", "description": 5}, (), None),
     ],
@@ -96,6 +101,16 @@ def test_accepted(item: dict[str, Any], message_id: str, segments: tuple[str, ..
 def test_rejected(item: dict[str, Any], reasons: tuple[Reason, ...], description: str | None) -> None:
     """A rejection is a rejection however little it says; keys are an open set, null is never the text 'None'."""
     assert read({"result": [item]}) == [Rejected(messages(1)[0], reasons, description)]
+
+
+def test_rejected_without_secrets() -> None:
+    """Where the service repeats a credential in what it says of a message, the receipt does not hold it."""
+    reason = dict.fromkeys(("key", "ref", "defaultMessage"), "no such key: s3cret")
+    body = json.dumps({"result": [{"code": "REJECTED", "reasons": [reason, reason], "description": "s3cret?"}]})
+    [receipt] = at_once(send_results.read(Answer(status=200, body=body.encode(), secrets=("s3cret",)), messages(1)))
+    assert isinstance(receipt, Rejected)
+    assert receipt.reasons == (Reason(*["no such key: ***"] * 3),) * 2
+    assert receipt.description == "***?"
 
 
 MALFORMED: dict[str, Any] = {
