@@ -199,21 +199,30 @@ class Outbox:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        taken: list[Waiting] = []
         try:
             while self._under_way < self._slots:
                 taken = self._buffer.take(self._clock())
                 if not taken:
                     break
                 self._begin(taken)
+                taken = []
             due = self._buffer.due()
             if due is not None and self._under_way < self._slots:
                 self._timer = self._later(max(0.0, due - self._clock()), self._pump)
         except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
-            self.give_up(f"the outbox failed ({type(error).__name__})")
+            why = f"the outbox failed ({type(error).__name__})"
+            self._settle(taken, _never_left(why, taken))
+            self.give_up(why)
 
     def _begin(self, taken: list[Waiting]) -> None:
+        exchange = self._exchange(taken)
+        try:
+            task = self._owner.start(exchange)
+        except BaseException:
+            exchange.close()
+            raise
         self._under_way += 1
-        task = self._owner.start(self._exchange(taken))
         task.add_done_callback(partial(self._ended, taken))
 
     def _ended(self, taken: list[Waiting], task: "asyncio.Task[None]") -> None:

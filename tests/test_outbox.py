@@ -352,6 +352,23 @@ async def test_what_breaks_a_rule_never_enters() -> None:
     assert len(lab.outbox._buffer) == 0
 
 
+async def test_refusing_ends_the_linger() -> None:
+    """Where a full buffer refuses, those who fill it leave although their linger is not over, and there is room."""
+    lab = Lab(capacity=2, when_full="refuse", linger=3_600.0)
+    tasks = [lab.send(number) for number in range(3)]
+    await lab.turn()
+    with pytest.raises(OutboxFull):
+        await tasks.pop()
+    assert [lab.service.numbers(call) for call in lab.service.calls] == [[0, 1]]
+    tasks.append(lab.send(3))
+    await lab.turn()
+    assert len(lab.service.calls) == 1
+    lab.outbox.close()
+    await lab.turn()
+    lab.service.end(), lab.service.end(1)
+    assert {type(receipt) for receipt in await asyncio.gather(*tasks)} == {Accepted}
+
+
 async def test_the_pump_fails() -> None:
     """Should the pump itself fail, everybody who waits is told, and nothing was sent."""
     lab = Lab()
@@ -363,6 +380,24 @@ async def test_the_pump_fails() -> None:
     receipts = await asyncio.gather(lab.send(1), lab.send(2))
     assert [type(receipt) for receipt in receipts] == [NotSent, NotSent]
     assert all("ZeroDivisionError" in str(receipt.error) for receipt in receipts if isinstance(receipt, NotSent))
+
+
+async def test_the_pump_fails_with_a_batch_in_hand() -> None:
+    """Should no exchange begin for a batch that left the buffer, its callers are told too, and its place is free."""
+    lab = Lab(slots=1)
+    start = lab.owner.start
+
+    def broken(work: Any) -> Any:
+        lab.owner.start = start  # type: ignore[method-assign]
+        raise ZeroDivisionError
+
+    lab.owner.start = broken  # type: ignore[method-assign]
+    assert [type(receipt) for receipt in await asyncio.gather(lab.send(1), lab.send(2))] == [NotSent, NotSent]
+    later = lab.send(3)
+    await lab.turn()
+    lab.service.end()
+    assert type(await later) is Accepted
+    assert len(lab.service.calls) == 1
 
 
 @pytest.mark.parametrize("cancelled_first", [True, False])

@@ -92,11 +92,13 @@ class Buffer(Generic[T, R]):
     async def make_room(self, size: int, *, wait: bool = True) -> None:
         """Return when there is room for an item of this size; it is kept for the `add` or `leave_room` that follows.
 
-        Raises Full if there is none and `wait` is false.
+        Raises Full if there is none and `wait` is false; those who fill the room then linger no longer.
         """
         if self.enter(size):
             return
         if not wait:
+            # Nobody will wait here, so nothing else would end the linger of those who fill the room.
+            self.flush()
             raise Full
         let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, let_in))

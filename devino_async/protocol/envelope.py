@@ -49,14 +49,19 @@ def reasons_of(body: bytes) -> tuple[Reason, ...]:
         return ()
 
 
-def bad_answer(answer: Answer, operation: str, problem: str, message_ids: tuple[str, ...] = ()) -> BadAnswer:
-    """The error for an answer that cannot be trusted; ids that were found in it are kept as evidence."""
+def bad_answer(
+    answer: Answer, operation: str, problem: str, message_ids: tuple[str, ...] = (), *, excerpt: str | None = None
+) -> BadAnswer:
+    """The error for an answer that cannot be trusted; ids that were found in it are kept as evidence.
+
+    Whoever needs several errors for one answer gives its `excerpt`, which takes long to make.
+    """
     return BadAnswer(
         problem,
         operation=operation,
         attempts=answer.attempts,
         status=answer.status,
-        body=answer.excerpt(),
+        body=answer.excerpt() if excerpt is None else excerpt,
         message_ids=message_ids,
     )
 

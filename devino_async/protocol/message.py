@@ -281,7 +281,8 @@ def _validity(value: object, problems: list[Reason]) -> int | None:
         whole, rest = divmod(value, timedelta(seconds=1))
         value = None if rest else whole
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_VALIDITY:
-        return value
+        # A member of an enum is written by its name.
+        return int.__int__(value)
     problem = f"must be whole seconds from 0 to {MAX_VALIDITY:,}, or such a timedelta"
     problems.append(Reason("validity.is.invalid", "validity", problem))
     return None
@@ -290,7 +291,9 @@ def _validity(value: object, problems: list[Reason]) -> int | None:
 def _scheduled_time(value: object, problems: list[Reason]) -> datetime | None:
     try:
         if isinstance(value, datetime) and value.utcoffset() is not None:
-            return value.astimezone(UTC)
+            moment = value.astimezone(UTC)
+            # Classes of other libraries may be written in ways of their own.
+            return datetime.combine(moment.date(), moment.time(), UTC) if type(moment) is not datetime else moment
         problem = "must be a datetime with a time zone"
     except OverflowError:
         problem = "is outside the years 1 to 9999 in UTC"
@@ -309,7 +312,7 @@ def _priority(value: object, problems: list[Reason]) -> Priority | None:
 
 def _callback_url(value: object, problems: list[Reason]) -> str | None:
     if isinstance(value, str) and is_http_url(value):
-        return value
+        return str.__str__(value)
     problem = "must be a complete URL with the http or https scheme and a host"
     problems.append(Reason("callbackUrl.format.invalid", "callbackUrl", problem))
     return None
@@ -328,7 +331,7 @@ def is_http_url(value: str) -> bool:
 
 def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
     if isinstance(value, Mapping) and all(_sendable(key) and _sendable(item) for key, item in value.items()):
-        return MappingProxyType(dict(value))
+        return MappingProxyType({str.__str__(key): str.__str__(item) for key, item in value.items()})
     problems.append(Reason("invalid", "options", "must be a mapping of text to text"))
     return None
 

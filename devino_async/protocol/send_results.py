@@ -16,7 +16,7 @@ from .envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
 from .message import Message
 from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
 from .sending import OPERATION
-from .strict_json import Run, Unreadable, decode, members
+from .strict_json import Run, Unreadable, decode, members, text_in_steps
 
 __all__ = ["read"]
 
@@ -48,7 +48,8 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, R
     problem: str | None = None
     paused_at = 0
     try:
-        for _, name, value in members(answer.body, "result", skim=_skim):
+        text = yield from text_in_steps(answer.body)
+        for _, name, value in members(text, "result", skim=_skim):
             reading.take(name, value)
             if reading.count >= paused_at + _ITEMS_A_STEP:
                 paused_at = reading.count
@@ -196,11 +197,11 @@ class _Reading:
 
     def _malformed_item(self, found: str | None) -> BadAnswer:
         problem = "one item of the result breaks the page"
-        if found is not None:
-            return bad_answer(self._answer, OPERATION, problem, (found,))
         if self._malformed is None:
             self._malformed = bad_answer(self._answer, OPERATION, problem)
-        return self._malformed
+        if found is None:
+            return self._malformed
+        return bad_answer(self._answer, OPERATION, problem, (found,), excerpt=self._malformed.body)
 
     def _failure(self, problem: str | None) -> CallFailed:
         if self._answer.ok:

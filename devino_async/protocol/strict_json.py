@@ -6,12 +6,13 @@ What the values mean is the chapters'.
 
 import json
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Generator, Iterator, Sized
 from decimal import Decimal, InvalidOperation
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
 
-__all__ = ["DoubleKeys", "Member", "Run", "Skim", "Unreadable", "decode", "members", "scan_value"]
+__all__ = ["DoubleKeys", "Member", "Run", "Skim", "Unreadable", "decode", "members", "scan_value", "text_in_steps"]
 
 Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
@@ -25,6 +26,8 @@ _ITEMS_A_RUN = 64
 _ITEMS_AFTER_AN_ODD_ONE = 8
 _MAX_INTEGER_DIGITS = 64
 _MAX_DECIMAL_CHARACTERS = 64
+_BYTES_A_STEP = 524_288
+_utf_8 = getincrementaldecoder("utf-8")
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
@@ -70,6 +73,21 @@ def _text(body: bytes | str) -> str:
         return body.lstrip("\ufeff") if isinstance(body, str) else body.decode().removeprefix("\ufeff")
     except UnicodeDecodeError:
         raise Unreadable("not UTF-8") from None
+
+
+def text_in_steps(body: bytes) -> Generator[None, None, str]:
+    """The text of a body; yields after every few hundred kilobytes. Raises Unreadable where it is not UTF-8."""
+    decoder = _utf_8()
+    pieces: list[str] = []
+    try:
+        for at in range(0, len(body), _BYTES_A_STEP):
+            if at:
+                yield
+            pieces.append(decoder.decode(body[at : at + _BYTES_A_STEP]))
+        pieces.append(decoder.decode(b"", final=True))
+    except UnicodeDecodeError:
+        raise Unreadable("not UTF-8") from None
+    return "".join(pieces)
 
 
 def decode(body: bytes | str) -> Any:

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -337,3 +338,39 @@ def test_texts_are_their_characters() -> None:
     messages = [Message(sender=Folded("Мы"), to=Folded("79000000001"), text=Folded(text)) for text in ("aBc", "abc")]
     assert {type(part) for each in messages for part in (each.sender, each.to, each.text)} == {str}
     assert ["aBc" in encoded for encoded in sending.encode(messages)] == [True, False]
+
+
+def test_values_are_written_as_what_they_are() -> None:
+    """Classes that write themselves in ways of their own are kept as plain values: one could spoil a whole batch."""
+
+    class Life(int, Enum):
+        DAY = 86_400
+
+    class Loud(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "loud"
+
+    class Late(datetime):
+        def isoformat(self, *args: Any, **kwargs: Any) -> str:
+            return "soon"
+
+    address = "https://example.com/callback"
+    odd = message(
+        validity=Life.DAY,
+        scheduled_time=Late(2026, 11, 24, 12, 0, 0, 5_000, tzinfo=MOSCOW),
+        callback_url=Loud(address),
+        options={Loud("a"): Loud("b")},
+    )
+    plain = message(
+        validity=86_400,
+        scheduled_time=datetime(2026, 11, 24, 9, 0, 0, 5_000, tzinfo=UTC),
+        callback_url=address,
+        options={"a": "b"},
+    )
+    assert encode(odd) == encode(plain)
+    assert odd == plain
+    assert odd.options is not None
+    kept = (odd.validity, odd.scheduled_time, odd.callback_url, *odd.options, *odd.options.values())
+    assert [type(each) for each in kept] == [int, datetime, str, str, str]

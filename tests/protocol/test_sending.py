@@ -103,6 +103,18 @@ def test_rejected(item: dict[str, Any], reasons: tuple[Reason, ...], description
     assert read({"result": [item]}) == [Rejected(messages(1)[0], reasons, description)]
 
 
+def test_malformed_items_share_what_is_shown() -> None:
+    """What an answer shows of itself is made once, however many of its items are malformed, each with its own id."""
+    items = [{"code": "DUPLICATE", "messageId": str(number)} for number in range(3)]
+    first, *others = read({"result": [None, *items], "description": "so many"}, 4)
+    assert isinstance(first, Unconfirmed)
+    assert first.error.body
+    for number, other in enumerate(others):
+        assert isinstance(other, Unconfirmed)
+        assert other.error.message_ids == (str(number),)
+        assert other.error.body is first.error.body
+
+
 def test_rejected_without_secrets() -> None:
     """Where the service repeats a credential in what it says of a message, the receipt does not hold it."""
     reason = dict.fromkeys(("key", "ref", "defaultMessage"), "no such key: s3cret")

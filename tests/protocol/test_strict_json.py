@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devino_async.protocol.strict_json import DoubleKeys, Run, Unreadable, decode, members
+from devino_async.flow.steps import at_once
+from devino_async.protocol.strict_json import DoubleKeys, Run, Unreadable, decode, members, text_in_steps
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.text(max_size=20)
@@ -19,7 +20,7 @@ trees = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=25,
 )
-# Names with a blank in front are left to test_name_with_a_blank_in_front, until it passes.
+# Names with a blank in front are left to test_name_with_a_blank_in_front.
 names = st.text(max_size=6).filter(lambda name: not name[:1].isspace()) | st.sampled_from(["result", "data"])
 objects = st.dictionaries(names, trees, max_size=5)
 
@@ -221,3 +222,17 @@ def test_members_need_an_object(body: str) -> None:
     with pytest.raises(Unreadable):
         list(members(body))
     assert decode(body) == json.loads(body)
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("letter", ["a", "я", "€", "😀"])
+def test_long_texts_in_steps(letter: str, before: int) -> None:
+    """A long body becomes text in several steps, also where one ends within a letter; broken ones are told."""
+    text = "." * before + letter * 600_000
+    reading = text_in_steps(text.encode())
+    assert len(list(reading)) == (len(text.encode()) - 1) // 524_288
+    assert at_once(text_in_steps(text.encode())) == text
+    assert at_once(text_in_steps(b"")) == ""
+    for broken in (text.encode() + "€".encode()[:2], b"\xff" + text.encode()):
+        with pytest.raises(Unreadable):
+            at_once(text_in_steps(broken))
