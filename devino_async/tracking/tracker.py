@@ -42,6 +42,7 @@ class DeliveryTracker:
         self._readers: set[_Reader] = set()
         self._waiters: dict[str, set[asyncio.Future[Delivery]]] = {}
         self._polls: set[_Poll] = set()
+        self._taking: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,7 +53,9 @@ class DeliveryTracker:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the store."""
+        """Close the store, when it has what it was given."""
+        if self._taking:
+            await asyncio.wait(self._taking)
         await self._store.aclose()
 
     # What it is fed
@@ -120,10 +123,11 @@ class DeliveryTracker:
         """
         until = None if deadline is None else clock() + deadline
         wanted: dict[str, None] = {}
+        poll = _Poll()
         for batch in _batches(message_ids):
             wanted.update(dict.fromkeys(batch))
+            poll.add(batch)
             await asyncio.sleep(0)
-        poll = _Poll(wanted)
         self._polls.add(poll)
         try:
             while True:
@@ -144,6 +148,20 @@ class DeliveryTracker:
     # Inside
 
     async def _take(self, events: Sequence[Event]) -> None:
+        # In a task of its own: were a cancelled caller to cut it short, what the store has would never be told of.
+        taking = asyncio.create_task(self._note(events), name="devino-tracker")
+        self._taking.add(taking)
+        taking.add_done_callback(self._taken)
+        await asyncio.wait({taking})
+        await taking
+
+    def _taken(self, taking: "asyncio.Task[None]") -> None:
+        self._taking.discard(taking)
+        if not taking.cancelled():
+            # Asked for, so that nobody complains when the caller who would have heard of it has left.
+            taking.exception()
+
+    async def _note(self, events: Sequence[Event]) -> None:
         for change in await self._store.add(events):
             for reader in self._readers:
                 reader.add(change)
@@ -176,9 +194,12 @@ class DeliveryTracker:
 class _Poll:
     """The messages that one poll still waits for."""
 
-    def __init__(self, message_ids: dict[str, None]) -> None:
-        self._left = message_ids.copy()
+    def __init__(self) -> None:
+        self._left: dict[str, None] = {}
         self._over = asyncio.Event()
+
+    def add(self, message_ids: Iterable[str]) -> None:
+        self._left.update(dict.fromkeys(message_ids))
 
     def settled(self, message_id: str) -> None:
         self._left.pop(message_id, None)

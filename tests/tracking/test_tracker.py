@@ -358,6 +358,22 @@ async def test_a_closed_store(tmp_path: Path) -> None:
             await call
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_news_of_a_cancelled_caller(tracker: DeliveryTracker, turns: int) -> None:
+    """Where whoever brings news is cancelled in the middle, those who wait for it are told all the same."""
+    waiting = asyncio.create_task(tracker.wait("249", timeout=60))
+    await asyncio.sleep(0)
+    bringing = asyncio.create_task(tracker.on_status([callback(str(each), Status.DELIVERED) for each in range(250)]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    bringing.cancel()
+    await asyncio.wait({bringing})
+    if not turns:
+        # It had not begun, and so had brought nothing.
+        await tracker.on_status([callback("249", Status.DELIVERED)])
+    assert (await waiting).final
+
+
 async def test_memory_is_bounded() -> None:
     """Beyond its bound a store in memory forgets those longest without news."""
     tracker = DeliveryTracker(MemoryStore(most=10))
