@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from types import TracebackType
 from typing import Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .config import base_url_from, credentials_from
 from .dispatch import Dispatch, OnOrphan, SendOptions
@@ -35,7 +35,7 @@ __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
 
 @frozen
 class CloseReport:
-    """What `aclose` left behind: the messages that became unconfirmed because the time to finish them ran out."""
+    """What `aclose` left behind: the messages that became unconfirmed while the client was being closed."""
 
     unconfirmed: tuple[Unconfirmed, ...] = ()
 
@@ -78,12 +78,16 @@ class DevinoClient:
         self._base_url = base_url_from(base_url)
         limits = limits or Limits()
         retry = retry or RetryPolicy()
+        pool = pool or PoolOptions()
+        if pool.connections is not None:
+            # Who has a place but no connection would wait for one against the clock, and in vain.
+            limits = evolve(limits, in_flight=min(limits.in_flight, pool.connections))
         self._pool = SessionPool(
             self._base_url,
             credentials.header,
             secrets=credentials.secrets,
             timeouts=timeouts or Timeouts(),
-            options=pool or PoolOptions(),
+            options=pool,
             retry_on_503=retry.retry_on_503,
         )
         events = Events(on_event)
@@ -232,8 +236,12 @@ class DevinoClient:
         """Take no more work, wait up to `grace` seconds for what is under way, then cut it short and close.
 
         Every send that is cut short still gets its receipts; the report holds those that became unconfirmed. Closing
-        again while that goes on cuts its grace short; afterwards it only gives the report again.
+        again while that goes on cuts its grace short; afterwards it only gives the report again. Whoever still waits
+        for room in a full outbox gets ClientClosed. An attempt may take up to `Timeouts.total`, which is longer than
+        the usual grace. Raises ConfigurationError for a `grace` that is no number of 0 or more.
         """
+        if type(grace) not in {int, float} or not grace >= 0:
+            raise ConfigurationError("grace must be a number of seconds, 0 or more")
         self._owner.check_home()
         self._closed = True
         self._dispatch.close()
@@ -247,7 +255,7 @@ class DevinoClient:
             raise
         finally:
             await self._pool.aclose()
-        return CloseReport(tuple(self._dispatch.cut_short))
+        return CloseReport(tuple(self._dispatch.unconfirmed))
 
     # Inside
 

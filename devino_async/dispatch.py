@@ -71,10 +71,10 @@ class Dispatch:
         self._on_orphan = on_orphan
         self._closing = False
         self.turns = Turns()
-        self.cut_short: list[Unconfirmed] = []
+        self.unconfirmed: list[Unconfirmed] = []
 
     def close(self) -> None:
-        """Begin nothing more. What becomes unconfirmed from now on is gathered in `cut_short`."""
+        """Begin nothing more. What becomes unconfirmed from now on is gathered in `unconfirmed`."""
         self._closing = True
 
     async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool) -> Receipts:
@@ -162,8 +162,6 @@ class Dispatch:
         if failure is None:
             return self._finished(_Batch(receipts))
         receipts = sending.receipts_after(failure, chunk.items)
-        if self._closing:
-            self.cut_short += [each for each in receipts if isinstance(each, Unconfirmed)]
         if not failure.proves_unsent:
             self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
         return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
@@ -177,6 +175,8 @@ class Dispatch:
             return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:
+        if self._closing and batch.receipts.counts[Unconfirmed]:
+            self.unconfirmed += [each for each in batch.receipts if isinstance(each, Unconfirmed)]
         if self._events.heard(BatchFinished):
             counts = batch.receipts.counts
             self._events.emit(

@@ -24,6 +24,7 @@ from devino_async import (
     Priority,
     Receipt,
     RetryPolicy,
+    Unconfirmed,
 )
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -314,6 +315,41 @@ async def test_connections_are_bounded(service: Any) -> None:
         assert gate.arrived.empty()
         gate.open.set()
         assert len((await sending).accepted) == 6
+
+
+async def test_few_connections_are_few_places(service: Any) -> None:
+    """Where there are fewer connections than `in_flight` allows, sends gather; none waits for a connection in vain."""
+    gate = Gate(service)
+    async with client(service, limits=Limits(in_flight=4), pool=PoolOptions(connections=1)) as devino:
+        first = send_all_of(devino, range(1))
+        await gate.arrived.get()
+        others = []
+        for number in range(1, 6):
+            others += send_all_of(devino, range(number, number + 1))
+            await asyncio.sleep(0)
+        gate.open.set()
+        assert {type(receipt) for receipt in await asyncio.gather(*first, *others)} == {Accepted}
+        assert len((await gate.arrived.get())["messages"]) == 5
+
+
+async def test_closing_tells_of_all_unconfirmed(service: Any) -> None:
+    """The report of closing holds what a readable answer leaves unconfirmed too, and nothing from before."""
+    odd = {"code": "HM", "messageId": "7"}
+
+    async def doubtful(request: web.Request, body: Any) -> web.StreamResponse:
+        return web.json_response({"result": [odd] * len(body["messages"])})
+
+    service.answering = doubtful
+    devino = client(service)
+    assert type(await devino.send(message(1))) is Unconfirmed
+    [late] = send_all_of(devino, range(2, 3))
+    await asyncio.sleep(0)
+    report = await devino.aclose()
+    assert [each.message for each in report.unconfirmed] == [message(2)]
+    assert type(await late) is Unconfirmed
+    for wrong in (None, -1, float("nan"), "5"):
+        with pytest.raises(ConfigurationError, match="grace"):
+            await devino.aclose(wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reuse", [False, True])

@@ -82,8 +82,8 @@ class PoolOptions:
       the default one.
     - `proxy`: the URL of an HTTP proxy, with credentials in it if need be; the environment is never asked for one.
     - `local_address`: the IP address of this machine to connect from.
-    - `connections`: the most connections at once in each lane (sends, urgent sends, look-ups); None is no bound beside
-      `Limits.in_flight`. Waiting for one counts against `Timeouts.connect`.
+    - `connections`: the most connections at once in each lane (sends, urgent sends, look-ups); fewer than
+      `Limits.in_flight` bound that too. None is no bound beside it.
     """
 
     reuse_connections: bool = False

@@ -62,7 +62,8 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, server: "FaultServer") -> None:
         self.raw = bytearray()
         self._server = server
-        server.accepted += 1
+        server.made += 1
+        self.number = server.made
         self._room = memoryview(bytearray(_PIECE))
         self._goal: Goal = 0
         self._served = 0
@@ -77,7 +78,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
-        if self._server._is_probe(transport.get_extra_info("peername")):
+        if self._server._is_probe(self):
             transport.close()
             return
         self.transport.pause_reading()
@@ -216,10 +217,11 @@ class FaultServer:
     connections: list[Connection] = field(factory=list)
     problems: list[BaseException] = field(factory=list)
     port: int = 0
-    accepted: int = 0
+    made: int = 0
     _server: asyncio.Server | None = None
     _tasks: list["asyncio.Task[None]"] = field(factory=list)
     _probes: dict[object, "asyncio.Future[int]"] = field(factory=dict)
+    _probed: list[int] = field(factory=list)
 
     async def __aenter__(self) -> Self:
         listening = socket.socket()
@@ -269,13 +271,18 @@ class FaultServer:
         found.add_done_callback(lambda _: probe.close())
         return found
 
-    def _is_probe(self, peer: object) -> bool:
-        found = self._probes.pop(peer, None)
+    def _is_probe(self, connection: Connection) -> bool:
+        found = self._probes.pop(connection.transport.get_extra_info("peername"), None)
         if found is None:
             return False
-        self.accepted -= 1
-        found.set_result(self.accepted)
+        # By its number, as those that came after it may have been accepted in the same sweep.
+        found.set_result(connection.number - 1 - sum(earlier < connection.number for earlier in self._probed))
+        self._probed.append(connection.number)
         return True
+
+    @property
+    def accepted(self) -> int:
+        return self.made - len(self._probed)
 
     async def _play(self, connection: Connection, script: Script) -> None:
         try:

@@ -203,7 +203,7 @@ MUTATIONS = (
         "dict.fromkeys(Lane, asyncio.Semaphore(limits.in_flight))",
     ),
     Mutation("nobody keeps to the pace", "transport/pace.py", "if not rates:", "if True:"),
-    Mutation("what closing cut short is not told", "dispatch.py", "self.cut_short += [", "_ = ["),
+    Mutation("what closing cut short is not told", "dispatch.py", "self.unconfirmed += [", "_ = ["),
     Mutation("the login is shown", "config.py", "(token, password, login)", "(token, password)", SECRETS),
     Mutation(
         "login and password are shown in base64", "config.py", "(token, password, login)", "(password, login)", SECRETS
