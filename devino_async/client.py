@@ -122,9 +122,9 @@ class DevinoClient:
 
         Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are under
         way, and with all others that wait when one of them ends. Priorities HIGH and REALTIME go by places of their
-        own and never wait for a campaign. `include_segment_id` asks for the ids of its segments, `shorten_url` has the
-        service shorten links. A caller that is cancelled leaves at once: its message is taken out if it still waits
-        (NotSent), else the exchange is finished all the same; the receipt goes to `on_orphan`.
+        own here and never wait for a campaign. `include_segment_id` asks for the ids of its segments, `shorten_url`
+        has the service shorten links. A caller that is cancelled leaves at once: its message is taken out if it still
+        waits (NotSent), else the exchange is finished all the same; the receipt goes to `on_orphan`.
         Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is no Message.
         """
         self._check_open()
@@ -158,9 +158,10 @@ class DevinoClient:
         """Send any number of messages; gives one receipt for each, in the order of the input.
 
         The input is read lazily, `batch_size` (1 to 32,000) messages to a batch, and at most `Limits.batch_bytes`
-        bytes; `Limits.in_flight` batches are under way at once. A receipt's message equals the one that was given, and
-        is the very same object where the program still holds that. After an unusable credential no more is read: what
-        is under way is still given, then Unauthorized or Forbidden is raised. So is an error of the input itself.
+        bytes; `Limits.in_flight` batches are under way at once, whatever the priority of their messages. A receipt's
+        message equals the one that was given, and is the very same object where the program still holds that. After an
+        unusable credential no more is read: what is under way is still given, then Unauthorized or Forbidden is
+        raised. So is an error of the input itself.
         """
         self._check_open()
         if type(batch_size) is not int or not 1 <= batch_size <= sending.MAX_MESSAGES:

@@ -1,6 +1,6 @@
 """Receipts: what became of each message, those of a whole batch, and the report over many of them.
 
-Exactly one receipt is made for every message that was read. Which one it is, sending.py knows.
+Exactly one receipt is made for every message that was read. Which one it is, send_results.py knows.
 """
 
 import re

@@ -28,7 +28,8 @@ class Limits:
 
     - `in_flight`: sends under way at the same time; urgent sends have as many places of their own, and look-ups too.
     - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. No
-      second sees more than the rate plus one batch. The page documents no limit; the vendor's older SOAP page says
+      second sees more than the rate plus one batch, which is paid off before others of its lane begin: choose a
+      `batch_size` of about what a second may carry. The page documents no limit; the vendor's older SOAP page says
       10 requests a second.
     - `batch_bytes`: the largest body of one batch, in bytes.
     """
