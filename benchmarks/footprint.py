@@ -57,9 +57,8 @@ def run(arguments: list[str], environment: dict[str, str], _: object = None) -> 
     return time.perf_counter() - began
 
 
-@contextmanager
-def contenders() -> Iterator[list[Contender]]:
-    """Every start, with its byte code made already."""
+def starting() -> dict[str, list[str]]:
+    """What is started, with its arguments; without the command where its libraries are not installed."""
     programs = {
         NOTHING: ["-c", "pass"],
         LIBRARIES: ["-c", "import aiohttp, attrs, cattrs, tenacity"],
@@ -68,6 +67,13 @@ def contenders() -> Iterator[list[Contender]]:
     }
     if find_spec("click") and find_spec("rich"):
         programs[COMMAND] = ["-m", "devino_async", "--help"]
+    return programs
+
+
+@contextmanager
+def contenders() -> Iterator[list[Contender]]:
+    """Every start, with its byte code made already."""
+    programs = starting()
     with TemporaryDirectory() as cache:
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment = {**kept, "PYTHONPYCACHEPREFIX": cache}

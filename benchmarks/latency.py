@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 from campaign import BATCH, TEXT, made_dicts, made_messages
 from canned_server import canned_server
-from measuring import percentile, ratio, show
+from measuring import Contender, percentile, ratio, show
 
 from devino_async import Accepted, DevinoClient, Message, PoolOptions, Priority
 
@@ -153,6 +153,21 @@ WAYS: dict[str, Through] = {
     "the same on it, shielded": partial(by_post, keep=True, shield=True),
     "send, reuse_connections=True": partial(by_client, keep=True),
 }
+
+
+async def one_after_the_other(way: Through, url: str, count: int) -> None:
+    """So many lone sends."""
+    async with way(url) as (send, _):
+        for _ in range(count):
+            assert await send()
+
+
+def contenders(url: str, count: int = LONE) -> list[Contender]:
+    """Lone sends, each way: the POSTs and those that stand beside them."""
+    return [
+        Contender(name, lambda _, way=way: asyncio.run(one_after_the_other(way, url, count)))
+        for name, way in WAYS.items()
+    ]
 
 
 def table() -> None:

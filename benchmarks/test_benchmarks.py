@@ -9,7 +9,9 @@ from typing import Any
 
 import campaign
 import codec
+import footprint
 import json_libraries
+import latency
 import pytest
 import reads
 import singles
@@ -41,6 +43,8 @@ def names(contenders: Iterable[Contender]) -> list[str]:
 NOWHERE = "http://127.0.0.1:9"
 CODEC = {(group, each.name): each for group, everybody in codec.contenders().items() for each in everybody}
 SINGLES = names(singles.contenders(NOWHERE))
+WAYS = list(latency.WAYS)
+STARTS = list(footprint.starting())
 JSON = {(group, each.name): each for group, (_, everybody) in json_libraries.contenders().items() for each in everybody}
 
 
@@ -75,3 +79,24 @@ def test_reads(benchmark: Any, url: str, group: str, which: int) -> None:
     """Statuses of 100,000 ids, and 100,000 detail rows."""
     warnings.simplefilter("ignore", ResourceWarning)
     run(benchmark, group, reads.contenders(url)[group][which], rounds=2)
+
+
+@pytest.mark.parametrize("which", range(len(WAYS)), ids=WAYS)
+@pytest.mark.parametrize("after", latency.SERVICE_TIMES)
+def test_lone_sends(benchmark: Any, url: str, after: int, which: int) -> None:
+    """Messages that are sent one after the other, to a service that takes so many milliseconds."""
+    address = f"{url}/after/{after}" if after else url
+    run(benchmark, f"lone sends, {after} ms", latency.contenders(address)[which])
+
+
+@pytest.fixture(scope="module")
+def starts() -> Iterator[list[Contender]]:
+    """Programs whose byte code is made already."""
+    with footprint.contenders() as programs:
+        yield programs
+
+
+@pytest.mark.parametrize("which", range(len(STARTS)), ids=STARTS)
+def test_starts(benchmark: Any, starts: list[Contender], which: int) -> None:
+    """Imports and the command, in fresh interpreters."""
+    run(benchmark, "starts", starts[which])
