@@ -7,6 +7,7 @@ that no caller who leaves can lose a receipt. When a send may be repeated is the
 import asyncio
 import logging
 import time
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from functools import cache
@@ -120,8 +121,8 @@ class Dispatch:
     ) -> Pipeline[Message, _Batch]:
         async def work(chunk: Chunk[Message]) -> _Batch:
             batch = _unsent_by_closing(chunk) if self._closing else await self._send_batch(chunk, options)
-            if batch.fatal is not None:
-                pipeline.stop()
+            if batch.fatal is not None and (running := here()) is not None:
+                running.stop()
             return batch
 
         chunks = Chunks(
@@ -135,6 +136,8 @@ class Dispatch:
         pipeline: Pipeline[Message, _Batch] = Pipeline(
             chunks, work, window=self._limits.in_flight, start=self._owner.start
         )
+        # Weak, as what refers to itself would keep the whole input until the next garbage collection.
+        here = weakref.ref(pipeline)
         return pipeline
 
     async def _send_batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool = False) -> _Batch:
@@ -197,8 +200,12 @@ class Dispatch:
             unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
         if unseen:
             self.orphaned(unseen)
+        pipeline.tell_of_late_items(self._left_unsent)
         for task in pipeline.left_tasks:
             hand_over(task, lambda batch: self.orphaned(list(batch.receipts)))
+
+    def _left_unsent(self, left: list[Message]) -> None:
+        self.orphaned(list(sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)))
 
     def orphaned(self, receipts: Sequence[Receipt]) -> None:
         """Report receipts that reach nobody, because their caller has left."""

@@ -24,7 +24,7 @@ _EXCERPT_CHARACTERS = 300
 _MOST_REASONS = 5
 _EXCERPT_SOURCE_BYTES = 16_384
 # Echoes are looked for word by word in what was sent; beyond this much that would hold up the event loop.
-_ECHO_CHECK_BYTES = 100_000
+_ECHO_CHECK_BYTES = 50_000
 _TELLING_KEYS = frozenset(
     {"key", "ref", "code", "description", "defaultMessage", "error", "message", "status", "title"}
 )

@@ -28,6 +28,7 @@ from devino_async import (
     NotSent,
     OutcomeUnknown,
     PoolOptions,
+    Priority,
     Receipt,
     Refused,
     Rejected,
@@ -399,6 +400,23 @@ async def test_closing_in_the_middle_of_a_stream(service: Any) -> None:
                 await devino.aclose()
     assert [receipt.message for receipt in receipts] == read
     assert len(read) < 200
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_closing_is_cancelled(service: Any, turns: int) -> None:
+    """Whoever is cancelled while closing leaves no session open."""
+    devino = client(service)
+    await devino.send(message())
+    await devino.send(Message(sender="MyCompany", to="79000000001", text="x", priority=Priority.HIGH))
+    sessions = list(devino._pool._sessions.values())
+    assert len(sessions) == 2
+    closing = asyncio.create_task(devino.aclose())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait({closing})
+    await devino.aclose()
+    assert all(session.closed for session in sessions)
 
 
 async def test_dropped_open(service: Any) -> None:

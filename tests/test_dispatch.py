@@ -1,8 +1,10 @@
 """Dispatch against a scripted transport: what nobody foresaw costs no receipt."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -54,6 +56,60 @@ async def test_misuse_is_raised() -> None:
     stream = dispatch(ConfigurationError("another loop")).stream(MESSAGES, 2, SendOptions())
     with pytest.raises(ConfigurationError):
         [receipt async for receipt in stream]
+
+
+@pytest.mark.parametrize("more", [0, 1, 5])
+async def test_an_input_that_bears_being_cancelled(more: int) -> None:
+    """What an input still gives after its reader was left is not sent, and has a receipt all the same."""
+    orphans: list[Receipt] = []
+    script = Script(ValueError())
+    made = Dispatch(script, Owner(), Limits(), Events(), orphans.extend)
+    read = []
+
+    async def source() -> AsyncIterator[Message]:
+        for number, each in enumerate(MESSAGES[:1] * (1 + more)):
+            if number == 1:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            read.append(each)
+            yield each
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    stream = made.stream(source(), 1, SendOptions())
+    given = [await anext(stream)]
+    await stream.aclose()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert script.calls == 1
+    assert len(read) == min(1 + more, 2)
+    assert len(given + orphans) == len(read)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "devino-reader"]
+
+
+async def test_an_input_that_was_left_is_let_go() -> None:
+    """After leaving, the input is closed without waiting for a garbage collection, and so are its files."""
+    closed = []
+
+    def source() -> Iterator[Message]:
+        try:
+            yield from MESSAGES * 1_000
+        finally:
+            closed.append(True)
+
+    made = dispatch(ValueError())
+    gc.collect()
+    gc.disable()
+    try:
+        stream = made.stream(source(), 2, SendOptions())
+        await anext(stream)
+        await stream.aclose()
+        del stream
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert closed
+    finally:
+        gc.enable()
 
 
 async def test_a_hook_that_cancels() -> None:

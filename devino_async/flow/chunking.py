@@ -70,6 +70,11 @@ class Chunks(Generic[T]):
         self._slices: list[bytes] = []
         self._size = 0
         self._full: deque[Chunk[T]] = deque()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Read no more, whatever an async source makes of being cancelled."""
+        self._stopped = True
 
     def take_left(self) -> list[T]:
         """Items that were read but are in no chunk yet; for whoever stops in the middle."""
@@ -126,6 +131,8 @@ class Chunks(Generic[T]):
             self._gathered.append(item)
             # Who keeps items smaller may ask whether anybody else holds them.
             del item
+            if self._stopped:
+                return
             if len(self._gathered) >= self._room():
                 self._take_gathered()
                 while self._full:

@@ -38,15 +38,30 @@ class Pipeline(Generic[T, R]):
         self._begun: asyncio.Queue[asyncio.Task[R] | None] = asyncio.Queue()
         self._feeder: asyncio.Task[None] | None = None
         self._stopped = False
+        self._late: list[T] = []
         self.left_tasks: list[asyncio.Task[R]] = []
 
     def take_left_items(self) -> list[T]:
         """Items that were read and never begun; they are given once."""
-        return self._chunks.take_left()
+        late, self._late = self._late, []
+        return late + self._chunks.take_left()
+
+    def tell_of_late_items(self, report: Callable[[list[T]], None]) -> None:
+        """Give `report` what is read after the results were left: an input may bear being cancelled, and give more."""
+
+        def ended(_: object) -> None:
+            if left := self.take_left_items():
+                report(left)
+
+        # A task that was cancelled remembers where, and with that the pipeline and all of its input.
+        feeder, self._feeder = self._feeder, None
+        if feeder is not None and not feeder.done():
+            feeder.add_done_callback(ended)
 
     def stop(self) -> None:
         """Read no more. What was begun is finished and still given."""
         self._stopped = True
+        self._chunks.stop()
         if self._feeder is not None:
             self._feeder.cancel()
 
@@ -65,7 +80,7 @@ class Pipeline(Generic[T, R]):
             if not self._stopped or not self._feeder.cancelled():
                 self._feeder.result()
         finally:
-            self._feeder.cancel()
+            self.stop()
             self.left_tasks = [each for each in (task, *self._drained()) if each is not None]
 
     async def _feed(self) -> None:
@@ -74,6 +89,9 @@ class Pipeline(Generic[T, R]):
             await self._room.acquire()
             chunk = await anext(reading, None)
             if chunk is None:
+                return
+            if self._stopped:
+                self._late += chunk.items
                 return
             self._begun.put_nowait(self._start(self._work(chunk)))
 

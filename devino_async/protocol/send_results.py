@@ -15,7 +15,7 @@ from ..exchange import Answer
 from .envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
 from .message import Message
 from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
-from .sending import OPERATION
+from .sending import OPERATION, ids_in, may_accept
 from .strict_json import Run, Unreadable, decode, members, text_in_steps
 
 __all__ = ["read"]
@@ -207,15 +207,17 @@ class _Reading:
         if self._answer.ok:
             refuses = problem is None and not self.count and not self._streamed and is_refusal(self._top)
         else:
+            # The status alone proves nothing where the body may say otherwise, in whatever form.
             all_rejected = not self._doubtful and set(self._receipts.counts) <= {Rejected}
-            refuses = all_rejected and not (self._streamed and problem is not None)
+            read = problem is None or not self._streamed
+            refuses = all_rejected and read and not may_accept(self._answer.body)
         if refuses:
             return self._answer.refused(OPERATION, reasons_in(self._top))
         if problem is None and not self.count and not self._streamed:
             problem = "the answer holds no result"
         if problem is None:
             problem = f"the answer holds {self.count} results for {len(self._messages)} messages"
-        return bad_answer(self._answer, OPERATION, problem, tuple(self._ids))
+        return bad_answer(self._answer, OPERATION, problem, tuple(self._ids) or ids_in(self._answer.body))
 
 
 def _id_of(item: Any) -> str | None:

@@ -13,7 +13,18 @@ from .envelope import reasons_of
 from .message import Message
 from .receipts import Receipts
 
-__all__ = ["MAX_MESSAGES", "OPERATION", "call", "encode", "encode_one", "never_begun", "receipts_after", "unforeseen"]
+__all__ = [
+    "MAX_MESSAGES",
+    "OPERATION",
+    "call",
+    "encode",
+    "encode_one",
+    "ids_in",
+    "may_accept",
+    "never_begun",
+    "receipts_after",
+    "unforeseen",
+]
 
 OPERATION = "send"
 PATH = "/sms/messages"
@@ -22,8 +33,10 @@ MAX_MESSAGES = 32_000
 
 _ANSWER_BYTES_A_MESSAGE = 1_000
 _ANSWER_BYTES_BESIDE = 1_000_000
-_MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)')
-_RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"(?:OK|REJECTED)"')
+_MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
+_ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
+_RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"REJECTED"|' + _ACCEPTED, re.IGNORECASE)
+_ACCEPTS = re.compile(_ACCEPTED, re.IGNORECASE)
 
 
 def encode(messages: Iterable[Message]) -> Iterator[str]:
@@ -106,8 +119,18 @@ def call(
         answer_limit=_ANSWER_BYTES_A_MESSAGE * count + _ANSWER_BYTES_BESIDE,
         carries_result=lambda body: _RESULT.search(body) is not None,
         reasons_in=reasons_of,
-        ids_in=lambda body: tuple(found.decode() for found in _MESSAGE_ID.findall(body)),
+        ids_in=ids_in,
     )
+
+
+def ids_in(body: bytes) -> tuple[str, ...]:
+    """Every message id in a body that cannot be trusted."""
+    return tuple(found.decode() for found in _MESSAGE_ID.findall(body))
+
+
+def may_accept(body: bytes) -> bool:
+    """Whether anything in a body looks like a message that was accepted, wherever it stands."""
+    return _ACCEPTS.search(body) is not None
 
 
 def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:

@@ -6,7 +6,7 @@ Transient statuses stand below final ones, CLICKED above all. Where events are k
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..protocol.statuses import Status
 
@@ -15,7 +15,12 @@ __all__ = ["Change", "Delivery", "Event", "delivery_of"]
 # SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all.
 _TRANSIENT = {Status.ACCEPTED: 1, Status.SCHEDULED: 1, Status.ENROUTE: 2, Status.SENT: 3}
 _FINAL = frozenset({Status.DELIVERED, Status.EXPIRED, Status.UNDELIVERABLE, Status.REJECTED})
+_STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
 _LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def _known(status: Status | str) -> Status | str:
+    return _STATUSES.get(status, status)
 
 
 @frozen
@@ -23,7 +28,7 @@ class Event:
     """A piece of news of a message; the same one twice is one. `at` is None where the news had no time."""
 
     message_id: str
-    status: Status | str
+    status: Status | str = field(converter=_known)
     at: datetime | None = None
     error_code: int | None = None
 

@@ -19,7 +19,6 @@ from typing import TypeVar
 from attrs import evolve
 
 from ..errors import ClientClosed, ConfigurationError
-from ..protocol.statuses import Status
 from .ladder import Change, Delivery, Event, delivery_of
 from .store import by_message, noted
 
@@ -54,6 +53,7 @@ class SQLiteStore:
         self._thread = ThreadPoolExecutor(1, "devino-store")
         self._connection: sqlite3.Connection | None = None
         self._waiting: list[tuple[Sequence[Event], asyncio.Future[list[Change]]]] = []
+        self._under_way = self._waiting
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -67,8 +67,9 @@ class SQLiteStore:
             return []
         changes: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
         self._waiting.append((events, changes))
-        if self._writing is None:
+        if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write(), name="devino-store")
+            self._writing.add_done_callback(self._cut_short)
         return await changes
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
@@ -97,7 +98,7 @@ class SQLiteStore:
         if self._closed:
             return
         self._closed = True
-        if self._writing is not None:
+        if self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
         # In its own thread, behind whatever a caller that has left has it doing still.
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
@@ -109,9 +110,10 @@ class SQLiteStore:
 
     async def _write(self) -> None:
         while self._waiting:
-            together, self._waiting = self._waiting, []
-            events = [event for some, _ in together for event in some]
+            together = self._under_way = self._waiting
+            self._waiting = []
             try:
+                events = [event for some, _ in together for event in some]
                 changes = await self._do(partial(_added, events=events, now=self._clock()))
             except Exception as error:  # noqa: BLE001 - whoever waits must hear of it, whatever it is
                 for _, told in together:
@@ -119,7 +121,14 @@ class SQLiteStore:
                         told.set_exception(error)
                 continue
             _tell(changes, together)
-        self._writing = None
+
+    def _cut_short(self, writing: "asyncio.Task[None]") -> None:
+        # Only the end of an event loop cancels it. Nobody can tell any more whether the file has it.
+        if writing.cancelled():
+            for _, told in (*self._under_way, *self._waiting):
+                if not told.done():
+                    told.set_exception(ClientClosed("the store was cut short while it wrote"))
+            self._waiting = []
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_connection, work)
@@ -231,9 +240,16 @@ def _pruned(connection: sqlite3.Connection, before: float) -> int:
 
 def _row(event: Event) -> tuple[str, str, str, str]:
     # No NULLs: they would all be different from one another, and the same event be kept again and again.
-    at = event.at
-    moment = "" if at is None else (at if at.tzinfo is None else at.astimezone(UTC)).isoformat()
+    moment = "" if event.at is None else _in_utc(event.at).isoformat()
     return event.message_id, str(event.status), moment, "" if event.error_code is None else str(event.error_code)
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at if at.tzinfo is None else at.astimezone(UTC)
+    except OverflowError:
+        # The first or the last day of all, as some services write that there is none.
+        return at
 
 
 def _storable(event: Event) -> Event:
@@ -244,10 +260,9 @@ def _storable(event: Event) -> Event:
 
 
 def _event(message_id: str, status: str, at: str, error_code: str) -> Event:
-    known = status in Status.__members__
     return Event(
         message_id,
-        Status(status) if known else status,
+        status,
         datetime.fromisoformat(at) if at else None,
         int(error_code) if error_code else None,
     )

@@ -16,7 +16,6 @@ from .ladder import Change, Delivery, Event, delivery_of
 __all__ = ["MemoryStore", "Store", "noted"]
 
 _EVENTS_A_STEP = 100
-_STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
 
 
 class Store(Protocol):
@@ -113,8 +112,7 @@ def _flat(told_at: float, events: Iterable[Event]) -> tuple[Any, ...]:
 def _events(message_id: str, flat: tuple[Any, ...]) -> set[Event]:
     fields = iter(flat[1:])
     return {
-        Event(message_id, _STATUSES.get(status, status), at, error_code)
-        for status, at, error_code in zip(fields, fields, fields, strict=True)
+        Event(message_id, status, at, error_code) for status, at, error_code in zip(fields, fields, fields, strict=True)
     }
 
 

@@ -40,6 +40,8 @@ __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
 
 # The slowest upload that is waited for when Timeouts.total is not given, in bytes a second.
 _SLOWEST_UPLOAD = 50_000
+# Bytes of an answer that are searched for ids at a time.
+_SEARCHED_A_STEP = 131_072
 # How long closing waits for a connection to take what is still in its buffer, in seconds.
 _LONGEST_FLUSH = 1.0
 
@@ -143,6 +145,7 @@ class SessionPool:
         self._retry_on_503 = retry_on_503
         self._closed = False
         self._sessions: dict[Lane, aiohttp.ClientSession] = {}
+        self._closing: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"SessionPool({self._base_url!r})"
@@ -156,11 +159,10 @@ class SessionPool:
         """Close all connections, for good."""
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
-        for session in sessions:
-            # What a peer reads no more can never be flushed, and must not keep anybody from closing.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LONGEST_FLUSH):
-                    await session.close()
+        # In tasks of their own: whoever is cancelled while closing must not leave some open.
+        self._closing += [asyncio.create_task(_close(session), name="devino-closing") for session in sessions]
+        if any(not closing.done() for closing in self._closing):
+            await asyncio.wait(self._closing)
 
     async def exchange(self, call: Call) -> Answer:
         """One attempt. Raises a CallFailed whose `retriable` says whether another one is safe."""
@@ -177,7 +179,12 @@ class SessionPool:
             attempt.failed("cut short because the client was closed", permanent=True)
         except Exception as error:  # noqa: BLE001 - told apart by the ledger, not by the class
             attempt.failed(*_described(error), connected=not isinstance(error, _NEVER_CONNECTED))
-        return attempt.conclude(self._retry_on_503)
+        try:
+            return attempt.conclude(self._retry_on_503)
+        except CallFailed as error:
+            failure = error
+        failure.message_ids = await _ids_in(call, bytes(attempt.body))
+        raise failure
 
     async def _carry_out(self, session: aiohttp.ClientSession, attempt: "_Attempt") -> None:
         call = attempt.call
@@ -233,6 +240,13 @@ class SessionPool:
         return session
 
 
+async def _close(session: aiohttp.ClientSession) -> None:
+    # What a peer reads no more can never be flushed, and must not keep anybody from closing.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_LONGEST_FLUSH):
+            await session.close()
+
+
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch, aiohttp.InvalidURL)
 
@@ -274,7 +288,7 @@ class _Attempt:
         evidence = Evidence(
             handed=handed,
             status=self._status if self.whole else None,
-            carries_result=self.whole and self.call.carries_result(body),
+            carries_result=self.whole and 400 <= (self._status or 0) < 500 and self.call.carries_result(body),
             permanent=self._permanent,
         )
         decision = decide(evidence, repeatable=self.call.repeatable, retry_on_503=retry_on_503)
@@ -299,7 +313,6 @@ class _Attempt:
                 operation=self.call.operation,
                 status=self._status,
                 body=answer.excerpt() if self._status is not None else None,
-                message_ids=self.call.ids_in(answer.body),
             )
         error.retriable = decision.retry or decision.verdict is Verdict.READ
         if isinstance(error, TooManyRequests):
@@ -316,6 +329,22 @@ class _Attempt:
         if self._status is not None and self._status >= 500:
             return ServerFailed, "the service failed"
         return OutcomeUnknown, "the answer does not tell what became of the call"
+
+
+async def _ids_in(call: Call, body: bytes) -> tuple[str, ...]:
+    """The ids in a body that cannot be trusted; others have their turn while a long one is searched."""
+    found: list[str] = []
+    at = 0
+    while at < len(body) and not call.repeatable:
+        # Cut behind an object, so that no id is.
+        end = body.find(b"}", at + _SEARCHED_A_STEP) + 1 or len(body)
+        found += call.ids_in(body[at:end])
+        at = end
+        if at < len(body):
+            # Closing may cut the call short, but what was seen of it must be told.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+    return tuple(found)
 
 
 def _words_of(query: str) -> Iterator[bytes]:

@@ -26,8 +26,8 @@ class Verdict(Enum):
 class Evidence:
     """The facts of one attempt.
 
-    `status` is that of a whole answer, or None where none came; `carries_result` tells whether the body of that
-    answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong
+    `status` is that of a whole answer, or None where none came; `carries_result` tells whether the body of a
+    4xx answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong
     certificate.
     """
 

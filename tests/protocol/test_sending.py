@@ -372,7 +372,8 @@ def test_slices_become_one_body(slices: list[bytes]) -> None:
         (b'{"result": null, "reasons": []}', False, ()),
         (b"<html>", False, ()),
         (b"", False, ()),
-        (b'..."messageId":"17"}, {"messageId":"18', False, ("17", "18")),
+        (b'..."messageId":"17"}, {"messageId":"18', True, ("17", "18")),
+        (b'{"messages": [{"MessageId": "19"}]}', True, ("19",)),
     ],
 )
 def test_what_the_transport_may_ask(body: bytes, carries: bool, ids: tuple[str, ...]) -> None:
@@ -470,6 +471,33 @@ def test_refusal_does_not_echo_the_text() -> None:
     with pytest.raises(Refused) as raised:
         at_once(send_results.read(answer, sent))
     assert "Hello" not in str(raised.value) + repr(raised.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 429])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"result":[{"code":"OK","messageId":"1"}],"x":"\xff"}',
+        b'{"t":NaN,"result":[{"code":"OK","messageId":"1"}]}',
+        b'{"result":{"code":"OK","messageId":"1"',
+        b'{"result":null,"result":[{"code":"OK","messageId":"1"}]}',
+        b'{"code":"OK","messageId":"1","code":"OK"}',
+        b'[{"code":"OK","messageId":"1"}]',
+        b'ok\n{"result":[{"code":"OK","messageId":"1"}]}',
+        b'{"result":[],"messages":[{"code":"OK","messageId":"1"}]}',
+        b'{"response":{"result":[{"code":"OK","messageId":"1"}]}}',
+        b'{"messages":[{"messageId":1}]}',
+        b'{"Result":[{"Code":"ok","MessageId":"1"}]}',
+    ],
+)
+def test_a_refusal_that_speaks_of_success(body: bytes, status: int) -> None:
+    """A 4xx proves nothing where its body, however odd, may hold an accepted message: the id is kept as evidence."""
+    call = sending.call([b"{}"], 1)
+    assert call.carries_result(body)
+    with pytest.raises(BadAnswer) as raised:
+        at_once(send_results.read(Answer(status=status, body=body), messages(1)))
+    assert set(raised.value.message_ids) == {"1"}
+    assert not raised.value.proves_unsent
 
 
 @pytest.mark.parametrize("surplus", [{"code": "OK"}, {"code": "OK", "messageId": 1.5}, None])

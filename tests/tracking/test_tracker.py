@@ -4,7 +4,7 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from devino_async import (
     StatusCallback,
     Unauthorized,
 )
+from devino_async.tracking.ladder import Event
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEPS = [Status.ACCEPTED, Status.ENROUTE, Status.SENT, Status.DELIVERED]
@@ -372,6 +373,33 @@ async def test_news_of_a_cancelled_caller(tracker: DeliveryTracker, turns: int) 
         # It had not begun, and so had brought nothing.
         await tracker.on_status([callback("249", Status.DELIVERED)])
     assert (await waiting).final
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_a_writer_that_was_cancelled(tmp_path: Path, turns: int) -> None:
+    """Where the writing is cut short, as at the end of an event loop, its callers hear of it; later news is kept."""
+    store = SQLiteStore(tmp_path / "deliveries.db")
+    adding = asyncio.create_task(store.add([Event("1", Status.SENT)]))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    [writing] = [task for task in asyncio.all_tasks() if task.get_name() == "devino-store"]
+    writing.cancel()
+    with pytest.raises(ClientClosed):
+        await adding
+    await store.add([Event("1", Status.DELIVERED)])
+    assert (await store.get(["1"]))["1"].final
+    await store.aclose()
+
+
+async def test_odd_news(tracker: DeliveryTracker) -> None:
+    """Dates at the end of all time are kept; a status given as text is the same as the status itself."""
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3)))
+    await tracker.on_status([StatusCallback("1", first, Status.DELIVERED, 0)])
+    assert (await tracker.delivery("1")).at == first
+    known = [Event("2", Status.ACCEPTED, NOON), Event("2", "SENT", NOON + timedelta(seconds=1))]
+    [change] = await tracker._store.add(known)
+    assert change.after == await tracker.delivery("2")
+    assert change.after.status is Status.SENT
 
 
 async def test_memory_is_bounded() -> None:
