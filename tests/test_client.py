@@ -402,6 +402,29 @@ async def test_closing_in_the_middle_of_a_stream(service: Any) -> None:
     assert len(read) < 200
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_all_ids_of_a_long_answer_are_kept(service: Any, whole: bool) -> None:
+    """Ids in a long body that cannot be trusted, of a failure or cut on its way, are found whole and in order."""
+    ids = tuple(str(10**18 + number) for number in range(10_000))
+    text = json.dumps({"result": [{"code": "OK", "messageId": each} for each in ids]})
+
+    async def failing(request: web.Request, body: Any) -> web.StreamResponse:
+        if whole:
+            return web.Response(status=500, text=text)
+        response = web.StreamResponse(headers={"Content-Length": str(len(text) + 1)})
+        await response.prepare(request)
+        await response.write(text.encode())
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    service.answering = failing
+    async with client(service) as devino:
+        receipt = await devino.send(message())
+    assert isinstance(receipt, Unconfirmed)
+    assert receipt.error.message_ids == ids
+
+
 @pytest.mark.parametrize("turns", range(12))
 async def test_closing_is_cancelled(service: Any, turns: int) -> None:
     """Whoever is cancelled while closing leaves no session open."""

@@ -183,7 +183,13 @@ class SessionPool:
             return attempt.conclude(self._retry_on_503)
         except CallFailed as error:
             failure = error
-        failure.message_ids = await _ids_in(call, bytes(attempt.body))
+        body = bytes(attempt.body)
+        try:
+            failure.message_ids = await _ids_in(call, body)
+        except asyncio.CancelledError:
+            # Closing ends it here, but what was seen must be told.
+            failure.message_ids = call.ids_in(body)
+            failure.retriable = False
         raise failure
 
     async def _carry_out(self, session: aiohttp.ClientSession, attempt: "_Attempt") -> None:
@@ -341,9 +347,7 @@ async def _ids_in(call: Call, body: bytes) -> tuple[str, ...]:
         found += call.ids_in(body[at:end])
         at = end
         if at < len(body):
-            # Closing may cut the call short, but what was seen of it must be told.
-            with suppress(asyncio.CancelledError):
-                await asyncio.sleep(0)
+            await asyncio.sleep(0)
     return tuple(found)
 
 
