@@ -16,7 +16,7 @@ import pytest
 import reads
 import singles
 from canned_server import canned_server
-from measuring import Contender
+from measuring import Contender, percentile
 
 pytest.importorskip("pytest_benchmark")
 
@@ -100,3 +100,43 @@ def starts() -> Iterator[list[Contender]]:
 def test_starts(benchmark: Any, starts: list[Contender], which: int) -> None:
     """Imports and the command, in fresh interpreters."""
     run(benchmark, "starts", starts[which])
+
+
+class Gauge:
+    """A clock that goes on by what is measured, so that pytest-benchmark shows figures that are no times of its own."""
+
+    def __init__(self) -> None:
+        self.shown = 0.0
+
+    def __call__(self) -> float:
+        return self.shown
+
+    def add(self, measured: float) -> None:
+        self.shown += measured
+
+
+GAUGE = Gauge()
+
+
+@pytest.mark.benchmark(timer=GAUGE)
+@pytest.mark.parametrize("what", ["longest", "p99"])
+@pytest.mark.parametrize("which", [0, 1], ids=names(campaign.contenders(NOWHERE)["ready"]))
+@pytest.mark.parametrize("group", campaign.contenders(NOWHERE))
+def test_stalls(benchmark: Any, url: str, group: str, which: int, what: str) -> None:
+    """How long the event loop stands still during a campaign, garbage collection on."""
+    part = 1.0 if what == "longest" else 0.99
+
+    def work() -> None:
+        contender = campaign.contenders(url, 4 * campaign.BATCH)[group][which]
+        GAUGE.add(percentile(campaign.seen(contender, collecting=True).stalls, part) / 1000)
+
+    benchmark.group = f"{what} stall, {group}"
+    benchmark.pedantic(work, rounds=3)
+
+
+@pytest.mark.benchmark(timer=GAUGE)
+@pytest.mark.parametrize("count", [footprint.SHORT, footprint.LONG])
+def test_memory(benchmark: Any, url: str, count: int) -> None:
+    """Peak memory of a campaign."""
+    benchmark.group = "peak memory of a campaign, MB, whatever unit is shown"
+    benchmark.pedantic(lambda: GAUGE.add(footprint.peak(url, count)), rounds=1)
