@@ -25,6 +25,7 @@ from .store import by_message, noted
 __all__ = ["SQLiteStore"]
 
 T = TypeVar("T")
+_Together = list[tuple[Sequence[Event], "asyncio.Future[list[Change]]"]]
 
 # Written into a file's user_version: a file of another form is refused, not misread.
 _FORM = 1
@@ -52,8 +53,7 @@ class SQLiteStore:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "devino-store")
         self._connection: sqlite3.Connection | None = None
-        self._waiting: list[tuple[Sequence[Event], asyncio.Future[list[Change]]]] = []
-        self._under_way = self._waiting
+        self._waiting: _Together = []
         self._writing: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -68,8 +68,9 @@ class SQLiteStore:
         changes: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
         self._waiting.append((events, changes))
         if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write(), name="devino-store")
-            self._writing.add_done_callback(self._cut_short)
+            under_way: _Together = []
+            self._writing = asyncio.create_task(self._write(under_way), name="devino-store")
+            self._writing.add_done_callback(partial(self._cut_short, under_way))
         return await changes
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
@@ -108,10 +109,9 @@ class SQLiteStore:
         if self._closed:
             raise ClientClosed("the store is closed")
 
-    async def _write(self) -> None:
+    async def _write(self, together: _Together) -> None:
         while self._waiting:
-            together = self._under_way = self._waiting
-            self._waiting = []
+            together[:], self._waiting = self._waiting, []
             try:
                 events = [event for some, _ in together for event in some]
                 changes = await self._do(partial(_added, events=events, now=self._clock()))
@@ -122,13 +122,14 @@ class SQLiteStore:
                 continue
             _tell(changes, together)
 
-    def _cut_short(self, writing: "asyncio.Task[None]") -> None:
+    def _cut_short(self, together: _Together, writing: "asyncio.Task[None]") -> None:
         # Only the end of an event loop cancels it. Nobody can tell any more whether the file has it.
         if writing.cancelled():
-            for _, told in (*self._under_way, *self._waiting):
+            if self._writing is writing:
+                together, self._waiting = together + self._waiting, []
+            for _, told in together:
                 if not told.done():
                     told.set_exception(ClientClosed("the store was cut short while it wrote"))
-            self._waiting = []
 
     async def _do(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_connection, work)
@@ -144,7 +145,7 @@ class SQLiteStore:
         return work(self._connection)
 
 
-def _tell(changes: dict[str, Change], together: list[tuple[Sequence[Event], "asyncio.Future[list[Change]]"]]) -> None:
+def _tell(changes: dict[str, Change], together: _Together) -> None:
     """Give each caller the changes of its messages; of several callers with one message the first has it."""
     for events, told in together:
         own = [changes.pop(each) for each in dict.fromkeys(event.message_id for event in events) if each in changes]
