@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 from measuring import percentile, show
 
-from devino_async import DeliveryTracker, MemoryStore, Receiver, SQLiteStore, new_token
+from devino_async import CallbackReceiver, DeliveryTracker, MemoryStore, SQLiteStore, new_token
 from devino_async.contrib.aiohttp_web import serving
 
 MESSAGES = 50_000
@@ -34,7 +34,7 @@ MILLISECONDS = 1_613_404_835_000
 def serve(ready: Connection, token: str, path: str) -> None:
     async def forever() -> None:
         tracker = DeliveryTracker(SQLiteStore(path) if path else MemoryStore())
-        async with serving(Receiver(token=token, on_status=tracker.on_status)) as address:
+        async with serving(CallbackReceiver(token=token, on_status=tracker.on_status)) as address:
             ready.send(address)
             await asyncio.to_thread(ready.recv)
         await tracker.aclose()

@@ -12,7 +12,7 @@ from typing import Any
 from canned_server import body_of, details_answer, sending_answer, statuses_answer
 from measuring import OURS, Contender, in_turn, show, speeds
 
-from devino_async.protocol import strict_json
+from devino_async.protocol.wire import strict_json
 
 try:
     import orjson

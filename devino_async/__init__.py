@@ -7,7 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .client import CloseReport, DevinoClient
+    from .client.client import CloseReport, DevinoClient
+    from .client.lookups import DetailPaginator
+    from .client.outbox import OutboxOptions
     from .errors import (
         BadAnswer,
         CallFailed,
@@ -23,34 +25,32 @@ if TYPE_CHECKING:
         MessageNotSent,
         MessageRejected,
         MessageUnconfirmed,
-        NotDelivered,
         OutboxFull,
         OutcomeUnknown,
         Reason,
         Refused,
+        RequestNotSent,
         ServerFailed,
         TooManyRequests,
         Unauthorized,
     )
-    from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, Event, RetryScheduled
-    from .lookups import DetailPaginator
-    from .outbox import OutboxOptions
+    from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, ClientEvent, RetryScheduled
     from .protocol.account import Account, AccountType
     from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
     from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
-    from .protocol.details import DetailPage, DetailQuery, Order
+    from .protocol.details import DetailPage, DetailQuery, SortOrder
     from .protocol.message import Message, Priority
     from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
     from .protocol.statistics import DateCount, GroupBy, Statistics, StatisticsStatus
     from .protocol.statuses import MessageStatus, Status
-    from .tracking.ladder import Change, Delivery
+    from .tracking.ladder import Delivery, DeliveryChange
     from .tracking.sqlite import SQLiteStore
     from .tracking.store import MemoryStore
     from .tracking.tracker import DeliveryTracker
     from .transport.limits import Limits
     from .transport.pool import PoolOptions, Timeouts
     from .transport.retry import RetryPolicy
-    from .webhooks import Receiver, new_token
+    from .webhooks.receiver import CallbackReceiver, new_token
 
 __all__ = [
     "Accepted",
@@ -61,14 +61,16 @@ __all__ = [
     "BatchFinished",
     "BatchUnconfirmed",
     "CallFailed",
-    "Change",
+    "CallbackReceiver",
     "ChangesMissed",
     "ClientClosed",
+    "ClientEvent",
     "CloseReport",
     "ConfigurationError",
     "DateCount",
     "DeadlineExceeded",
     "Delivery",
+    "DeliveryChange",
     "DeliveryTracker",
     "DetailField",
     "DetailPage",
@@ -78,7 +80,6 @@ __all__ = [
     "DetailStatus",
     "DevinoClient",
     "DevinoError",
-    "Event",
     "Forbidden",
     "GroupBy",
     "IncomingMessage",
@@ -92,9 +93,7 @@ __all__ = [
     "MessageRejected",
     "MessageStatus",
     "MessageUnconfirmed",
-    "NotDelivered",
     "NotSent",
-    "Order",
     "OutboxFull",
     "OutboxOptions",
     "OutcomeUnknown",
@@ -102,14 +101,15 @@ __all__ = [
     "Priority",
     "Reason",
     "Receipt",
-    "Receiver",
     "Refused",
     "Rejected",
+    "RequestNotSent",
     "RetryPolicy",
     "RetryScheduled",
     "SQLiteStore",
     "SendReport",
     "ServerFailed",
+    "SortOrder",
     "Statistics",
     "StatisticsStatus",
     "Status",
@@ -125,7 +125,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    ".client": (
+    ".client.client": (
         "CloseReport",
         "DevinoClient",
     ),
@@ -144,7 +144,7 @@ _HOMES = {
         "MessageNotSent",
         "MessageRejected",
         "MessageUnconfirmed",
-        "NotDelivered",
+        "RequestNotSent",
         "OutboxFull",
         "OutcomeUnknown",
         "Reason",
@@ -157,11 +157,11 @@ _HOMES = {
         "AttemptStarted",
         "BatchFinished",
         "BatchUnconfirmed",
-        "Event",
+        "ClientEvent",
         "RetryScheduled",
     ),
-    ".lookups": ("DetailPaginator",),
-    ".outbox": ("OutboxOptions",),
+    ".client.lookups": ("DetailPaginator",),
+    ".client.outbox": ("OutboxOptions",),
     ".protocol.account": (
         "Account",
         "AccountType",
@@ -181,7 +181,7 @@ _HOMES = {
     ".protocol.details": (
         "DetailPage",
         "DetailQuery",
-        "Order",
+        "SortOrder",
     ),
     ".protocol.message": (
         "Message",
@@ -205,7 +205,7 @@ _HOMES = {
         "MessageStatus",
         "Status",
     ),
-    ".tracking.ladder": ("Change", "Delivery"),
+    ".tracking.ladder": ("DeliveryChange", "Delivery"),
     ".tracking.sqlite": ("SQLiteStore",),
     ".tracking.store": ("MemoryStore",),
     ".tracking.tracker": ("DeliveryTracker",),
@@ -215,7 +215,7 @@ _HOMES = {
         "Timeouts",
     ),
     ".transport.retry": ("RetryPolicy",),
-    ".webhooks": ("Receiver", "new_token"),
+    ".webhooks.receiver": ("CallbackReceiver", "new_token"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -12,7 +12,7 @@
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
     `-- CallFailed              one HTTP call came to nothing
-        |-- NotDelivered        proved never processed by the service
+        |-- RequestNotSent        proved never processed by the service
         |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
         |   |-- Unauthorized    401
         |   |-- Forbidden       403
@@ -46,11 +46,11 @@ __all__ = [
     "MessageNotSent",
     "MessageRejected",
     "MessageUnconfirmed",
-    "NotDelivered",
     "OutboxFull",
     "OutcomeUnknown",
     "Reason",
     "Refused",
+    "RequestNotSent",
     "ServerFailed",
     "TooManyRequests",
     "Unauthorized",
@@ -217,7 +217,7 @@ class CallFailed(DevinoError):
         return f"{type(self).__name__}({str(self)!r})"
 
 
-class NotDelivered(CallFailed):
+class RequestNotSent(CallFailed):
     """Proved never processed: no connection, or the request never left whole. Repeating it is safe."""
 
     retriable = True

@@ -17,7 +17,7 @@ __all__ = [
     "AttemptStarted",
     "BatchFinished",
     "BatchUnconfirmed",
-    "Event",
+    "ClientEvent",
     "Events",
     "OnEvent",
     "RetryScheduled",
@@ -69,10 +69,10 @@ class BatchUnconfirmed:
     error: CallFailed
 
 
-Event = AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
+ClientEvent = AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
 """Anything that `on_event` is called with."""
 
-OnEvent = Callable[[Event], object]
+OnEvent = Callable[[ClientEvent], object]
 
 _LEVELS = {
     AttemptStarted: logging.DEBUG,
@@ -88,14 +88,14 @@ class Events:
     def __init__(self, on_event: OnEvent | None = None) -> None:
         self._on_event = on_event
 
-    def heard(self, kind: type[Event]) -> bool:
+    def heard(self, kind: type[ClientEvent]) -> bool:
         """Whether anybody listens to such events; others need not be made."""
         try:
             return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and tells of it
             return True
 
-    def emit(self, event: Event) -> None:
+    def emit(self, event: ClientEvent) -> None:
         """Tell of one event."""
         guarded(lambda told: _log.log(_LEVELS[type(told)], "%r", told), event)
         if self._on_event is not None:

@@ -22,12 +22,12 @@ from devino_async import (
     MessageNotSent,
     MessageRejected,
     MessageUnconfirmed,
-    NotDelivered,
     NotSent,
     OutcomeUnknown,
     Reason,
     Refused,
     Rejected,
+    RequestNotSent,
     ServerFailed,
     TooManyRequests,
     Unauthorized,
@@ -39,7 +39,7 @@ from devino_async.errors import mask_phones, refusal
 PHONE = "79001234567"
 TEXT = "Ваш код 4711 никому"
 CALLS = [
-    NotDelivered, Refused, Unauthorized, Forbidden, TooManyRequests, OutcomeUnknown, ServerFailed, BadAnswer,
+    RequestNotSent, Refused, Unauthorized, Forbidden, TooManyRequests, OutcomeUnknown, ServerFailed, BadAnswer,
     DeadlineExceeded, CallFailed,
 ]  # fmt: skip
 MESSAGE = Message(sender="devino", to=PHONE, text=TEXT)
@@ -55,7 +55,7 @@ def failed(kind: type[CallFailed]) -> CallFailed:
         reasons=(Reason("to.format.invalid", "to", f"Value: {PHONE}"),),
         message_ids=("1", "2"),
     )
-    error.earlier = (NotDelivered("no connection", operation="send"),)
+    error.earlier = (RequestNotSent("no connection", operation="send"),)
     return error
 
 
@@ -76,7 +76,7 @@ def every_error() -> list[DevinoError]:
         InvalidCallback("the body is no callback"),
         raised_by(Rejected(MESSAGE, (Reason("to.format.invalid", "to", f"Value: {PHONE}"),))),
         raised_by(Rejected(MESSAGE, (), f"number +7 (900) 123-45-67 or {PHONE}")),
-        raised_by(NotSent(MESSAGE, failed(NotDelivered))),
+        raised_by(NotSent(MESSAGE, failed(RequestNotSent))),
         raised_by(Unconfirmed(MESSAGE, failed(OutcomeUnknown))),
     ]
 
@@ -127,7 +127,7 @@ def test_invalid_input_is_value_error() -> None:
 def test_what_proves_unsent() -> None:
     """Only where the service proved that it processed nothing may a receipt be NotSent."""
     proving = {kind for kind in CALLS if kind.proves_unsent}
-    assert proving == {NotDelivered, Refused, Unauthorized, Forbidden, TooManyRequests, DeadlineExceeded}
+    assert proving == {RequestNotSent, Refused, Unauthorized, Forbidden, TooManyRequests, DeadlineExceeded}
 
 
 def test_tree() -> None:
@@ -165,7 +165,7 @@ def test_text_of_a_failed_call() -> None:
     shown = str(failed(Refused))
     for part in ("send", "3 attempts", "HTTP 418", "it failed"):
         assert part in shown
-    assert str(NotDelivered("no connection", operation="send")) == "send failed: no connection"
+    assert str(RequestNotSent("no connection", operation="send")) == "send failed: no connection"
 
 
 @pytest.mark.parametrize(

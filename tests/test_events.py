@@ -11,8 +11,8 @@ from devino_async import (
     AttemptStarted,
     BatchFinished,
     BatchUnconfirmed,
+    ClientEvent,
     DevinoClient,
-    Event,
     Message,
     RetryPolicy,
     RetryScheduled,
@@ -39,7 +39,7 @@ async def test_a_retried_send(service: Any, caplog: pytest.LogCaptureFixture) ->
         return web.json_response({"result": [{"code": "OK", "messageId": "1"}]})
 
     service.answering = second_time
-    events: list[Event] = []
+    events: list[ClientEvent] = []
     with caplog.at_level(logging.DEBUG, "devino_async"):
         async with client(service, events.append) as devino:
             assert isinstance(await devino.send(MESSAGE), Accepted)
@@ -62,7 +62,7 @@ async def test_an_unconfirmed_batch(service: Any, caplog: pytest.LogCaptureFixtu
         return web.json_response({}, status=502)
 
     service.answering = failing
-    events: list[Event] = []
+    events: list[ClientEvent] = []
     async with client(service, events.append) as devino:
         await devino.send(MESSAGE)
     [unconfirmed] = [event for event in events if isinstance(event, BatchUnconfirmed)]
@@ -74,7 +74,7 @@ async def test_an_unconfirmed_batch(service: Any, caplog: pytest.LogCaptureFixtu
 async def test_hooks_that_raise(service: Any, caplog: pytest.LogCaptureFixture) -> None:
     """An error in a hook of the user's changes no outcome; only its class is logged."""
 
-    def broken(event: Event) -> None:
+    def broken(event: ClientEvent) -> None:
         raise ValueError("79000004567")
 
     async with client(service, broken) as devino:

@@ -35,7 +35,7 @@ async def follow(devino: "DevinoClient", message_ids: list[str], seconds: float)
         counts.note(found)
         return found
 
-    tracker = DeliveryTracker(MemoryStore(most=max(len(message_ids), 1)))
+    tracker = DeliveryTracker(MemoryStore(max_messages=max(len(message_ids), 1)))
     polling = asyncio.create_task(
         tracker.poll_until_final(message_ids, look_up, pause=_PAUSE, longest_pause=_LONGEST_PAUSE, deadline=seconds)
     )

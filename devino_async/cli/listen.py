@@ -43,7 +43,7 @@ def listen(
 async def _listen(
     *, host: str, port: int, public: str | None, token: str | None, database: str | None, json_lines: bool
 ) -> None:
-    from devino_async import DeliveryTracker, Receiver, SQLiteStore, new_token  # noqa: PLC0415
+    from devino_async import CallbackReceiver, DeliveryTracker, SQLiteStore, new_token  # noqa: PLC0415
 
     from ..contrib.aiohttp_web import serving  # noqa: PLC0415
 
@@ -53,7 +53,7 @@ async def _listen(
     printing = _Printing(tracker, json_lines, stopped)
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stopped.set)
-    receiver = Receiver(token=token, on_status=printing.on_status, on_incoming=printing.on_incoming)
+    receiver = CallbackReceiver(token=token, on_status=printing.on_status, on_incoming=printing.on_incoming)
     try:
         async with serving(receiver, host, port) as address:
             url = f"{(public or address).rstrip('/')}/{token}"

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from ..config import DEFAULT_BASE_URL
-
 __all__ = [
     "FAILED",
     "INTERRUPTED",
@@ -85,7 +83,7 @@ UPPER = _Upper()
 def connection(command: F) -> F:
     """The options of every command that talks to the service."""
     for option in (
-        click.option("--base-url", help=f"Default: $DEVINO_BASE_URL, or {DEFAULT_BASE_URL}."),
+        click.option("--base-url", help="Default: $DEVINO_BASE_URL, or https://api.devino.online."),
         click.option("--password", help="Default: $DEVINO_PASSWORD."),
         click.option("--login", help="Default: $DEVINO_LOGIN."),
         click.option("--api-key", help="Default: $DEVINO_API_KEY. Others can see what stands on a command line."),

@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from ..webhooks import Receiver, headers_for, token_of
+from ..webhooks.receiver import CallbackReceiver, headers_for, token_of
 
 __all__ = ["endpoint", "serving"]
 
 
-def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Response]]:
+def endpoint(receiver: CallbackReceiver) -> Callable[[web.Request], Awaitable[web.Response]]:
     """A handler for the receiver. The token is the last part of the path, or `token=` in the query."""
 
     async def handler(request: web.Request) -> web.Response:
@@ -31,7 +31,7 @@ def endpoint(receiver: Receiver) -> Callable[[web.Request], Awaitable[web.Respon
 
 
 @asynccontextmanager
-async def serving(receiver: Receiver, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+async def serving(receiver: CallbackReceiver, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
     """A server of its own for a receiver; gives its address, to which the token is still to be added.
 
     On leaving it lets no more in and finishes what was let in. Raises OSError if the port cannot be had.

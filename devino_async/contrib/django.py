@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from ..webhooks import MAX_BODY, Receiver, headers_for, token_of
+from ..webhooks.receiver import MAX_BODY, CallbackReceiver, headers_for, token_of
 
 __all__ = ["endpoint"]
 
 
-def endpoint(receiver: Receiver) -> Callable[..., Awaitable[HttpResponse]]:
+def endpoint(receiver: CallbackReceiver) -> Callable[..., Awaitable[HttpResponse]]:
     """A view for the receiver. The token is the route's `token`, or `token=` in the query."""
 
     async def view(request: HttpRequest, token: str = "") -> HttpResponse:

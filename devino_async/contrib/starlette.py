@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ..webhooks import Receiver, headers_for, token_of
+from ..webhooks.receiver import CallbackReceiver, headers_for, token_of
 
 __all__ = ["METHODS", "endpoint"]
 
@@ -16,7 +16,7 @@ METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 """All of them: the receiver refuses, so that a wrong token is told nothing."""
 
 
-def endpoint(receiver: Receiver) -> Callable[[Request], Awaitable[Response]]:
+def endpoint(receiver: CallbackReceiver) -> Callable[[Request], Awaitable[Response]]:
     """An endpoint for the receiver. The token is the last part of the path, or `token=` in the query."""
 
     async def handler(request: Request) -> Response:

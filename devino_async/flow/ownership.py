@@ -87,11 +87,11 @@ class Owner:
         return len(late)
 
 
-def hand_over(task: "asyncio.Task[T]", orphaned: Callable[[T], None]) -> None:
-    """Give the result of a task that nobody waits for any more to `orphaned`, now or when it is there."""
+def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
+    """Give the result of a task that nobody waits for any more to `unclaimed`, now or when it is there."""
 
     def report(done: "asyncio.Task[T]") -> None:
         if not done.cancelled() and done.exception() is None:
-            orphaned(done.result())
+            unclaimed(done.result())
 
     task.add_done_callback(report)

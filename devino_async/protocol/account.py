@@ -8,8 +8,8 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
-from .converter import as_list, as_object, keep_unknown, structure, wire_class
-from .envelope import reasons_of, result_of
+from .wire.converter import as_list, as_object, keep_unknown, structure, wire_class
+from .wire.envelope import reasons_of, result_of
 
 __all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
 

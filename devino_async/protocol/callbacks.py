@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ..errors import InvalidCallback
-from .converter import Mismatch, as_id, as_object, structure, wire_class
 from .message import mask_phone
 from .statuses import Status
-from .strict_json import Unreadable, decode
+from .wire.converter import Mismatch, as_id, as_object, structure, wire_class
+from .wire.strict_json import Unreadable, decode
 
 __all__ = ["Events", "IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming", "read"]
 

@@ -14,14 +14,14 @@ from attrs import evolve, field, fields, frozen
 
 from ..errors import InvalidQuery
 from ..exchange import Answer, Call
-from .converter import Mismatch, camel, structure, wire_class
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
-from .envelope import bad_answer, checked_id, is_refusal, reasons_in, reasons_of
 from .message import encodable, mask_phone
-from .query import Problems, wall_clock
-from .strict_json import Run, Unreadable, members
+from .wire.converter import Mismatch, camel, structure, wire_class
+from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_in, reasons_of
+from .wire.query import Problems, wall_clock
+from .wire.strict_json import Run, Unreadable, members
 
-__all__ = ["OPERATION", "DetailPage", "DetailQuery", "Order", "call", "read", "split"]
+__all__ = ["OPERATION", "DetailPage", "DetailQuery", "SortOrder", "call", "read", "split"]
 
 OPERATION = "details"
 PATH = "/sms-stat/detail"
@@ -42,7 +42,7 @@ _COMBINATIONS = (
 )
 
 
-class Order(StrEnum):
+class SortOrder(StrEnum):
     """The direction of sorting."""
 
     ASC = "ASC"
@@ -63,8 +63,8 @@ def _out_fields(value: Any) -> Any:
     return tuple(_member(DetailField, each) for each in listed) if isinstance(listed, tuple) else value
 
 
-def _order(value: Order | str | None) -> Order | None:
-    return cast("Order | None", _member(Order, value))
+def _order(value: SortOrder | str | None) -> SortOrder | None:
+    return cast("SortOrder | None", _member(SortOrder, value))
 
 
 def _order_field(value: DetailField | str | None) -> DetailField | None:
@@ -99,7 +99,7 @@ class DetailQuery:
     calculate_total_count: bool | None = None
     country_id: int | None = None
     mog_id: int | None = None
-    order: Order | None = field(default=None, converter=_order)
+    order: SortOrder | None = field(default=None, converter=_order)
     order_field: DetailField | None = field(default=None, converter=_order_field)
     out_fields: Sequence[DetailField | str] | None = field(default=None, converter=_out_fields)
     recipient: str | None = field(default=None, repr=lambda number: repr(mask_phone(number)))
@@ -139,7 +139,7 @@ class DetailQuery:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value or not encodable(value)):
                 problems.add(camel(name), "must be text that is not empty and can be sent")
-        for name, kind in (("order", Order), ("order_field", DetailField), ("status", DetailStatus)):
+        for name, kind in (("order", SortOrder), ("order_field", DetailField), ("status", DetailStatus)):
             if not isinstance(getattr(self, name), kind | None):
                 problems.add(camel(name), f"must be one of {', '.join(kind)}")
         _check_fields(self.out_fields, problems)

@@ -12,11 +12,11 @@ from attrs import frozen
 
 from ..errors import BadAnswer, CallFailed
 from ..exchange import Answer
-from .envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
 from .message import Message
 from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
 from .sending import OPERATION, ids_in, may_accept
-from .strict_json import Run, Unreadable, decode, members, text_in_steps
+from .wire.envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
+from .wire.strict_json import Run, Unreadable, decode, members, text_in_steps
 
 __all__ = ["read"]
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 
-from ..errors import CallFailed, InvalidMessage, NotDelivered, OutcomeUnknown, Reason
+from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
 from ..exchange import Call
-from .envelope import reasons_of
 from .message import Message
 from .receipts import Receipts
+from .wire.envelope import reasons_of
 
 __all__ = [
     "MAX_MESSAGES",
@@ -148,9 +148,9 @@ def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:
     return receipts
 
 
-def never_begun(why: str) -> NotDelivered:
+def never_begun(why: str) -> RequestNotSent:
     """The error for messages that were read and for which no request was made, or none that could arrive."""
-    return NotDelivered(why, operation=OPERATION, attempts=0)
+    return RequestNotSent(why, operation=OPERATION, attempts=0)
 
 
 def unforeseen(error: BaseException) -> OutcomeUnknown:

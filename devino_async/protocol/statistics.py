@@ -10,9 +10,9 @@ from attrs import evolve, frozen
 
 from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
-from .converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
-from .envelope import reasons_of, result_of
-from .query import Problems, wall_clock
+from .wire.converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
+from .wire.envelope import reasons_of, result_of
+from .wire.query import Problems, wall_clock
 
 __all__ = ["OPERATION", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
 

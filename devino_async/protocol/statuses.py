@@ -13,8 +13,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
-from .converter import Mismatch, as_id, in_zone, structure, wire_class
-from .envelope import checked_id, reasons_of, result_of
+from .wire.converter import Mismatch, as_id, in_zone, structure, wire_class
+from .wire.envelope import checked_id, reasons_of, result_of
 
 __all__ = ["MAX_IDS", "OPERATION", "MessageStatus", "Status", "call", "checked", "read"]
 

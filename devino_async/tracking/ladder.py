@@ -10,7 +10,7 @@ from attrs import field, frozen
 
 from ..protocol.statuses import Status
 
-__all__ = ["Change", "Delivery", "Event", "delivery_of"]
+__all__ = ["Delivery", "DeliveryChange", "StatusEvent", "delivery_of"]
 
 # SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all.
 _TRANSIENT = {Status.ACCEPTED: 1, Status.SCHEDULED: 1, Status.ENROUTE: 2, Status.SENT: 3}
@@ -24,7 +24,7 @@ def _known(status: Status | str) -> Status | str:
 
 
 @frozen
-class Event:
+class StatusEvent:
     """A piece of news of a message; the same one twice is one. `at` is None where the news had no time."""
 
     message_id: str
@@ -52,16 +52,16 @@ class Delivery:
 
 
 @frozen
-class Change:
+class DeliveryChange:
     """A message's delivery before and after news of it."""
 
     before: Delivery
     after: Delivery
 
 
-def delivery_of(message_id: str, events: Iterable[Event]) -> Delivery:
+def delivery_of(message_id: str, events: Iterable[StatusEvent]) -> Delivery:
     """What these events, of one message, say about it."""
-    earliest: dict[Status | str, Event] = {}
+    earliest: dict[Status | str, StatusEvent] = {}
     for event in events:
         known = earliest.get(event.status)
         if known is None or _age(event) < _age(known):
@@ -95,12 +95,12 @@ def _moment(at: datetime | None) -> datetime:
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-def _age(event: Event) -> tuple[datetime, bool, str, int]:
+def _age(event: StatusEvent) -> tuple[datetime, bool, str, int]:
     # Complete, so that no two different events are equally old and their order could count.
     is_naive = event.at is not None and event.at.tzinfo is None
     return _moment(event.at), is_naive, str(event.status), -1 if event.error_code is None else event.error_code
 
 
-def _height(event: Event) -> tuple[int, tuple[datetime, bool, str, int]]:
+def _height(event: StatusEvent) -> tuple[int, tuple[datetime, bool, str, int]]:
     rank = _TRANSIENT.get(event.status, 0) if isinstance(event.status, Status) else 0
     return rank, _age(event)

@@ -19,13 +19,13 @@ from typing import TypeVar
 from attrs import evolve
 
 from ..errors import ClientClosed, ConfigurationError
-from .ladder import Change, Delivery, Event, delivery_of
+from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
 from .store import by_message, noted
 
 __all__ = ["SQLiteStore"]
 
 T = TypeVar("T")
-_Together = list[tuple[Sequence[Event], "asyncio.Future[list[Change]]"]]
+_Together = list[tuple[Sequence[StatusEvent], "asyncio.Future[list[DeliveryChange]]"]]
 
 # Written into a file's user_version: a file of another form is refused, not misread.
 _FORM = 1
@@ -60,12 +60,12 @@ class SQLiteStore:
     def __repr__(self) -> str:
         return f"SQLiteStore({str(self._path)!r})"
 
-    async def add(self, events: Sequence[Event]) -> list[Change]:
+    async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
         """Keep those that are new; when it returns they are on disk. Gives what changed, one Change a message."""
         self._check_open()
         if not events:
             return []
-        changes: asyncio.Future[list[Change]] = asyncio.get_running_loop().create_future()
+        changes: asyncio.Future[list[DeliveryChange]] = asyncio.get_running_loop().create_future()
         self._waiting.append((events, changes))
         if self._writing is None or self._writing.done():
             under_way: _Together = []
@@ -145,7 +145,7 @@ class SQLiteStore:
         return work(self._connection)
 
 
-def _tell(changes: dict[str, Change], together: _Together) -> None:
+def _tell(changes: dict[str, DeliveryChange], together: _Together) -> None:
     """Give each caller the changes of its messages; of several callers with one message the first has it."""
     for events, told in together:
         own = [changes.pop(each) for each in dict.fromkeys(event.message_id for event in events) if each in changes]
@@ -209,7 +209,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _added(connection: sqlite3.Connection, events: Sequence[Event], now: float) -> dict[str, Change]:
+def _added(connection: sqlite3.Connection, events: Sequence[StatusEvent], now: float) -> dict[str, DeliveryChange]:
     events = list(map(_storable, events))
     news = by_message(events)
     with _transaction(connection):
@@ -223,8 +223,8 @@ def _added(connection: sqlite3.Connection, events: Sequence[Event], now: float) 
     return {each: change for each, change in changes.items() if change is not None}
 
 
-def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, set[Event]]:
-    known: dict[str, set[Event]] = {}
+def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, set[StatusEvent]]:
+    known: dict[str, set[StatusEvent]] = {}
     for row in connection.execute(_KNOWN, (json.dumps(message_ids),)):
         event = _event(*row)
         known.setdefault(event.message_id, set()).add(event)
@@ -239,7 +239,7 @@ def _pruned(connection: sqlite3.Connection, before: float) -> int:
         return connection.execute("DELETE FROM message WHERE id IN (SELECT value FROM json_each(?))", (ids,)).rowcount
 
 
-def _row(event: Event) -> tuple[str, str, str, str]:
+def _row(event: StatusEvent) -> tuple[str, str, str, str]:
     # No NULLs: they would all be different from one another, and the same event be kept again and again.
     moment = "" if event.at is None else _in_utc(event.at).isoformat()
     return event.message_id, str(event.status), moment, "" if event.error_code is None else str(event.error_code)
@@ -253,15 +253,15 @@ def _in_utc(at: datetime) -> datetime:
         return at
 
 
-def _storable(event: Event) -> Event:
+def _storable(event: StatusEvent) -> StatusEvent:
     """The event without halves of surrogate pairs, which cannot be kept and must not cost the events of others."""
     texts = (event.message_id, str(event.status))
     kept = [each.encode("utf-8", "replace").decode() for each in texts]
     return event if kept == list(texts) else evolve(event, message_id=kept[0], status=kept[1])
 
 
-def _event(message_id: str, status: str, at: str, error_code: str) -> Event:
-    return Event(
+def _event(message_id: str, status: str, at: str, error_code: str) -> StatusEvent:
+    return StatusEvent(
         message_id,
         status,
         datetime.fromisoformat(at) if at else None,

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..errors import ConfigurationError
 from ..protocol.statuses import Status
-from .ladder import Change, Delivery, Event, delivery_of
+from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
 
 __all__ = ["MemoryStore", "Store", "noted"]
 
@@ -21,7 +21,7 @@ _EVENTS_A_STEP = 100
 class Store(Protocol):
     """Keeps every event once."""
 
-    async def add(self, events: Sequence[Event]) -> list[Change]:
+    async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
         """Keep those that are new; when it returns they are safe. Gives what changed, one Change a message."""
         ...
 
@@ -38,21 +38,21 @@ class Store(Protocol):
         ...
 
 
-def noted(message_id: str, known: set[Event], news: Iterable[Event]) -> Change | None:
-    """Add news to the known events of one message; gives the Change if it says something else now."""
+def noted(message_id: str, known: set[StatusEvent], news: Iterable[StatusEvent]) -> DeliveryChange | None:
+    """Add news to the known events of one message; gives the DeliveryChange if it says something else now."""
     before = delivery_of(message_id, known)
     known.update(news)
     after = delivery_of(message_id, known)
-    return None if before == after else Change(before, after)
+    return None if before == after else DeliveryChange(before, after)
 
 
 class MemoryStore:
-    """Keeps events in memory, of at most `most` messages: beyond it those longest without news are forgotten."""
+    """Keeps events in memory, of up to `max_messages` messages: beyond it those longest without news are forgotten."""
 
-    def __init__(self, *, most: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
-        if type(most) is not int or most < 1:
-            raise ConfigurationError("most must be a whole number of 1 or more")
-        self._most = most
+    def __init__(self, *, max_messages: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
+        if type(max_messages) is not int or max_messages < 1:
+            raise ConfigurationError("max_messages must be a whole number of 1 or more")
+        self._max_messages = max_messages
         self._clock = clock
         # When a message was told of last, and its events, in flat tuples: a million sets of events would take twice
         # the memory, and garbage collections long enough to be felt.
@@ -61,7 +61,7 @@ class MemoryStore:
     def __len__(self) -> int:
         return len(self._known)
 
-    async def add(self, events: Sequence[Event]) -> list[Change]:
+    async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
         """Keep those that are new; gives what changed, one Change a message."""
         changes = []
         for number, (message_id, news) in enumerate(by_message(events).items(), 1):
@@ -72,7 +72,7 @@ class MemoryStore:
                 changes.append(change)
             if number % _EVENTS_A_STEP == 0:
                 await asyncio.sleep(0)
-        while len(self._known) > self._most:
+        while len(self._known) > self._max_messages:
             self._known.popitem(last=False)
         return changes
 
@@ -100,7 +100,7 @@ class MemoryStore:
         """Nothing is open."""
 
 
-def _flat(told_at: float, events: Iterable[Event]) -> tuple[Any, ...]:
+def _flat(told_at: float, events: Iterable[StatusEvent]) -> tuple[Any, ...]:
     flat: list[Any] = [told_at]
     for event in events:
         # The bare text of a status, as its enum is one more thing for the garbage collector.
@@ -109,16 +109,17 @@ def _flat(told_at: float, events: Iterable[Event]) -> tuple[Any, ...]:
     return tuple(flat)
 
 
-def _events(message_id: str, flat: tuple[Any, ...]) -> set[Event]:
+def _events(message_id: str, flat: tuple[Any, ...]) -> set[StatusEvent]:
     fields = iter(flat[1:])
     return {
-        Event(message_id, status, at, error_code) for status, at, error_code in zip(fields, fields, fields, strict=True)
+        StatusEvent(message_id, status, at, error_code)
+        for status, at, error_code in zip(fields, fields, fields, strict=True)
     }
 
 
-def by_message(events: Iterable[Event]) -> Mapping[str, list[Event]]:
+def by_message(events: Iterable[StatusEvent]) -> Mapping[str, list[StatusEvent]]:
     """The events of each message."""
-    found: dict[str, list[Event]] = {}
+    found: dict[str, list[StatusEvent]] = {}
     for event in events:
         found.setdefault(event.message_id, []).append(event)
     return found

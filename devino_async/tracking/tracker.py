@@ -16,7 +16,7 @@ from ..errors import CallFailed, ChangesMissed, ConfigurationError, Forbidden, U
 from ..protocol.callbacks import StatusCallback
 from ..protocol.receipts import Accepted, Receipt
 from ..protocol.statuses import MAX_IDS, MessageStatus, Status
-from .ladder import Change, Delivery, Event
+from .ladder import Delivery, DeliveryChange, StatusEvent
 from .store import MemoryStore, Store
 
 __all__ = ["DeliveryTracker"]
@@ -61,17 +61,19 @@ class DeliveryTracker:
     # What it is fed
 
     async def on_status(self, events: Sequence[StatusCallback]) -> None:
-        """Take callbacks; when it returns the store has them. Fits `Receiver(on_status=tracker.on_status)`."""
-        await self._take([Event(each.message_id, each.status, each.timestamp, each.error_code) for each in events])
+        """Take callbacks; when it returns the store has them. Fits `CallbackReceiver(on_status=tracker.on_status)`."""
+        await self._take(
+            [StatusEvent(each.message_id, each.status, each.timestamp, each.error_code) for each in events]
+        )
 
     async def on_receipts(self, receipts: Iterable[Receipt]) -> None:
         """Take receipts of sends; those of messages that have no id tell nothing."""
         accepted = (each for each in receipts if isinstance(each, Accepted))
-        await self._take([Event(each.message_id, Status.ACCEPTED) for each in accepted])
+        await self._take([StatusEvent(each.message_id, Status.ACCEPTED) for each in accepted])
 
     async def on_look_up(self, statuses: Iterable[MessageStatus]) -> None:
         """Take what a look-up found."""
-        await self._take([Event(each.message_id, each.status, each.status_date_time) for each in statuses])
+        await self._take([StatusEvent(each.message_id, each.status, each.status_date_time) for each in statuses])
 
     # What it tells
 
@@ -94,7 +96,7 @@ class DeliveryTracker:
             if not waiters:
                 self._waiters.pop(message_id, None)
 
-    async def changes(self) -> AsyncGenerator[Change, None]:
+    async def changes(self) -> AsyncGenerator[DeliveryChange, None]:
         """Every change from now on. Raises ChangesMissed if this reader falls more than `backlog` changes behind."""
         reader = _Reader(self._backlog)
         self._readers.add(reader)
@@ -147,7 +149,7 @@ class DeliveryTracker:
 
     # Inside
 
-    async def _take(self, events: Sequence[Event]) -> None:
+    async def _take(self, events: Sequence[StatusEvent]) -> None:
         # In a task of its own: were a cancelled caller to cut it short, what the store has would never be told of.
         taking = asyncio.create_task(self._note(events), name="devino-tracker")
         self._taking.add(taking)
@@ -161,7 +163,7 @@ class DeliveryTracker:
             # Asked for, so that nobody complains when the caller who would have heard of it has left.
             taking.exception()
 
-    async def _note(self, events: Sequence[Event]) -> None:
+    async def _note(self, events: Sequence[StatusEvent]) -> None:
         for change in await self._store.add(events):
             for reader in self._readers:
                 reader.add(change)
@@ -231,18 +233,18 @@ class _Reader:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._waiting: deque[Change] = deque()
+        self._waiting: deque[DeliveryChange] = deque()
         self._missed = 0
         self._woken = asyncio.Event()
 
-    def add(self, change: Change) -> None:
+    def add(self, change: DeliveryChange) -> None:
         if len(self._waiting) < self._most:
             self._waiting.append(change)
         else:
             self._missed += 1
         self._woken.set()
 
-    async def next(self) -> Change:
+    async def next(self) -> DeliveryChange:
         while not self._waiting:
             if self._missed:
                 raise ChangesMissed(f"{self._missed:,} changes were missed, as they were not read in time")

@@ -24,8 +24,8 @@ from ..errors import (
     BadAnswer,
     CallFailed,
     ConfigurationError,
-    NotDelivered,
     OutcomeUnknown,
+    RequestNotSent,
     ServerFailed,
     TooManyRequests,
 )
@@ -327,7 +327,7 @@ class _Attempt:
 
     def _kind(self, verdict: Verdict) -> tuple[type[CallFailed], str]:
         if verdict is Verdict.UNSENT:
-            return NotDelivered, self._problem or "the service answered before it had the whole request"
+            return RequestNotSent, self._problem or "the service answered before it had the whole request"
         if verdict is Verdict.READ:
             return BadAnswer, "the answer is no JSON"
         if not self.whole:
@@ -358,8 +358,8 @@ def _words_of(query: str) -> Iterator[bytes]:
             yield value.encode()
 
 
-def _too_late(call: Call) -> NotDelivered:
-    error = NotDelivered("the client is closed", operation=call.operation, attempts=0)
+def _too_late(call: Call) -> RequestNotSent:
+    error = RequestNotSent("the client is closed", operation=call.operation, attempts=0)
     error.retriable = False
     return error
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 import devino_async
-from devino_async import Receiver, new_token
+from devino_async import CallbackReceiver, new_token
 from devino_async.contrib import aiohttp_web
 
 FOLDER = Path(devino_async.__file__).parent / "contrib"
@@ -37,7 +37,7 @@ def test_the_same_name_everywhere(name: str) -> None:
     pytest.importorskip(FRAMEWORKS[name])
     module = importlib.import_module(f"devino_async.contrib.{name}")
     assert "endpoint" in module.__all__
-    assert callable(module.endpoint(Receiver(token=TOKEN, on_status=nothing)))
+    assert callable(module.endpoint(CallbackReceiver(token=TOKEN, on_status=nothing)))
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     assert source.count("\n") < 80
     imported = {
@@ -58,7 +58,7 @@ async def raw(address: str, head: str, body: bytes) -> tuple[asyncio.StreamReade
 
 async def test_serving(caplog: pytest.LogCaptureFixture) -> None:
     """A server of its own takes callbacks, logs no token in any logger, and closes the receiver when it is left."""
-    receiver = Receiver(token=TOKEN, on_status=nothing)
+    receiver = CallbackReceiver(token=TOKEN, on_status=nothing)
     with caplog.at_level(logging.INFO):
         async with aiohttp_web.serving(receiver) as address, aiohttp.ClientSession() as session:
             for token, status in ((TOKEN, 200), (new_token(), 404)):
@@ -75,7 +75,7 @@ async def test_a_broken_chunk() -> None:
     async def keep(events: Any) -> None:
         called.append(events)
 
-    async with aiohttp_web.serving(Receiver(token=TOKEN, on_status=keep, body_timeout=0.05)) as address:
+    async with aiohttp_web.serving(CallbackReceiver(token=TOKEN, on_status=keep, body_timeout=0.05)) as address:
         reader, writer = await raw(address, "Transfer-Encoding: chunked", b"1\r\n[\r\nzz\r\n")
         answer = await reader.readline()
         assert not answer or b" 4" in answer
@@ -93,7 +93,7 @@ async def test_a_handler_that_is_cancelled(handler_cancellation: bool) -> None:
         await may_end.wait()
         ended.set()
 
-    receiver = Receiver(token=TOKEN, on_status=slow)
+    receiver = CallbackReceiver(token=TOKEN, on_status=slow)
     left = asyncio.Event()
     handler = aiohttp_web.endpoint(receiver)
 

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL ther
 PROGRAM = """
 import asyncio, sys
 from aiohttp import web
-from devino_async import DeliveryTracker, Receiver, SQLiteStore
+from devino_async import DeliveryTracker, CallbackReceiver, SQLiteStore
 from devino_async.contrib.aiohttp_web import endpoint
 
 async def main():
     tracker = DeliveryTracker(SQLiteStore(sys.argv[1]))
     app = web.Application()
-    app.router.add_route("*", "/{token}", endpoint(Receiver(token=sys.argv[2], on_status=tracker.on_status)))
+    app.router.add_route("*", "/{token}", endpoint(CallbackReceiver(token=sys.argv[2], on_status=tracker.on_status)))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -50,7 +50,7 @@ class Mutation:
 
 
 POOL, LEDGER, VERDICT = "transport/pool.py", "transport/ledger.py", "transport/verdict.py"
-OUTBOX = "outbox.py"
+OUTBOX = "client/outbox.py"
 
 MUTATIONS = (
     Mutation(
@@ -145,20 +145,20 @@ MUTATIONS = (
     ),
     Mutation(
         "cancelling a caller cancels its send",
-        "outbox.py",
+        "client/outbox.py",
         "            if self._buffer.discard(entry):\n",
         "            for task in list(self._owner._tasks):\n                task.cancel()\n"
         "            if self._buffer.discard(entry):\n",
     ),
     Mutation(
         "receipts of a stream that was left are dropped",
-        "dispatch.py",
-        "            hand_over(task, lambda batch: self.orphaned(list(batch.receipts)))",
+        "client/dispatch.py",
+        "            hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))",
         "            pass",
     ),
     Mutation(
         "messages that were read and not begun are dropped",
-        "dispatch.py",
+        "client/dispatch.py",
         "        left = pipeline.take_left_items()\n",
         "        left = []\n",
     ),
@@ -167,7 +167,7 @@ MUTATIONS = (
     Mutation(
         "a caller that left the outbox is told nothing",
         OUTBOX,
-        'self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))',
+        'self._dispatch.unclaimed(_never_left("the caller left while the message waited", [entry]))',
         "pass",
     ),
     Mutation(
@@ -179,7 +179,7 @@ MUTATIONS = (
     Mutation(
         "receipts of callers that left are dropped",
         OUTBOX,
-        "            self._dispatch.orphaned(orphaned)\n",
+        "            self._dispatch.unclaimed(unclaimed)\n",
         "            pass\n",
     ),
     Mutation("closing leaves the outbox waiting", OUTBOX, "left = self._buffer.take_all()", "left = []"),
@@ -203,10 +203,14 @@ MUTATIONS = (
         "dict.fromkeys(Lane, asyncio.Semaphore(limits.in_flight))",
     ),
     Mutation("nobody keeps to the pace", "transport/pace.py", "if not rates:", "if True:"),
-    Mutation("what closing cut short is not told", "dispatch.py", "self.unconfirmed += [", "_ = ["),
-    Mutation("the login is shown", "config.py", "(token, password, login)", "(token, password)", SECRETS),
+    Mutation("what closing cut short is not told", "client/dispatch.py", "self.unconfirmed += [", "_ = ["),
+    Mutation("the login is shown", "client/config.py", "(token, password, login)", "(token, password)", SECRETS),
     Mutation(
-        "login and password are shown in base64", "config.py", "(token, password, login)", "(password, login)", SECRETS
+        "login and password are shown in base64",
+        "client/config.py",
+        "(token, password, login)",
+        "(password, login)",
+        SECRETS,
     ),
     Mutation("phones are shown", "exchange.py", "return mask_phones(", "return str(", SECRETS),
     Mutation(

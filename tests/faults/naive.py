@@ -5,7 +5,7 @@ from fault_check import KEY, Outcome, Row, messages, settled
 from fault_server import FaultServer
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 
-from devino_async import Accepted, NotDelivered, NotSent, Receipt
+from devino_async import Accepted, NotSent, Receipt, RequestNotSent
 
 
 class _Trouble(Exception):
@@ -38,7 +38,7 @@ async def run_naive(row: Row) -> Outcome:
             found = await post(server.url, body)
             receipts = [Accepted(each, str(got["messageId"])) for each, got in zip(batch, found, strict=False)]
         except Exception:  # noqa: BLE001 - as naive as it gets
-            error = NotDelivered("failed", operation="send")
+            error = RequestNotSent("failed", operation="send")
             receipts = [NotSent(each, error) for each in batch]
         await settled(server)
     return Outcome(receipts=receipts, server=server, attempts=len(server.connections), events=[], raised=[])

@@ -13,12 +13,12 @@ from devino_async import (
     BadAnswer,
     CallFailed,
     Forbidden,
-    NotDelivered,
     NotSent,
     OutcomeUnknown,
     Receipt,
     Refused,
     Rejected,
+    RequestNotSent,
     RetryPolicy,
     ServerFailed,
     TooManyRequests,
@@ -202,7 +202,7 @@ def _early() -> list[Row]:
         long = (Take("head"), Say(answer), End("stall"))
         rows.append(
             Row(name=f"early {name}, 2,000", scripts=(long,), verdict=NotSent, tries=2, count=2000, long=True,
-                error=NotDelivered, timeouts=PATIENT)
+                error=RequestNotSent, timeouts=PATIENT)
         )  # fmt: skip
     once = (Take("request"), Say(http(408), refuses=True), End("eof"))
     rows.append(Row(name="408, then good", scripts=(once, GOOD), verdict=Accepted, tries=2))

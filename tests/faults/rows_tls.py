@@ -7,7 +7,7 @@ TLS 1.3 a server refuses the client's certificate when the client may have sent 
 from fault_check import SHORT, By, Client, Row
 from fault_script import GOOD, End, How, Say, Script, Take
 
-from devino_async import Accepted, NotDelivered, NotSent
+from devino_async import Accepted, NotSent, RequestNotSent
 
 _UNTRUSTED: tuple[By, ...] = ("expired", "not_yet_valid", "wrong_host", "unknown_authority", "self_signed")
 
@@ -16,7 +16,7 @@ def _certificates() -> list[Row]:
     rows = [
         Row(
             name=f"certificate: {server}, {count:,}", scripts=(GOOD,), server=server, verdict=NotSent, posts=0,
-            accepts=1, count=count, error=NotDelivered, says="ClientConnectorCertificateError",
+            accepts=1, count=count, error=RequestNotSent, says="ClientConnectorCertificateError",
         )
         for server in _UNTRUSTED
         for count in (1, 2000)
@@ -24,7 +24,7 @@ def _certificates() -> list[Row]:
     rows += [
         Row(
             name="certificate: a private authority that only the client's own context would know", scripts=(GOOD,),
-            server="good", client="public", verdict=NotSent, posts=0, accepts=1, error=NotDelivered,
+            server="good", client="public", verdict=NotSent, posts=0, accepts=1, error=RequestNotSent,
         ),
         Row(name="certificate: a private authority in the client's own context", scripts=(GOOD,), server="good",
             verdict=Accepted, accepts=1),
@@ -36,7 +36,7 @@ def _versions() -> list[Row]:
     pairs: tuple[tuple[By, Client], ...] = (("old_server", "new_client"), ("new_server", "old_client"))
     rows = [
         Row(name=f"version: {server}, {client}", scripts=(GOOD,), server=server, client=client, verdict=NotSent,
-            tries=2, posts=0, accepts=2, error=NotDelivered)
+            tries=2, posts=0, accepts=2, error=RequestNotSent)
         for server, client in pairs
     ]  # fmt: skip
     same: tuple[tuple[By, Client], ...] = (
@@ -63,7 +63,7 @@ def _client_certificates() -> list[Row]:
                 continue
             rows += [
                 Row(name=f"{name}, within the handshake", scripts=(GOOD,), server="old_asking", client=client,
-                    verdict=NotSent, tries=2, posts=0, accepts=2, count=count, long=count > 1, error=NotDelivered),
+                    verdict=NotSent, tries=2, posts=0, accepts=2, count=count, long=count > 1, error=RequestNotSent),
                 # The server has seen no byte of a request, but of that the client has no proof.
                 Row(name=f"{name}, after the handshake", scripts=(GOOD,), server="asking", client=client,
                     verdict=NotSent, ledger=True, posts=0, count=count, long=count > 1),
@@ -79,7 +79,7 @@ def _plain_text() -> list[Row]:
     scripts |= {f"{how} after half a hello and an OK": (Take(60), Say(answer), End(how)) for how in ends}
     return [
         Row(name=f"plain text: {name}", scripts=(script,), client_tls=True, verdict=NotSent, tries=2, posts=0,
-            accepts=2, error=NotDelivered, timeouts=SHORT)
+            accepts=2, error=RequestNotSent, timeouts=SHORT)
         for name, script in scripts.items()
     ]  # fmt: skip
 

@@ -7,7 +7,7 @@ A small body leaves in one piece with its head, so that whatever the server does
 from fault_check import PATIENT, SHORT, By, Row
 from fault_script import ALL_BUT_ONE, GOOD, End, Goal, How, Say, Script, Take
 
-from devino_async import Accepted, NotDelivered, NotSent, OutcomeUnknown, Unconfirmed
+from devino_async import Accepted, NotSent, OutcomeUnknown, RequestNotSent, Unconfirmed
 
 _ENDS: tuple[How, ...] = ("fin", "rst", "stall")
 _HELLO = 60
@@ -46,7 +46,7 @@ def _handshake() -> list[Row]:
                     tries=2,
                     posts=0,
                     timeouts=SHORT if how == "stall" else PATIENT,
-                    error=NotDelivered,
+                    error=RequestNotSent,
                 )
             )
     for name, said in (
@@ -103,7 +103,7 @@ def _stopped(name: str, steps: Script, server: By, how: How, place: str, proved:
         scripts=(steps,),
         server=server,
         verdict=NotSent if proved else Unconfirmed,
-        error=NotDelivered if proved else OutcomeUnknown,
+        error=RequestNotSent if proved else OutcomeUnknown,
         tries=2 if proved else 1,
         posts=None if place in {"before the head", "in the head"} else -1,
         count=count,

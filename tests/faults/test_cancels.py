@@ -92,7 +92,7 @@ async def cancelled(seed: int) -> list[str]:
     closing = dice.random() < 0.4
     async with asyncio.timeout(BOUND), FaultServer(scripts) as server:
         client = DevinoClient(
-            KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_orphan=course.receipts.extend,
+            KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_unclaimed=course.receipts.extend,
             limits=Limits(in_flight=dice.choice((1, 2, 4)), batch_bytes=dice.choice((900, 32_000_000))),
         )  # fmt: skip
         work = course.send(client, batch[0]) if one else course.stream(client, dice, batch)
@@ -123,10 +123,10 @@ async def test_random_cancels(group: int) -> None:
 
 
 async def test_a_cancelled_caller_does_not_cancel_its_send() -> None:
-    """The exchange of a caller that left goes on to its answer, and `on_orphan` gets the receipt."""
-    orphans: list[Receipt] = []
+    """The exchange of a caller that left goes on to its answer, and `on_unclaimed` gets the receipt."""
+    unclaimed: list[Receipt] = []
     async with asyncio.timeout(BOUND), FaultServer(((Take("request"), Pause(50), Say(ok)),)) as server:
-        client = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_orphan=orphans.extend)
+        client = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_unclaimed=unclaimed.extend)
         task = asyncio.create_task(client.send(messages(1)[0]))
         while not any(request.complete for request in server.requests):
             await asyncio.sleep(0)
@@ -134,4 +134,4 @@ async def test_a_cancelled_caller_does_not_cancel_its_send() -> None:
         await asyncio.wait({task})
         await client.aclose(grace=10)
     assert task.cancelled()
-    assert [type(receipt) for receipt in orphans] == [Accepted]
+    assert [type(receipt) for receipt in unclaimed] == [Accepted]

@@ -147,7 +147,7 @@ def mixed(posts: Sequence[Request], begun: Sequence[Message]) -> list[str]:
 
 def client_of(server: FaultServer, crowd: Crowd, **options: Any) -> DevinoClient:
     options = {"retry": TWICE, "on_event": crowd.events.append, **options}
-    return DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, on_orphan=crowd.receipts.extend, **options)
+    return DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, on_unclaimed=crowd.receipts.extend, **options)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -253,7 +253,7 @@ async def exercised(call: Calling, script: Script, credentials: dict[str, str], 
     async with asyncio.timeout(BOUND), FaultServer((script,)) as server:
         client = DevinoClient(
             base_url=server.url, timeouts=PATIENT, retry=TWICE, outbox=OutboxOptions(linger=3_600 * (call is flush)),
-            on_event=witness.event, on_orphan=witness.receipts, **credentials,
+            on_event=witness.event, on_unclaimed=witness.receipts, **credentials,
         )  # fmt: skip
         witness.seen += [repr(client), repr(vars(client))]
         try:

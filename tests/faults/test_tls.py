@@ -19,9 +19,9 @@ from devino_async import (
     AttemptStarted,
     CallFailed,
     DevinoClient,
-    NotDelivered,
     PoolOptions,
     Receipt,
+    RequestNotSent,
     Timeouts,
 )
 
@@ -195,6 +195,6 @@ async def test_look_ups_trust_no_more(server: str, certificates: Certificates) -
         ) as client:
             with pytest.raises(CallFailed) as caught:
                 await client.account()
-    assert type(caught.value) is NotDelivered
+    assert type(caught.value) is RequestNotSent
     assert service.accepted == 1
     assert service.requests == []

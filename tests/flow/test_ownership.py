@@ -14,16 +14,16 @@ async def answer_after(go: asyncio.Event) -> int:
 
 async def test_what_is_handed_over() -> None:
     """A task goes on when nobody waits for it, and its result is handed over when it is there, or at once."""
-    owner, go, orphans = Owner(), asyncio.Event(), list[int]()
+    owner, go, unclaimed = Owner(), asyncio.Event(), list[int]()
     task = owner.start(answer_after(go))
-    hand_over(task, orphans.append)
+    hand_over(task, unclaimed.append)
     await asyncio.sleep(0)
-    assert (len(owner), orphans) == (1, [])
+    assert (len(owner), unclaimed) == (1, [])
     go.set()
     assert await owner.drain(grace=10.0) == 0
-    hand_over(task, orphans.append)
+    hand_over(task, unclaimed.append)
     await asyncio.sleep(0)
-    assert (len(owner), orphans) == (0, [7, 7])
+    assert (len(owner), unclaimed) == (0, [7, 7])
 
 
 async def test_work_that_nobody_misses() -> None:
@@ -53,12 +53,12 @@ async def test_results_that_are_no_results() -> None:
     async def failing() -> int:
         raise ValueError
 
-    orphans: list[int] = []
+    unclaimed: list[int] = []
     owner = Owner()
     for task in (owner.start(failing()), owner.start(answer_after(asyncio.Event()))):
-        hand_over(task, orphans.append)
+        hand_over(task, unclaimed.append)
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
     await asyncio.sleep(0)
-    assert orphans == []
+    assert unclaimed == []

@@ -23,13 +23,13 @@ from devino_async import (
     DetailRow,
     DetailStatus,
     InvalidQuery,
-    Order,
+    SortOrder,
     Traffic,
 )
 from devino_async.exchange import Answer
 from devino_async.flow.steps import at_once
 from devino_async.protocol import details
-from devino_async.protocol.converter import camel
+from devino_async.protocol.wire.converter import camel
 
 PHONE = "79001234567"
 START, END = datetime(2023, 2, 12), datetime(2023, 2, 24)
@@ -143,7 +143,7 @@ def test_bad_dates(start: Any, end: Any) -> None:
 def test_members_or_names() -> None:
     """Enum fields take members or their names."""
     query = DetailQuery(task_id=1, order="DESC", order_field="TEXT", status="REDIRECT", out_fields=["PRICE"])  # type: ignore[arg-type]
-    assert (query.order, query.order_field, query.status) == (Order.DESC, DetailField.TEXT, DetailStatus.REDIRECT)
+    assert (query.order, query.order_field, query.status) == (SortOrder.DESC, DetailField.TEXT, DetailStatus.REDIRECT)
     assert query.out_fields == (DetailField.PRICE,)
 
 
@@ -167,7 +167,7 @@ def test_every_parameter() -> None:
         "calculate_total_count": False,
         "country_id": 3,
         "mog_id": 0,
-        "order": Order.ASC,
+        "order": SortOrder.ASC,
         "order_field": DetailField.SENT_DATE_TIME,
         "out_fields": [DetailField.TEXT, DetailField.MESSAGE_ID],
         "recipient": f"+{PHONE}",
@@ -238,7 +238,7 @@ id_lists = st.builds(
 def test_long_id_queries_are_cut(ids: list[Any], searched: str, page_size: int) -> None:
     """Cut into parts, no URL passes 8,000 bytes at any offset, and no id is lost, doubled or moved."""
     query = DetailQuery(
-        message_ids=ids, search_text=searched or None, order=Order.ASC, out_fields=list(DetailField)[:5]
+        message_ids=ids, search_text=searched or None, order=SortOrder.ASC, out_fields=list(DetailField)[:5]
     )
     parts = list(details.split(query, page_size))
     asked: list[str] = []

@@ -12,11 +12,11 @@ from devino_async import (
     MessageNotSent,
     MessageRejected,
     MessageUnconfirmed,
-    NotDelivered,
     NotSent,
     Reason,
     Receipt,
     Rejected,
+    RequestNotSent,
     SendReport,
     Unconfirmed,
 )
@@ -26,7 +26,7 @@ MESSAGE = Message(sender="devino", to=PHONE, text="код 4711", options={"ref":
 RECEIPTS: list[Receipt] = [
     Accepted(MESSAGE, "5", ("5", "6")),
     Rejected(MESSAGE, (Reason("to.format.invalid", "to", f"Value: {PHONE}"),), f"blocked: {PHONE}"),
-    NotSent(MESSAGE, NotDelivered("no connection", operation="send")),
+    NotSent(MESSAGE, RequestNotSent("no connection", operation="send")),
     Unconfirmed(MESSAGE, BadAnswer("unreadable", operation="send", message_ids=("5",))),
 ]
 

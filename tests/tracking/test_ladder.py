@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async import Delivery, Status
-from devino_async.tracking.ladder import Event, delivery_of
+from devino_async.tracking.ladder import StatusEvent, delivery_of
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FINAL = {Status.DELIVERED, Status.EXPIRED, Status.UNDELIVERABLE, Status.REJECTED, Status.CLICKED, Status.UNKNOWN}
 
 
-def event(status: Status | str, minutes: int | None = 0, error_code: int | None = 0) -> Event:
-    return Event("1", status, None if minutes is None else NOON + timedelta(minutes=minutes), error_code)
+def event(status: Status | str, minutes: int | None = 0, error_code: int | None = 0) -> StatusEvent:
+    return StatusEvent("1", status, None if minutes is None else NOON + timedelta(minutes=minutes), error_code)
 
 
 moments = st.none() | st.builds(
@@ -23,7 +23,7 @@ moments = st.none() | st.builds(
     st.booleans(),
 )
 events = st.builds(
-    Event,
+    StatusEvent,
     st.just("1"),
     st.sampled_from([*Status, "PONDERED", "SHELVED"]),
     moments,
@@ -32,7 +32,7 @@ events = st.builds(
 
 
 @given(st.lists(events, max_size=12), st.randoms(use_true_random=False))
-def test_any_order_and_repetition(news: list[Event], chance: object) -> None:
+def test_any_order_and_repetition(news: list[StatusEvent], chance: object) -> None:
     """Any order of the same events, each any number of times, says the same."""
     again = news + news[: len(news) // 2]
     chance.shuffle(again)  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def test_any_order_and_repetition(news: list[Event], chance: object) -> None:
 
 
 @given(st.lists(events, max_size=12), events)
-def test_no_news_undoes_what_is_final(news: list[Event], late: Event) -> None:
+def test_no_news_undoes_what_is_final(news: list[StatusEvent], late: StatusEvent) -> None:
     """What is final stays final; only CLICKED, or an earlier final status, takes its place, and none is forgotten."""
     before, after = delivery_of("1", news), delivery_of("1", [*news, late])
     if before.final:
@@ -54,7 +54,7 @@ def test_no_news_undoes_what_is_final(news: list[Event], late: Event) -> None:
 
 
 @given(st.lists(events, max_size=12))
-def test_the_ladder(news: list[Event]) -> None:
+def test_the_ladder(news: list[StatusEvent]) -> None:
     """CLICKED stands above final statuses, these above UNKNOWN, UNKNOWN above what is on its way."""
     found, told = delivery_of("1", news), {each.status for each in news}
     ends = told & (FINAL - {Status.CLICKED, Status.UNKNOWN})
@@ -79,7 +79,7 @@ def test_the_ladder(news: list[Event]) -> None:
         ([event("PONDERED", 1)], "PONDERED"),
     ],
 )
-def test_on_the_way(news: list[Event], status: Status | str) -> None:
+def test_on_the_way(news: list[StatusEvent], status: Status | str) -> None:
     """The furthest step is shown; of equal ones the later; a status nobody knows only where there is no other."""
     found = delivery_of("1", news)
     assert found.status == status

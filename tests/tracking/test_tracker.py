@@ -21,14 +21,14 @@ from devino_async import (
     MemoryStore,
     Message,
     MessageStatus,
-    NotDelivered,
     NotSent,
+    RequestNotSent,
     SQLiteStore,
     Status,
     StatusCallback,
     Unauthorized,
 )
-from devino_async.tracking.ladder import Event
+from devino_async.tracking.ladder import StatusEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEPS = [Status.ACCEPTED, Status.ENROUTE, Status.SENT, Status.DELIVERED]
@@ -69,7 +69,7 @@ async def tracker(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) 
 async def test_news_in_any_order(tracker: DeliveryTracker) -> None:
     """A callback may come before the send's receipt, twice and late: what is final stays."""
     await tracker.on_status([callback("1", Status.DELIVERED, 9)])
-    await tracker.on_receipts([Accepted(MESSAGE, "1"), NotSent(MESSAGE, NotDelivered("no", operation="send"))])
+    await tracker.on_receipts([Accepted(MESSAGE, "1"), NotSent(MESSAGE, RequestNotSent("no", operation="send"))])
     await tracker.on_status([*history("1"), *history("1")])
     found = await tracker.delivery("1")
     assert (found.status, found.final, found.conflicting) == (Status.DELIVERED, True, ())
@@ -211,7 +211,7 @@ async def test_polling_has_a_deadline(tracker: DeliveryTracker, clock: Clock) ->
 async def test_polling_bears_failures(tracker: DeliveryTracker) -> None:
     """A look-up that fails is asked again with the next round; an unusable credential is raised."""
     service = Service(id1=Status.DELIVERED)
-    service.failures = [NotDelivered("no", operation="statuses")]
+    service.failures = [RequestNotSent("no", operation="statuses")]
     assert (await tracker.poll_until_final(["1"], service.look_up, sleep=Sleeps()))["1"].final
     assert len(service.asked) == 2
     service.failures = [Unauthorized("no", operation="statuses", status=401)]
@@ -379,14 +379,14 @@ async def test_news_of_a_cancelled_caller(tracker: DeliveryTracker, turns: int) 
 async def test_a_writer_that_was_cancelled(tmp_path: Path, turns: int) -> None:
     """Where the writing is cut short, as at the end of an event loop, its callers hear of it; later news is kept."""
     store = SQLiteStore(tmp_path / "deliveries.db")
-    adding = asyncio.create_task(store.add([Event("1", Status.SENT)]))
+    adding = asyncio.create_task(store.add([StatusEvent("1", Status.SENT)]))
     for _ in range(turns):
         await asyncio.sleep(0)
     [writing] = [task for task in asyncio.all_tasks() if task.get_name() == "devino-store"]
     writing.cancel()
     with pytest.raises(ClientClosed):
         await adding
-    await store.add([Event("1", Status.DELIVERED)])
+    await store.add([StatusEvent("1", Status.DELIVERED)])
     assert (await store.get(["1"]))["1"].final
     await store.aclose()
 
@@ -396,7 +396,7 @@ async def test_odd_news(tracker: DeliveryTracker) -> None:
     first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3)))
     await tracker.on_status([StatusCallback("1", first, Status.DELIVERED, 0)])
     assert (await tracker.delivery("1")).at == first
-    known = [Event("2", Status.ACCEPTED, NOON), Event("2", "SENT", NOON + timedelta(seconds=1))]
+    known = [StatusEvent("2", Status.ACCEPTED, NOON), StatusEvent("2", "SENT", NOON + timedelta(seconds=1))]
     [change] = await tracker._store.add(known)
     assert change.after == await tracker.delivery("2")
     assert change.after.status is Status.SENT
@@ -404,7 +404,7 @@ async def test_odd_news(tracker: DeliveryTracker) -> None:
 
 async def test_memory_is_bounded() -> None:
     """Beyond its bound a store in memory forgets those longest without news."""
-    tracker = DeliveryTracker(MemoryStore(most=10))
+    tracker = DeliveryTracker(MemoryStore(max_messages=10))
     for number in range(30):
         await tracker.on_status([callback("kept", Status.SENT), callback(str(number), Status.SENT)])
     assert (await tracker.delivery("kept")).status is Status.SENT
@@ -412,7 +412,7 @@ async def test_memory_is_bounded() -> None:
     assert (await tracker.delivery("29")).status is Status.SENT
 
 
-@pytest.mark.parametrize("wrong", [lambda: MemoryStore(most=0), lambda: DeliveryTracker(backlog=0)])
+@pytest.mark.parametrize("wrong", [lambda: MemoryStore(max_messages=0), lambda: DeliveryTracker(backlog=0)])
 def test_options_that_cannot_work(wrong: Any) -> None:
     """Bounds that cannot work are refused."""
     with pytest.raises(ConfigurationError):

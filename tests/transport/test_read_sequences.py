@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientResponse
 from aioresponses import aioresponses
 
-from devino_async import Account, DevinoClient, NotDelivered, OutcomeUnknown, RetryPolicy, ServerFailed
+from devino_async import Account, DevinoClient, OutcomeUnknown, RequestNotSent, RetryPolicy, ServerFailed
 
 URL = "https://api.devino.online/billing-api/companies/current/account"
 GOOD = {"result": {"account": {"balance": 10.25}}}
@@ -64,7 +64,7 @@ async def test_what_passes_is_retried(service: aioresponses, troubles: list[dict
     [
         ({"status": 502}, ServerFailed),
         ({"exception": aiohttp.ServerDisconnectedError()}, OutcomeUnknown),
-        ({"exception": aiohttp.ConnectionTimeoutError()}, NotDelivered),
+        ({"exception": aiohttp.ConnectionTimeoutError()}, RequestNotSent),
     ],
 )
 async def test_what_stays_is_raised(service: aioresponses, trouble: dict[str, Any], error: type) -> None:

@@ -9,8 +9,8 @@ from devino_async.errors import (
     CallFailed,
     ConfigurationError,
     DeadlineExceeded,
-    NotDelivered,
     OutcomeUnknown,
+    RequestNotSent,
     TooManyRequests,
 )
 from devino_async.events import Events
@@ -52,8 +52,8 @@ class Clock:
         await asyncio.sleep(0)
 
 
-def unsent() -> NotDelivered:
-    return NotDelivered("no connection", operation="send")
+def unsent() -> RequestNotSent:
+    return RequestNotSent("no connection", operation="send")
 
 
 def unknown() -> OutcomeUnknown:
@@ -88,14 +88,14 @@ async def test_an_unsent_call_is_repeated() -> None:
 async def test_full_jitter() -> None:
     """The wait before retry n is a random part of backoff * 2^(n-1), never more than the longest."""
     clock = Clock()
-    with pytest.raises(NotDelivered):
+    with pytest.raises(RequestNotSent):
         await retrying(Script(unsent), clock, 0.5, attempts=6, backoff=1.0, longest_backoff=5.0).exchange(SEND)
     assert clock.slept == [0.5, 1.0, 2.0, 2.5, 2.5]
 
 
 async def test_the_last_error_knows_the_earlier_ones() -> None:
     """When the attempts run out, the last error is raised with their number and the earlier errors."""
-    with pytest.raises(NotDelivered) as caught:
+    with pytest.raises(RequestNotSent) as caught:
         await retrying(Script(unsent), Clock(), attempts=3).exchange(SEND)
     assert caught.value.attempts == 3
     assert len(caught.value.earlier) == 2
@@ -167,7 +167,7 @@ async def test_the_budget_ends_retries_in_an_outage() -> None:
     script = Script(unsent)
     shared = retrying(script, Clock(), attempts=5)
     for _ in range(100):
-        with pytest.raises(NotDelivered):
+        with pytest.raises(RequestNotSent):
             await shared.exchange(SEND)
     assert script.attempts <= 100 + 50
 
@@ -177,13 +177,13 @@ async def test_success_earns_the_budget_back() -> None:
     script = Script(unsent)
     shared = retrying(script, Clock(), attempts=5)
     for _ in range(100):
-        with pytest.raises(NotDelivered):
+        with pytest.raises(RequestNotSent):
             await shared.exchange(SEND)
     script.entries = [OK]
     for _ in range(11):
         await shared.exchange(SEND)
     script.entries, before = [unsent], script.attempts
-    with pytest.raises(NotDelivered):
+    with pytest.raises(RequestNotSent):
         await shared.exchange(SEND)
     assert script.attempts == before + 3
 

@@ -23,13 +23,13 @@ from devino_async import (
     Message,
     MessageStatus,
     NotSent,
-    Order,
     PoolOptions,
     Priority,
     Receipt,
     Rejected,
     RetryPolicy,
     SendReport,
+    SortOrder,
     Statistics,
     Status,
     StatusCallback,
@@ -93,7 +93,7 @@ async def look_up(devino: DevinoClient) -> None:
         assert_type(status.status_date_time, datetime | None)
     query = DetailQuery(
         task_id=1,
-        order=Order.ASC,
+        order=SortOrder.ASC,
         order_field=DetailField.PRICE,
         out_fields=[DetailField.TEXT],
         status=DetailStatus.REJECTED,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from devino_async.webhooks import Receiver, new_token
+from devino_async.webhooks.receiver import CallbackReceiver, new_token
 
 TOKEN = new_token()
 BODY = json.dumps([{"messageId": "1", "ts": 1613404835977, "status": "DELIVERED"}]).encode()
@@ -39,17 +39,17 @@ class Hook:
         if self.raising is not None:
             raise self.raising
 
-    def receiver(self, **options: Any) -> Receiver:
-        return Receiver(**{"token": TOKEN, "on_status": self, **options})
+    def receiver(self, **options: Any) -> CallbackReceiver:
+        return CallbackReceiver(**{"token": TOKEN, "on_status": self, **options})
 
 
-async def ask(receiver: Receiver, body: bytes = BODY) -> int:
+async def ask(receiver: CallbackReceiver, body: bytes = BODY) -> int:
     status, answer = await receiver.handle("POST", TOKEN, {}, body)
     assert answer == b""
     return status
 
 
-async def left_by_its_sender(receiver: Receiver, hook: Hook) -> None:
+async def left_by_its_sender(receiver: CallbackReceiver, hook: Hook) -> None:
     asking = asyncio.create_task(ask(receiver))
     await hook.begun.wait()
     asking.cancel()
@@ -161,7 +161,7 @@ async def test_one_that_returns_although_cancelled() -> None:
         except asyncio.CancelledError:
             return
 
-    assert await ask(Receiver(token=TOKEN, on_status=hides_it, hook_timeout=0.02)) == 503
+    assert await ask(CallbackReceiver(token=TOKEN, on_status=hides_it, hook_timeout=0.02)) == 503
 
 
 async def test_time_limits_of_your_own() -> None:
@@ -178,14 +178,14 @@ async def test_time_limits_of_your_own() -> None:
         async with asyncio.timeout(0):
             await asyncio.Event().wait()
 
-    assert await ask(Receiver(token=TOKEN, on_status=handles)) == 200
-    assert await ask(Receiver(token=TOKEN, on_status=raises)) == 500
+    assert await ask(CallbackReceiver(token=TOKEN, on_status=handles)) == 200
+    assert await ask(CallbackReceiver(token=TOKEN, on_status=raises)) == 500
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
 async def test_closing_has_an_end(stubborn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """aclose cancels what has not ended in its time, does not wait for the stubborn, and those asking are told 503."""
-    from devino_async import webhooks
+    from devino_async.webhooks import receiver as webhooks
 
     monkeypatch.setattr(webhooks, "_AFTER_CANCEL", 0.02)
     hook = Hook(stubborn=stubborn)
@@ -266,7 +266,7 @@ async def test_nothing_private_in_logs(body: Any, caplog: pytest.LogCaptureFixtu
 
 
 async def asked_by_asgi(
-    receiver: Receiver, body: bytes, version: str = "1.1", fails: bool = False
+    receiver: CallbackReceiver, body: bytes, version: str = "1.1", fails: bool = False
 ) -> dict[bytes, bytes]:
     """The headers of the answer and its status under `:status`; `fails`: the sender has left when it is answered."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]

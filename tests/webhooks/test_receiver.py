@@ -1,4 +1,4 @@
-"""Receiver under real servers with real HTTP: aiohttp.web, uvicorn, Starlette's and FastAPI's routes, Django."""
+"""The receiver under real servers with real HTTP: aiohttp.web, uvicorn, Starlette's and FastAPI's routes, Django."""
 
 import asyncio
 import gzip
@@ -19,7 +19,7 @@ from yarl import URL
 
 from devino_async import ConfigurationError, IncomingMessage, Status, StatusCallback
 from devino_async.contrib import aiohttp_web
-from devino_async.webhooks import MAX_BODY, MAX_EVENTS, Receiver, new_token
+from devino_async.webhooks.receiver import MAX_BODY, MAX_EVENTS, CallbackReceiver, new_token
 
 WIRE = Path(__file__).parents[1] / "wire"
 TOKEN, OTHER = new_token(), new_token()
@@ -43,14 +43,14 @@ class Seen:
         self.calls += 1
         self.incoming += events
 
-    def receiver(self, **options: Any) -> Receiver:
-        return Receiver(
+    def receiver(self, **options: Any) -> CallbackReceiver:
+        return CallbackReceiver(
             **{"token": [TOKEN, OTHER], "on_status": self.on_status, "on_incoming": self.on_incoming, **options}
         )
 
 
 @asynccontextmanager
-async def by_aiohttp(receiver: Receiver) -> AsyncIterator[str]:
+async def by_aiohttp(receiver: CallbackReceiver) -> AsyncIterator[str]:
     app = web.Application()
     app.router.add_route("*", "/devino/{token}", aiohttp_web.endpoint(receiver))
     app.router.add_route("*", "/devino", aiohttp_web.endpoint(receiver))
@@ -78,11 +78,11 @@ async def by_uvicorn(app: Any) -> AsyncIterator[str]:
         await serving
 
 
-def by_asgi(receiver: Receiver) -> Any:
+def by_asgi(receiver: CallbackReceiver) -> Any:
     return by_uvicorn(receiver)
 
 
-def by_fastapi(receiver: Receiver) -> Any:
+def by_fastapi(receiver: CallbackReceiver) -> Any:
     fastapi = pytest.importorskip("fastapi")
     starlette = pytest.importorskip("devino_async.contrib.starlette")
     app = fastapi.FastAPI()
@@ -91,7 +91,7 @@ def by_fastapi(receiver: Receiver) -> Any:
     return by_uvicorn(app)
 
 
-def by_mount(receiver: Receiver) -> Any:
+def by_mount(receiver: CallbackReceiver) -> Any:
     fastapi = pytest.importorskip("fastapi")
     app = fastapi.FastAPI()
     app.mount("/devino", receiver)
@@ -104,7 +104,7 @@ class Urls:
     urlpatterns: ClassVar[list[Any]] = []
 
 
-def by_django(receiver: Receiver) -> Any:
+def by_django(receiver: CallbackReceiver) -> Any:
     pytest.importorskip("django")
     from django.conf import settings
     from django.core.asgi import get_asgi_application
@@ -123,7 +123,7 @@ def by_django(receiver: Receiver) -> Any:
     return by_uvicorn(get_asgi_application())
 
 
-SERVERS: dict[str, Callable[[Receiver], Any]] = {
+SERVERS: dict[str, Callable[[CallbackReceiver], Any]] = {
     "aiohttp.web": by_aiohttp,
     "ASGI": by_asgi,
     "FastAPI": by_fastapi,
@@ -470,7 +470,7 @@ def test_only_equal_tokens(token: str) -> None:
 
 def test_all_tokens_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every token is compared in constant time, whichever is right, so that time tells nothing."""
-    from devino_async import webhooks
+    from devino_async.webhooks import receiver as webhooks
 
     compared: list[bool] = []
     honest = webhooks.hmac.compare_digest
@@ -503,7 +503,7 @@ def test_new_tokens() -> None:
         Seen().receiver(token=strong)
 
 
-async def asgi(receiver: Receiver, scope: dict[str, Any], *messages: dict[str, Any]) -> list[dict[str, Any]]:
+async def asgi(receiver: CallbackReceiver, scope: dict[str, Any], *messages: dict[str, Any]) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
     waiting = list(messages)
 

@@ -34,7 +34,7 @@ from devino_async import (
     parse_callbacks,
     parse_incoming,
 )
-from devino_async.config import DEFAULT_BASE_URL, credentials_from
+from devino_async.client.config import DEFAULT_BASE_URL, credentials_from
 from devino_async.exchange import Answer, Call
 from devino_async.flow.steps import at_once
 from devino_async.protocol import account, details, send_results, sending, statistics, statuses

@@ -14,24 +14,24 @@ from functools import cache
 
 from attrs import frozen
 
-from .errors import CallFailed, ClientClosed, DevinoError, Forbidden, Unauthorized
-from .events import BatchFinished, BatchUnconfirmed, Events, guarded
-from .exchange import Answer, Transport
-from .flow.chunking import Chunk, Chunks
-from .flow.ownership import Owner, hand_over
-from .flow.pipeline import Pipeline
-from .flow.steps import LONGEST_STEP, Turns, at_once, in_steps
-from .protocol import send_results, sending
-from .protocol.message import Message
-from .protocol.packing import Packed
-from .protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
-from .transport.limits import Limits
+from ..errors import CallFailed, ClientClosed, DevinoError, Forbidden, Unauthorized
+from ..events import BatchFinished, BatchUnconfirmed, Events, guarded
+from ..exchange import Answer, Transport
+from ..flow.chunking import Chunk, Chunks
+from ..flow.ownership import Owner, hand_over
+from ..flow.pipeline import Pipeline
+from ..flow.steps import LONGEST_STEP, Turns, at_once, in_steps
+from ..protocol import send_results, sending
+from ..protocol.message import Message
+from ..protocol.packing import Packed
+from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
+from ..transport.limits import Limits
 
-__all__ = ["Dispatch", "OnOrphan", "SendOptions"]
+__all__ = ["Dispatch", "OnUnclaimed", "SendOptions"]
 
 _log = logging.getLogger("devino_async")
 
-OnOrphan = Callable[[Sequence[Receipt]], object]
+OnUnclaimed = Callable[[Sequence[Receipt]], object]
 
 
 @frozen(kw_only=True, eq=False)
@@ -63,13 +63,13 @@ class Dispatch:
     """Sends chunks of messages, each in a task that outlives its caller."""
 
     def __init__(
-        self, transport: Transport, owner: Owner, limits: Limits, events: Events, on_orphan: OnOrphan | None
+        self, transport: Transport, owner: Owner, limits: Limits, events: Events, on_unclaimed: OnUnclaimed | None
     ) -> None:
         self._transport = transport
         self._owner = owner
         self._limits = limits
         self._events = events
-        self._on_orphan = on_orphan
+        self._on_unclaimed = on_unclaimed
         self._closing = False
         self.turns = Turns()
         self.unconfirmed: list[Unconfirmed] = []
@@ -199,19 +199,19 @@ class Dispatch:
         if left:
             unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
         if unseen:
-            self.orphaned(unseen)
+            self.unclaimed(unseen)
         pipeline.tell_of_late_items(self._left_unsent)
         for task in pipeline.left_tasks:
-            hand_over(task, lambda batch: self.orphaned(list(batch.receipts)))
+            hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))
 
     def _left_unsent(self, left: list[Message]) -> None:
-        self.orphaned(list(sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)))
+        self.unclaimed(list(sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)))
 
-    def orphaned(self, receipts: Sequence[Receipt]) -> None:
+    def unclaimed(self, receipts: Sequence[Receipt]) -> None:
         """Report receipts that reach nobody, because their caller has left."""
         guarded(lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(receipts))
-        if self._on_orphan is not None:
-            guarded(self._on_orphan, receipts)
+        if self._on_unclaimed is not None:
+            guarded(self._on_unclaimed, receipts)
 
 
 def _unsent_by_closing(chunk: Chunk[Message]) -> _Batch:

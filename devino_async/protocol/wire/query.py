@@ -2,7 +2,7 @@
 
 from datetime import datetime, tzinfo
 
-from ..errors import InvalidQuery, Reason
+from ...errors import InvalidQuery, Reason
 
 __all__ = ["Problems", "wall_clock"]
 

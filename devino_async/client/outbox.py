@@ -12,15 +12,15 @@ from typing import Literal
 
 from attrs import field, frozen
 
+from ..errors import ClientClosed, ConfigurationError, DevinoError, OutboxFull
+from ..flow.buffer import Buffer, Entry, Full
+from ..flow.chunking import Chunk
+from ..flow.ownership import Owner
+from ..protocol import sending
+from ..protocol.message import Message, Priority
+from ..protocol.receipts import Receipt
+from ..transport.limits import Limits
 from .dispatch import Dispatch, SendOptions
-from .errors import ClientClosed, ConfigurationError, DevinoError, OutboxFull
-from .flow.buffer import Buffer, Entry, Full
-from .flow.chunking import Chunk
-from .flow.ownership import Owner
-from .protocol import sending
-from .protocol.message import Message, Priority
-from .protocol.receipts import Receipt
-from .transport.limits import Limits
 
 __all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
 
@@ -134,13 +134,13 @@ class Outbox:
     def left(self, entry: Waiting) -> None:
         """The caller was cancelled. A message that still waits is taken out; one that was handed over goes its way.
 
-        Its receipt goes to `on_orphan`, now or when it is there.
+        Its receipt goes to `on_unclaimed`, now or when it is there.
         """
         if self._buffer.discard(entry):
-            self._dispatch.orphaned(_never_left("the caller left while the message waited", [entry]))
+            self._dispatch.unclaimed(_never_left("the caller left while the message waited", [entry]))
             self._tell_idle()
         elif entry.outcome.done() and not entry.outcome.cancelled() and entry.outcome.exception() is None:
-            self._dispatch.orphaned([entry.outcome.result()])
+            self._dispatch.unclaimed([entry.outcome.result()])
 
     async def _make_room(self, message: Message, size: int) -> None:
         # Whoever waits for room ends the linger of those who have it.
@@ -152,7 +152,7 @@ class Outbox:
             raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait") from None
         except asyncio.CancelledError:
             error = sending.never_begun("the caller left while the message waited for room")
-            self._dispatch.orphaned(list(sending.receipts_after(error, [message])))
+            self._dispatch.unclaimed(list(sending.receipts_after(error, [message])))
             raise
 
     def _check_open(self) -> None:
@@ -266,14 +266,14 @@ class Outbox:
                 await _pause()
 
     def _settle(self, entries: Sequence[Waiting], receipts: Sequence[Receipt]) -> None:
-        orphaned: list[Receipt] = []
+        unclaimed: list[Receipt] = []
         for entry, receipt in zip(entries, receipts, strict=True):
             if entry.outcome.done():
-                orphaned.append(receipt)
+                unclaimed.append(receipt)
             else:
                 entry.outcome.set_result(receipt)
-        if orphaned:
-            self._dispatch.orphaned(orphaned)
+        if unclaimed:
+            self._dispatch.unclaimed(unclaimed)
 
 
 class Outboxes:

@@ -16,20 +16,20 @@ from devino_async import (
     ConfigurationError,
     Limits,
     Message,
-    NotDelivered,
     NotSent,
     OutboxFull,
     OutboxOptions,
     OutcomeUnknown,
     Priority,
     Receipt,
+    RequestNotSent,
     Unconfirmed,
 )
-from devino_async.dispatch import Dispatch, SendOptions
+from devino_async.client.dispatch import Dispatch, SendOptions
+from devino_async.client.outbox import Outbox, Outboxes
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.ownership import Owner
-from devino_async.outbox import Outbox, Outboxes
 
 PLAIN = SendOptions.of(False, False)
 
@@ -89,9 +89,9 @@ class Lab:
 
     def __init__(self, *, slots: int = 2, batch_bytes: int = 10**6, **options: Any) -> None:
         self.service = Service()
-        self.orphans: list[Receipt] = []
+        self.unclaimed: list[Receipt] = []
         self.owner = Owner()
-        self.dispatch = Dispatch(self.service, self.owner, Limits(), Events(), self.orphans.extend)
+        self.dispatch = Dispatch(self.service, self.owner, Limits(), Events(), self.unclaimed.extend)
         self.now = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.outbox = Outbox(
@@ -214,7 +214,7 @@ async def test_cancelled_while_it_waits() -> None:
     waiting[1].cancel()
     await lab.turn()
     assert waiting[1].cancelled()
-    assert [(type(each), each.message) for each in lab.orphans] == [(NotSent, message(2))]
+    assert [(type(each), each.message) for each in lab.unclaimed] == [(NotSent, message(2))]
     lab.service.end()
     await lab.turn()
     assert lab.service.numbers(lab.service.calls[1]) == [1, 3]
@@ -223,37 +223,37 @@ async def test_cancelled_while_it_waits() -> None:
 
 
 async def test_cancelled_once_it_is_handed_over() -> None:
-    """A caller that is cancelled once its message was handed over leaves at once; the receipt goes to the orphans."""
+    """A caller that is cancelled once its message was handed over leaves at once; the receipt goes to the unclaimed."""
     lab = Lab()
     tasks = [lab.send(1), lab.send(2)]
     await lab.turn()
     tasks[0].cancel()
     await lab.turn()
     assert tasks[0].cancelled()
-    assert lab.orphans == []
+    assert lab.unclaimed == []
     lab.service.end()
     assert await tasks[1] == Accepted(message(2), "2")
-    assert lab.orphans == [Accepted(message(1), "1")]
+    assert lab.unclaimed == [Accepted(message(1), "1")]
 
 
 async def test_cancelled_in_the_turn_of_its_receipt() -> None:
-    """A caller that is cancelled when its receipt is there but not yet taken loses it to the orphans, not to nobody."""
+    """The receipt of a caller cancelled between its arrival and its reading is reported as unclaimed."""
     lab = Lab()
     task = lab.send(1)
     await lab.turn()
     lab.outbox._pump()
     lab.service.end()
-    while not lab.orphans and not task.done():
+    while not lab.unclaimed and not task.done():
         await asyncio.sleep(0)
         if not lab.service.under_way:
             task.cancel()
     received = [] if task.cancelled() else [task.result()]
-    assert [*received, *lab.orphans] == [Accepted(message(1), "1")]
+    assert [*received, *lab.unclaimed] == [Accepted(message(1), "1")]
 
 
 @pytest.mark.parametrize(
     ("failure", "kind"),
-    [(NotDelivered("no", operation="send"), NotSent), (OutcomeUnknown("lost", operation="send"), Unconfirmed)],
+    [(RequestNotSent("no", operation="send"), NotSent), (OutcomeUnknown("lost", operation="send"), Unconfirmed)],
 )
 async def test_a_failed_exchange(failure: CallFailed, kind: type) -> None:
     """What failed is told to every caller of the batch by its receipt; the next batch goes out all the same."""
@@ -279,7 +279,7 @@ async def test_a_full_buffer_lets_wait() -> None:
     assert len(lab.outbox._buffer) == 3
     tasks[7].cancel()
     await lab.turn()
-    assert [type(each) for each in lab.orphans] == [NotSent]
+    assert [type(each) for each in lab.unclaimed] == [NotSent]
     while not all(task.done() for task in tasks):
         lab.service.end()
         await lab.turn()
@@ -520,7 +520,7 @@ actions = st.one_of(
 )
 ENDS = {
     "end well": lambda: None,
-    "end unsent": lambda: NotDelivered("no", operation="send"),
+    "end unsent": lambda: RequestNotSent("no", operation="send"),
     "end unknown": lambda: OutcomeUnknown("lost", operation="send"),
 }
 
@@ -576,11 +576,11 @@ class Drive:
     def judge(self) -> None:
         posted = [number for call in self.lab.service.calls for number in self.lab.service.numbers(call)]
         assert posted == sorted(set(posted)), "posted twice, or out of order"
-        orphans: dict[int, list[Receipt]] = {}
-        for orphan in self.lab.orphans:
-            orphans.setdefault(number_of(orphan.message.to), []).append(orphan)
+        unclaimed: dict[int, list[Receipt]] = {}
+        for receipt in self.lab.unclaimed:
+            unclaimed.setdefault(number_of(receipt.message.to), []).append(receipt)
         for number, task in enumerate(self.tasks):
-            mine = orphans.get(number, [])
+            mine = unclaimed.get(number, [])
             if task.cancelled():
                 # A task that is cancelled before its first step never gave us its message.
                 assert len(mine) == 1 or (not mine and number not in posted)

@@ -9,18 +9,18 @@ from contextlib import aclosing, contextmanager
 from datetime import tzinfo
 from functools import partial
 
-from .errors import ClientClosed, ConfigurationError, InvalidQuery, Reason
-from .exchange import Answer, Call, Transport
-from .flow.chunking import Chunk, Chunks
-from .flow.ownership import Owner
-from .flow.paginator import Paginator
-from .flow.pipeline import Pipeline
-from .flow.steps import Turns, in_steps
-from .protocol import details, statuses
-from .protocol.detail_rows import DetailRow
-from .protocol.details import DetailPage, DetailQuery
-from .protocol.statuses import MessageStatus
-from .transport.limits import Limits
+from ..errors import ClientClosed, ConfigurationError, InvalidQuery, Reason
+from ..exchange import Answer, Call, Transport
+from ..flow.chunking import Chunk, Chunks
+from ..flow.ownership import Owner
+from ..flow.paginator import Paginator
+from ..flow.pipeline import Pipeline
+from ..flow.steps import Turns, in_steps
+from ..protocol import details, statuses
+from ..protocol.detail_rows import DetailRow
+from ..protocol.details import DetailPage, DetailQuery
+from ..protocol.statuses import MessageStatus
+from ..transport.limits import Limits
 
 __all__ = ["DetailPaginator", "LookUps"]
 

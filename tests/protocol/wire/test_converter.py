@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from devino_async.protocol.converter import Mismatch, as_id, as_moment, as_yes_or_no, structure
+from devino_async.protocol.wire.converter import Mismatch, as_id, as_moment, as_yes_or_no, structure
 
 
 @pytest.mark.parametrize("bad", [1.0, 3.7e18, Decimal(5), True, False, None, b"5", ["5"], {}])

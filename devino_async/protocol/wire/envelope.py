@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
 from typing import Any, TypeVar
 
-from ..errors import BadAnswer, InvalidQuery, Reason
-from ..exchange import Answer
+from ...errors import BadAnswer, InvalidQuery, Reason
+from ...exchange import Answer
 from .converter import Mismatch, as_object
 from .strict_json import Unreadable, decode
 

@@ -206,8 +206,8 @@ async def test_a_full_outbox_by_option(service: Any) -> None:
 async def test_callers_that_give_up_while_the_service_stalls(service: Any) -> None:
     """While the service stalls, callers with a time-out of their own leave at once; their messages are told of once."""
     gate = Gate(service)
-    orphans: list[Receipt] = []
-    async with client(service, limits=Limits(in_flight=1), on_orphan=orphans.extend) as devino:
+    unclaimed: list[Receipt] = []
+    async with client(service, limits=Limits(in_flight=1), on_unclaimed=unclaimed.extend) as devino:
         first = send_all_of(devino, range(1))
         await gate.arrived.get()
         for number in range(1, 200):
@@ -217,7 +217,7 @@ async def test_callers_that_give_up_while_the_service_stalls(service: Any) -> No
         assert len(devino._outboxes.of(message())._buffer) == 0
         gate.open.set()
         await asyncio.gather(*first)
-    assert [(type(each), each.message) for each in orphans] == [(NotSent, message(n)) for n in range(1, 200)]
+    assert [(type(each), each.message) for each in unclaimed] == [(NotSent, message(n)) for n in range(1, 200)]
     assert len(service.requests) == 1
 
 

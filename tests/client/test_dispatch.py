@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, Receipt, Unconfirmed
-from devino_async.dispatch import Dispatch, SendOptions
+from devino_async.client.dispatch import Dispatch, SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.chunking import Chunk
@@ -61,9 +61,9 @@ async def test_misuse_is_raised() -> None:
 @pytest.mark.parametrize("more", [0, 1, 5])
 async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     """What an input still gives after its reader was left is not sent, and has a receipt all the same."""
-    orphans: list[Receipt] = []
+    unclaimed: list[Receipt] = []
     script = Script(ValueError())
-    made = Dispatch(script, Owner(), Limits(), Events(), orphans.extend)
+    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
     read = []
 
     async def source() -> AsyncIterator[Message]:
@@ -83,7 +83,7 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
         await asyncio.sleep(0)
     assert script.calls == 1
     assert len(read) == min(1 + more, 2)
-    assert len(given + orphans) == len(read)
+    assert len(given + unclaimed) == len(read)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "devino-reader"]
 
 
@@ -146,12 +146,12 @@ async def test_an_input_that_is_cancelled() -> None:
         yield from MESSAGES[:5]
         raise asyncio.CancelledError
 
-    orphans: list[Receipt] = []
+    unclaimed: list[Receipt] = []
     script = Script(ValueError())
     script.calls = 2
-    made = Dispatch(script, Owner(), Limits(), Events(), orphans.extend)
+    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
     receipts: list[Receipt] = []
     with pytest.raises(asyncio.CancelledError):
         async for receipt in made.stream(source(), 2, SendOptions()):
             receipts.append(receipt)  # noqa: PERF401
-    assert [receipt.message for receipt in [*receipts, *orphans]] == MESSAGES[:5]
+    assert [receipt.message for receipt in [*receipts, *unclaimed]] == MESSAGES[:5]

@@ -11,24 +11,24 @@ from typing import Self
 
 from attrs import evolve, frozen
 
+from ..errors import ClientClosed, ConfigurationError
+from ..events import Events, OnEvent
+from ..flow.ownership import Owner
+from ..protocol import account, sending, statistics
+from ..protocol.account import Account
+from ..protocol.details import DetailQuery
+from ..protocol.message import Message
+from ..protocol.receipts import Receipt, SendReport, Unconfirmed
+from ..protocol.statistics import GroupBy, Statistics
+from ..protocol.statuses import MessageStatus
+from ..transport.limits import Limits
+from ..transport.pool import PoolOptions, SessionPool, Timeouts
+from ..transport.retry import RetryPolicy
+from ..transport.stack import stacked
 from .config import base_url_from, credentials_from
-from .dispatch import Dispatch, OnOrphan, SendOptions
-from .errors import ClientClosed, ConfigurationError
-from .events import Events, OnEvent
-from .flow.ownership import Owner
+from .dispatch import Dispatch, OnUnclaimed, SendOptions
 from .lookups import DetailPaginator, LookUps
 from .outbox import Outboxes, OutboxOptions
-from .protocol import account, sending, statistics
-from .protocol.account import Account
-from .protocol.details import DetailQuery
-from .protocol.message import Message
-from .protocol.receipts import Receipt, SendReport, Unconfirmed
-from .protocol.statistics import GroupBy, Statistics
-from .protocol.statuses import MessageStatus
-from .transport.limits import Limits
-from .transport.pool import PoolOptions, SessionPool, Timeouts
-from .transport.retry import RetryPolicy
-from .transport.stack import stacked
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
 
@@ -46,7 +46,7 @@ class DevinoClient:
     Credentials are either `api_key`, or `login` and `password`, or the environment (DEVINO_API_KEY, or DEVINO_LOGIN
     and DEVINO_PASSWORD). `base_url` is DEVINO_BASE_URL or https://api.devino.online if not given. Nothing is opened
     before the first call. `time_zone` names the zone of the service's dates, which the page does not: without it they
-    stay naive. `outbox` says how single sends gather into batches. `on_orphan` is called with receipts that nobody
+    stay naive. `outbox` says how single sends gather into batches. `on_unclaimed` is called with receipts that nobody
     waits for any more, because the caller was cancelled or left `send_many` early; `on_event` with what happens on the
     way (see events.py). Hooks must be quick, and an error in one is logged and hurts nobody.
 
@@ -66,12 +66,12 @@ class DevinoClient:
         pool: PoolOptions | None = None,
         outbox: OutboxOptions | None = None,
         time_zone: tzinfo | None = None,
-        on_orphan: OnOrphan | None = None,
+        on_unclaimed: OnUnclaimed | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
         self._closed = True
         _require_kinds(timeouts, retry, limits, pool, outbox, time_zone)
-        for name, hook in (("on_orphan", on_orphan), ("on_event", on_event)):
+        for name, hook in (("on_unclaimed", on_unclaimed), ("on_event", on_event)):
             if hook is not None and not callable(hook):
                 raise ConfigurationError(f"{name} must be callable")
         credentials = credentials_from(api_key, login, password)
@@ -95,7 +95,7 @@ class DevinoClient:
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False
-        self._dispatch = Dispatch(transport, self._owner, limits, events, on_orphan)
+        self._dispatch = Dispatch(transport, self._owner, limits, events, on_unclaimed)
         self._outboxes = Outboxes(self._dispatch, self._owner, outbox or OutboxOptions(), limits)
         self._look_ups = LookUps(transport, self._owner, limits, time_zone, self._dispatch.turns)
 
@@ -124,7 +124,7 @@ class DevinoClient:
         way, and with all others that wait when one of them ends. Priorities HIGH and REALTIME go by places of their
         own here and never wait for a campaign. `include_segment_id` asks for the ids of its segments, `shorten_url`
         has the service shorten links. A caller that is cancelled leaves at once: its message is taken out if it still
-        waits (NotSent), else the exchange is finished all the same; the receipt goes to `on_orphan`.
+        waits (NotSent), else the exchange is finished all the same; the receipt goes to `on_unclaimed`.
         Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is no Message.
         """
         self._check_open()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async.flow.steps import at_once
-from devino_async.protocol.strict_json import DoubleKeys, Run, Unreadable, decode, members, text_in_steps
+from devino_async.protocol.wire.strict_json import DoubleKeys, Run, Unreadable, decode, members, text_in_steps
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(10**40), 10**40) | st.text(max_size=20)

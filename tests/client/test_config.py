@@ -7,7 +7,7 @@ import traceback
 import pytest
 
 from devino_async import ConfigurationError, DevinoClient
-from devino_async.config import DEFAULT_BASE_URL, Credentials, base_url_from, credentials_from
+from devino_async.client.config import DEFAULT_BASE_URL, Credentials, base_url_from, credentials_from
 
 KEY = "s3cret-KEY=="
 LOGIN = "campaigner"

@@ -24,7 +24,6 @@ from devino_async import (
     InvalidQuery,
     Limits,
     Message,
-    NotDelivered,
     NotSent,
     OutcomeUnknown,
     PoolOptions,
@@ -32,6 +31,7 @@ from devino_async import (
     Receipt,
     Refused,
     Rejected,
+    RequestNotSent,
     RetryPolicy,
     ServerFailed,
     Status,
@@ -283,12 +283,12 @@ async def test_unreadable_answers_of_sends(service: Any, body: str) -> None:
 
 
 async def test_nobody_listens() -> None:
-    """Without a server a send is NotSent after all its attempts, and a look-up raises NotDelivered."""
+    """Without a server a send is NotSent after all its attempts, and a look-up raises RequestNotSent."""
     async with DevinoClient("key", base_url="http://127.0.0.1:9", retry=QUICK) as devino:
         receipt = await devino.send(message())
         assert isinstance(receipt, NotSent)
         assert receipt.error.attempts == 2
-        with pytest.raises(NotDelivered):
+        with pytest.raises(RequestNotSent):
             await devino.account()
 
 
@@ -302,16 +302,16 @@ async def test_a_cancelled_caller_leaves_and_the_exchange_goes_on(service: Any) 
         return web.json_response({"result": [{"code": "OK", "messageId": "1"}]})
 
     service.answering = slowly
-    orphans: list[Receipt] = []
-    async with client(service, on_orphan=orphans.extend) as devino:
+    unclaimed: list[Receipt] = []
+    async with client(service, on_unclaimed=unclaimed.extend) as devino:
         task = asyncio.create_task(devino.send(message()))
         await arrived.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert orphans == []
+        assert unclaimed == []
         go.set()
-    assert orphans == [Accepted(message(), "1")]
+    assert unclaimed == [Accepted(message(), "1")]
 
 
 @pytest.mark.parametrize("seen", [1, 5, 10, 11, 25])
@@ -324,14 +324,14 @@ async def test_leaving_a_stream_early_loses_no_receipt(service: Any, seen: int) 
             read.append(each)
             yield each
 
-    orphans: list[Receipt] = []
+    unclaimed: list[Receipt] = []
     given: list[Receipt] = []
-    async with client(service, on_orphan=orphans.extend) as devino:
+    async with client(service, on_unclaimed=unclaimed.extend) as devino:
         stream = devino.send_many(source(), batch_size=10)
         for _ in range(seen):
             given.append(await anext(stream))  # noqa: PERF401
         await stream.aclose()
-    everything = sorted([*given, *orphans], key=lambda receipt: receipt.message.to)
+    everything = sorted([*given, *unclaimed], key=lambda receipt: receipt.message.to)
     assert [receipt.message for receipt in everything] == read
     posted = {each["to"] for *_, body in service.requests for each in body["messages"]}
     assert posted == {receipt.message.to for receipt in everything if isinstance(receipt, Accepted)}
@@ -575,7 +575,7 @@ def test_another_event_loop() -> None:
     """A client with open sessions that is used on another event loop says so, instead of failing from inside."""
     devino = DevinoClient("key", base_url="http://127.0.0.1:9", retry=RetryPolicy(attempts=1))
     first = asyncio.new_event_loop()
-    with pytest.raises(NotDelivered):
+    with pytest.raises(RequestNotSent):
         first.run_until_complete(devino.account())
     second = asyncio.new_event_loop()
     with pytest.raises(ConfigurationError, match="another event loop"):
@@ -594,7 +594,7 @@ def test_another_event_loop() -> None:
         {"pool": 1},
         {"time_zone": "Europe/Moscow"},
         {"on_event": 5},
-        {"on_orphan": 5},
+        {"on_unclaimed": 5},
         {"base_url": ""},
     ],
 )

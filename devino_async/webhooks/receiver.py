@@ -20,10 +20,10 @@ from traceback import walk_tb
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-from .errors import ConfigurationError, InvalidCallback
-from .protocol.callbacks import Events, IncomingMessage, StatusCallback, read
+from ..errors import ConfigurationError, InvalidCallback
+from ..protocol.callbacks import Events, IncomingMessage, StatusCallback, read
 
-__all__ = ["MAX_BODY", "MAX_EVENTS", "Receiver", "headers_for", "new_token", "token_of"]
+__all__ = ["MAX_BODY", "MAX_EVENTS", "CallbackReceiver", "headers_for", "new_token", "token_of"]
 
 _log = logging.getLogger("devino_async")
 
@@ -57,7 +57,7 @@ def headers_for(status: int) -> dict[str, str]:
     return {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}.get(status, {})
 
 
-class Receiver:
+class CallbackReceiver:
     """Takes the POSTs of the service, for any framework by `handle` or `receive`, or as an ASGI application by itself.
 
     - `token`: the secret of the address, or a list of them while you change it. The path must end with one, or the
@@ -111,7 +111,7 @@ class Receiver:
         self._hooks: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"Receiver(<{len(self._tokens)} tokens>)"
+        return f"CallbackReceiver(<{len(self._tokens)} tokens>)"
 
     # For frameworks
 
