@@ -31,6 +31,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from .redaction import mask_phones
+
 __all__ = [
     "BadAnswer",
     "CallFailed",
@@ -54,17 +56,10 @@ __all__ = [
     "ServerFailed",
     "TooManyRequests",
     "Unauthorized",
-    "mask_phones",
     "refusal",
 ]
 
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{0,80}")
-_PHONE_LIKE = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
-
-
-def mask_phones(text: str) -> str:
-    """The text with everything that looks like a phone number cut to its last four digits."""
-    return _PHONE_LIKE.sub(lambda found: "***" + re.sub(r"\D", "", found.group())[-4:], text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ from devino_async import (
     Unconfirmed,
     parse_callbacks,
 )
-from devino_async.errors import mask_phones, refusal
+from devino_async.errors import refusal
+from devino_async.redaction import mask_phones
 
 PHONE = "79001234567"
 TEXT = "Ваш код 4711 никому"

@@ -85,7 +85,7 @@ class DevinoClient:
         self._pool = SessionPool(
             self._base_url,
             credentials.header,
-            secrets=credentials.secrets,
+            redaction=credentials.redaction,
             timeouts=timeouts or Timeouts(),
             options=pool,
             retry_on_503=retry.retry_on_503,

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ..errors import ConfigurationError
+from ..redaction import Redaction
 
 __all__ = ["DEFAULT_BASE_URL", "Credentials", "base_url_from", "credentials_from"]
 
@@ -20,10 +21,10 @@ DEFAULT_BASE_URL = "https://api.devino.online"
 
 @frozen(repr=False)
 class Credentials:
-    """The Authorization header, and every text that must never be shown."""
+    """The Authorization header, and what keeps it from being shown."""
 
-    header: str = field()
-    secrets: tuple[str, ...] = ()
+    header: str
+    redaction: Redaction
 
     def __repr__(self) -> str:
         return f"Credentials(<{self.header.split(' ', 1)[0]}>)"
@@ -59,7 +60,7 @@ def _from_key(api_key: str) -> Credentials:
         raise ConfigurationError("api_key must be printable ASCII and not empty")
     if api_key != api_key.strip():
         raise ConfigurationError("api_key must not begin or end with a space")
-    return Credentials(f"Key {api_key}", (api_key,))
+    return Credentials(f"Key {api_key}", Redaction((api_key,)))
 
 
 def _from_login(login: str, password: str) -> Credentials:
@@ -70,7 +71,7 @@ def _from_login(login: str, password: str) -> Credentials:
     if not password or not password.isprintable():
         raise ConfigurationError("password must be printable text and not empty")
     token = base64.b64encode(f"{login}:{password}".encode()).decode()
-    return Credentials(f"Basic {token}", (token, password, login))
+    return Credentials(f"Basic {token}", Redaction((token, password, login)))
 
 
 def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:

@@ -9,7 +9,7 @@ from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
 from .wire.converter import as_list, as_object, keep_unknown, structure, wire_class
-from .wire.envelope import reasons_of, result_of
+from .wire.envelope import refused_as_told, result_of
 
 __all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
 
@@ -53,7 +53,7 @@ wire_class(Account)
 
 def call() -> Call:
     """The look-up of the account that the credentials belong to."""
-    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000, reasons_in=reasons_of)
+    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000, refusal=refused_as_told)
 
 
 def read(answer: Answer) -> Account:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from attrs import field, frozen
 
 from ..errors import InvalidCallback
-from .message import mask_phone
+from ..redaction import mask_phone
 from .statuses import Status
 from .wire.converter import Mismatch, as_id, as_object, structure, wire_class
 from .wire.strict_json import Unreadable, decode

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, field, fields, frozen
 
-from .message import mask_phone
+from ..redaction import mask_phone
 from .wire.converter import as_id_if_any, as_yes_or_no, in_zone, structure, wire_class
 
 __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]

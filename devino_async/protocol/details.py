@@ -14,10 +14,11 @@ from attrs import evolve, field, fields, frozen
 
 from ..errors import InvalidQuery
 from ..exchange import Answer, Call
+from ..redaction import mask_phone
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
-from .message import encodable, mask_phone
+from .message import encodable
 from .wire.converter import Mismatch, camel, structure, wire_class
-from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_in, reasons_of
+from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_from_envelope, refused, refused_as_told
 from .wire.query import Problems, wall_clock
 from .wire.strict_json import Run, Unreadable, members
 
@@ -221,7 +222,7 @@ def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = N
         method="GET",
         path=PATH,
         query=urlencode(pairs, safe=":"),
-        reasons_in=reasons_of,
+        refusal=refused_as_told,
     )
 
 
@@ -258,7 +259,7 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None,
         if page or rows:
             return evolve(structure(page, DetailPage), rows=tuple(rows))
         if is_refusal(top):
-            raise answer.refused(OPERATION, reasons_in(top))
+            raise refused(answer, OPERATION, reasons_from_envelope(top))
         problem = "the answer holds no result"
     except Unreadable as error:
         problem = str(error)

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from attrs import field, fields, frozen
 
-from ..errors import InvalidMessage, Reason, mask_phones
+from ..errors import InvalidMessage, Reason
+from ..redaction import mask_phone, mask_phones
 from .text import MAX_CYRILLIC_CHARACTERS, longest_allowed
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "encodable",
     "is_http_url",
     "made_again",
-    "mask_phone",
 ]
 
 # API page, "Message": "validity ... Maximal value: 259200, 3 days".
@@ -50,14 +50,6 @@ class Priority(StrEnum):
     """Service traffic."""
     REALTIME = "REALTIME"
     """Transactional traffic: one-time codes and the like."""
-
-
-def mask_phone(number: str | None) -> str | None:
-    """A phone number, or another name of a person, with all but its last four characters hidden; a short one whole."""
-    if number is None:
-        return None
-    shown = number[-4:] if len(number) > 4 else ""
-    return "*" * (len(number) - len(shown)) + shown
 
 
 class _Draft:

@@ -5,6 +5,7 @@ Reading goes in small steps, as 32,000 results at once would hold up an event lo
 
 import re
 from collections.abc import Generator, Sequence
+from functools import partial
 from itertools import chain, starmap
 from typing import Any
 
@@ -15,7 +16,7 @@ from ..exchange import Answer
 from .message import Message
 from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
 from .sending import OPERATION, ids_in, may_accept
-from .wire.envelope import bad_answer, is_refusal, reason_texts_in, reasons_in
+from .wire.envelope import bad_answer, cleared, is_refusal, reason_texts_in, reasons_from_envelope, refused
 from .wire.strict_json import Run, Unreadable, decode, members, text_in_steps
 
 __all__ = ["read"]
@@ -191,8 +192,9 @@ class _Reading:
                 return Accepted, (str(message_id), tuple(map(str, segments or ())))
             if code == "REJECTED":
                 said = item.get("description")
-                texts = chain.from_iterable(starmap(self._answer.cleared_reason, reason_texts_in(item)))
-                return Rejected, (self._answer.without_secrets(said) if isinstance(said, str) else None, *texts)
+                said = self._answer.redaction.without_secrets(said) if isinstance(said, str) else None
+                texts = chain.from_iterable(starmap(partial(cleared, self._answer.redaction), reason_texts_in(item)))
+                return Rejected, (said, *texts)
         return Unconfirmed, (self._malformed_item(_id_of(item)),)
 
     def _malformed_item(self, found: str | None) -> BadAnswer:
@@ -212,7 +214,7 @@ class _Reading:
             read = problem is None or not self._streamed
             refuses = all_rejected and read and not may_accept(self._answer.body)
         if refuses:
-            return self._answer.refused(OPERATION, reasons_in(self._top))
+            return refused(self._answer, OPERATION, reasons_from_envelope(self._top))
         if problem is None and not self.count and not self._streamed:
             problem = "the answer holds no result"
         if problem is None:

@@ -11,7 +11,7 @@ from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, Request
 from ..exchange import Call
 from .message import Message
 from .receipts import Receipts
-from .wire.envelope import reasons_of
+from .wire.envelope import refused_as_told
 
 __all__ = [
     "MAX_MESSAGES",
@@ -118,7 +118,7 @@ def call(
         messages=count,
         answer_limit=_ANSWER_BYTES_A_MESSAGE * count + _ANSWER_BYTES_BESIDE,
         carries_result=lambda body: _RESULT.search(body) is not None,
-        reasons_in=reasons_of,
+        refusal=refused_as_told,
         ids_in=ids_in,
     )
 

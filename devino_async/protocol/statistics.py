@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
 from .wire.converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
-from .wire.envelope import reasons_of, result_of
+from .wire.envelope import refused_as_told, result_of
 from .wire.query import Problems, wall_clock
 
 __all__ = ["OPERATION", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
@@ -124,7 +124,7 @@ def call(
         "groupBy": str(group_by),
     }
     pairs |= {ref: str(number) for ref, number in numbers.items() if number is not None}
-    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs), reasons_in=reasons_of)
+    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs), refusal=refused_as_told)
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
 from .wire.converter import Mismatch, as_id, in_zone, structure, wire_class
-from .wire.envelope import checked_id, reasons_of, result_of
+from .wire.envelope import checked_id, refused_as_told, result_of
 
 __all__ = ["MAX_IDS", "OPERATION", "MessageStatus", "Status", "call", "checked", "read"]
 
@@ -67,7 +67,7 @@ def call(ids: Sequence[str]) -> Call:
         method="POST",
         path=PATH,
         body=(json.dumps(list(dict.fromkeys(ids))).encode(),),
-        reasons_in=reasons_of,
+        refusal=refused_as_told,
     )
 
 

@@ -9,12 +9,11 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qsl
 
 import aiohttp
 from attrs import field, frozen
@@ -30,6 +29,7 @@ from ..errors import (
     TooManyRequests,
 )
 from ..exchange import Answer, Call, Lane
+from ..redaction import Redaction
 from ..version import VERSION
 from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
 from .ledger import Handed, Ledger, LedgerBody
@@ -132,14 +132,14 @@ class SessionPool:
         base_url: str,
         authorization: str,
         *,
-        secrets: tuple[str, ...] = (),
+        redaction: Redaction,
         timeouts: Timeouts,
         options: PoolOptions,
         retry_on_503: bool = False,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._authorization = authorization
-        self._secrets = secrets
+        self._redaction = redaction
         self._timeouts = timeouts
         self._options = options
         self._retry_on_503 = retry_on_503
@@ -166,7 +166,7 @@ class SessionPool:
 
     async def exchange(self, call: Call) -> Answer:
         """One attempt. Raises a CallFailed whose `retriable` says whether another one is safe."""
-        attempt = _Attempt(call, self._secrets)
+        attempt = _Attempt(call, self._redaction)
         if self._closed:
             raise _too_late(call)
         session = self._session(call.lane)
@@ -260,12 +260,12 @@ _PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprint
 class _Attempt:
     """What was seen of one attempt, and the conclusion from it."""
 
-    def __init__(self, call: Call, secrets: tuple[str, ...]) -> None:
+    def __init__(self, call: Call, redaction: Redaction) -> None:
         self.call = call
         self.ledger = Ledger()
         self.body = bytearray()
         self.whole = False
-        self._secrets = secrets
+        self._redaction = redaction
         self._status: int | None = None
         self._content_type = ""
         self._retry_after: float | None = None
@@ -302,8 +302,7 @@ class _Attempt:
             status=self._status or 0,
             body=body,
             content_type=self._content_type,
-            sent=(*(self.call.body or ()), *_words_of(self.call.query)),
-            secrets=self._secrets,
+            redaction=self._redaction.for_request(self.call.body or (), self.call.query),
         )
         if decision.verdict is Verdict.READ and not (self.call.repeatable and _is_no_json(body)):
             return answer
@@ -311,7 +310,7 @@ class _Attempt:
 
     def _error(self, decision: Decision, answer: Answer) -> CallFailed:
         if decision.verdict is Verdict.REFUSED:
-            error = answer.refused(self.call.operation, self.call.reasons_in(answer.body))
+            error = self.call.refusal(answer, self.call.operation)
         else:
             kind, problem = self._kind(decision.verdict)
             error = kind(
@@ -349,13 +348,6 @@ async def _ids_in(call: Call, body: bytes) -> tuple[str, ...]:
         if at < len(body):
             await asyncio.sleep(0)
     return tuple(found)
-
-
-def _words_of(query: str) -> Iterator[bytes]:
-    """What a query asks for in words; numbers and switches tell nothing of anybody."""
-    for _, value in parse_qsl(query):
-        if not value.isdigit() and value not in {"true", "false"}:
-            yield value.encode()
 
 
 def _too_late(call: Call) -> RequestNotSent:

@@ -212,7 +212,7 @@ MUTATIONS = (
         "(password, login)",
         SECRETS,
     ),
-    Mutation("phones are shown", "exchange.py", "return mask_phones(", "return str(", SECRETS),
+    Mutation("phones are shown", "redaction.py", "return mask_phones(", "return str(", SECRETS),
     Mutation(
         "an error of aiohttp hangs on ours",
         POOL,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from devino_async import InvalidMessage, Message, Priority
 from devino_async.protocol import sending
-from devino_async.protocol.message import mask_phone
+from devino_async.redaction import mask_phone
 
 PHONE = "79001234567"
 MOSCOW = timezone(timedelta(hours=3))

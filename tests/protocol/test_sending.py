@@ -28,6 +28,7 @@ from devino_async import (
 from devino_async.exchange import Answer
 from devino_async.flow.steps import at_once
 from devino_async.protocol import send_results, sending
+from devino_async.redaction import Redaction
 
 OK = {"code": "OK", "messageId": "3701172084729885952", "segmentsId": None}
 NO = {"code": "REJECTED", "messageId": None, "reasons": [{"key": "to.format.invalid", "ref": "to"}]}
@@ -119,7 +120,9 @@ def test_rejected_without_secrets() -> None:
     """Where the service repeats a credential in what it says of a message, the receipt does not hold it."""
     reason = dict.fromkeys(("key", "ref", "defaultMessage"), "no such key: s3cret")
     body = json.dumps({"result": [{"code": "REJECTED", "reasons": [reason, reason], "description": "s3cret?"}]})
-    [receipt] = at_once(send_results.read(Answer(status=200, body=body.encode(), secrets=("s3cret",)), messages(1)))
+    [receipt] = at_once(
+        send_results.read(Answer(status=200, body=body.encode(), redaction=Redaction(("s3cret",))), messages(1))
+    )
     assert isinstance(receipt, Rejected)
     assert receipt.reasons == (Reason(*["no such key: ***"] * 3),) * 2
     assert receipt.description == "***?"
@@ -467,7 +470,11 @@ def test_refusal_does_not_echo_the_text() -> None:
     """The reasons of a refused call may echo a message's text; the error does not show it."""
     sent = messages(1)
     body = {"result": None, "reasons": [{"key": "invalid", "ref": "text", "defaultMessage": "Value: Hello"}]}
-    answer = Answer(status=400, body=json.dumps(body).encode(), sent=tuple(map(str.encode, sending.encode(sent))))
+    answer = Answer(
+        status=400,
+        body=json.dumps(body).encode(),
+        redaction=Redaction().for_request([*map(str.encode, sending.encode(sent))], ""),
+    )
     with pytest.raises(Refused) as raised:
         at_once(send_results.read(answer, sent))
     assert "Hello" not in str(raised.value) + repr(raised.value)

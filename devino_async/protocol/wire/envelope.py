@@ -7,54 +7,90 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import starmap
 from typing import Any, TypeVar
 
-from ...errors import BadAnswer, InvalidQuery, Reason
+from ...errors import BadAnswer, CallFailed, InvalidQuery, Reason, refusal
 from ...exchange import Answer
+from ...redaction import Redaction
 from .converter import Mismatch, as_object
 from .strict_json import Unreadable, decode
 
-__all__ = ["bad_answer", "checked_id", "is_refusal", "reason_texts_in", "reasons_in", "reasons_of", "result_of"]
+__all__ = [
+    "bad_answer",
+    "checked_id",
+    "cleared",
+    "is_refusal",
+    "reason_texts_in",
+    "reasons_from_body",
+    "reasons_from_envelope",
+    "refused",
+    "refused_as_told",
+    "result_of",
+]
 
 T = TypeVar("T")
 
 _LONGEST_ID = 64
+_REASONS_SHOWN = 5
 
 
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
-    """What `read` makes of the answer's result. Raises Refused for a refused call, BadAnswer for all else."""
+    """Return what `read` makes of the answer's result. Raises Refused for a refused call, BadAnswer for all else."""
     problem: str
     try:
         envelope = as_object(decode(answer.body))
         if envelope.get("result") is not None:
             return read(envelope["result"])
         if is_refusal(envelope):
-            raise answer.refused(operation, reasons_in(envelope))
+            raise refused(answer, operation, reasons_from_envelope(envelope))
         problem = "the answer holds no result"
     except (Unreadable, Mismatch) as error:
-        problem = f"the answer breaks the page: {error}"
+        problem = f"the answer does not match the API docs: {error}"
     raise bad_answer(answer, operation, problem)
 
 
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
-    """Whether an envelope has no result and says why; without reasons, the result must really be null."""
+    """Return whether an envelope has no result and says why. Without reasons, the result must really be null."""
     if envelope.get("result") is not None:
         return False
-    return bool(reasons_in(envelope)) or ("result" in envelope and isinstance(envelope.get("description"), str))
+    return bool(reasons_from_envelope(envelope)) or (
+        "result" in envelope and isinstance(envelope.get("description"), str)
+    )
 
 
-def reasons_of(body: bytes) -> tuple[Reason, ...]:
-    """The `reasons` in a body that may be an envelope."""
-    try:
-        return reasons_in(as_object(decode(body)))
-    except (Unreadable, Mismatch):
-        return ()
+def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
+    """Return the error for a call that was refused as a whole, in the service's words as far as they may be shown."""
+    named = answer.redaction.clear("; ".join(map(str, reasons[:_REASONS_SHOWN])))
+    return refusal(answer.status)(
+        f"the service refused the call: {named}" if named else "the service refused the call",
+        operation=operation,
+        attempts=answer.attempts,
+        status=answer.status,
+        body=answer.excerpt(),
+        reasons=tuple(Reason(*cleared(answer.redaction, each.key, each.ref, each.default_message)) for each in reasons),
+    )
+
+
+def refused_as_told(answer: Answer, operation: str) -> CallFailed:
+    """Return the same error with the reasons that stand in the answer's body."""
+    return refused(answer, operation, reasons_from_body(answer.body))
+
+
+def cleared(
+    redaction: Redaction, key: str, ref: str | None, default_message: str | None
+) -> tuple[str, str | None, str | None]:
+    """Return the key, ref and default message of a reason without credentials."""
+    return (
+        redaction.without_secrets(key) or "unknown",
+        None if ref is None else redaction.without_secrets(ref),
+        None if default_message is None else redaction.without_secrets(default_message),
+    )
 
 
 def bad_answer(
     answer: Answer, operation: str, problem: str, message_ids: tuple[str, ...] = (), *, excerpt: str | None = None
 ) -> BadAnswer:
-    """The error for an answer that cannot be trusted; ids that were found in it are kept as evidence.
+    """Return the error for an answer that cannot be trusted. Ids that were found in it are kept as evidence.
 
-    Whoever needs several errors for one answer gives its `excerpt`, which takes long to make.
+    Making an excerpt is slow: pass it as `excerpt` when one answer needs several errors.
     """
     return BadAnswer(
         problem,
@@ -66,13 +102,21 @@ def bad_answer(
     )
 
 
-def reasons_in(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
-    """The `reasons` of a rejected message or a refused call, as far as they can be read."""
+def reasons_from_body(body: bytes) -> tuple[Reason, ...]:
+    """Return the `reasons` in a body that may be an envelope."""
+    try:
+        return reasons_from_envelope(as_object(decode(body)))
+    except (Unreadable, Mismatch):
+        return ()
+
+
+def reasons_from_envelope(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
+    """Return the `reasons` of a rejected message or a refused call, as far as they can be read."""
     return tuple(starmap(Reason, reason_texts_in(envelope)))
 
 
 def reason_texts_in(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-    """The same as texts: key, ref and default message of each."""
+    """Yield the same as texts: key, ref and default message of each."""
     listed = envelope.get("reasons")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict):
@@ -84,12 +128,12 @@ def _text(value: object) -> str | None:
 
 
 def checked_id(value: object, ref: str) -> str:
-    """An id as text. Raises InvalidQuery for what is neither text of letters and digits nor a whole number."""
+    """Return an id as text. Raises InvalidQuery for anything but letters and digits, or a whole number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_LONGEST_ID:
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _LONGEST_ID:
         return value
     problem = (
-        f"must be text of up to {_LONGEST_ID} letters or digits, or such a number, not this {type(value).__name__}"
+        f"must be a str of up to {_LONGEST_ID} letters or digits, or such a number, not this {type(value).__name__}"
     )
     raise InvalidQuery([Reason("invalid", ref, problem)])
