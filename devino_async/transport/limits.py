@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 
 from attrs import frozen
 
+from ..checks import require_number
 from ..errors import DeadlineExceeded, TooManyRequests
 from ..events import AttemptStarted, Events
 from ..exchange import Answer, Call, Lane, Transport
-from .numbers import require_number
 from .pace import Pace
 
 __all__ = ["Limited", "Limits"]
@@ -41,10 +41,10 @@ class Limits:
 
     def __attrs_post_init__(self) -> None:
         for name in ("in_flight", "batch_bytes"):
-            require_number(f"Limits.{name}", getattr(self, name), least=1, whole=True)
+            require_number(f"Limits.{name}", getattr(self, name), minimum=1, whole=True)
         for name in ("requests_per_second", "messages_per_second"):
             if getattr(self, name) is not None:
-                require_number(f"Limits.{name}", getattr(self, name), least=0, above=True)
+                require_number(f"Limits.{name}", getattr(self, name), above=True)
 
 
 class Limited:

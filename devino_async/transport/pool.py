@@ -19,6 +19,7 @@ import aiohttp
 from attrs import field, frozen
 from yarl import URL
 
+from ..checks import require_number
 from ..errors import (
     BadAnswer,
     CallFailed,
@@ -33,7 +34,6 @@ from ..redaction import Redaction
 from ..version import VERSION
 from .answers import TooLong, UnknownCoding, read_body, wait_asked_for
 from .ledger import Handed, Ledger, LedgerBody
-from .numbers import require_number
 from .verdict import Decision, Evidence, Verdict, decide
 
 __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
@@ -60,10 +60,10 @@ class Timeouts:
     total: float | None = None
 
     def __attrs_post_init__(self) -> None:
-        require_number("Timeouts.connect", self.connect, least=0, above=True)
-        require_number("Timeouts.read", self.read, least=0, above=True)
+        require_number("Timeouts.connect", self.connect, above=True)
+        require_number("Timeouts.read", self.read, above=True)
         if self.total is not None:
-            require_number("Timeouts.total", self.total, least=0, above=True)
+            require_number("Timeouts.total", self.total, above=True)
 
     def total_for(self, size: int) -> float:
         """Seconds that one attempt with a body of `size` bytes may take."""
@@ -98,7 +98,7 @@ class PoolOptions:
     def __attrs_post_init__(self) -> None:
         for name in ("send_buffer", "connections"):
             if getattr(self, name) is not None:
-                require_number(f"PoolOptions.{name}", getattr(self, name), least=1, whole=True)
+                require_number(f"PoolOptions.{name}", getattr(self, name), minimum=1, whole=True)
         if not isinstance(self.ssl_context, ssl.SSLContext | None):
             raise ConfigurationError("PoolOptions.ssl_context must be an ssl.SSLContext, or None")
         if not isinstance(self.reuse_connections, bool):

@@ -9,10 +9,10 @@ from collections.abc import Awaitable, Callable
 from attrs import evolve, frozen
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
+from ..checks import require_number
 from ..errors import CallFailed, DeadlineExceeded, TooManyRequests
 from ..events import Events, RetryScheduled
 from ..exchange import Answer, Call, Transport
-from .numbers import require_number
 
 __all__ = ["RetryPolicy", "Retrying"]
 
@@ -39,9 +39,9 @@ class RetryPolicy:
     retry_on_503: bool = False
 
     def __attrs_post_init__(self) -> None:
-        require_number("RetryPolicy.attempts", self.attempts, least=1, whole=True)
+        require_number("RetryPolicy.attempts", self.attempts, minimum=1, whole=True)
         for name in ("deadline", "backoff", "longest_backoff"):
-            require_number(f"RetryPolicy.{name}", getattr(self, name), least=0)
+            require_number(f"RetryPolicy.{name}", getattr(self, name))
 
 
 class Retrying:
