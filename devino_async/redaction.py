@@ -1,18 +1,23 @@
 """Redaction: what may be shown of answers, numbers and texts. Nothing that is secret or personal leaves through here.
 
 Masking needs no context. Clearing an answer does: the credentials, and the words of the request that it may echo. Both
-stay inside a Redaction, which shows neither.
+stay inside a Redaction, which shows neither. What is made from credentials forgets its arguments when it fails, as
+error trackers record the locals of every frame.
 """
 
 import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from attrs import evolve, field, frozen
 
-__all__ = ["Redaction", "mask_phone", "mask_phones"]
+__all__ = ["Redaction", "forgets_arguments", "mask_phone", "mask_phones"]
+
+T = TypeVar("T")
 
 _EXCERPT_CHARACTERS = 300
 _EXCERPT_SOURCE_BYTES = 16_384
@@ -38,6 +43,27 @@ def mask_phone(number: str | None) -> str | None:
 def mask_phones(text: str) -> str:
     """Return the text with everything that looks like a phone number cut to its last four digits."""
     return _PHONE_LIKE.sub(lambda found: "***" + re.sub(r"\D", "", found.group())[-4:], text)
+
+
+def forgets_arguments(cls: type[T]) -> type[T]:
+    """Let no error of a class's construction carry the arguments in the locals of its traceback.
+
+    The traceback begins in a frame that holds none of them. The error itself says what is wrong.
+    """
+    init: Any = vars(cls)["__init__"]
+
+    @wraps(init)
+    def made(self: Any, *args: Any, **named: Any) -> None:
+        try:
+            init(self, *args, **named)
+            return
+        except Exception as error:  # noqa: BLE001 - raised again below, out of another frame
+            failure = error.with_traceback(None)
+        del self, args, named
+        raise failure
+
+    setattr(cls, "__init__", made)  # noqa: B010 - type checkers do not allow a plain assignment
+    return cls
 
 
 @frozen(repr=False)

@@ -21,6 +21,7 @@ from ..protocol.message import Message
 from ..protocol.receipts import Receipt, SendReport, Unconfirmed
 from ..protocol.statistics import GroupBy, Statistics
 from ..protocol.statuses import MessageStatus
+from ..redaction import forgets_arguments
 from ..transport.limits import Limits
 from ..transport.pool import PoolOptions, SessionPool, Timeouts
 from ..transport.retry import RetryPolicy
@@ -40,6 +41,7 @@ class CloseReport:
     unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
+@forgets_arguments
 class DevinoClient:
     """The Devino SMS API. Make one for each event loop and keep it; it is safe to use from many tasks.
 
@@ -77,10 +79,9 @@ class DevinoClient:
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
         limits = limits or Limits()
-        retry = retry or RetryPolicy()
         pool = pool or PoolOptions()
         if pool.connections is not None:
-            # Who has a place but no connection would wait for one against the clock, and in vain.
+            # A send that holds a permit but no connection would burn its connect timeout waiting for one.
             limits = evolve(limits, in_flight=min(limits.in_flight, pool.connections))
         self._pool = SessionPool(
             self._base_url,
@@ -88,10 +89,9 @@ class DevinoClient:
             redaction=credentials.redaction,
             timeouts=timeouts or Timeouts(),
             options=pool,
-            retry_on_503=retry.retry_on_503,
         )
         events = Events(on_event)
-        transport = stacked(self._pool, limits, retry, events)
+        transport = stacked(self._pool, limits, retry or RetryPolicy(), events)
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False

@@ -7,10 +7,11 @@ import base64
 import os
 from collections.abc import Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from attrs import frozen
 
+from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..redaction import Redaction
 
@@ -33,7 +34,10 @@ class Credentials:
 def credentials_from(
     api_key: str | None, login: str | None, password: str | None, environment: Mapping[str, str] = os.environ
 ) -> Credentials:
-    """Credentials from the arguments, or if none is given from DEVINO_API_KEY, or DEVINO_LOGIN and DEVINO_PASSWORD."""
+    """Return the credentials from the arguments.
+
+    If none is given they come from DEVINO_API_KEY, or from DEVINO_LOGIN and DEVINO_PASSWORD.
+    """
     source = "arguments"
     if api_key is None and login is None and password is None:
         source = "environment"
@@ -55,7 +59,7 @@ def credentials_from(
 
 
 def _from_key(api_key: str) -> Credentials:
-    _require_text("api_key", api_key)
+    require_kind("api_key", api_key, str)
     if not api_key or not all(" " <= each <= "~" for each in api_key):
         raise ConfigurationError("api_key must be printable ASCII and not empty")
     if api_key != api_key.strip():
@@ -64,28 +68,27 @@ def _from_key(api_key: str) -> Credentials:
 
 
 def _from_login(login: str, password: str) -> Credentials:
-    _require_text("login", login)
-    _require_text("password", password)
+    require_kind("login", login, str)
+    require_kind("password", password, str)
     if not login or not login.isprintable() or ":" in login:
-        raise ConfigurationError("login must be printable text without a colon, and not empty")
+        raise ConfigurationError("login must be printable, without a colon, and not empty")
     if not password or not password.isprintable():
-        raise ConfigurationError("password must be printable text and not empty")
+        raise ConfigurationError("password must be printable and not empty")
     token = base64.b64encode(f"{login}:{password}".encode()).decode()
     return Credentials(f"Basic {token}", Redaction((token, password, login)))
 
 
 def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:
-    """The address from the argument, DEVINO_BASE_URL, or the default; without a slash at its end."""
+    """Return the address from the argument, from DEVINO_BASE_URL, or the default, without a slash at its end."""
     if base_url is not None:
-        _require_text("base_url", base_url)
+        require_kind("base_url", base_url, str)
         if not base_url:
             raise ConfigurationError("base_url must not be empty")
     given = base_url or environment.get("DEVINO_BASE_URL") or DEFAULT_BASE_URL
-    try:
-        parts = urlsplit(given)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError("base_url is no valid URL") from None
+    parts = _parts(given)
+    if parts is None:
+        raise ConfigurationError("base_url is not a valid URL")
+    host = parts.hostname
     if not host or parts.scheme not in {"http", "https"} or not given.isascii() or not given.isprintable():
         raise ConfigurationError("base_url must be an https URL with a host, in printable ASCII")
     if " " in given or parts.query or parts.fragment or parts.username is not None or parts.password is not None:
@@ -95,9 +98,14 @@ def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.envi
     return given.rstrip("/")
 
 
-def _require_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be text, not {type(value).__name__}")
+def _parts(url: str) -> SplitResult | None:
+    # An error of the standard library may hold parts of the URL, so ours must not be raised while it is handled.
+    try:
+        parts = urlsplit(url)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,6 +1,6 @@
-"""Reading an answer: bounded in bytes after decompression, and the service's wish to wait.
+"""Reading an answer: its body, bounded in bytes after decompression, and its Retry-After.
 
-What the body says is the protocol's.
+What the body says is the protocol's, and what an unreadable one proves is verdict.py's.
 """
 
 import asyncio
@@ -21,23 +21,24 @@ class TooLong(Exception):
 
 
 class UnknownCoding(Exception):
-    """The body is compressed in a way that nobody asked for."""
+    """The body is compressed in a way that the request did not allow."""
 
 
 async def read_body(response: ClientResponse, limit: int, into: bytearray) -> None:
-    """Read the whole body, decompressed, into `into`; what was read stays there if reading fails.
+    """Read the whole body, decompressed, into `into`. What was read stays there if reading fails.
 
-    aiohttp sets no bound on decompression (254 KiB of gzip can become 256 MiB), so it is switched off and done here.
+    aiohttp does not bound decompression (254 KiB of gzip can become 256 MiB), so its own is off and this is instead.
     """
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in {"", "identity"}:
         async for piece in response.content.iter_any():
-            _take(piece, limit, into)
+            _append(piece, limit, into)
     elif coding in {"gzip", "x-gzip", "deflate"}:
         decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         async for piece in response.content.iter_any():
             for plain in _plain(decompressor, piece):
-                _take(plain, limit, into)
+                _append(plain, limit, into)
+                # Decompressing is CPU work and never waits, so give other tasks their turn here.
                 await asyncio.sleep(0)
         if not decompressor.eof:
             raise zlib.error("cut")
@@ -45,7 +46,7 @@ async def read_body(response: ClientResponse, limit: int, into: bytearray) -> No
         raise UnknownCoding
 
 
-def _take(piece: bytes, limit: int, into: bytearray) -> None:
+def _append(piece: bytes, limit: int, into: bytearray) -> None:
     into += piece[: limit - len(into) + 1]
     if len(into) > limit:
         raise TooLong
@@ -58,7 +59,7 @@ def _plain(decompressor: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
 
 
 def wait_asked_for(header: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for, given as seconds or as a date; None if there is none to read."""
+    """Return the seconds that a Retry-After header asks for, as a number or a date. None if it holds neither."""
     if header is None:
         return None
     text = header.strip()

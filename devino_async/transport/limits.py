@@ -1,6 +1,7 @@
-"""Limits: how many exchanges at once in each lane. How fast, and when nobody may send at all, is pace.py's.
+"""Limits: how many attempts are in flight at once in each lane, and that a 429 holds all of them.
 
-A permit covers one attempt and is not held while waiting for the next. Why to wait is retry.py's.
+A permit covers one attempt and is not held while waiting for the next one. How fast attempts may begin is pace.py's,
+and whether there is a next one is retry.py's.
 """
 
 import asyncio
@@ -16,20 +17,20 @@ from .pace import Pace
 
 __all__ = ["Limited", "Limits"]
 
-# What a 429 without Retry-After holds everybody for, in seconds.
+# How long a 429 without Retry-After holds every call, in seconds.
 _DEFAULT_HOLD = 1.0
-# No Retry-After stops a client for longer; the error still tells the whole wish.
-_LONGEST_HOLD = 3600.0
+# A Retry-After of more than this holds the client only for so long. The error still gives the whole wait.
+_MAX_HOLD = 3600.0
 
 
 @frozen(kw_only=True)
 class Limits:
     """How much at once.
 
-    - `in_flight`: sends under way at the same time; urgent sends have as many places of their own, and look-ups too.
+    - `in_flight`: how many sends are in flight at once. Urgent sends and look-ups have the same number each, beside it.
     - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. No
-      second sees more than the rate plus one batch, which is paid off before others of its lane begin: choose a
-      `batch_size` of about what a second may carry. The page documents no limit; the vendor's older SOAP page says
+      second sees more than the rate plus one batch, which is paid off before others of its lane begin. Choose a
+      `batch_size` of about what a second may carry. The API docs name no limit. The vendor's older SOAP docs say
       10 requests a second.
     - `batch_bytes`: the largest body of one batch, in bytes.
     """
@@ -48,7 +49,7 @@ class Limits:
 
 
 class Limited:
-    """Lets attempts through one permit each, at the pace, and none while a 429 holds."""
+    """Lets attempts through at the pace, each with a permit of its lane, and none while a 429 holds."""
 
     def __init__(
         self,
@@ -63,15 +64,17 @@ class Limited:
         self._clock = clock
         self._sleep = sleep
         self._events = events
-        self._permits = {lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}
+        self._in_flight = {lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}
         self._pace = Pace(limits.requests_per_second, limits.messages_per_second, clock=clock, sleep=sleep)
 
     async def exchange(self, call: Call) -> Answer:
-        """One attempt, when it may begin. Raises DeadlineExceeded where it would begin too late."""
+        """Make one attempt as soon as it may begin. Raises DeadlineExceeded if that would be too late."""
         while True:
+            # Held calls wait without a permit: the hold may be long, and a permit is for what is in flight.
             await self._wait_for_the_hold(call)
-            async with self._permits[call.lane]:
-                # Waiting for one's own pace is wanted, however long; it is no failure to give up on.
+            async with self._in_flight[call.lane]:
+                # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. A 429 may come
+                # to another call meanwhile. Then nothing was booked: give the permit back and wait for the hold.
                 if await self._pace.turn(call):
                     return await self._attempt(call)
 
@@ -84,7 +87,7 @@ class Limited:
             return await self._inner.exchange(call)
         except TooManyRequests as refused:
             wait = _DEFAULT_HOLD if refused.retry_after is None else refused.retry_after
-            self._pace.hold(min(wait, _LONGEST_HOLD))
+            self._pace.hold(min(wait, _MAX_HOLD))
             raise
 
     async def _wait_for_the_hold(self, call: Call) -> None:

@@ -1,7 +1,7 @@
-"""Pace: when the next attempt may begin. Two weighted rates and the hold after a 429, shared by everything of a client.
+"""Pace: when the next attempt may begin. Two weighted rates and the hold after a 429, shared by all calls of a client.
 
-Nothing is booked before it begins, so a waiter who leaves costs nobody anything; and nothing is polled. How many
-attempts run at once is limits.py's.
+Nothing is booked before it begins, so a waiter that is cancelled costs the others nothing. Nothing is polled. How many
+attempts are in flight at once is limits.py's.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ __all__ = ["Pace"]
 
 
 class _Rate:
-    """What was begun, against so much a second: no second sees more than the rate and one weight, the heaviest."""
+    """What was begun, against so much a second. No second sees more than the rate plus one weight, the heaviest."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -22,7 +22,10 @@ class _Rate:
         self._recent: deque[tuple[float, float]] = deque()
 
     def free_at(self, weight: float, now: float, urgent: bool) -> float:
-        """When so much may begin. Others pay off first what was begun; the urgent may use the room of this second."""
+        """Return when so much may begin.
+
+        Usually that is when all that was begun is paid off. Urgent calls may also use what this second still has.
+        """
         if not urgent or self._free_at <= now:
             return self._free_at
         while self._recent and self._recent[0][0] <= now - 1:
@@ -42,7 +45,7 @@ class _Rate:
 
 
 class Pace:
-    """Lets calls begin. In each lane whoever came first goes first; urgent calls do not wait for what others owe."""
+    """Lets calls begin, in each lane in the order of their arrival. Urgent calls do not wait for what others owe."""
 
     def __init__(
         self,
@@ -60,15 +63,17 @@ class Pace:
         self.held_until = 0.0
 
     def hold(self, seconds: float) -> None:
-        """Nobody may begin for so long."""
+        """Let nothing begin for so long."""
         self.held_until = max(self.held_until, self._clock() + seconds)
 
     async def turn(self, call: Call) -> bool:
-        """Wait until the rates let the call begin, and book it; False, and nothing booked, if a hold came before."""
+        """Wait until the rates let the call begin, and book it. Return False, with nothing booked, if a hold came."""
         candidates = ((self._requests, 1), (self._messages, call.messages))
         rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
         if not rates:
             return self.held_until <= self._clock()
+        # The lock makes the queue of a lane: one waiter sleeps, the others wait for it in their order. Between the last
+        # look at the rates and the booking there is no await, so waiters of other lanes cannot book in between.
         async with self._lines[call.lane]:
             while self.held_until <= (now := self._clock()):
                 begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)

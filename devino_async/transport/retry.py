@@ -1,6 +1,7 @@
 """Retry: the same call again, where the attempt before proved that this is safe.
 
-Whether it is safe was decided by verdict.py and stands on the error as `retriable`; here is only when and how often.
+Whether it is safe was decided by verdict.py and stands on the error as `retriable`. Here is when and how often, and
+the one exception that a policy may ask for (`retry_on_503`).
 """
 
 import asyncio
@@ -10,26 +11,28 @@ from attrs import evolve, frozen
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from ..checks import require_number
-from ..errors import CallFailed, DeadlineExceeded, TooManyRequests
+from ..errors import CallFailed, DeadlineExceeded, ServerFailed, TooManyRequests
 from ..events import Events, RetryScheduled
 from ..exchange import Answer, Call, Transport
 
 __all__ = ["RetryPolicy", "Retrying"]
 
-# Each retry takes a token and each call that succeeds gives a part of one back, so that an outage is not hammered.
+# Each retry takes a token, and each call that succeeds gives a part of one back: in an outage retries soon end.
 _BUDGET = 50.0
 _BUDGET_A_SUCCESS = 0.2
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How often and how long to try again what is proved unsent, and look-ups that failed on the way.
+    """How often and how long to retry what is proved unsent, and look-ups that failed on the way.
 
-    - `attempts`: requests a call, the first included.
-    - `deadline`: seconds after the first failure after which no further attempt begins; one that has begun has its own
-      time-outs, and waiting for the pace of Limits does not count.
-    - `backoff`, `longest_backoff`: seconds; before retry n a random wait up to `backoff` * 2^(n-1) (full jitter).
-    - `retry_on_503`: repeat sends after 503 too. Off, as gateways answer 503 for requests that they passed on.
+    - `attempts`: requests a call, the first one included.
+    - `deadline`: seconds since the first failure after which no further attempt begins. An attempt that has begun has
+      its own time-outs. Waiting for the pace of Limits does not count.
+    - `backoff`, `longest_backoff`: in seconds. Before retry n comes a random wait of up to `backoff` * 2^(n-1) (full
+      jitter), and of at most `longest_backoff`.
+    - `retry_on_503`: repeat sends after 503 too, which can send twice. Off by default, as gateways answer 503 for
+      requests that they had passed on.
     """
 
     attempts: int = 5
@@ -66,15 +69,17 @@ class Retrying:
         self._budget = _BUDGET
 
     async def exchange(self, call: Call) -> Answer:
-        """The answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
+        """Return the answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
         course = _Course(evolve(call, give_up_at=self._clock() + self._policy.deadline))
         answer: Answer | None = None
         try:
             answer = await self._attempt(course)
-            if answer is None and course.errors[-1].retriable:
+            if answer is None and self._may_repeat(course.errors[-1]):
                 answer = await self._again(course)
         except asyncio.CancelledError:
-            # Only closing cancels a send. If one of its attempts was left open, that must be told.
+            # This task belongs to the client, so only closing cancels a send, here while it waited between two
+            # attempts. If an earlier attempt may have been processed, its error must be raised: a bare cancellation
+            # would count as proved unsent.
             if course.left_open() is None:
                 raise
         if answer is None:
@@ -83,9 +88,9 @@ class Retrying:
         return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
 
     async def _again(self, course: "_Course") -> Answer | None:
-        """Further attempts. Most calls need none, so tenacity's object is made only here."""
+        """Make further attempts. Most calls need none, so tenacity's object is made only here."""
         retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CallFailed) and error.retriable),
+            retry=retry_if_exception(lambda error: isinstance(error, CallFailed)),
             wait=lambda _: self._wait(course),
             stop=lambda state: self._is_over(course, state),
             sleep=self._sleep,
@@ -100,7 +105,7 @@ class Retrying:
                 failed_first = False
             elif (answer := await self._attempt(course)) is not None:
                 return answer
-            if course.errors[-1].retriable:
+            if self._may_repeat(course.errors[-1]):
                 raise course.errors[-1]
             return None
 
@@ -111,7 +116,7 @@ class Retrying:
             course.call = evolve(course.call, body=())
 
     async def _attempt(self, course: "_Course") -> Answer | None:
-        """The answer of one attempt; None if it failed, with the error on the course."""
+        """Return the answer of one attempt, or None if it failed, with the error noted on the course."""
         failure: CallFailed
         try:
             course.attempts += 1
@@ -121,16 +126,26 @@ class Retrying:
             failure = error
         course.errors.append(failure)
         if len(course.errors) == 1:
-            # What came before was waiting for a place and for the pace, which is no trouble to give up on.
+            # The deadline runs from the first failure. The wait before it was for a permit and the pace.
             course.call = evolve(course.call, give_up_at=self._clock() + self._policy.deadline)
         if isinstance(failure, DeadlineExceeded):
             course.attempts -= 1
         return None
 
+    def _may_repeat(self, error: CallFailed) -> bool:
+        # The pool swallows the cancellation of a send, to say what became of it. This task then still counts as being
+        # cancelled, and must begin nothing more: the client is closing.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            return False
+        return error.retriable or (
+            self._policy.retry_on_503 and isinstance(error, ServerFailed) and error.status == 503
+        )
+
     def _wait(self, course: "_Course") -> float:
         last = course.errors[-1]
-        longest: float = min(self._policy.longest_backoff, self._policy.backoff * 2.0 ** (len(course.errors) - 1))
-        wait = self._random() * longest
+        max_wait: float = min(self._policy.longest_backoff, self._policy.backoff * 2.0 ** (len(course.errors) - 1))
+        wait = self._random() * max_wait
         if isinstance(last, TooManyRequests) and last.retry_after is not None:
             wait += last.retry_after
         return wait
@@ -163,13 +178,13 @@ class _Course:
         self.too_late = False
 
     def left_open(self) -> CallFailed | None:
-        """The last error of a send that does not prove it unsent; what comes after cannot undo that."""
+        """Return the last error of a send that does not prove it unsent. What comes after cannot undo that."""
         if self.call.repeatable:
             return None
         return next((error for error in reversed(self.errors) if not error.proves_unsent), None)
 
     def conclusion(self) -> CallFailed:
-        """The error to raise, knowing the earlier ones."""
+        """Return the error to raise, with the earlier ones."""
         last = self.errors[-1]
         error = self.left_open() or last
         if self.too_late and self.left_open() is None and not isinstance(last, TooManyRequests):

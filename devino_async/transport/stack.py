@@ -1,4 +1,7 @@
-"""The stack: retry around limits around the pool, each with the shape of Transport."""
+"""The stack: retry around limits around the pool, each with the shape of Transport.
+
+Only the order stands here. What each of them does is in its own file.
+"""
 
 import asyncio
 import random
@@ -13,6 +16,6 @@ __all__ = ["stacked"]
 
 
 def stacked(pool: SessionPool, limits: Limits, retry: RetryPolicy, events: Events) -> Retrying:
-    """What a client exchanges calls through."""
+    """Return what a client exchanges its calls through."""
     limited = Limited(pool, limits, clock=time.monotonic, sleep=asyncio.sleep, events=events)
     return Retrying(limited, retry, clock=time.monotonic, sleep=asyncio.sleep, random=random.random, events=events)

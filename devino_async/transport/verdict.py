@@ -1,7 +1,7 @@
-"""One decision: what is proved by an attempt, and whether it may be repeated.
+"""One decision: what one attempt proves, and whether that makes another one safe and useful.
 
-Pure and without exceptions' classes. The evidence is the ledger's and the answer's; carrying the decision out is
-pool.py's and retry.py's.
+Pure, and without classes of exceptions. The evidence comes from the ledger and the answer. attempt.py turns the
+decision into an answer or an error, and retry.py acts on it.
 """
 
 from enum import Enum
@@ -26,9 +26,8 @@ class Verdict(Enum):
 class Evidence:
     """The facts of one attempt.
 
-    `status` is that of a whole answer, or None where none came; `carries_result` tells whether the body of a
-    4xx answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong
-    certificate.
+    `status` is that of a whole answer, or None where none came. `carries_result` says whether the body of a 4xx
+    answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong certificate.
     """
 
     handed: Handed
@@ -45,15 +44,15 @@ class Decision:
     retry: bool
 
 
-# A real answer with one of these says that nothing was processed; 409 and 425 do not say so.
+# A real answer with one of these says that nothing was processed. 409 and 425 do not say so.
 _REFUSING = frozenset({400, 401, 403, 404, 405, 408, 411, 413, 415, 417, 429, 431})
 _TRANSIENT_REFUSALS = frozenset({408, 429})
 
 
-def decide(evidence: Evidence, *, repeatable: bool, retry_on_503: bool = False) -> Decision:
-    """The decision for a call that may be repeated freely (a look-up) or not (a send)."""
+def decide(evidence: Evidence, *, repeatable: bool) -> Decision:
+    """Return the decision for a call that may be repeated freely (a look-up) or not (a send)."""
     if repeatable:
-        return _decide_read(evidence)
+        return _decide_look_up(evidence)
     if evidence.handed is not Handed.ALL and not _refuses(evidence.status):
         return Decision(Verdict.UNSENT, retry=not evidence.permanent)
     if evidence.status is None:
@@ -62,10 +61,10 @@ def decide(evidence: Evidence, *, repeatable: bool, retry_on_503: bool = False) 
         return Decision(Verdict.READ, retry=False)
     if _refuses(evidence.status):
         return Decision(Verdict.REFUSED, retry=evidence.status in _TRANSIENT_REFUSALS)
-    return Decision(Verdict.UNCONFIRMED, retry=retry_on_503 and evidence.status == 503)
+    return Decision(Verdict.UNCONFIRMED, retry=False)
 
 
-def _decide_read(evidence: Evidence) -> Decision:
+def _decide_look_up(evidence: Evidence) -> Decision:
     if evidence.status is None:
         verdict = Verdict.UNCONFIRMED if evidence.handed is Handed.ALL else Verdict.UNSENT
         return Decision(verdict, retry=not evidence.permanent)

@@ -50,27 +50,28 @@ class Mutation:
 
 
 POOL, LEDGER, VERDICT = "transport/pool.py", "transport/ledger.py", "transport/verdict.py"
+ATTEMPT, RETRY = "transport/attempt.py", "transport/retry.py"
 OUTBOX = "client/outbox.py"
 
 MUTATIONS = (
     Mutation(
         "a send is repeated after ServerDisconnectedError",
-        POOL,
+        ATTEMPT,
         "error.retriable = decision.retry or",
         'error.retriable = "ServerDisconnectedError" in problem or decision.retry or',
     ),
     Mutation(
         "a send is repeated after any error",
-        POOL,
+        ATTEMPT,
         "error.retriable = decision.retry or",
         "error.retriable = True or decision.retry or",
     ),
     Mutation(
         "the verdict comes from the exception's class",
         POOL,
-        "attempt.failed(*_described(error), connected",
-        "attempt.ledger.handed = Handed.NOTHING if isinstance(error, OSError) else attempt.ledger.handed\n"
-        "            attempt.failed(*_described(error), connected",
+        "attempt.failed(error)",
+        "attempt.ledger.handed = type(attempt.ledger.handed).NOTHING if isinstance(error, OSError) "
+        "else attempt.ledger.handed\n            attempt.failed(error)",
     ),
     Mutation("redirects are followed", POOL, "allow_redirects=False", "allow_redirects=True"),
     Mutation("total is not set", POOL, "total=self._timeouts.total_for(call.size)", "total=None"),
@@ -78,29 +79,28 @@ MUTATIONS = (
     Mutation("the environment's proxies are used", POOL, "trust_env=False", "trust_env=True"),
     Mutation("sends go on pooled connections", POOL, "force_close=not repeatable and", "force_close=False and"),
     Mutation(
-        "certificate errors are tried again", POOL, "permanent = isinstance(error, _PERMANENT)", "permanent = False"
+        "certificate errors are tried again", ATTEMPT, "permanent = isinstance(error, _PERMANENT)", "permanent = False"
     ),
     Mutation(
         "a closed client forgets its attempt",
         POOL,
-        'attempt.failed("cut short because the client was closed", permanent=True)',
+        "attempt.cut_short()",
         "raise",
     ),
     Mutation(
-        "a half-read answer counts as whole", POOL, "status=self._status if self.whole else None", "status=self._status"
+        "a half-read answer counts as whole",
+        ATTEMPT,
+        "status=self._status if self._whole else None",
+        "status=self._status",
     ),
     Mutation("the answer is not capped", "transport/answers.py", "if len(into) > limit:", "if False:"),
     Mutation(
         "the ledger notes after the write",
         LEDGER,
-        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n"
-        "            async with asyncio.timeout(self._stall):\n"
-        "                await writer.write(piece)\n"
-        "                await writer.drain()\n",
-        "            async with asyncio.timeout(self._stall):\n"
-        "                await writer.write(piece)\n"
-        "                await writer.drain()\n"
-        "                self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
+        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
+        "            await writer.write(piece)\n"
+        "            piece = b''\n"
+        "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n",
     ),
     Mutation(
         "the ledger notes all at the first slice",
@@ -112,16 +112,14 @@ MUTATIONS = (
         "the ledger never notes all", LEDGER, "Handed.ALL if handed == self._size else Handed.SOME", "Handed.SOME"
     ),
     Mutation("slices are not drained", LEDGER, "                await writer.drain()\n", ""),
-    Mutation(
-        "503 is tried again", VERDICT, "retry=retry_on_503 and evidence.status == 503", "retry=evidence.status == 503"
-    ),
+    Mutation("503 is tried again", RETRY, "self._policy.retry_on_503 and isinstance", "isinstance"),
     Mutation(
         "500 is NotSent", VERDICT, "408, 411, 413, 415, 417, 429, 431})", "408, 411, 413, 415, 417, 429, 431, 500})"
     ),
     Mutation("409 and 425 are NotSent", VERDICT, "frozenset({400, 401,", "frozenset({409, 425, 400, 401,"),
     Mutation("a 4xx that accepts is NotSent", VERDICT, "and evidence.carries_result", "and False"),
     Mutation("429 holds nobody", "transport/pace.py", "self.held_until = max(", "_unused = max("),
-    Mutation("a wait beyond the deadline is waited", "transport/retry.py", "wait += last.retry_after", "wait += 0"),
+    Mutation("a wait beyond the deadline is waited", RETRY, "wait += last.retry_after", "wait += 0"),
     Mutation(
         "look-ups are not repeated",
         VERDICT,
@@ -216,8 +214,10 @@ MUTATIONS = (
     Mutation(
         "an error of aiohttp hangs on ours",
         POOL,
-        "connected=not isinstance(error, _NEVER_CONNECTED))\n",
-        "connected=not isinstance(error, _NEVER_CONNECTED))\n            return attempt.conclude(self._retry_on_503)\n",
+        "attempt.failed(error)\n",
+        "attempt.failed(error)\n"
+        "            if not isinstance(outcome := attempt.outcome(), Answer):\n"
+        "                raise outcome from None\n",
         SECRETS,
     ),
 )

@@ -231,7 +231,7 @@ async def test_one_429_holds_every_send(certificates: Certificates) -> None:
 
 async def test_closing_waits_for_no_peer_that_reads_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kept connection whose peer answered early and reads no more cannot keep aclose from returning."""
-    monkeypatch.setattr("devino_async.transport.pool._LONGEST_FLUSH", 0.01)
+    monkeypatch.setattr("devino_async.transport.pool._MAX_FLUSH", 0.01)
     script = (Take(25_000), Say(http(503, "x")), End("stall"))
     pool = PoolOptions(reuse_connections=True, send_buffer=4_096)
     texts = [Message(sender="Lab", to=f"7900{number:07}", text="я" * 1_000) for number in range(36)]

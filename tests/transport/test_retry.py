@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -11,6 +12,7 @@ from devino_async.errors import (
     DeadlineExceeded,
     OutcomeUnknown,
     RequestNotSent,
+    ServerFailed,
     TooManyRequests,
 )
 from devino_async.events import Events
@@ -110,6 +112,42 @@ async def test_an_unknown_outcome_is_never_repeated() -> None:
         await retrying(script, Clock()).exchange(SEND)
     assert script.attempts == 2
     assert caught.value.attempts == 2
+
+
+def failed(status: int) -> Callable[[], ServerFailed]:
+    return lambda: ServerFailed("the service failed", operation="send", status=status)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_503_by_option_only(status: int, allowed: bool) -> None:
+    """A send is repeated after 503 only where the policy says so, and after no other 5xx."""
+    script = Script(failed(status), OK)
+    if allowed and status == 503:
+        assert (await retrying(script, Clock(), retry_on_503=allowed).exchange(SEND)).attempts == 2
+        return
+    with pytest.raises(ServerFailed) as caught:
+        await retrying(script, Clock(), retry_on_503=allowed).exchange(SEND)
+    assert caught.value.attempts == script.attempts == 1
+
+
+async def test_a_503_while_closing_is_not_repeated() -> None:
+    """When closing cancelled a send whose answer is a 503, no further attempt begins, whatever the policy says."""
+
+    class Closing(Script):
+        async def exchange(self, call: Call) -> Answer:
+            # The pool swallows the cancellation of a send, to say what became of it.
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await super().exchange(call)
+
+    script = Closing(failed(503), OK)
+    task = asyncio.create_task(retrying(script, Clock(), retry_on_503=True).exchange(SEND))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(ServerFailed):
+        await task
+    assert script.attempts == 1
 
 
 async def test_no_attempt_begins_after_the_deadline() -> None:

@@ -54,13 +54,6 @@ def test_statuses_that_prove_nothing(status: int, carries_result: bool) -> None:
     assert decide(evidence, repeatable=False) == Decision(Verdict.UNCONFIRMED, retry=False)
 
 
-def test_503_by_option_only() -> None:
-    """503 is repeated only where the caller asked for it, and no other status with it."""
-    for status in TELLING_NOTHING:
-        decision = decide(Evidence(handed=Handed.ALL, status=status), repeatable=False, retry_on_503=True)
-        assert decision == Decision(Verdict.UNCONFIRMED, retry=status == 503)
-
-
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_success_is_read(status: int) -> None:
     """A 2xx answer speaks for itself: the chapter reads it."""

@@ -1,0 +1,160 @@
+"""Attempt: the evidence of one request, and the answer or the error that it proves.
+
+The pool carries the request out and notes here what it sees. What the facts prove is verdict.py's, and whether the
+call is made again is retry.py's. aiohttp's exceptions end here: they are put into words, and no error keeps one.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import aiohttp
+
+from ..errors import BadAnswer, CallFailed, OutcomeUnknown, RequestNotSent, ServerFailed, TooManyRequests
+from ..exchange import Answer, Call
+from ..redaction import Redaction
+from .answers import TooLong, UnknownCoding, wait_asked_for
+from .ledger import Handed, Ledger
+from .verdict import Decision, Evidence, Verdict, decide
+
+__all__ = ["Attempt"]
+
+# Bytes of an answer that are searched for ids at a time.
+_SEARCHED_A_STEP = 131_072
+
+_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch, aiohttp.InvalidURL)
+
+
+class Attempt:
+    """The facts of one attempt, noted as they happen, and the conclusion from them.
+
+    An error is returned and not raised here. A traceback keeps every frame that its error passed with all locals,
+    and the frames of this file hold the raw answer.
+    """
+
+    def __init__(self, call: Call, redaction: Redaction) -> None:
+        self.call = call
+        self.ledger = Ledger()
+        self.body = bytearray()
+        self._redaction = redaction
+        self._status: int | None = None
+        self._content_type = ""
+        self._retry_after: float | None = None
+        self._whole = False
+        self._problem = ""
+        self._permanent = False
+        if call.body is None:
+            self.ledger.handed = Handed.ALL
+
+    def begun(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note the status line and the headers of the answer."""
+        self._status = status
+        self._content_type = headers.get("Content-Type", "")
+        self._retry_after = wait_asked_for(headers.get("Retry-After"), datetime.now(UTC))
+
+    def finished(self) -> None:
+        """Note that the answer was read to its end."""
+        self._whole = True
+        self.ledger.seal()
+
+    def failed(self, error: Exception) -> None:
+        """Note what ended the attempt without a whole answer.
+
+        The class of an error is not evidence for a send. It only says whether another attempt can help, and for a
+        look-up whether there was a connection.
+        """
+        self._problem = _in_words(error)
+        self._permanent = isinstance(error, _PERMANENT)
+        if self.call.body is None and isinstance(error, _NEVER_CONNECTED):
+            self.ledger.handed = Handed.NOTHING
+
+    def cut_short(self) -> None:
+        """Note that closing the client ended the attempt."""
+        self._problem = "cut short because the client was closed"
+        self._permanent = True
+
+    def outcome(self) -> Answer | CallFailed:
+        """Return the answer, or the error that the evidence proves."""
+        # Sealed first: what the ledger says must still be true when the verdict is acted upon.
+        handed = self.ledger.seal()
+        body = bytes(self.body)
+        evidence = Evidence(
+            handed=handed,
+            status=self._status if self._whole else None,
+            carries_result=self._whole and 400 <= (self._status or 0) < 500 and self.call.carries_result(body),
+            permanent=self._permanent,
+        )
+        decision = decide(evidence, repeatable=self.call.repeatable)
+        answer = Answer(
+            status=self._status or 0,
+            body=body,
+            content_type=self._content_type,
+            redaction=self._redaction.for_request(self.call.body or (), self.call.query),
+        )
+        if decision.verdict is Verdict.READ and (not self.call.repeatable or _looks_like_json(body)):
+            return answer
+        return self._error(decision, answer)
+
+    async def ids(self) -> tuple[str, ...]:
+        """Return the ids in an answer to a send that cannot be trusted. Others run while a long one is searched."""
+        body = bytes(self.body)
+        found: list[str] = []
+        at = 0
+        try:
+            while at < len(body) and not self.call.repeatable:
+                # Cut behind an object, so that no id is cut in two.
+                end = body.find(b"}", at + _SEARCHED_A_STEP) + 1 or len(body)
+                found += self.call.ids_in(body[at:end])
+                at = end
+                if at < len(body):
+                    await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            # Only closing cancels this task. The ids are all that is known of these messages, so finish at once. The
+            # retry layer sees that the task was cancelled and begins nothing more.
+            return self.call.ids_in(body)
+        return tuple(found)
+
+    def _error(self, decision: Decision, answer: Answer) -> CallFailed:
+        if decision.verdict is Verdict.REFUSED:
+            error = self.call.refusal(answer, self.call.operation)
+        else:
+            kind, problem = self._kind(decision.verdict)
+            error = kind(
+                problem,
+                operation=self.call.operation,
+                status=self._status,
+                body=answer.excerpt() if self._status is not None else None,
+            )
+        error.retriable = decision.retry or decision.verdict is Verdict.READ
+        if isinstance(error, TooManyRequests):
+            error.retry_after = self._retry_after
+        return error
+
+    def _kind(self, verdict: Verdict) -> tuple[type[CallFailed], str]:
+        if verdict is Verdict.UNSENT:
+            return RequestNotSent, self._problem or "the service answered before it had the whole request"
+        if verdict is Verdict.READ:
+            return BadAnswer, "the answer is not JSON"
+        if not self._whole:
+            return OutcomeUnknown, self._problem
+        if self._status is not None and self._status >= 500:
+            return ServerFailed, "the service failed"
+        return OutcomeUnknown, "the answer does not say what became of the call"
+
+
+def _looks_like_json(body: bytes) -> bool:
+    text = body.strip(b"\xef\xbb\xbf \t\r\n")
+    return text[:1] in {b"{", b"["} and text[-1:] in {b"}", b"]"}
+
+
+def _in_words(error: Exception) -> str:
+    """Return what happened, without an address, a header or a body: aiohttp's own texts hold all of them."""
+    if isinstance(error, TooLong):
+        return "the answer is longer than such an answer can be"
+    if isinstance(error, UnknownCoding):
+        return "the answer is compressed in an unknown way"
+    number = error.errno if isinstance(error, OSError) else None
+    why = f": {os.strerror(number)}" if isinstance(number, int) and number > 0 else ""
+    return f"no whole answer ({type(error).__name__}{why})"
