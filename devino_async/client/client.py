@@ -55,6 +55,9 @@ class DevinoClient:
     Raises ConfigurationError for credentials, an address or options that cannot work.
     """
 
+    # Until the client is made: __del__ also runs where __init__ failed, or was never begun.
+    _closed = True
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -71,7 +74,6 @@ class DevinoClient:
         on_unclaimed: OnUnclaimed | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        self._closed = True
         _require_kinds(timeouts, retry, limits, pool, outbox, time_zone)
         for name, hook in (("on_unclaimed", on_unclaimed), ("on_event", on_event)):
             if hook is not None and not callable(hook):

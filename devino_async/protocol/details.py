@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from attrs import evolve, field, fields, frozen
 
-from ..errors import InvalidQuery
+from ..errors import CallFailed, InvalidQuery
 from ..exchange import Answer, Call
 from ..redaction import mask_phone
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
@@ -243,6 +243,14 @@ def _filters(query: DetailQuery, zone: tzinfo | None) -> Iterator[tuple[str, str
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
     """The page; yields after every few rows. Raises BadAnswer or Refused."""
+    outcome = yield from _outcome_of(answer, zone)
+    # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
+    if isinstance(outcome, CallFailed):
+        raise outcome
+    return outcome
+
+
+def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, DetailPage | CallFailed]:
     top: dict[str, Any] = {}
     page: dict[str, Any] = {}
     rows: list[DetailRow] = []
@@ -259,13 +267,13 @@ def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None,
         if page or rows:
             return evolve(structure(page, DetailPage), rows=tuple(rows))
         if is_refusal(top):
-            raise refused(answer, OPERATION, reasons_from_envelope(top))
+            return refused(answer, OPERATION, reasons_from_envelope(top))
         problem = "the answer holds no result"
     except Unreadable as error:
         problem = str(error)
     except Mismatch as error:
         problem = f"row {len(rows)} breaks the page: {error}"
-    raise bad_answer(answer, OPERATION, problem)
+    return bad_answer(answer, OPERATION, problem)
 
 
 def _read_rows(run: Any, zone: tzinfo | None, rows: list[DetailRow]) -> Generator[None, None, None]:

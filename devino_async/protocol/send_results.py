@@ -44,20 +44,26 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, R
     be matched, Refused where the service refused the whole call.
     """
     reading = _Reading(answer, messages)
-    if len(answer.body) <= _SHORT_BYTES and _read_at_once(reading, answer.body):
-        return reading.outcome(None)
     problem: str | None = None
+    if len(answer.body) > _SHORT_BYTES or not _read_at_once(reading, answer.body):
+        problem = yield from _read_in_steps(reading, answer.body)
+    # This raises, so the text of the answer must not be a local here: error trackers record locals.
+    return reading.outcome(problem)
+
+
+def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, str | None]:
+    """Read a long answer, or a broken one; gives what is wrong with it."""
     paused_at = 0
     try:
-        text = yield from text_in_steps(answer.body)
+        text = yield from text_in_steps(body)
         for _, name, value in members(text, "result", skim=_skim):
             reading.take(name, value)
             if reading.count >= paused_at + _ITEMS_A_STEP:
                 paused_at = reading.count
                 yield
     except Unreadable as error:
-        problem = str(error)
-    return reading.outcome(problem)
+        return str(error)
+    return None
 
 
 def _read_at_once(reading: "_Reading", body: bytes) -> bool:

@@ -156,11 +156,12 @@ class SessionPool:
         attempt = Attempt(call, self._redaction)
         try:
             await self._carry_out(attempt)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             # A look-up may be dropped. A send may not. Its task belongs to the client, which cancels it only when
             # closing, and what the ledger says of it must reach a receipt.
             if call.repeatable:
-                raise
+                # aiohttp's frames stay behind: closing makes this the context of a ClientClosed.
+                raise cancelled.with_traceback(None)  # noqa: B904 - the same error
             attempt.cut_short()
         except Exception as error:  # noqa: BLE001 - the ledger tells them apart, not the class
             attempt.failed(error)

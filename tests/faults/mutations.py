@@ -220,6 +220,23 @@ MUTATIONS = (
         "                raise outcome from None\n",
         SECRETS,
     ),
+    Mutation(
+        "the raw answer stands in a frame",
+        POOL,
+        "        outcome = attempt.outcome()\n",
+        "        body = bytes(attempt.body)\n        outcome = attempt.outcome()\n",
+        SECRETS,
+    ),
+    Mutation(
+        "aiohttp's session stands in a frame",
+        POOL,
+        "        outcome = attempt.outcome()\n",
+        "        session = self._session(call.lane)\n        outcome = attempt.outcome()\n",
+        SECRETS,
+    ),
+    Mutation("aiohttp's frames hang on a look-up", POOL, "raise cancelled.with_traceback(None)", "raise", SECRETS),
+    Mutation("arguments stand in a frame", "redaction.py", "del self, args, named", "del self", SECRETS),
+    Mutation("arguments stand in the frames below", "redaction.py", "error.with_traceback(None)", "error", SECRETS),
 )
 
 

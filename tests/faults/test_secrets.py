@@ -4,7 +4,7 @@ import json
 import logging
 import urllib.parse
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,9 +15,9 @@ from rows_answers import ANSWERS
 from rows_contents import CONTENTS
 from rows_tls import TLS
 from rows_wire import WIRE
-from seen import PHONE, TEXT, chain, foreign, leaks, logged, shown
+from seen import LOGIN, PASSWORD, PHONE, TEXT, chain, foreign, leaks, logged, recorded, shown, strangers
 
-from devino_async import Accepted, DevinoError
+from devino_async import Accepted, ConfigurationError, DevinoClient, DevinoError, PoolOptions
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -45,7 +45,8 @@ async def scan(row: Row, certificates: Certificates, caplog: pytest.LogCaptureFi
         warnings.simplefilter("always")
         outcome = await run(row, certificates)
     found = list(errors_of(outcome))
-    texts = [text for error in found for text in shown(error)]
+    texts = [text for error in found for text in (*shown(error), *recorded(error))]
+    assert [each for error in found for each in strangers(error)] == []
     texts += [repr(receipt) for receipt in outcome.receipts] + [repr(event) for event in outcome.events]
     texts += logged(caplog.records)
     texts += [str(each.message) for each in warned]
@@ -112,3 +113,57 @@ async def test_no_part_of_the_key_is_shown(before: int, certificates: Certificat
     outcome = await run(echo_row(400, lambda got: "x" * before + " " + KEY), certificates)
     texts = [text for error in errors_of(outcome) for text in shown(error)]
     assert not [text for text in texts if KEY[:8] in text]
+
+
+MADE: dict[str, Callable[[], Any]] = {
+    "a key with a line break": lambda: DevinoClient(f"{KEY}\n"),
+    "a key of the wrong kind": lambda: DevinoClient(KEY.encode()),  # type: ignore[arg-type]
+    "a key and a login": lambda: DevinoClient(KEY, login=LOGIN, password=PASSWORD),
+    "a login alone": lambda: DevinoClient(login=LOGIN),
+    "a password alone": lambda: DevinoClient(password=PASSWORD),
+    "a login with a colon": lambda: DevinoClient(login=f"{LOGIN}:", password=PASSWORD),
+    "a password with a line break": lambda: DevinoClient(login=LOGIN, password=f"{PASSWORD}\n"),
+    "an address with credentials": lambda: DevinoClient(KEY, base_url=f"https://{LOGIN}:{PASSWORD}@devino.test"),
+    "an address with an odd port": lambda: DevinoClient(KEY, base_url=f"https://devino.test:{KEY}"),
+    "an address with odd letters": lambda: DevinoClient(KEY, base_url=f"https://{LOGIN}\u2100.test"),
+    "plain http": lambda: DevinoClient(KEY, base_url="http://devino.test"),
+    "an option of the wrong kind": lambda: DevinoClient(KEY, timeouts=5),  # type: ignore[arg-type]
+    "a hook that is none": lambda: DevinoClient(login=LOGIN, password=PASSWORD, on_event=5),  # type: ignore[arg-type]
+    "an option that is unknown": lambda: DevinoClient(KEY, pasword=PASSWORD),  # type: ignore[call-arg]
+    "too many arguments": lambda: DevinoClient(KEY, PASSWORD),  # type: ignore[misc]
+    "a proxy by https": lambda: PoolOptions(proxy=f"https://{LOGIN}:{PASSWORD}@proxy.test"),
+    "a proxy of the wrong kind": lambda: PoolOptions(proxy=PASSWORD.encode()),  # type: ignore[arg-type]
+    "a proxy with an odd port": lambda: PoolOptions(proxy=f"http://proxy.test:{PASSWORD}"),
+    "a proxy beside a wrong number": lambda: PoolOptions(proxy=f"http://u:{PASSWORD}@proxy.test", connections=0),
+    "a proxy beside a wrong address": lambda: PoolOptions(proxy=f"http://u:{PASSWORD}@proxy.test", local_address="x"),
+}
+ENVIRONMENTS: dict[str, dict[str, str]] = {
+    "nothing": {},
+    "a key with a line break": {"DEVINO_API_KEY": f"{KEY}\n"},
+    "both": {"DEVINO_API_KEY": KEY, "DEVINO_LOGIN": LOGIN, "DEVINO_PASSWORD": PASSWORD},
+    "a password alone": {"DEVINO_PASSWORD": PASSWORD},
+    "an address with credentials": {"DEVINO_API_KEY": KEY, "DEVINO_BASE_URL": f"https://{LOGIN}@devino.test"},
+}
+
+
+def check_construction(make: Callable[[], Any]) -> None:
+    with pytest.raises((ConfigurationError, TypeError)) as caught:
+        make()
+    assert leaks(text for error in chain(caught.value) for text in (*shown(error), *recorded(error))) == []
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_no_failed_construction_shows_a_secret(name: str) -> None:
+    """What cannot be made of credentials says why, and no frame of its traceback holds what was given."""
+    check_construction(MADE[name])
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_no_environment_is_shown(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does a frame hold the environment that credentials were looked for in."""
+    monkeypatch.setenv("LAB_TOKEN", KEY)
+    for variable in ("DEVINO_API_KEY", "DEVINO_LOGIN", "DEVINO_PASSWORD", "DEVINO_BASE_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    for variable, value in ENVIRONMENTS[name].items():
+        monkeypatch.setenv(variable, value)
+    check_construction(DevinoClient)

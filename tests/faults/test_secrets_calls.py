@@ -1,22 +1,33 @@
-"""Every public call, with a key and with login and password, against services that give back what they were sent."""
+"""Every public call, with a key and with login and password, against services that give back what they were sent.
+
+Looked at is all that a program sees, and all that an error tracker records: the locals of every frame of ours.
+"""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import unquote_plus
 
 import pytest
 from attrs import define, field
-from fault_check import BOUND, KEY, PATIENT, TWICE, messages
-from fault_script import End, Say, Script, Take, http
+from certs import Certificates
+from fault_check import BOUND, KEY, TWICE, messages, refused_port
+from fault_script import End, Say, Take
 from fault_server import FaultServer, Request
-from seen import LOGIN, PASSWORD, PHONE, TEXT, TOKEN, chain, foreign, leaks, logged, shown
+from rows_echoes import ANSWERS, ESCAPED, FAULTS, Fault
+from seen import LOGIN, PASSWORD, PHONE, TEXT, chain, foreign, leaks, logged, recorded, shown, strangers
 
-from devino_async import DetailQuery, DevinoClient, DevinoError, GroupBy, OutboxOptions, Receipt
+from devino_async import (
+    DetailQuery,
+    DevinoClient,
+    DevinoError,
+    GroupBy,
+    OutboxOptions,
+    PoolOptions,
+    Receipt,
+)
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -149,110 +160,16 @@ CALLS: tuple[Calling, ...] = (
 )
 
 
-def known(request: Request) -> tuple[str, ...]:
-    """What the service knows of its client: the credentials, decoded too, a phone and a text that were sent."""
-    mine = (KEY,) if KEY in request.head.decode() else (TOKEN, LOGIN, PASSWORD)
-    return (
-        *mine,
-        PHONE,
-        f"+{PHONE}",
-        f"7 900 {PHONE[4:7]}-{PHONE[7:9]}-{PHONE[9:]}",
-        *[TEXT] * (TEXT in sent(request)),
-    )
-
-
-def sent(request: Request) -> str:
-    return unquote_plus(request.head.decode()) + request.body.decode()
-
-
-def whole(request: Request) -> str:
-    """All that was sent, as it came and decoded."""
-    return f"{request.head.decode()}\n{sent(request)}\n{known(request)}"
-
-
-def all_of(request: Request) -> str:
-    return " | ".join(known(request))
-
-
-def reasons(request: Request) -> str:
-    every = all_of(request)
-    told = [{"key": each, "ref": each, "defaultMessage": each, each: each} for each in known(request)]
-    return json.dumps({"result": None, "reasons": told, "description": whole(request), "code": every, "message": every})
-
-
-def row(request: Request) -> dict[str, Any]:
-    names = ("status", "code", "balance", "date", "period", "count", "text", "to", "more", "total", "segmentsId")
-    # An id is given to the caller as it is, whatever it looks like.
-    return dict.fromkeys((*names, *known(request)), all_of(request)) | {"smsId": "1", "messageId": "2"}
-
-
-def rows(request: Request) -> str:
-    """Where the answers of the calls hold values, the secrets stand, and in their keys."""
-    one, every = row(request), all_of(request)
-    return json.dumps({"result": [{**one, "data": [one, every], "account": one}, every], **one})
-
-
-def envelope(request: Request) -> str:
-    one = row(request)
-    return json.dumps({"result": {**one, "account": one, "data": [one]}})
-
-
-def said(status: int | str, body: Callable[[Request], str], *headers: str) -> Callable[[Request], bytes]:
-    """An answer; in its headers `<>` stands for all that the service knows."""
-
-    def answer(request: Request) -> bytes:
-        every = all_of(request).encode().decode("latin-1")
-        told = http(status, body(request), *("\0" for _ in headers)).decode("latin-1")
-        for header in headers:
-            told = told.replace("\0", header.replace("<>", every), 1)
-        return told.encode("latin-1")
-
-    return answer
-
-
-def raw(text: str) -> Callable[[Request], bytes]:
-    return lambda request: text.replace("<>", all_of(request)).encode()
-
-
-ANSWERS: dict[str, Callable[[Request], bytes]] = {
-    "401 HTML": said(401, lambda got: f"<html><pre>{whole(got)}</pre></html>"),
-    "401 JSON": said(401, lambda got: json.dumps({"description": whole(got)})),
-    "403 reasons": said(403, reasons),
-    "400 reasons": said(400, reasons),
-    "400 text": said(400, whole),
-    "400 all": said(400, all_of),
-    "404 path": said(404, lambda got: f"Cannot find {got.head.decode().splitlines()[0]}"),
-    "404 decoded path": said(404, lambda got: f"Cannot find {sent(got).splitlines()[0]}"),
-    "429": said(429, all_of, "Retry-After: 0"),
-    "500 HTML": said(500, lambda got: f"<html>{all_of(got)}</html>"),
-    "500 reasons": said(500, reasons),
-    "503": said(503, whole),
-    "200 HTML": said(200, lambda got: f"<html>{all_of(got)}</html>"),
-    "200 garbage": said(200, lambda got: "{[" + whole(got)),
-    "200 a string": said(200, lambda got: json.dumps(all_of(got))),
-    "200 reasons": said(200, reasons),
-    "200 rows": said(200, rows),
-    "200 envelope": said(200, envelope),
-    "302": said(302, all_of, "Location: https://devino.test/<>"),
-    "headers": said(400, all_of, "Content-Type: <>", "Retry-After: <>", "X: <>", "Content-Language: <>"),
-    "cookies": said(400, all_of, "Set-Cookie: <>@;=1", "Set-Cookie: a=<>; expires=<>", "Set-Cookie: (<>)=1"),
-    "coding": said(200, all_of, "Content-Encoding: <>"),
-    "no gzip": said(200, all_of, "Content-Encoding: gzip"),
-    "status line": raw("HTTP/1.1 <>\r\n\r\n"),
-    "reason phrase": raw("HTTP/1.1 400 <>\r\nContent-Length: 0\r\n\r\n"),
-    "header line": raw("HTTP/1.1 200 OK\r\n<>\r\n\r\n"),
-    "content length": raw("HTTP/1.1 200 OK\r\nContent-Length: <>\r\n\r\n"),
-    "chunk size": raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n<>\r\n<>"),
-    "the request": lambda got: got.head + got.body,
-}
-ESCAPED = said(400, lambda got: f"<script>{json.dumps([all_of(got)])}</script>")
-
-
-async def exercised(call: Calling, script: Script, credentials: dict[str, str], witness: Witness) -> None:
-    """Make one call against a service that plays the script."""
-    async with asyncio.timeout(BOUND), FaultServer((script,)) as server:
+async def exercised(
+    call: Calling, fault: Fault, certificates: Certificates, credentials: dict[str, str], witness: Witness
+) -> None:
+    """Make one call against a service that plays the fault."""
+    tls = None if fault.server == "plain" else getattr(certificates, fault.server)
+    async with asyncio.timeout(BOUND), FaultServer((fault.script,), tls=tls) as server:
         client = DevinoClient(
-            base_url=server.url, timeouts=PATIENT, retry=TWICE, outbox=OutboxOptions(linger=3_600 * (call is flush)),
+            base_url=server.url if fault.listens else f"http://127.0.0.1:{refused_port()}",
+            timeouts=fault.timeouts, retry=TWICE, outbox=OutboxOptions(linger=3_600 * (call is flush)),
+            pool=PoolOptions(ssl_context=certificates.trusting),
             on_event=witness.event, on_unclaimed=witness.receipts, **credentials,
         )  # fmt: skip
         witness.seen += [repr(client), repr(vars(client))]
@@ -264,16 +181,24 @@ async def exercised(call: Calling, script: Script, credentials: dict[str, str], 
             await client.aclose()
 
 
-async def scan(call: Calling, answer: Callable[[Request], bytes], caplog: pytest.LogCaptureFixture) -> int:
+async def scan(
+    call: Calling,
+    fault: Fault | Callable[[Request], bytes],
+    certificates: Certificates,
+    caplog: pytest.LogCaptureFixture,
+) -> int:
     """Make the call with each kind of credentials and look at all that can be seen; how often it failed."""
     caplog.set_level(logging.DEBUG)
-    script: Script = (Take("request"), Say(answer, refuses=True), End("eof"))
+    if not isinstance(fault, Fault):
+        fault = Fault((Take("request"), Say(fault, refuses=True), End("eof")))
     failures = 0
     for kind, credentials in CREDENTIALS.items():
         caplog.clear()
         witness = Witness()
-        await exercised(call, script, credentials, witness)
+        await exercised(call, fault, certificates, credentials, witness)
         assert leaks(text for error in witness.errors for text in shown(error)) == [], kind
+        assert leaks(text for error in witness.errors for text in recorded(error)) == [], kind
+        assert [each for error in witness.errors for each in strangers(error)] == [], kind
         assert leaks(witness.seen) == [], kind
         assert leaks(logged(caplog.records)) == [], kind
         assert set(map(type, foreign(witness.errors))) <= {asyncio.CancelledError}, kind
@@ -283,32 +208,48 @@ async def scan(call: Calling, answer: Callable[[Request], bytes], caplog: pytest
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_no_call_shows_a_secret(name: str, call: Calling, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever is asked, with whichever credentials: no error, receipt, event or log record shows what was sent."""
-    failures = await scan(call, ANSWERS[name], caplog)
+async def test_no_call_shows_a_secret(
+    name: str, call: Calling, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever is asked, with whichever credentials: no error, receipt, event or log record shows what was sent.
+
+    Nor do the locals of any frame of ours in a traceback, and no object of aiohttp hangs there.
+    """
+    failures = await scan(call, ANSWERS[name], certificates, caplog)
     # A row of data that holds nonsense is data to some calls; everything else is a failure that was looked at.
     assert failures == len(CREDENTIALS) or name in {"200 rows", "200 envelope", "200 reasons"}
 
 
+@pytest.mark.parametrize("call", [*CALLS, search], ids=lambda call: call.__name__)
+@pytest.mark.parametrize("name", FAULTS)
+async def test_no_failure_on_the_wire_shows_a_secret(
+    name: str, call: Calling, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same for every way in which a call can fail without a whole answer, or by one that is long and broken."""
+    assert await scan(call, FAULTS[name], certificates, caplog) == len(CREDENTIALS)
+
+
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 @pytest.mark.parametrize("name", ["400 reasons", "200 garbage", "status line"])
-async def test_debugging_shows_no_secret(name: str, call: Calling, caplog: pytest.LogCaptureFixture) -> None:
+async def test_debugging_shows_no_secret(
+    name: str, call: Calling, certificates: Certificates, caplog: pytest.LogCaptureFixture
+) -> None:
     """In its debug mode asyncio tells of every task, future and callback, and of nothing that was sent."""
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0
-    await scan(call, ANSWERS[name], caplog)
+    await scan(call, ANSWERS[name], certificates, caplog)
     loop.slow_callback_duration = 1_000.0
     assert any(record.name == "asyncio" for record in caplog.records)
 
 
 @pytest.mark.parametrize("name", ["400 all", "500 HTML", "404 decoded path"])
-async def test_no_echo_of_a_search(name: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_echo_of_a_search(name: str, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
     """A text that is searched for is not shown when the service gives it back."""
-    await scan(search, ANSWERS[name], caplog)
+    await scan(search, ANSWERS[name], certificates, caplog)
 
 
 @pytest.mark.parametrize("call", [send, account], ids=lambda call: call.__name__)
-async def test_no_escaped_echo(call: Calling, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_escaped_echo(call: Calling, certificates: Certificates, caplog: pytest.LogCaptureFixture) -> None:
     """A page that holds the request with escapes of JSON brings it into no error."""
-    await scan(call, ESCAPED, caplog)
+    await scan(call, ESCAPED, certificates, caplog)

@@ -34,17 +34,25 @@ _REASONS_SHOWN = 5
 
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
     """Return what `read` makes of the answer's result. Raises Refused for a refused call, BadAnswer for all else."""
+    outcome = _outcome_of(answer, operation, read)
+    # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
+    if isinstance(outcome, CallFailed):
+        raise outcome
+    return outcome
+
+
+def _outcome_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T | CallFailed:
     problem: str
     try:
         envelope = as_object(decode(answer.body))
         if envelope.get("result") is not None:
             return read(envelope["result"])
         if is_refusal(envelope):
-            raise refused(answer, operation, reasons_from_envelope(envelope))
+            return refused(answer, operation, reasons_from_envelope(envelope))
         problem = "the answer holds no result"
     except (Unreadable, Mismatch) as error:
         problem = f"the answer does not match the API docs: {error}"
-    raise bad_answer(answer, operation, problem)
+    return bad_answer(answer, operation, problem)
 
 
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
