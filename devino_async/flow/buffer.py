@@ -22,7 +22,7 @@ class Full(Exception):
     """There is no room, and nobody wants to wait for it."""
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Entry(Generic[T, R]):
     """One item that waits, its size in a batch, and where its outcome will be. Items of one group leave together."""
 
@@ -33,6 +33,9 @@ class Entry(Generic[T, R]):
     outcome: "asyncio.Future[R]"
     number: int = 0
     arrived: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"Entry(<{self.size} bytes>)"
 
 
 class _Group(Generic[T, R]):
