@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "cli": {"contrib", "sandbox", "version", *PUBLIC_VALUES},
-    "webhooks": {"checks", "protocol", "errors"},
+    "webhooks": {"checks", "flow", "protocol", "errors"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
