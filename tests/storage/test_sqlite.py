@@ -119,7 +119,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources there")
 def test_a_disk_that_takes_no_more(path: Path) -> None:
-    """Where the operating system refuses to write, the callers hear of it; with space again work goes on."""
+    """Where the operating system refuses to write, the callers get the error. With space again work goes on."""
     subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], check=True)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -141,7 +141,7 @@ async def test_another_process_holds_the_file(file: SQLiteFile, path: Path) -> N
 
 @pytest.mark.parametrize("turns", range(4))
 async def test_cancelled_callers(path: Path, turns: int) -> None:
-    """A caller that is cancelled leaves at once. Its work, once handed over, is done; that of others is not lost."""
+    """A caller that is cancelled leaves at once. Its work, once handed over, is done, and no other is lost."""
     file = notes(path)
     async with busy(file):
         callers = [asyncio.create_task(file.together(insert(number))) for number in range(3)]

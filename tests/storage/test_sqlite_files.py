@@ -51,7 +51,7 @@ async def test_files_of_another_form(path: Path, statements: list[str], advice: 
 
 
 async def test_files_of_this_form(path: Path) -> None:
-    """A file made before is opened again, also with an index that its owner added; an empty file is used as new."""
+    """A file made before is opened again, also with an index that its owner added. An empty file is used as new."""
     path.touch()
     for number in range(2):
         file = notes(path)
@@ -78,7 +78,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such modes there")
 async def test_modes(path: Path) -> None:
-    """A new file and what SQLite keeps beside it are for the owner only; the mode of an existing file stays."""
+    """A new file and what SQLite keeps beside it are for the owner only. The mode of an existing file stays."""
     before = os.umask(0)
     try:
         file = notes(path)

@@ -123,6 +123,7 @@ async def test_requests_wait_for_their_turn(no_leaks: None) -> None:
     assert {each.result() for each in refused} == {503}
     hook.may_end.set()
     assert {await each for each in (first, *others[:1_000])} == {200}
+    assert receiver._waiting == 0
     assert hook.calls == 1_001
 
 
@@ -137,6 +138,7 @@ async def test_cancelled_while_waiting(no_leaks: None) -> None:
     waiting.cancel()
     await asyncio.wait({waiting})
     assert waiting.cancelled()
+    assert receiver._waiting == 0
     next_one = asyncio.create_task(ask(receiver))
     hook.may_end.set()
     assert [await first, await next_one] == [200, 200]
