@@ -1,6 +1,6 @@
 """Receiving callbacks: a receiver in a process of its own, fed over HTTP from many connections.
 
-First a proof, with figures: 200,000 events, each twice and all shuffled; every final state is right and every unique
+First a proof, with figures: 200,000 events, each twice and all shuffled. Every final state is right and every unique
 event is stored once. Then events a second and how long a request takes, by events a request, in memory and in a file.
 """
 
@@ -44,7 +44,7 @@ def serve(ready: Connection, token: str, path: str) -> None:
 
 @contextmanager
 def receiver(path: str = "") -> Iterator[str]:
-    """The address of a receiver, token included, in a process of its own; with a file, or in memory."""
+    """The address of a receiver, token included, in a process of its own, with a file or in memory."""
     here, there = multiprocessing.Pipe()
     token = new_token()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(there, token, path), daemon=True)
@@ -70,7 +70,7 @@ async def many_connections() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def post_all(url: str, bodies: Iterator[bytes]) -> list[float]:
-    """POST all of them over many connections; gives how long each request took, in milliseconds."""
+    """POST all of them over many connections. Return how long each request took, in milliseconds."""
     taken: list[float] = []
 
     async def sender(session: aiohttp.ClientSession) -> None:

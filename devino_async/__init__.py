@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     from .transport.limits import Limits
     from .transport.pool import PoolOptions, Timeouts
     from .transport.retry import RetryPolicy
-    from .webhooks.receiver import CallbackReceiver, new_token
+    from .webhooks.receiver import CallbackReceiver
+    from .webhooks.tokens import new_token
 
 __all__ = [
     "Accepted",
@@ -215,7 +216,8 @@ _HOMES = {
         "Timeouts",
     ),
     ".transport.retry": ("RetryPolicy",),
-    ".webhooks.receiver": ("CallbackReceiver", "new_token"),
+    ".webhooks.receiver": ("CallbackReceiver",),
+    ".webhooks.tokens": ("new_token",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

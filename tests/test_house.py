@@ -32,8 +32,9 @@ MAY_IMPORT = {
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "cli": {"contrib", "sandbox", "version", *PUBLIC_VALUES},
-    "webhooks": {"checks", "protocol", "errors"},
-    "tracking": {"checks", "protocol", "errors"},
+    "webhooks": {"checks", "flow", "protocol", "errors"},
+    "storage": {"errors"},
+    "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
     "sandbox": set(),
 }
@@ -47,6 +48,7 @@ FORBIDDEN = {
     "client": {"aiohttp", "tenacity", "json"},
     "cli": {"aiohttp", "tenacity", "cattrs"},
     "webhooks": {"aiohttp", "tenacity"},
+    "storage": {"aiohttp", "attrs", "cattrs", "tenacity"},
     "tracking": {"aiohttp", "tenacity", "cattrs"},
     "sandbox": {"cattrs", "tenacity", "click", "rich"},
 }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["follow"]
 
 _PAUSE = 1.0
-_LONGEST_PAUSE = 30.0
+_MAX_PAUSE = 30.0
 
 
 async def follow(devino: "DevinoClient", message_ids: list[str], seconds: float) -> None:
@@ -37,7 +37,7 @@ async def follow(devino: "DevinoClient", message_ids: list[str], seconds: float)
 
     tracker = DeliveryTracker(MemoryStore(max_messages=max(len(message_ids), 1)))
     polling = asyncio.create_task(
-        tracker.poll_until_final(message_ids, look_up, pause=_PAUSE, longest_pause=_LONGEST_PAUSE, deadline=seconds)
+        tracker.poll_until_final(message_ids, look_up, pause=_PAUSE, max_pause=_MAX_PAUSE, deadline=seconds)
     )
     on_signal(signal.SIGINT, polling.cancel)
     with counts.shown():

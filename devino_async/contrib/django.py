@@ -1,9 +1,9 @@
-"""Django under ASGI: path("devino/<str:token>", endpoint(receiver)). What a request means is webhooks.py's.
+"""Django under ASGI: path("devino/<str:token>", endpoint(receiver)). What a request means is decided in webhooks/.
 
 Django reads a body before it calls a view, so how long that may take, and how much may come without a Content-Length,
-is up to the server in front of it. The receiver's limits are checked all the same; to have them while the body comes,
-let asgi.py give `/devino/...` to the receiver itself, which is an ASGI application. Not for WSGI: each request has an
-event loop of its own there, which ends coroutines of yours together with the request.
+is up to the server in front of it. The receiver checks its limits all the same. To have them while the body comes, let
+asgi.py give `/devino/...` to the receiver itself, which is an ASGI application. Not for WSGI: each request has an event
+loop of its own there, which ends coroutines of yours together with the request.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,19 +11,20 @@ from collections.abc import Awaitable, Callable
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from ..webhooks.receiver import MAX_BODY, CallbackReceiver, headers_for, token_of
+from ..webhooks.receiver import MAX_BODY, CallbackReceiver
+from ..webhooks.tokens import token_of
 
 __all__ = ["endpoint"]
 
 
 def endpoint(receiver: CallbackReceiver) -> Callable[..., Awaitable[HttpResponse]]:
-    """A view for the receiver. The token is the route's `token`, or `token=` in the query."""
+    """Return a view for the receiver. The token is the route's `token`, or `token=` in the query."""
 
     async def view(request: HttpRequest, token: str = "") -> HttpResponse:
         body: bytes = request.read(MAX_BODY + 1)
         given = token_of(token, request.META.get("QUERY_STRING", ""))
         status, answer = await receiver.handle(request.method or "", given, dict(request.headers), body)
-        return HttpResponse(answer, status=status, headers=headers_for(status))
+        return HttpResponse(answer, status=status, headers=receiver.headers_for(status))
 
     exempt: Callable[..., Awaitable[HttpResponse]] = csrf_exempt(view)
     return exempt

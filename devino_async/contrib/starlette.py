@@ -1,6 +1,7 @@
 """Starlette and FastAPI: app.add_route("/devino/{token}", endpoint(receiver), methods=METHODS).
 
-What a request means is webhooks.py's; as the receiver is an ASGI application too, app.mount("/devino", receiver) does.
+What a request means is decided in webhooks/. As the receiver is an ASGI application too, app.mount("/devino", receiver)
+does the same.
 """
 
 from collections.abc import Awaitable, Callable
@@ -8,16 +9,17 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ..webhooks.receiver import CallbackReceiver, headers_for, token_of
+from ..webhooks.receiver import CallbackReceiver
+from ..webhooks.tokens import token_of
 
 __all__ = ["METHODS", "endpoint"]
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
-"""All of them: the receiver refuses, so that a wrong token is told nothing."""
+"""All methods: the receiver refuses by itself, so a request with a wrong token learns nothing."""
 
 
 def endpoint(receiver: CallbackReceiver) -> Callable[[Request], Awaitable[Response]]:
-    """An endpoint for the receiver. The token is the last part of the path, or `token=` in the query."""
+    """Return an endpoint for the receiver. The token is the last part of the path, or `token=` in the query."""
 
     async def handler(request: Request) -> Response:
         token = token_of(request.scope["path"], request.url.query)
@@ -25,6 +27,6 @@ def endpoint(receiver: CallbackReceiver) -> Callable[[Request], Awaitable[Respon
             status, body = await receiver.receive(request.method, token, request.headers, request.stream())
         except ClientDisconnect:
             status, body = 400, b""
-        return Response(body, status, headers_for(status))
+        return Response(body, status, receiver.headers_for(status))
 
     return handler

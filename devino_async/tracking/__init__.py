@@ -1,8 +1,8 @@
-"""What is known of the delivery of each message, whatever order the news came in.
+"""What is known of the delivery of each message, in whatever order the news came.
 
-- ladder.py: what a set of events says about a message; pure.
+- ladder.py: what a set of events says about a message. Pure.
 - store.py, sqlite.py: where events are kept, in memory or in a file.
-- tracker.py: DeliveryTracker, which is fed, waited on and asked.
+- tracker.py: DeliveryTracker, which is fed with news, and can be asked and waited on.
 
-Receiving callbacks over HTTP is webhooks.py's, asking the service the client's.
+Receiving callbacks over HTTP is in webhooks/, asking the service in client/.
 """

@@ -1,6 +1,6 @@
-"""The ladder: what a set of events says about one message. Pure, and the same for every order and any repetition.
+"""The ladder: what a set of events says about one message. Pure, and the same for any order and any repetition.
 
-Transient statuses stand below final ones, CLICKED above all. Where events are kept is the stores'.
+Transient statuses stand below final ones, CLICKED above all. Events are kept in store.py and sqlite.py.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ..protocol.statuses import Status
 
 __all__ = ["Delivery", "DeliveryChange", "StatusEvent", "delivery_of"]
 
-# SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all.
+# SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all others.
 _TRANSIENT = {Status.ACCEPTED: 1, Status.SCHEDULED: 1, Status.ENROUTE: 2, Status.SENT: 3}
 _FINAL = frozenset({Status.DELIVERED, Status.EXPIRED, Status.UNDELIVERABLE, Status.REJECTED})
 _STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
@@ -25,7 +25,7 @@ def _known(status: Status | str) -> Status | str:
 
 @frozen
 class StatusEvent:
-    """A piece of news of a message; the same one twice is one. `at` is None where the news had no time."""
+    """A piece of news of a message. Two equal ones count as one. `at` is None where the news had no time."""
 
     message_id: str
     status: Status | str = field(converter=_known)
@@ -37,10 +37,9 @@ class StatusEvent:
 class Delivery:
     """What is known of a message.
 
-    `status` is None while nothing is known; `at` and `error_code` are those of that status. `final` says that nothing
-    but CLICKED can follow. `conflicting` holds other final statuses that were told as well: of two different ones, the
-    earlier is shown and nobody can say which is right. UNKNOWN, an error of the service's, is final until better is
-    told.
+    `status` is None while nothing is known. `at` and `error_code` are those of that status. `final` means that only
+    CLICKED can follow. `conflicting` holds other final statuses that came as well: the earliest one is `status`, and
+    which one is right cannot be known. UNKNOWN, an error of the service, is final until something better comes.
     """
 
     message_id: str
@@ -60,7 +59,7 @@ class DeliveryChange:
 
 
 def delivery_of(message_id: str, events: Iterable[StatusEvent]) -> Delivery:
-    """What these events, of one message, say about it."""
+    """Return what these events, all of one message, say about it."""
     earliest: dict[Status | str, StatusEvent] = {}
     for event in events:
         known = earliest.get(event.status)
@@ -89,7 +88,7 @@ def delivery_of(message_id: str, events: Iterable[StatusEvent]) -> Delivery:
 
 
 def _moment(at: datetime | None) -> datetime:
-    # A naive time is compared as if it were UTC, as its zone is not known; what has no time counts as the latest.
+    # The zone of a naive time is not known, so it is compared as if it were UTC. No time counts as the latest.
     if at is None:
         return _LATEST
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at

@@ -1,6 +1,6 @@
-"""Where the tracker keeps its events: the interface, and a store in memory. A file is sqlite.py's.
+"""Where the tracker keeps its events: the interface, and a store in memory. The store in a file is in sqlite.py.
 
-A store decides nothing; what events mean is the ladder's.
+A store decides nothing. What events mean is in ladder.py.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..errors import ConfigurationError
+from ..checks import require_number
 from ..protocol.statuses import Status
 from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
 
@@ -19,27 +19,27 @@ _EVENTS_A_STEP = 100
 
 
 class Store(Protocol):
-    """Keeps every event once."""
+    """Keep every event once."""
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
-        """Keep those that are new; when it returns they are safe. Gives what changed, one Change a message."""
+        """Keep the new ones of these events. They are safe on return. Return one change for each changed message."""
         ...
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
-        """What is known of these messages; those of which nothing is known have a status of None."""
+        """Return what is known of these messages. The status is None where nothing is known."""
         ...
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages of which nothing was told for so long; gives how many."""
+        """Forget messages without news for that many seconds and return their number."""
         ...
 
     async def aclose(self) -> None:
-        """Let go of what it holds open."""
+        """Close what the store holds open."""
         ...
 
 
 def noted(message_id: str, known: set[StatusEvent], news: Iterable[StatusEvent]) -> DeliveryChange | None:
-    """Add news to the known events of one message; gives the DeliveryChange if it says something else now."""
+    """Add news to the known events of one message, and return the change if its delivery is another one now."""
     before = delivery_of(message_id, known)
     known.update(news)
     after = delivery_of(message_id, known)
@@ -47,22 +47,21 @@ def noted(message_id: str, known: set[StatusEvent], news: Iterable[StatusEvent])
 
 
 class MemoryStore:
-    """Keeps events in memory, of up to `max_messages` messages: beyond it those longest without news are forgotten."""
+    """Keep events in memory, of up to `max_messages` messages. Beyond it, those longest without news are forgotten."""
 
     def __init__(self, *, max_messages: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
-        if type(max_messages) is not int or max_messages < 1:
-            raise ConfigurationError("max_messages must be a whole number of 1 or more")
+        require_number("max_messages", max_messages, minimum=1, whole=True)
         self._max_messages = max_messages
         self._clock = clock
-        # When a message was told of last, and its events, in flat tuples: a million sets of events would take twice
-        # the memory, and garbage collections long enough to be felt.
+        # The time of a message's latest news, then its events, in flat tuples. A million sets of events would need
+        # twice the memory, and make garbage collections that block the event loop.
         self._known: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
-        """Keep those that are new; gives what changed, one Change a message."""
+        """Keep the new ones of these events. Return one change for each changed message."""
         changes = []
         for number, (message_id, news) in enumerate(by_message(events).items(), 1):
             known = _events(message_id, self._known.pop(message_id, ()))
@@ -77,7 +76,7 @@ class MemoryStore:
         return changes
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
-        """What is known of these messages; those of which nothing is known have a status of None."""
+        """Return what is known of these messages. The status is None where nothing is known."""
         found = {}
         for number, each in enumerate(message_ids, 1):
             found[each] = delivery_of(each, _events(each, self._known.get(each, ())))
@@ -86,7 +85,7 @@ class MemoryStore:
         return found
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages of which nothing was told for so many seconds; gives how many."""
+        """Forget messages without news for that many seconds and return their number."""
         before = self._clock() - seconds
         pruned = 0
         while self._known and next(iter(self._known.values()))[0] < before:
@@ -97,13 +96,13 @@ class MemoryStore:
         return pruned
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: a store in memory holds nothing open."""
 
 
 def _flat(told_at: float, events: Iterable[StatusEvent]) -> tuple[Any, ...]:
     flat: list[Any] = [told_at]
     for event in events:
-        # The bare text of a status, as its enum is one more thing for the garbage collector.
+        # The plain str of a status, as an enum member is one more object for the garbage collector.
         status = event.status.value if isinstance(event.status, Status) else event.status
         flat += (status, event.at, event.error_code)
     return tuple(flat)
@@ -118,7 +117,7 @@ def _events(message_id: str, flat: tuple[Any, ...]) -> set[StatusEvent]:
 
 
 def by_message(events: Iterable[StatusEvent]) -> Mapping[str, list[StatusEvent]]:
-    """The events of each message."""
+    """Return the events of each message."""
     found: dict[str, list[StatusEvent]] = {}
     for event in events:
         found.setdefault(event.message_id, []).append(event)

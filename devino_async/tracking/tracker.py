@@ -1,7 +1,7 @@
-"""DeliveryTracker: fed with receipts, callbacks and look-ups, it tells what became of each message.
+"""DeliveryTracker: fed with receipts, callbacks and look-ups, it says what became of each message.
 
-What news means is the ladder's, where it is kept the stores'. It asks the service nothing by itself: `poll_until_final`
-is given what asks.
+What news means is in ladder.py, where it is kept in store.py and sqlite.py. The tracker never asks the service by
+itself: `poll_until_final` is given the function that asks.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ from itertools import islice
 from types import TracebackType
 from typing import Self
 
-from ..errors import CallFailed, ChangesMissed, ConfigurationError, Forbidden, Unauthorized
+from ..checks import require_number
+from ..errors import CallFailed, ChangesMissed, Forbidden, Unauthorized
 from ..protocol.callbacks import StatusCallback
 from ..protocol.receipts import Accepted, Receipt
 from ..protocol.statuses import MAX_IDS, MessageStatus, Status
@@ -29,20 +30,19 @@ _GROWTH = 1.5
 class DeliveryTracker:
     """What is known of each message. News may come in any order, twice, and before the send's own receipt.
 
-    `store` is a MemoryStore if not given; `backlog` is how many changes may wait for each reader of `changes`. `wait`
-    and `changes` tell of news that this tracker was fed; what another process wrote into the same file is seen by
-    `delivery` and `poll_until_final` only.
+    `store` is a MemoryStore by default. `backlog` is how many changes may wait for each reader of `changes`. `wait`
+    and `changes` know only the news that this tracker was fed with. What another process wrote into the same file is
+    seen by `delivery` and `poll_until_final`.
     """
 
     def __init__(self, store: Store | None = None, *, backlog: int = 10_000) -> None:
-        if type(backlog) is not int or backlog < 1:
-            raise ConfigurationError("backlog must be a whole number of 1 or more")
+        require_number("backlog", backlog, minimum=1, whole=True)
         self._store: Store = MemoryStore() if store is None else store
         self._backlog = backlog
         self._readers: set[_Reader] = set()
         self._waiters: dict[str, set[asyncio.Future[Delivery]]] = {}
         self._polls: set[_Poll] = set()
-        self._taking: set[asyncio.Task[None]] = set()
+        self._recording: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -53,38 +53,38 @@ class DeliveryTracker:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the store, when it has what it was given."""
-        if self._taking:
-            await asyncio.wait(self._taking)
+        """Wait until all news that came is stored, then close the store."""
+        if self._recording:
+            await asyncio.wait(self._recording)
         await self._store.aclose()
 
-    # What it is fed
+    # What it is fed with
 
     async def on_status(self, events: Sequence[StatusCallback]) -> None:
-        """Take callbacks; when it returns the store has them. Fits `CallbackReceiver(on_status=tracker.on_status)`."""
-        await self._take(
+        """Record callbacks. They are stored on return. Fits `CallbackReceiver(on_status=tracker.on_status)`."""
+        await self._record(
             [StatusEvent(each.message_id, each.status, each.timestamp, each.error_code) for each in events]
         )
 
     async def on_receipts(self, receipts: Iterable[Receipt]) -> None:
-        """Take receipts of sends; those of messages that have no id tell nothing."""
+        """Record receipts of sends. Those without a message id are passed over."""
         accepted = (each for each in receipts if isinstance(each, Accepted))
-        await self._take([StatusEvent(each.message_id, Status.ACCEPTED) for each in accepted])
+        await self._record([StatusEvent(each.message_id, Status.ACCEPTED) for each in accepted])
 
     async def on_look_up(self, statuses: Iterable[MessageStatus]) -> None:
-        """Take what a look-up found."""
-        await self._take([StatusEvent(each.message_id, each.status, each.status_date_time) for each in statuses])
+        """Record what a look-up found."""
+        await self._record([StatusEvent(each.message_id, each.status, each.status_date_time) for each in statuses])
 
-    # What it tells
+    # What it is asked
 
     async def delivery(self, message_id: str) -> Delivery:
-        """What is known of a message; a status of None if that is nothing."""
+        """Return what is known of a message. The status is None if nothing is known."""
         return (await self._store.get([message_id]))[message_id]
 
     async def wait(self, message_id: str, timeout: float | None = None) -> Delivery:
-        """What is known of a message as soon as that is final. Raises TimeoutError after `timeout` seconds."""
+        """Wait until a message is final and return what is known of it. Raises TimeoutError after `timeout` seconds."""
         told: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        # Listening comes before looking, or news between the two would be missed.
+        # Register before the query, or news that comes between the two would be missed.
         self._waiters.setdefault(message_id, set()).add(told)
         try:
             async with asyncio.timeout(timeout):
@@ -97,7 +97,7 @@ class DeliveryTracker:
                 self._waiters.pop(message_id, None)
 
     async def changes(self) -> AsyncGenerator[DeliveryChange, None]:
-        """Every change from now on. Raises ChangesMissed if this reader falls more than `backlog` changes behind."""
+        """Yield every change from now on. Raises ChangesMissed if the reader falls more than `backlog` behind."""
         reader = _Reader(self._backlog)
         self._readers.add(reader)
         try:
@@ -112,16 +112,16 @@ class DeliveryTracker:
         look_up: LookUp,
         *,
         pause: float = 5.0,
-        longest_pause: float = 300.0,
+        max_pause: float = 300.0,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> dict[str, Delivery]:
-        """Ask until all of the messages are final, or `deadline` seconds have passed; gives what is known of each.
+        """Look the messages up until all are final, or for `deadline` seconds. Return what is known of each.
 
-        `look_up` is `devino.statuses`, asked for 500 ids at a time and only for those that are not final yet, by
-        callbacks for example. Rounds begin `pause` seconds apart, growing by half to `longest_pause`. A look-up that
-        fails is asked again with the next round; Unauthorized and Forbidden are raised.
+        `look_up` is `devino.statuses`. It gets 500 ids at a time, and only those that are not final yet, by callbacks
+        for example. The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`. A
+        look-up that fails is repeated in the next round. Unauthorized and Forbidden are raised.
         """
         until = None if deadline is None else clock() + deadline
         wanted: dict[str, None] = {}
@@ -139,29 +139,30 @@ class DeliveryTracker:
                 if poll.is_over() or (until is not None and now >= until):
                     return await self._store.get(wanted)
                 await poll.rest(sleep(pause if until is None else min(pause, until - now)))
-                pause = min(pause * _GROWTH, longest_pause)
+                pause = min(pause * _GROWTH, max_pause)
         finally:
             self._polls.discard(poll)
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages of which nothing was told for so many seconds; gives how many."""
+        """Forget messages without news for that many seconds and return their number."""
         return await self._store.prune(seconds)
 
     # Inside
 
-    async def _take(self, events: Sequence[StatusEvent]) -> None:
-        # In a task of its own: were a cancelled caller to cut it short, what the store has would never be told of.
-        taking = asyncio.create_task(self._note(events), name="devino-tracker")
-        self._taking.add(taking)
-        taking.add_done_callback(self._taken)
-        await asyncio.wait({taking})
-        await taking
+    async def _record(self, events: Sequence[StatusEvent]) -> None:
+        # In a task of its own, which a cancelled caller leaves running. Otherwise news could reach the store, and
+        # those that wait for it would never be woken.
+        recording = asyncio.create_task(self._note(events), name="devino-tracker")
+        self._recording.add(recording)
+        recording.add_done_callback(self._recorded)
+        await asyncio.wait({recording})
+        await recording
 
-    def _taken(self, taking: "asyncio.Task[None]") -> None:
-        self._taking.discard(taking)
-        if not taking.cancelled():
-            # Asked for, so that nobody complains when the caller who would have heard of it has left.
-            taking.exception()
+    def _recorded(self, recording: "asyncio.Task[None]") -> None:
+        self._recording.discard(recording)
+        if not recording.cancelled():
+            # Marks the error as seen: if the caller was cancelled, asyncio would log it as never retrieved.
+            recording.exception()
 
     async def _note(self, events: Sequence[StatusEvent]) -> None:
         for change in await self._store.add(events):
@@ -175,7 +176,7 @@ class DeliveryTracker:
                         told.set_result(change.after)
 
     async def _left_of(self, batch: list[str], poll: "_Poll") -> list[str]:
-        """What is left of a batch; another process may have settled some."""
+        """Return what is left of a batch. Another process may have settled some of it."""
         for each in (await self._store.get(batch)).values():
             if each.final:
                 poll.settled(each.message_id)
@@ -215,7 +216,7 @@ class _Poll:
         return not self._left
 
     async def rest(self, sleep: Awaitable[None]) -> None:
-        """Sleep, but no longer than until nothing is left."""
+        """Sleep, but wake up as soon as no message is left."""
         tasks = {asyncio.ensure_future(sleep), asyncio.create_task(self._wait())}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -231,14 +232,14 @@ class _Poll:
 class _Reader:
     """The changes that wait for one reader."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting = max_waiting
         self._waiting: deque[DeliveryChange] = deque()
         self._missed = 0
         self._woken = asyncio.Event()
 
     def add(self, change: DeliveryChange) -> None:
-        if len(self._waiting) < self._most:
+        if len(self._waiting) < self._max_waiting:
             self._waiting.append(change)
         else:
             self._missed += 1

@@ -1,1 +1,6 @@
-"""Receiving what the service POSTs: the receiver, its ASGI application and the tokens of its address."""
+"""Receiving what the service POSTs.
+
+- receiver.py: CallbackReceiver, which decides what is let in and runs your coroutines.
+- asgi.py: the receiver as an ASGI application.
+- tokens.py: the secrets of its address.
+"""

@@ -1,80 +1,64 @@
-"""Receiving what the service POSTs: status callbacks and incoming messages, whatever the web framework.
+"""CallbackReceiver: status callbacks and incoming messages over HTTP, whatever the web framework.
 
 The request is checked and read here, your coroutine is awaited, and only then is 200 answered. What the events are is
-protocol/callbacks.py's; what is known of a message after many of them, tracking's; frameworks are contrib's.
+in protocol/callbacks.py, what is known of a message after many of them in tracking/, frameworks are in contrib/.
 
 The token is part of the address, so access logs of servers and proxies in front of you hold it: keep them private, or
 leave the address out of them (`uvicorn --no-access-log`, aiohttp's `access_log=None`). Nothing here logs it.
 """
 
 import asyncio
-import hmac
 import logging
-import re
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
-from hashlib import sha256
 from traceback import walk_tb
-from typing import Any, TypeVar
-from urllib.parse import parse_qs
+from typing import TypeVar
 
+from ..checks import require_callable, require_number
 from ..errors import ConfigurationError, InvalidCallback
+from ..flow.steps import in_steps
 from ..protocol.callbacks import Events, IncomingMessage, StatusCallback, read
+from . import asgi
+from .tokens import Tokens
 
-__all__ = ["MAX_BODY", "MAX_EVENTS", "CallbackReceiver", "headers_for", "new_token", "token_of"]
+__all__ = ["MAX_BODY", "MAX_EVENTS", "MAX_WAITING", "CallbackReceiver"]
 
 _log = logging.getLogger("devino_async")
 
 MAX_BODY = 256 * 1024
 """The longest body that is read, in bytes."""
 MAX_EVENTS = 1_000
-"""The most events in one body."""
+"""The highest number of events in one body."""
+MAX_WAITING = 1_000
+"""The highest number of requests that wait, unread, until one in flight has ended."""
 
-# 32 random bytes are 43 characters of base64, or 64 hexadecimal digits.
-_TOKEN = re.compile(r"(?![0-9A-Fa-f]{0,63}\Z)[A-Za-z0-9._~-]{43,512}", re.ASCII)
-_AFTER_CANCEL = 5.0  # seconds that a coroutine of yours has to end once aclose() has cancelled it
+_MAX_SECONDS = 3_600
+_AFTER_CANCEL = 5.0  # seconds that a coroutine of yours has to end after aclose() has cancelled it
+_HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}
 
 T = TypeVar("T")
-Scope = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-def new_token() -> str:
-    """A new token for a receiver's address: 32 random bytes, safe in URLs."""
-    return secrets.token_urlsafe(32)
-
-
-def token_of(path: str, query: str) -> str:
-    """The token of an address: `token=` in its query, still encoded, else the last part of its path, decoded."""
-    return parse_qs(query).get("token", [path.rpartition("/")[2]])[0]
-
-
-def headers_for(status: int) -> dict[str, str]:
-    """The headers that belong to the status that `handle` or `receive` gave."""
-    return {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}.get(status, {})
 
 
 class CallbackReceiver:
-    """Takes the POSTs of the service, for any framework by `handle` or `receive`, or as an ASGI application by itself.
+    """Answer the POSTs of the service, in any framework by `handle` or `receive`, or as an ASGI application by itself.
 
     - `token`: the secret of the address, or a list of them while you change it. The path must end with one, or the
-      query hold `token=`. Made by `new_token`; what cannot hold 32 random bytes in URL-safe characters is refused.
-    - `on_status`, `on_incoming`: your coroutines, awaited with all events of a request at once, at most 1,000, so that
-      one commit makes them safe. Return when they are: 200 is answered after that. If one raises, 500 is answered, and
-      a sender that repeats does. Events may come twice, late and in any order. A kind that has no coroutine is answered
-      200 and dropped with a warning: nobody shall repeat for ever what nobody wants.
-    - `hook_timeout`: seconds that a coroutine may take; then it is cancelled and 503 answered. It holds for one whose
-      sender has left too, which is finished all the same.
-    - `body_timeout`: seconds that a body may take to arrive; then 408.
-    - `concurrency`: requests that are read and handled at the same time. Beyond it up to `queue` wait, unread and for
-      `hook_timeout` at most; beyond that 503 with Retry-After.
+      query hold `token=`. Use `new_token()`. What cannot hold 32 random bytes in URL-safe characters is refused.
+    - `on_status`, `on_incoming`: your coroutines. They get all events of a request at once, at most 1,000, so one
+      commit makes them safe. Return after that, as 200 is answered when you return. If one raises, 500 is answered,
+      and a sender that repeats does so. Events may come twice, late and in any order. Events without a coroutine are
+      answered 200 and dropped with a warning, because a repetition would not help.
+    - `hook_timeout`: seconds that a coroutine may take. After that it is cancelled and 503 answered. It holds too for
+      a coroutine whose sender has left, which is finished all the same.
+    - `body_timeout`: seconds that a body may take to arrive. After that 408 is answered.
+    - `concurrency`: requests in flight, which are read and handled at the same time. Up to 1,000 more wait unread,
+      for `hook_timeout` at most. Others get 503 with Retry-After.
 
-    Answered are 404 for a wrong or missing token, whatever else; 405 for anything but POST; 415 for a compressed body;
-    413 over 256 KiB; 400 for a body that is no callback or holds over 1,000 events. Nothing proves who called beside
-    the token: look up what matters with `statuses`. Raises ConfigurationError for tokens and options that cannot work.
+    The answer is 404 to a wrong or missing token, whatever else is wrong, 405 to anything but POST, 415 to a compressed
+    body, 413 to one over 256 KiB, 400 to one that is not a callback or holds over 1,000 events. Only the token says who
+    called: look up what matters with `statuses`. Raises ConfigurationError for weak tokens and options that cannot
+    work.
     """
 
     def __init__(
@@ -86,26 +70,20 @@ class CallbackReceiver:
         hook_timeout: float = 30.0,
         body_timeout: float = 5.0,
         concurrency: int = 100,
-        queue: int = 1_000,
     ) -> None:
-        self._tokens = [_digest(each) for each in _checked(token)]
+        self._tokens = Tokens(token)
+        require_callable("on_status", on_status)
+        require_callable("on_incoming", on_incoming)
         if on_status is None and on_incoming is None:
             raise ConfigurationError("on_status or on_incoming must be given")
-        for name, hook in (("on_status", on_status), ("on_incoming", on_incoming)):
-            if hook is not None and not callable(hook):
-                raise ConfigurationError(f"{name} must be a coroutine function")
-        for name, seconds in (("hook_timeout", hook_timeout), ("body_timeout", body_timeout)):
-            if type(seconds) not in {int, float} or not 0 < seconds <= 3_600:
-                raise ConfigurationError(f"{name} must be a number of seconds above 0, up to 3,600")
-        for name, number, least in (("concurrency", concurrency, 1), ("queue", queue, 0)):
-            if type(number) is not int or number < least:
-                raise ConfigurationError(f"{name} must be a whole number of {least} or more")
+        require_number("hook_timeout", hook_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
+        require_number("body_timeout", body_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
+        require_number("concurrency", concurrency, minimum=1, whole=True)
         self._on_status = on_status
         self._on_incoming = on_incoming
         self._hook_timeout = hook_timeout
         self._body_timeout = body_timeout
-        self._places = asyncio.Semaphore(concurrency)
-        self._queue = queue
+        self._in_flight = asyncio.Semaphore(concurrency)
         self._waiting = 0
         self._closing = False
         self._hooks: set[asyncio.Task[None]] = set()
@@ -116,7 +94,7 @@ class CallbackReceiver:
     # For frameworks
 
     async def handle(self, method: str, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Take a request whose body is read; gives the status, whose headers `headers_for` has, and an empty body."""
+        """Handle a request whose body is read. Return the status, for `headers_for` too, and an empty body."""
 
         async def whole() -> AsyncGenerator[bytes, None]:
             yield body
@@ -127,20 +105,28 @@ class CallbackReceiver:
     async def receive(
         self, method: str, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
     ) -> tuple[int, bytes]:
-        """Take a request and read its body, no further than the limits; gives the status to answer and an empty body.
+        """Handle a request and read its body, no further than the limits. Return the status and an empty body.
 
-        What `chunks` raises is raised here. A caller that is cancelled leaves at once; a coroutine of yours that has
-        begun is finished all the same.
+        What `chunks` raises is raised here. A caller that is cancelled leaves at once, and a coroutine of yours that
+        has begun is finished all the same.
         """
         status = self._refusal(method, token, headers)
         if status is None:
-            status = await self._taken(chunks)
+            status = await self._handled(chunks)
         if status != 200:
             _log.info("a callback was answered %d", status)
         return status, b""
 
+    def headers_for(self, status: int) -> dict[str, str]:
+        """Return the headers that belong to the status from `handle` or `receive`."""
+        return dict(_HEADERS.get(status, {}))
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Serve as an ASGI application of its own, or mounted in another."""
+        await asgi.serve(self, scope, receive, send)
+
     async def aclose(self, grace: float = 30.0) -> None:
-        """Take no more, and wait up to `grace` seconds for coroutines of yours that have begun; then cancel them."""
+        """Let no more in, and wait up to `grace` seconds for coroutines of yours that have begun. Then cancel them."""
         self._closing = True
         if self._hooks:
             _, late = await asyncio.wait(set(self._hooks), timeout=grace)
@@ -152,13 +138,13 @@ class CallbackReceiver:
     # Inside
 
     def _refusal(self, method: str, token: str, headers: Mapping[str, str]) -> int | None:
-        """The status of a request that need not be read."""
-        # A header may come twice, and who reads the body may believe either.
+        """Return the status of a request that need not be read, else None."""
+        # A header may come twice, and the server in front may believe either one.
         named = [(name.lower(), value.strip().lower()) for name, value in headers.items()]
         lengths = [value for name, value in named if name == "content-length" and value.isdecimal()]
         encodings = {value for name, value in named if name == "content-encoding"}
         refusals = (
-            (not self._knows(token), 404),
+            (token not in self._tokens, 404),
             (method != "POST", 405),
             (not encodings <= {"", "identity"}, 415),
             (any(len(length) > 12 or int(length) > MAX_BODY for length in lengths), 413),
@@ -166,16 +152,8 @@ class CallbackReceiver:
         )
         return next((status for refused, status in refusals if refused), None)
 
-    def _knows(self, token: str) -> bool:
-        given = _digest(token)
-        known = False
-        for each in self._tokens:
-            # Never left early: the time must tell nothing.
-            known |= hmac.compare_digest(given, each)
-        return known
-
-    async def _taken(self, chunks: AsyncIterator[bytes]) -> int:
-        if not await self._place():
+    async def _handled(self, chunks: AsyncIterator[bytes]) -> int:
+        if not await self._let_in():
             return 503
         hook = None
         try:
@@ -183,21 +161,22 @@ class CallbackReceiver:
         except _Refused as refused:
             return refused.status
         finally:
-            # A coroutine that has begun keeps the place until it ends, whether its sender waits or not.
+            # A hook that has begun stays in flight until it ends, even if its sender leaves. Otherwise senders that
+            # leave early could run more hooks at once than `concurrency` allows.
             if hook is None:
-                self._places.release()
+                self._in_flight.release()
         return 200 if hook is None else await self._outcome(hook)
 
-    async def _place(self) -> bool:
-        """Whether the request got a place; where all are taken it waits for its turn."""
-        if not self._places.locked():
-            return await self._places.acquire()
-        if self._waiting >= self._queue:
+    async def _let_in(self) -> bool:
+        """Count the request as in flight, if need be after waiting for others. Return whether there was time for it."""
+        if not self._in_flight.locked():
+            return await self._in_flight.acquire()
+        if self._waiting >= MAX_WAITING:
             return False
         self._waiting += 1
         try:
             async with asyncio.timeout(self._hook_timeout):
-                return await self._places.acquire()
+                return await self._in_flight.acquire()
         except TimeoutError:
             return False
         finally:
@@ -214,13 +193,13 @@ class CallbackReceiver:
         except TimeoutError:
             raise _Refused(408) from None
         try:
-            return await _read(bytes(body))
+            return await in_steps(read(bytes(body), MAX_EVENTS))
         except InvalidCallback as error:
             _log.warning("%s", error)
         raise _Refused(400)
 
     def _begin(self, events: Events) -> "asyncio.Task[None] | None":
-        """Your coroutine for these events, as a task that no leaving sender cancels; None if there is none."""
+        """Start your coroutine in a task that is not cancelled with its request. Return None if there is none."""
         if self._closing:
             raise _Refused(503)
         if events.statuses and self._on_status is not None:
@@ -229,7 +208,7 @@ class CallbackReceiver:
             work = _call(self._on_incoming, events.incoming)
         else:
             if dropped := events.statuses or events.incoming:
-                _log.warning("no coroutine takes events like %s: %d dropped", type(dropped[0]).__name__, len(dropped))
+                _log.warning("no coroutine for events like %s: %d dropped", type(dropped[0]).__name__, len(dropped))
             return None
         hook = asyncio.create_task(work, name="devino-callback")
         timer = asyncio.get_running_loop().call_later(self._hook_timeout, hook.cancel)
@@ -240,65 +219,20 @@ class CallbackReceiver:
     def _ended(self, timer: asyncio.TimerHandle, hook: "asyncio.Task[None]") -> None:
         timer.cancel()
         self._hooks.discard(hook)
-        self._places.release()
+        self._in_flight.release()
         if hook.cancelled():
             _log.error("the coroutine for callbacks was cancelled, by hook_timeout or by aclose()")
         elif (error := hook.exception()) is not None:
-            # Its text may hold anything, so only its class and place are told.
+            # Only its class and place, as its text may hold anything.
             _log.error("the coroutine for callbacks raised %s in %s", type(error).__name__, _place_of(error))
 
     async def _outcome(self, hook: "asyncio.Task[None]") -> int:
-        # Waiting leaves the coroutine alone if the request is cancelled.
+        # asyncio.wait does not cancel the hook when the request is cancelled.
         await asyncio.wait({hook}, timeout=self._hook_timeout)
-        # One that returned although it was cancelled may have left work undone.
+        # A hook that returned although it was cancelled may have left work undone.
         if not hook.done() or hook.cancelled() or hook.cancelling():
             return 503
         return 200 if hook.exception() is None else 500
-
-    # As an ASGI application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The receiver as an ASGI application of its own, or mounted in another."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "websocket":
-            await receive()
-            await send({"type": "websocket.close", "code": 1008})
-        elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
-        else:
-            raise NotImplementedError(f"ASGI scopes of type {scope['type']}")
-
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers: dict[str, str] = {}
-        for name, value in ((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]):
-            headers[name] = f"{headers[name]},{value}" if name in headers else value
-        token = token_of(scope["path"], scope.get("query_string", b"").decode("latin-1"))
-        try:
-            async with aclosing(_chunks(receive)) as chunks:
-                status, body = await self.receive(scope["method"], token, headers, chunks)
-        except _Gone:
-            return
-        told = {"Content-Length": "0", **headers_for(status)}
-        if status in {408, 413} and scope.get("http_version", "").startswith("1"):
-            told["Connection"] = "close"  # The rest of the body may be on its way for ever.
-        start = [(name.lower().encode(), value.encode()) for name, value in told.items()]
-        with suppress(OSError):  # The sender left.
-            await send({"type": "http.response.start", "status": status, "headers": start})
-            await send({"type": "http.response.body", "body": body})
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                await self.aclose()
-            await send({"type": f"{message['type']}.complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-
-
-class _Gone(Exception):
-    """The sender left before its body was complete."""
 
 
 class _Refused(Exception):
@@ -308,43 +242,11 @@ class _Refused(Exception):
         self.status = status
 
 
-async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        yield message.get("body", b"")
-        if not message.get("more_body", False):
-            return
-
-
 async def _call(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:
+    # A coroutine of ours around yours: a hook that raises when it is called, or returns no awaitable, fails its task.
     await hook(events)
-
-
-async def _read(body: bytes) -> Events:
-    reading = read(body, MAX_EVENTS)
-    while True:
-        try:
-            next(reading)
-        except StopIteration as finished:
-            return finished.value  # type: ignore[no-any-return]
-        await asyncio.sleep(0)
 
 
 def _place_of(error: BaseException) -> str:
     *_, (frame, line) = walk_tb(error.__traceback__)
     return f"{frame.f_code.co_filename}:{line}"
-
-
-def _checked(given: object) -> list[str]:
-    tokens = given if isinstance(given, list | tuple) else [given]
-    right = [each for each in tokens if isinstance(each, str) and _TOKEN.fullmatch(each)]
-    if not right or len(right) < len(tokens):
-        raise ConfigurationError("token must be one or several texts that new_token() made, or as strong and URL-safe")
-    return right
-
-
-def _digest(token: object) -> bytes:
-    """Of one length, so that neither length nor odd characters make a difference."""
-    return sha256(str(token).encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""What contrib's files share, and what is aiohttp.web's own; all of them under real servers: tests/webhooks."""
+"""What contrib's files share, and what is special in aiohttp.web. All of them under real servers: tests/webhooks."""
 
 import ast
 import asyncio
@@ -23,7 +23,7 @@ BODY = json.dumps({"messageId": "1", "ts": 1613404835977, "status": "DELIVERED"}
 
 
 async def nothing(events: Any) -> None:
-    """Takes events and is done."""
+    """Do nothing with the events."""
 
 
 def test_a_file_for_each_framework() -> None:
@@ -57,7 +57,7 @@ async def raw(address: str, head: str, body: bytes) -> tuple[asyncio.StreamReade
 
 
 async def test_serving(caplog: pytest.LogCaptureFixture) -> None:
-    """A server of its own takes callbacks, logs no token in any logger, and closes the receiver when it is left."""
+    """A server of its own lets callbacks in, logs no token in any logger, and closes the receiver at its end."""
     receiver = CallbackReceiver(token=TOKEN, on_status=nothing)
     with caplog.at_level(logging.INFO):
         async with aiohttp_web.serving(receiver) as address, aiohttp.ClientSession() as session:
@@ -69,7 +69,7 @@ async def test_serving(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_broken_chunk() -> None:
-    """A body that stops being HTTP in the middle calls nobody, is refused or cut off, and is no error of the app."""
+    """A body that stops being HTTP in the middle calls no hook, is refused or cut off, and is no error of the app."""
     called: list[Any] = []
 
     async def keep(events: Any) -> None:

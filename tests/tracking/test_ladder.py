@@ -41,7 +41,7 @@ def test_any_order_and_repetition(news: list[StatusEvent], chance: object) -> No
 
 @given(st.lists(events, max_size=12), events)
 def test_no_news_undoes_what_is_final(news: list[StatusEvent], late: StatusEvent) -> None:
-    """What is final stays final; only CLICKED, or an earlier final status, takes its place, and none is forgotten."""
+    """What is final stays final. Only CLICKED or an earlier final status replaces it, and none is forgotten."""
     before, after = delivery_of("1", news), delivery_of("1", [*news, late])
     if before.final:
         assert after.final
@@ -80,7 +80,7 @@ def test_the_ladder(news: list[StatusEvent]) -> None:
     ],
 )
 def test_on_the_way(news: list[StatusEvent], status: Status | str) -> None:
-    """The furthest step is shown; of equal ones the later; a status nobody knows only where there is no other."""
+    """The furthest step is shown, and of equal ones the later. An unknown status is shown only if there is no other."""
     found = delivery_of("1", news)
     assert found.status == status
     assert not found.final

@@ -2,20 +2,16 @@
 
 import asyncio
 import random
-import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from devino_async import (
     Accepted,
     ChangesMissed,
-    ClientClosed,
     ConfigurationError,
     DeliveryTracker,
     MemoryStore,
@@ -78,7 +74,7 @@ async def test_news_in_any_order(tracker: DeliveryTracker) -> None:
 
 
 async def test_waiting(tracker: DeliveryTracker) -> None:
-    """Everybody who waits for a message hears when it is final; whoever comes later hears at once."""
+    """Every waiter of a message wakes up when it is final. A later one returns at once."""
     waiting = [asyncio.create_task(tracker.wait("1")) for _ in range(3)]
     await tracker.on_status([callback("1", Status.SENT)])
     assert not any(task.done() for task in waiting)
@@ -89,7 +85,7 @@ async def test_waiting(tracker: DeliveryTracker) -> None:
 
 
 async def test_waiting_has_an_end(tracker: DeliveryTracker) -> None:
-    """A wait ends by its time-out or by being cancelled, and leaves nothing behind."""
+    """A wait ends by its time-out or by cancellation, and leaves nothing behind."""
     with pytest.raises(TimeoutError):
         await tracker.wait("1", timeout=0)
     task = asyncio.create_task(tracker.wait("1"))
@@ -101,7 +97,7 @@ async def test_waiting_has_an_end(tracker: DeliveryTracker) -> None:
 
 
 async def test_changes(tracker: DeliveryTracker) -> None:
-    """Each reader is given every change once, before and after; what says nothing new is no change."""
+    """Each reader gets every change once, with before and after. News that says nothing new is not a change."""
     readers = [tracker.changes(), tracker.changes()]
     firsts = [asyncio.ensure_future(anext(each)) for each in readers]
     await asyncio.sleep(0)
@@ -116,7 +112,7 @@ async def test_changes(tracker: DeliveryTracker) -> None:
 
 
 async def test_a_slow_reader(tracker: DeliveryTracker) -> None:
-    """A reader that falls too far behind is given what it could keep, then told how many it missed; nobody waits."""
+    """A slow reader gets the changes within its backlog, then an error that counts the others. No feeder waits."""
     reader = tracker.changes()
     first = asyncio.ensure_future(anext(reader))
     await asyncio.sleep(0)
@@ -132,7 +128,7 @@ async def test_a_slow_reader(tracker: DeliveryTracker) -> None:
 
 
 class Service:
-    """Answers look-ups from what it knows, and remembers what it was asked."""
+    """Answer look-ups from what is known, and remember what was asked."""
 
     def __init__(self, **known: Status) -> None:
         self.known: dict[str, Status] = {name.removeprefix("id"): status for name, status in known.items()}
@@ -147,7 +143,7 @@ class Service:
 
 
 class Sleeps:
-    """Notes each pause, and does meanwhile what it is told."""
+    """Note each pause, and run the test's coroutines meanwhile."""
 
     def __init__(self, *meanwhile: Any) -> None:
         self.pauses: list[float] = []
@@ -160,7 +156,7 @@ class Sleeps:
 
 
 async def test_polling(tracker: DeliveryTracker) -> None:
-    """Polling asks 500 at a time with growing pauses, and no more for what is final."""
+    """Polling asks for 500 at a time with growing pauses, and never again for what is final."""
     ids = [str(number) for number in range(1_200)]
     service = Service(**{f"id{each}": Status.SENT for each in ids})
 
@@ -171,7 +167,7 @@ async def test_polling(tracker: DeliveryTracker) -> None:
         service.known |= dict.fromkeys(ids, Status.DELIVERED)
 
     sleeps = Sleeps(some_arrive, all_arrive)
-    found = await tracker.poll_until_final(ids, service.look_up, pause=4, longest_pause=5, sleep=sleeps)
+    found = await tracker.poll_until_final(ids, service.look_up, pause=4, max_pause=5, sleep=sleeps)
     assert list(map(len, service.asked)) == [500, 500, 200, 500, 500, 200, 200]
     assert sleeps.pauses == [4, 5]
     assert list(found) == ids
@@ -196,7 +192,7 @@ async def test_polling_stops_for_what_callbacks_settle(tracker: DeliveryTracker)
 
 
 async def test_polling_has_a_deadline(tracker: DeliveryTracker, clock: Clock) -> None:
-    """After the deadline polling gives what it knows; the last pause is cut to it."""
+    """After the deadline polling returns what is known. The last pause ends with the deadline."""
     service = Service(id1=Status.SENT)
 
     async def time_passes() -> None:
@@ -209,7 +205,7 @@ async def test_polling_has_a_deadline(tracker: DeliveryTracker, clock: Clock) ->
 
 
 async def test_polling_bears_failures(tracker: DeliveryTracker) -> None:
-    """A look-up that fails is asked again with the next round; an unusable credential is raised."""
+    """A look-up that fails is repeated in the next round. An unusable credential is raised."""
     service = Service(id1=Status.DELIVERED)
     service.failures = [RequestNotSent("no", operation="statuses")]
     assert (await tracker.poll_until_final(["1"], service.look_up, sleep=Sleeps()))["1"].final
@@ -222,7 +218,7 @@ async def test_polling_bears_failures(tracker: DeliveryTracker) -> None:
 
 
 async def test_pruning(tracker: DeliveryTracker, clock: Clock) -> None:
-    """Messages of which nothing was told for long are forgotten; news keeps a message."""
+    """Messages without news for long are forgotten. News keeps a message."""
     await tracker.on_status([each for number in range(2_500) for each in history(str(number))])
     clock.now += 100
     await tracker.on_status(history("7"))
@@ -252,42 +248,7 @@ async def test_many_shuffled_duplicates_from_many_tasks(tracker: DeliveryTracker
     assert {each: (await tracker.delivery(each)).status for each in ends} == ends
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    news=st.lists(
-        st.builds(callback, st.sampled_from("123"), st.sampled_from([*Status]), st.integers(0, 3)),
-        max_size=20,
-    ),
-    cut=st.integers(0, 20),
-)
-async def test_both_stores_agree(
-    news: list[StatusCallback], cut: int, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """The same news gives the same deliveries in memory and in a file, also when the file is opened again."""
-    path = tmp_path_factory.mktemp("store") / "deliveries.db"
-    memory = DeliveryTracker()
-    for part in (news[:cut], news[cut:]):
-        await memory.on_status(part)
-        async with DeliveryTracker(SQLiteStore(path)) as file:
-            await file.on_status(part)
-    async with DeliveryTracker(SQLiteStore(path)) as file:
-        for each in "123":
-            assert await file.delivery(each) == await memory.delivery(each)
-
-
-async def test_every_unique_event_is_stored_once(tmp_path: Path) -> None:
-    """A file holds each unique event once, those without a time or an error code too."""
-    path = tmp_path / "deliveries.db"
-    async with DeliveryTracker(SQLiteStore(path)) as tracker:
-        for _ in range(3):
-            await tracker.on_status(history("1"))
-            await tracker.on_look_up([MessageStatus("1", Status.SENT), MessageStatus("1", "PONDERED")])
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM event").fetchone() == (6,)
-    connection.close()
-
-
-async def test_odd_text_costs_nobody_anything(tracker: DeliveryTracker) -> None:
+async def test_odd_text(tracker: DeliveryTracker) -> None:
     """Ids and statuses that cannot be kept as text do not cost the events of others."""
     odd = StatusCallback("\ud800", NOON, "PONDERED \udfff", 10**30)
     await asyncio.gather(tracker.on_status([odd, *history("1")]), tracker.on_status(history("2")))
@@ -295,73 +256,9 @@ async def test_odd_text_costs_nobody_anything(tracker: DeliveryTracker) -> None:
         assert (await tracker.delivery(each)).status is Status.DELIVERED
 
 
-async def test_a_full_disk(tmp_path: Path) -> None:
-    """When the disk is full the feeder is told so and nothing is half kept; with room again all goes on."""
-    store = SQLiteStore(tmp_path / "deliveries.db")
-    async with DeliveryTracker(store) as tracker:
-        await tracker.on_status(history("1"))
-        await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 1"))
-        with pytest.raises(sqlite3.OperationalError, match="full"):
-            await tracker.on_status([event for number in range(500) for event in history(f"{number}-" * 20)])
-        assert (await tracker.delivery("0-" * 20)).status is None
-        await store._do(lambda connection: connection.execute("PRAGMA max_page_count = 100000"))
-        await tracker.on_status(history("2"))
-        for each in "12":
-            assert (await tracker.delivery(each)).final
-
-
-async def test_two_writers_of_one_file(tmp_path: Path) -> None:
-    """Two stores on one file lose nothing of each other's."""
-    path = tmp_path / "deliveries.db"
-    async with DeliveryTracker(SQLiteStore(path)) as one, DeliveryTracker(SQLiteStore(path)) as other:
-
-        async def feed(tracker: DeliveryTracker, statuses: Iterable[Status]) -> None:
-            for status in statuses:
-                for number in range(20):
-                    await tracker.on_status([callback(str(number), status)])
-
-        await asyncio.gather(feed(one, STEPS[:2]), feed(other, STEPS[2:]))
-        for number in range(20):
-            assert (await one.delivery(str(number))).status is Status.DELIVERED
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT count(*) FROM event").fetchone() == (80,)
-    connection.close()
-
-
-@pytest.mark.parametrize("content", [b"x" * 5_000, None])
-async def test_files_that_are_none_of_ours(content: bytes | None, tmp_path: Path) -> None:
-    """A file of another kind, or of another version, is refused with a clear error and left as it is."""
-    path = tmp_path / "other.db"
-    if content is None:
-        connection = sqlite3.connect(path)
-        connection.execute("CREATE TABLE other (x)")
-        connection.close()
-    else:
-        path.write_bytes(content)
-    async with DeliveryTracker(SQLiteStore(path)) as tracker:
-        with pytest.raises(ConfigurationError, match="file"):
-            await tracker.on_status(history("1"))
-        with pytest.raises(ConfigurationError, match="file"):
-            await tracker.delivery("1")
-
-
-async def test_a_closed_store(tmp_path: Path) -> None:
-    """After closing, which may be done twice, a store says that it is closed; what was under way is finished."""
-    store = SQLiteStore(tmp_path / "deliveries.db")
-    tracker = DeliveryTracker(store)
-    adding = asyncio.create_task(tracker.on_status(history("1")))
-    await asyncio.sleep(0)
-    await tracker.aclose()
-    await adding
-    await tracker.aclose()
-    for call in (tracker.on_status(history("1")), tracker.delivery("1"), tracker.prune(1)):
-        with pytest.raises(ClientClosed):
-            await call
-
-
 @pytest.mark.parametrize("turns", range(8))
 async def test_news_of_a_cancelled_caller(tracker: DeliveryTracker, turns: int) -> None:
-    """Where whoever brings news is cancelled in the middle, those who wait for it are told all the same."""
+    """News of a caller that is cancelled in the middle wakes the waiters all the same."""
     waiting = asyncio.create_task(tracker.wait("249", timeout=60))
     await asyncio.sleep(0)
     bringing = asyncio.create_task(tracker.on_status([callback(str(each), Status.DELIVERED) for each in range(250)]))
@@ -375,24 +272,8 @@ async def test_news_of_a_cancelled_caller(tracker: DeliveryTracker, turns: int) 
     assert (await waiting).final
 
 
-@pytest.mark.parametrize("turns", [1, 2, 3])
-async def test_a_writer_that_was_cancelled(tmp_path: Path, turns: int) -> None:
-    """Where the writing is cut short, as at the end of an event loop, its callers hear of it; later news is kept."""
-    store = SQLiteStore(tmp_path / "deliveries.db")
-    adding = asyncio.create_task(store.add([StatusEvent("1", Status.SENT)]))
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    [writing] = [task for task in asyncio.all_tasks() if task.get_name() == "devino-store"]
-    writing.cancel()
-    with pytest.raises(ClientClosed):
-        await adding
-    await store.add([StatusEvent("1", Status.DELIVERED)])
-    assert (await store.get(["1"]))["1"].final
-    await store.aclose()
-
-
 async def test_odd_news(tracker: DeliveryTracker) -> None:
-    """Dates at the end of all time are kept; a status given as text is the same as the status itself."""
+    """Dates at the ends of the calendar are kept. A status given as a str is the same as the status itself."""
     first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3)))
     await tracker.on_status([StatusCallback("1", first, Status.DELIVERED, 0)])
     assert (await tracker.delivery("1")).at == first

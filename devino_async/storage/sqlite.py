@@ -1,0 +1,289 @@
+"""One SQLite file and the one thread that works on it: opening, checking, transactions, group commit, closing.
+
+Work is a plain function that gets the connection and runs in that thread, so that no query blocks the event loop.
+Several processes may use one file. Tables and queries belong to the rooms that use this one, and so does the class
+of the error for a file that cannot be used. What SQLite raises during work is passed on as it is.
+"""
+
+import asyncio
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+from ..errors import ClientClosed, DevinoError
+
+__all__ = ["SQLiteFile"]
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+_Caller = tuple[Work[Any], "asyncio.Future[Any]"]
+
+_BUSY_SECONDS = 30.0
+_BUSY_PAUSE = 0.01
+_TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+# FULL: on disk at every commit, not only at checkpoints. On macOS fsync alone leaves data in the drive's cache.
+# secure_delete overwrites what is deleted, which may be texts and numbers.
+_SETTINGS = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "secure_delete = ON")
+
+# Closing any descriptor of a file drops all locks that the process has on it, SQLite's too. Every opening passes
+# this lock, so no connection of this process is there yet while the file is created and closed.
+_creating = threading.Lock()
+
+
+class _Failed:
+    """The outcome of work that raised."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+class SQLiteFile:
+    """The file `path`, opened at the first work, created with mode 0600 if it is missing.
+
+    `schema` holds the statements that create the tables, `version` is written into the file's user_version. A file
+    with other tables or another version is refused and left as it is. `kind` names the file's purpose in errors.
+    `error` is raised if the file cannot be opened or used, ClientClosed after `aclose`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        schema: Sequence[str],
+        version: int,
+        kind: str,
+        error: type[DevinoError],
+    ) -> None:
+        self._path = os.fspath(path)
+        self._schema = schema
+        self._version = version
+        self._kind = kind
+        self._error = error
+        self._thread = ThreadPoolExecutor(1, f"devino {kind}")
+        self._connection: sqlite3.Connection | None = None
+        self._waiting: SimpleQueue[_Caller] = SimpleQueue()
+        self._is_commit_due = False
+        self._closing: Future[None] | None = None
+        self._process: int | None = None
+
+    def __repr__(self) -> str:
+        return f"SQLiteFile({self._path!r})"
+
+    async def do(self, work: Work[T]) -> T:
+        """Run the work outside any transaction and return its result. For reading, and for settings."""
+        self._check_usable()
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_connection, work)
+
+    async def together(self, work: Work[T]) -> T:
+        """Run the work in a transaction and return its result once that is on disk.
+
+        Callers that come while another transaction is being written share the next one. Work that raises is undone
+        alone, and only its own caller gets the error. Work must not begin, commit or roll back, and must change
+        nothing but the file: if SQLite gives up a whole transaction, each work in it runs again in one of its own.
+        A caller that is cancelled leaves at once, and its work is done all the same.
+        """
+        self._check_usable()
+        told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._waiting.put((work, told))
+        # The job clears the flag before it takes what waits, so work put before a set flag was seen is never missed.
+        # The thread does the job whatever becomes of this event loop, so no loop that ends can leave the flag set.
+        if not self._is_commit_due:
+            self._is_commit_due = True
+            self._thread.submit(self._commit)
+        outcome = await told
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        result: T = outcome
+        return result
+
+    async def aclose(self) -> None:
+        """Finish all work that was begun and close the file. In a forked child, leave it to the parent."""
+        if self._is_forked():
+            return
+        if self._closing is None:
+            # The thread does its jobs in order, so this one comes after all work, that of cancelled callers too.
+            self._closing = self._thread.submit(self._close)
+            self._thread.shutdown(wait=False)
+        # Shielded: cancelling the wrapped future would take the job out of the queue, and the file would stay open.
+        await asyncio.shield(asyncio.wrap_future(self._closing))
+
+    def _is_forked(self) -> bool:
+        return self._process not in {None, os.getpid()}
+
+    def _check_usable(self) -> None:
+        if self._closing is not None:
+            raise ClientClosed(f"the {self._kind} is closed")
+        if self._is_forked():
+            # A child has neither the thread nor the locks of its parent, and a connection must not cross a fork.
+            raise self._error(f"this {self._kind} was used before the process forked; open it in each process")
+        self._process = os.getpid()
+
+    # In the thread
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _with_connection(self, work: Work[T]) -> T:
+        if self._connection is None:
+            self._connection = self._opened()
+        return work(self._connection)
+
+    def _commit(self) -> None:
+        self._is_commit_due = False
+        callers = list(_taken(self._waiting))
+        outcomes: Sequence[Any]
+        try:
+            outcomes = self._with_connection(partial(_outcomes, [work for work, _ in callers]))
+        except BaseException as error:  # noqa: BLE001 - every caller waits for it, whatever it is
+            outcomes = [_Failed(error)] * len(callers)
+        # One call for each event loop: every call wakes the loop, and the two threads would fight for the GIL.
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+        for (_, told), outcome in zip(callers, outcomes, strict=True):
+            by_loop.setdefault(told.get_loop(), []).append((told, outcome))
+        for loop, told_outcomes in by_loop.items():
+            with suppress(RuntimeError):  # The loop was closed, and its callers are gone.
+                loop.call_soon_threadsafe(_tell, told_outcomes)
+
+    def _opened(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = None
+        try:
+            if self._path != ":memory:":
+                _create(self._path)
+            connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+            self._prepare(connection)
+        except (sqlite3.Error, OSError) as error:
+            problem = str(error)
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                problem = "it is not an SQLite file. Choose another path, or move it away"
+        except DevinoError:
+            if connection is not None:
+                connection.close()
+            raise
+        else:
+            return connection
+        if connection is not None:
+            connection.close()
+        raise self._unusable(problem)
+
+    def _unusable(self, problem: str) -> DevinoError:
+        return self._error(f"the file {self._path!r} cannot be used as a {self._kind}: {problem}")
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # Checked before WAL is switched on, which would change a foreign file for good.
+        self._is_new(connection)
+        _switch_to_wal(connection)
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+        with _transaction(connection):
+            # Asked again: another process may have made the tables meanwhile.
+            if self._is_new(connection):
+                for statement in (*self._schema, f"PRAGMA user_version = {self._version}"):
+                    connection.execute(statement)
+
+    def _is_new(self, connection: sqlite3.Connection) -> bool:
+        """Whether the file has no tables yet. Raises the caller's error for a file of another form."""
+        # In this order: tables and version come in one commit, so a process that makes them between the two queries
+        # is not taken for one that made tables without a version.
+        tables = _tables(connection)
+        if not tables:
+            return True
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        with closing(sqlite3.connect(":memory:")) as empty:
+            for statement in self._schema:
+                empty.execute(statement)
+            expected = _tables(empty)
+        if not expected <= tables:
+            raise self._unusable("it holds other tables. Choose another path")
+        if version != self._version:
+            raise self._unusable(
+                f"it has form {version}, and this version of devino-async reads form {self._version}. Use the version "
+                "that made it, or choose another path"
+            )
+        return False
+
+
+def _create(path: str) -> None:
+    """Create the file if it is missing, for its owner alone. SQLite gives its -wal and -shm files the same mode."""
+    with _creating, suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> None:
+    until = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            # This statement alone ignores the connection's timeout while another process opens the file.
+            if time.monotonic() > until:
+                raise
+            time.sleep(_BUSY_PAUSE)
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute(_TABLES)}
+
+
+def _taken(waiting: "SimpleQueue[_Caller]") -> Iterator[_Caller]:
+    with suppress(Empty):
+        while True:
+            yield waiting.get_nowait()
+
+
+def _tell(told_outcomes: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for told, outcome in told_outcomes:
+        if not told.done():
+            told.set_result(outcome)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of it or nothing, also where the disk is full."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # Some errors have rolled back already.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> list[Any]:
+    """Run all works in one transaction and return the result of each, or what it raised as _Failed."""
+    try:
+        with _transaction(connection):
+            return [_outcome(work, connection) for work in works]
+    except Exception as error:  # noqa: BLE001 - handed to the callers
+        failed = _Failed(error)
+    # Another process has held the file for _BUSY_SECONDS. Trying each work alone could take as long for each.
+    is_busy = getattr(failed.error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    if len(works) == 1 or is_busy:
+        return [failed] * len(works)
+    # A full disk makes SQLite give up the whole transaction. Alone, the works for which there is space succeed.
+    return [outcome for work in works for outcome in _outcomes([work], connection)]
+
+
+def _outcome(work: Work[T], connection: sqlite3.Connection) -> T | _Failed:
+    connection.execute("SAVEPOINT work")
+    outcome: T | _Failed
+    try:
+        outcome = work(connection)
+    except Exception as error:
+        if not connection.in_transaction:
+            raise
+        connection.execute("ROLLBACK TO work")
+        outcome = _Failed(error)
+    connection.execute("RELEASE work")
+    return outcome
