@@ -40,15 +40,18 @@ _ACCEPTS = re.compile(_ACCEPTED, re.IGNORECASE)
 
 
 def encode(messages: Iterable[Message]) -> Iterator[str]:
-    """Each message as it stands in the `messages` array: not escaped, fields that are None left out.
+    """Yield each message as it stands in the `messages` array: not escaped, without fields that are None.
 
-    Raises InvalidMessage for what is no Message.
+    Raises InvalidMessage for anything that is not a Message.
     """
     sender, head = "", '{"from":"","to":"'
     text, escaped = "", '""'
     for message in messages:
         if type(message) is not Message:
-            _check(message)
+            problem = _not_a_message(message)
+            # Error trackers record the locals of frames. This one must not show what is personal.
+            del messages, message, text, escaped, sender, head
+            raise problem
         # A campaign has one sender, and often one text.
         if message.text != text:
             text = message.text
@@ -69,16 +72,17 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def encode_one(message: Message) -> str:
-    """The same for one message alone."""
+    """Return the same for one message alone."""
     if type(message) is not Message:
-        _check(message)
+        problem = _not_a_message(message)
+        del message
+        raise problem
     sender, text = encode_basestring(message.sender), encode_basestring(message.text)
     return f'{{"from":{sender},"to":"{message.to}","text":{text}{_encoded_rest(message)}}}'
 
 
-def _check(message: object) -> None:
-    if not isinstance(message, Message):
-        raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
+def _not_a_message(value: object) -> InvalidMessage:
+    return InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(value).__name__}")])
 
 
 def _encoded_rest(message: Message) -> str:

@@ -5,8 +5,11 @@
 import copy
 import json
 import pickle
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import devino_async
 from devino_async import InvalidMessage, Message, Priority
 from devino_async.protocol import sending
 from devino_async.redaction import mask_phone
 
 PHONE = "79001234567"
+PACKAGE = Path(devino_async.__file__).parent
 MOSCOW = timezone(timedelta(hours=3))
 
 
@@ -248,6 +253,51 @@ def test_frozen() -> None:
         made.to = "1"  # type: ignore[misc]
     with pytest.raises(TypeError):
         made.options["ref"] = "3"  # type: ignore[index]
+
+
+def test_final() -> None:
+    """A message has no subclasses: what was checked cannot be overridden."""
+    with pytest.raises(TypeError, match="final"):
+        type("Ours", (Message,), {})
+
+
+def ours(error: BaseException) -> str:
+    """What an error tracker records of the SDK's own frames, their locals included."""
+    recorded = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [each for each in recorded.stack if Path(each.filename).is_relative_to(PACKAGE)]
+    assert frames
+    return str([each.locals for each in frames])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"priority": "URGENT"}, {"validity": -1}, {"to": "7900123456x"}, {"text": "код 4711" * 9_999}, {"sender": ""}],
+)
+def test_frames_hold_nothing_personal(bad: dict[str, Any]) -> None:
+    """An error tracker that records locals gets neither text, number, callback address nor options from our frames."""
+    fields = {"text": "код 4711", "callback_url": "https://example.com/?t0ken", "options": {"ref": "o-77"}, **bad}
+    with pytest.raises(InvalidMessage) as raised:
+        message(**fields)
+    assert not any(each in ours(raised.value) for each in (PHONE, "7900123456x", "4711", "t0ken", "o-77"))
+
+
+def test_frames_of_pickles_hold_nothing_personal() -> None:
+    """The same holds where a message is made again from a pickle that breaks a rule."""
+    pickled = pickle.dumps(message(text="код 4711", callback_url="https://example.com"))
+    with pytest.raises(InvalidMessage) as raised:
+        pickle.loads(pickled.replace(b"https://", b"gopher//"))
+    assert not any(each in ours(raised.value) for each in (PHONE, "4711"))
+
+
+@pytest.mark.parametrize(
+    "encode_all", [lambda given: list(sending.encode(given)), lambda given: sending.encode_one(given[1])]
+)
+def test_frames_of_encoding_hold_nothing_personal(encode_all: Callable[[list[Any]], Any]) -> None:
+    """Where something else stands among messages, our frames show neither it nor the messages before it."""
+    stranger = {"to": PHONE, "text": "код 4711"}
+    with pytest.raises(InvalidMessage, match="must be Message, not dict") as raised:
+        encode_all([message(text="код 4711"), stranger])
+    assert not any(each in ours(raised.value) for each in (PHONE, "4711"))
 
 
 def test_repr_shows_nothing_personal() -> None:
