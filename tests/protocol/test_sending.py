@@ -1,8 +1,11 @@
 """Reading the answer to a send: exactly one receipt a message, and never a false proof that nothing was sent."""
 
+import gc
 import json
+from itertools import product
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +31,8 @@ from devino_async import (
 from devino_async.exchange import Answer
 from devino_async.flow.steps import at_once
 from devino_async.protocol import send_results, sending
+from devino_async.protocol.packing import Packed
+from devino_async.protocol.send_results import Facts, Meaning, decide
 from devino_async.redaction import Redaction
 
 OK = {"code": "OK", "messageId": "3701172084729885952", "segmentsId": None}
@@ -348,6 +353,22 @@ def test_reading_goes_in_steps() -> None:
     assert sum(1 for _ in reading) >= 60
 
 
+@pytest.mark.parametrize(
+    "chosen", [[OK], [NO], [OK, NO], [{**OK, "segmentsId": ["5", "6"]}, {"messageId": "7", "code": "OK"}]]
+)
+def test_receipts_are_nothing_to_the_garbage_collector(chosen: list[Any]) -> None:
+    """The receipts of a batch keep no object of their own for each message, as that would stop the event loop."""
+    times = 6_400 // len(chosen)
+    body = json.dumps({"result": chosen * times}).encode()
+    packed = Packed()
+    packed.extend(messages(6_400))
+    gc.collect()
+    before = len(gc.get_objects())
+    receipts = at_once(send_results.read(Answer(status=200, body=body), packed))
+    gc.collect()
+    assert len(gc.get_objects()) - before < len(receipts) / 3
+
+
 # The call
 
 
@@ -414,6 +435,39 @@ def test_report() -> None:
     assert report.total == 5
     assert sorted(map(id, report)) == sorted(map(id, receipts))
     assert repr(report) == "SendReport(accepted=2, rejected=1, not_sent=1, unconfirmed=1)"
+
+
+# What an answer means as a whole
+
+A, Y, N = None, True, False
+MEANINGS: list[tuple[str, tuple[bool | None, ...], Meaning]] = [
+    # ok, whole, has_results, matched, only_rejections, may_accept, says_why
+    ("a result for each message", (A, Y, Y, Y, A, A, A), Meaning.RECEIPTS),
+    ("a success that is cut", (Y, N, A, A, A, A, A), Meaning.UNTRUSTED),
+    ("a success without result that says why", (Y, Y, N, A, A, A, Y), Meaning.REFUSED),
+    ("a success without result", (Y, Y, N, A, A, A, N), Meaning.UNTRUSTED),
+    ("a success with too few or too many results", (Y, Y, Y, N, A, A, A), Meaning.UNTRUSTED),
+    ("a refusal without results", (N, A, N, A, Y, N, A), Meaning.REFUSED),
+    ("a refusal without results that speaks of success", (N, A, N, A, Y, Y, A), Meaning.UNTRUSTED),
+    ("a refusal with results that is cut", (N, N, Y, A, A, A, A), Meaning.UNTRUSTED),
+    ("a refusal with rejections only", (N, Y, Y, N, Y, N, A), Meaning.REFUSED),
+    ("a refusal with rejections that speaks of success", (N, Y, Y, N, Y, Y, A), Meaning.UNTRUSTED),
+    ("a refusal with results that do not reject", (N, Y, Y, N, N, A, A), Meaning.UNTRUSTED),
+    ("never: no results, yet not only rejections", (N, A, N, A, N, A, A), Meaning.UNTRUSTED),
+]
+
+
+def test_what_answers_mean() -> None:
+    """Each combination of facts stands in one row of the table, and `decide` says what that row says."""
+    for chosen in product([True, False], repeat=7):
+        rows = [
+            (why, meaning)
+            for why, pattern, meaning in MEANINGS
+            if all(wanted in {A, given} for wanted, given in zip(pattern, chosen, strict=True))
+        ]
+        [(why, meaning)] = rows
+        names = [each.name for each in attrs.fields(Facts)]
+        assert decide(Facts(**dict(zip(names, chosen, strict=True)))) is meaning, why
 
 
 # Defects
