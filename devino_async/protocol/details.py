@@ -1,6 +1,6 @@
 """Details: GET /sms-stat/detail, everything that is known of messages that were sent, a page at a time.
 
-The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's; walking
+The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's, walking
 through pages is flow's.
 """
 
@@ -130,7 +130,7 @@ class DetailQuery:
         if given not in _COMBINATIONS:
             allowed = "; ".join(" + ".join(map(camel, sorted(each))) for each in _COMBINATIONS)
             named = " + ".join(map(camel, sorted(given))) or "nothing"
-            problems.add(named, f"is not an allowed combination; give exactly one of: {allowed}")
+            problems.add(named, f"is not an allowed combination. Give exactly one of: {allowed}")
 
     def _check_kinds(self, problems: Problems) -> None:
         for name in ("task_id", "trigger_id", "country_id", "mog_id", "time_offset", "user_id"):

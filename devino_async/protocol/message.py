@@ -1,6 +1,6 @@
-"""Message: one SMS to be sent, checked at birth against every rule of the API page.
+"""Message: one SMS to be sent, checked at birth against every rule of the API docs.
 
-All problems are found at once and named with the service's own keys. How messages travel is sending.py's; what
+All problems are found at once and named with the service's own keys. How messages travel is sending.py's, what
 became of them is receipts.py's.
 """
 
@@ -17,7 +17,7 @@ from attrs import field, fields, frozen
 
 from ..errors import InvalidMessage, Reason
 from ..redaction import mask_phone, mask_phones
-from .text import MAX_CYRILLIC_CHARACTERS, longest_allowed
+from .text import MAX_CYRILLIC_CHARACTERS, length_and_limit
 
 __all__ = [
     "MAX_VALIDITY",
@@ -29,7 +29,7 @@ __all__ = [
     "made_again",
 ]
 
-# API page, "Message": "validity ... Maximal value: 259200, 3 days".
+# API docs, "Message": "validity ... Maximal value: 259200, 3 days".
 MAX_VALIDITY = 259_200
 
 # No text of so few characters is too long, whatever its alphabet.
@@ -41,7 +41,7 @@ _URL_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 
 class Priority(StrEnum):
-    """How urgent a message is ("priority" on the API page); anything else is rejected by the service."""
+    """How urgent a message is ("priority" in the API docs). The service rejects anything else."""
 
     LOW = "LOW"
     """Promotional messages."""
@@ -234,23 +234,23 @@ def _recipient(value: object, problems: list[Reason]) -> str:
 
 def _text(value: object, problems: list[Reason]) -> str:
     if not isinstance(value, str):
-        problems.append(Reason("invalid", "text", f"must be text, not {type(value).__name__}"))
+        problems.append(Reason("invalid", "text", f"must be a str, not {type(value).__name__}"))
         return ""
     if not value:
         problems.append(Reason("must.be.not.null", "text", "must not be empty"))
         return ""
-    length, limit = longest_allowed(value)
+    length, limit = length_and_limit(value)
     if length > limit:
-        problem = f"is {length} characters long; at most {limit} are allowed in its alphabet"
+        problem = f"is {length} characters long, and at most {limit} are allowed in its alphabet"
         problems.append(Reason("text.length.too.long", "text", problem))
     if not value.isascii() and not encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
-    # Nothing but its characters counts: a subclass may compare as it likes, and equal texts are encoded once.
+    # Only its characters count. A subclass of str may compare as it likes, and equal texts are encoded once.
     return str.__str__(value)
 
 
 def encodable(text: str) -> bool:
-    """Whether the text can be sent at all: half of a surrogate pair cannot."""
+    """Return whether the text can be sent at all. Half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -301,7 +301,7 @@ def _callback_url(value: object, problems: list[Reason]) -> str | None:
 
 
 def is_http_url(value: str) -> bool:
-    """Whether the text is a URL with the http or https scheme, a host and a possible port."""
+    """Return whether the text is a URL with the http or https scheme, a host and a possible port."""
     if _URL_FORBIDDEN.search(value) or not encodable(value):
         return False
     try:
@@ -314,7 +314,7 @@ def is_http_url(value: str) -> bool:
 def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
     if isinstance(value, Mapping) and all(_sendable(key) and _sendable(item) for key, item in value.items()):
         return MappingProxyType({str.__str__(key): str.__str__(item) for key, item in value.items()})
-    problems.append(Reason("invalid", "options", "must be a mapping of text to text"))
+    problems.append(Reason("invalid", "options", "must be a mapping of str to str"))
     return None
 
 

@@ -1,6 +1,6 @@
 """Receipts: what became of each message, those of a whole batch, and the report over many of them.
 
-Exactly one receipt is made for every message that was read. Which one it is, send_results.py knows.
+Exactly one receipt is made for every message that was read. Which one it is, send_results.py decides.
 """
 
 import re
@@ -21,27 +21,27 @@ _RECEIPTS_A_RUN = 128
 
 
 class _Draft:
-    """An Accepted while it is made, tens of thousands at a time: nothing keeps its slots from being set."""
+    """An Accepted while it is made: the same slots, and nothing that keeps them from being set."""
 
     __slots__ = ("__weakref__", "message", "message_id", "segment_ids")
 
 
 @frozen
 class Accepted(_Draft):
-    """The service took the message; `message_id` finds its status, `segment_ids` are there if they were asked for."""
+    """The service accepted the message. `message_id` finds its status, `segment_ids` are there if asked for."""
 
     message: Message
     message_id: str
     segment_ids: tuple[str, ...] = ()
 
     def raise_for_outcome(self) -> "Accepted":
-        """This receipt itself: nothing went wrong."""
+        """Return this receipt, as nothing went wrong."""
         return self
 
 
 @frozen
 class Rejected:
-    """The service said no to this message; sending it unchanged will be rejected again."""
+    """The service said no to this message. Sending it unchanged will be rejected again."""
 
     message: Message
     reasons: tuple[Reason, ...] = ()
@@ -55,7 +55,7 @@ class Rejected:
 
 @frozen
 class NotSent:
-    """Proved never processed by the service; sending it again is safe."""
+    """Proved never processed by the service. Sending it again is safe."""
 
     message: Message
     error: CallFailed
@@ -67,20 +67,18 @@ class NotSent:
 
 @frozen
 class Unconfirmed:
-    """May have been sent; the SDK never sends it again by itself, as a repeat may cost a second SMS."""
+    """May have been sent. The SDK never sends it again by itself, as a repeat may cost a second SMS."""
 
     message: Message
     error: CallFailed
 
     def raise_for_outcome(self) -> NoReturn:
         """Raise MessageUnconfirmed, with the error of the call as its cause."""
-        raise MessageUnconfirmed(f"nobody can tell whether the message was sent: {self.error}", receipt=self) from (
-            self.error
-        )
+        raise MessageUnconfirmed(f"the message may have been sent: {self.error}", receipt=self) from self.error
 
 
 Receipt = Accepted | Rejected | NotSent | Unconfirmed
-"""What became of one message; made for `match`."""
+"""What became of one message, made for `match`."""
 
 
 _new: Callable[[type], Any] = object.__new__
@@ -195,7 +193,7 @@ class Receipts:
         return self.counts.total()
 
     def __iter__(self) -> Iterator[Receipt]:
-        """Those that were not taken yet."""
+        """Yield those that were not taken yet."""
         for run in list(self._runs):
             yield from run.receipts()
 
@@ -243,7 +241,7 @@ class SendReport:
 
     @property
     def total(self) -> int:
-        """How many messages were read, whatever became of them."""
+        """Return how many messages were read, whatever became of them."""
         return len(self.accepted) + len(self.rejected) + len(self.not_sent) + len(self.unconfirmed)
 
     def __iter__(self) -> Iterator[Receipt]:

@@ -1,6 +1,6 @@
 """Sending: POST /sms/messages, how messages travel. Its answer is send_results.py's.
 
-When a send may be repeated is the transport's decision; cutting streams into batches is flow's.
+When a send may be repeated is the transport's decision. Cutting streams into batches is flow's.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Message: checked at birth, all problems at once, with the service's own keys."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import copy
 import json
@@ -44,7 +44,7 @@ def problems(**changed: Any) -> list[tuple[str, str | None]]:
 
 
 def test_all_problems_at_once() -> None:
-    """A message that breaks every rule is told so once, with the seven keys of the page."""
+    """A message that breaks every rule is told so once, with the seven keys of the API docs."""
     assert problems(
         sender="",
         to="12",
@@ -85,7 +85,7 @@ def test_problems_hold_no_values() -> None:
     ],
 )
 def test_numbers(given_number: str, kept: str) -> None:
-    """E.164: 7 to 15 digits; a leading + is taken and dropped, as the page's examples have none."""
+    """E.164: 7 to 15 digits; a leading + is taken and dropped, as the API docs' examples have none."""
     assert message(to=given_number).to == kept
     assert json.loads(encode(message(to=given_number)))["to"] == kept
 
@@ -97,7 +97,7 @@ def test_numbers(given_number: str, kept: str) -> None:
      79001234567, None, b"79001234567", True],
 )  # fmt: skip
 def test_bad_numbers(bad: object) -> None:
-    """More than 15 digits, letters, spaces, other scripts' digits and what is no text are refused."""
+    """More than 15 digits, letters, spaces, other scripts' digits and anything but a str are refused."""
     assert problems(to=bad) == [("to.format.invalid", "to")]
 
 
@@ -124,7 +124,7 @@ def test_bad_senders(bad: object) -> None:
     ids=lambda value: f"{value[-1]}{len(value)}" if isinstance(value, str) else str(value),
 )
 def test_text_limits(text: str, fits: bool) -> None:
-    """The page's limits hold to the character: 17,085 Cyrillic, 34,170 Latin; one Cyrillic letter makes it so."""
+    """The API docs' limits hold to the character: 17,085 Cyrillic, 34,170 Latin; one Cyrillic letter makes it so."""
     if fits:
         assert message(text=text).text == text
     else:
@@ -133,7 +133,7 @@ def test_text_limits(text: str, fits: bool) -> None:
 
 @pytest.mark.parametrize("bad", ["", None, 5, b"Hello", ["Hello"], "half \ud83d"])
 def test_bad_texts(bad: object) -> None:
-    """An empty text, what is no text, and half of a surrogate pair are refused."""
+    """An empty text, anything but a str, and half of a surrogate pair are refused."""
     assert [ref for _, ref in problems(text=bad)] == ["text"]
 
 
@@ -189,13 +189,13 @@ def test_years_are_four_digits(moment: datetime, sent: str) -> None:
     ],
 )
 def test_bad_scheduled_time(bad: object) -> None:
-    """A naive time is anybody's guess; it, times outside the calendar in UTC, and what is no datetime are refused."""
+    """A naive time, a time outside the calendar in UTC, and anything but a datetime are refused."""
     assert problems(scheduled_time=bad) == [("scheduledTime.is.invalid", "scheduledTime")]
 
 
 @pytest.mark.parametrize("name", ["LOW", "MEDIUM", "HIGH", "REALTIME"])
 def test_priorities(name: str) -> None:
-    """The four names of the page are taken as members or as text, and sent as names."""
+    """The four names of the API docs are taken as members or as text, and sent as names."""
     for given_priority in (name, Priority(name)):
         made = message(priority=given_priority)
         assert made.priority is Priority(name)
@@ -226,7 +226,7 @@ def test_callback_urls(url: str) -> None:
      5, b"http://example.com", True],
 )  # fmt: skip
 def test_bad_callback_urls(bad: object) -> None:
-    """Other schemes, no host, spaces, impossible ports and what is no text are refused."""
+    """Other schemes, no host, spaces, impossible ports and anything but a str are refused."""
     assert problems(callback_url=bad) == [("callbackUrl.format.invalid", "callbackUrl")]
 
 
@@ -239,7 +239,7 @@ def test_callback_url_that_cannot_be_sent() -> None:
     "bad", [{"a": 1}, {1: "a"}, {"a": None}, {"a": "\ud800"}, {"\ud800": "a"}, [], "ab", [("a", "b")]]
 )
 def test_bad_options(bad: object) -> None:
-    """Options are a mapping of text to text and nothing else."""
+    """Options are a mapping of str to str and nothing else."""
     assert problems(options=bad) == [("invalid", "options")]
 
 

@@ -155,7 +155,7 @@ MALFORMED: dict[str, Any] = {
 
 @pytest.mark.parametrize("item", MALFORMED.values(), ids=MALFORMED)
 def test_one_malformed_item(item: Any) -> None:
-    """One item that breaks the page makes one message Unconfirmed, and none of its neighbours."""
+    """One item that does not match the API docs makes one message Unconfirmed, and none of its neighbours."""
     receipts = read({"result": [OK, item, NO]}, 3)
     assert [type(each) for each in receipts] == [Accepted, Unconfirmed, Rejected]
     unsure = receipts[1]
@@ -165,7 +165,7 @@ def test_one_malformed_item(item: Any) -> None:
 
 
 def test_double_keys_in_one_item() -> None:
-    """Two ids in one item: nobody can tell which is meant, for this one message."""
+    """Two ids in one item: which is meant cannot be known, for this one message."""
     text = '{"result": [{"code":"OK","messageId":"1"},{"code":"OK","messageId":"2","messageId":"3"}]}'
     assert [type(each) for each in read(text, 2)] == [Accepted, Unconfirmed]
 
@@ -174,7 +174,7 @@ def test_double_keys_in_one_item() -> None:
     "item", [{"code": "OK", "messageId": "77", "segmentsId": "77"}, {"code": "MAYBE", "messageId": "77"}]
 )
 def test_id_of_a_malformed_item(item: dict[str, Any]) -> None:
-    """The id in an item that breaks the page is kept as evidence on the error."""
+    """The id in an item that does not match the API docs is kept as evidence on the error."""
     receipt = read({"result": [item]})[0]
     assert isinstance(receipt, Unconfirmed)
     assert isinstance(receipt.error, CallFailed)
@@ -500,17 +500,17 @@ def test_description_beside_a_result(body: dict[str, Any]) -> None:
     "item", [{"code": "OK", "messageId": "5", "segmentsId": "x"}, {"code": "OK", "messageId": None}]
 )
 def test_malformed_accepted_items_in_a_400(item: dict[str, Any]) -> None:
-    """A 400 of the wrong length with an OK in it is no proof that nothing was sent, even if the OK breaks the page."""
+    """A 400 of the wrong length with an OK in it is no proof that nothing was sent, even a malformed OK."""
     assert type(failure({"result": [item]}, 2, 400)) is BadAnswer
 
 
 def test_cut_list_in_a_400() -> None:
-    """A 400 whose list of results is cut may have accepted what is missing: nobody can tell."""
+    """A 400 whose list of results is cut may have accepted what is missing."""
     assert type(failure(json.dumps({"result": [NO, OK]})[:-60], 2, 400)) is BadAnswer
 
 
 def test_evidence_of_malformed_items() -> None:
-    """Where counts differ, ids in items that break the page are evidence too."""
+    """Where counts differ, ids in items that do not match the API docs are evidence too."""
     error = failure({"result": [{"code": "OK", "messageId": "5", "segmentsId": "x"}]}, 2)
     assert error.message_ids == ("5",)
 

@@ -13,7 +13,7 @@ from devino_async.protocol.wire.strict_json import decode
 
 @pytest.mark.parametrize("bad", [1.0, 3.7e18, Decimal(5), True, False, None, b"5", ["5"], {}])
 def test_never_an_id(bad: Any) -> None:
-    """A float or a decimal has lost digits already, a boolean is no number: neither is ever an id."""
+    """A float or a decimal has lost digits already, a boolean is not a number: neither is ever an id."""
     with pytest.raises(Mismatch):
         as_id(bad)
 
@@ -56,7 +56,7 @@ def test_yes_and_no(written: Any, truth: bool) -> None:
 
 @pytest.mark.parametrize("bad", ["2022-13-01 00:00:00", "12.10.2022", "", 5, None, "2022-09-09 25:00:00"])
 def test_never_a_moment(bad: Any) -> None:
-    """What is no date of a calendar is refused."""
+    """A date that no calendar knows is refused."""
     with pytest.raises(Mismatch):
         as_moment(bad)
 
