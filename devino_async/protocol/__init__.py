@@ -1,1 +1,1 @@
-"""WHAT is said: every request and answer of the API page as values. Pure: no await, no HTTP library, no clock."""
+"""WHAT is said: every request and answer of the API docs as values. Pure: no await, no HTTP library, no clock."""

@@ -1,4 +1,4 @@
-"""Account: GET /billing-api/companies/current/account. Not on the SMS page, but every campaign script wants it."""
+"""Account: GET /billing-api/companies/current/account. The SMS API docs lack it, but every campaign script wants it."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -9,12 +9,17 @@ from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
 from .wire.converter import as_list, as_object, keep_unknown, structure, wire_class
-from .wire.envelope import refused_as_told, result_of
+from .wire.endpoint import Endpoint
+from .wire.envelope import result_of
 
-__all__ = ["OPERATION", "Account", "AccountType", "call", "read"]
+__all__ = ["ENDPOINT", "Account", "AccountType", "call", "read"]
 
-OPERATION = "account"
-PATH = "/billing-api/companies/current/account"
+ENDPOINT = Endpoint(
+    operation="account",
+    method="GET",
+    path="/billing-api/companies/current/account",
+    max_answer_bytes=1_000_000,
+)
 
 
 class AccountType(StrEnum):
@@ -26,7 +31,7 @@ class AccountType(StrEnum):
 
 @frozen
 class Account:
-    """The company's account. Amounts are exact; any field may be None, as older answers lack some.
+    """The company's account. Amounts are exact. Any field may be None, as older answers lack some.
 
     `currency_id` is the service's number of the currency, which is documented nowhere. `extra` keeps unknown keys.
     """
@@ -52,13 +57,13 @@ wire_class(Account)
 
 
 def call() -> Call:
-    """The look-up of the account that the credentials belong to."""
-    return Call(operation=OPERATION, method="GET", path=PATH, answer_limit=1_000_000, refusal=refused_as_told)
+    """Return the look-up of the account that the credentials belong to."""
+    return ENDPOINT.call()
 
 
 def read(answer: Answer) -> Account:
-    """The account. Raises BadAnswer or Refused."""
-    return result_of(answer, OPERATION, _account)
+    """Return the account. Raises BadAnswer or Refused."""
+    return result_of(answer, ENDPOINT.operation, _account)
 
 
 def _account(result: Any) -> Account:

@@ -25,10 +25,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @frozen
 class StatusCallback:
-    """A change of a message's status (API page, "Callbacks").
+    """A change of a message's status (API docs, "Callbacks").
 
     `timestamp` is aware, in UTC. `options` is what the message was sent with, if the service returns it under that
-    name, which the page does not say; all other unknown keys are in `extra`. What an `error_code` means is not
+    name, which the API docs leave open. All other unknown keys are in `extra`. What an `error_code` means is not
     documented. Nothing proves that a callback comes from the service: look up what matters with `statuses`.
     """
 
@@ -42,7 +42,7 @@ class StatusCallback:
 
 @frozen(kw_only=True, repr=False)
 class IncomingMessage:
-    """A message that somebody sent to you (API page, "Incoming messages"); `timestamp` is aware, in UTC."""
+    """A message that somebody sent to you (API docs, "Incoming messages"). `timestamp` is aware, in UTC."""
 
     incoming_message_id: str
     to: str | None = None
@@ -65,7 +65,7 @@ class IncomingMessage:
 
 @frozen
 class Events:
-    """What one body holds; it is all of one kind."""
+    """What one body holds. It is all of one kind."""
 
     statuses: list[StatusCallback] = field(factory=list)
     incoming: list[IncomingMessage] = field(factory=list)
@@ -105,24 +105,24 @@ wire_class(
 
 
 def parse_callbacks(body: bytes | str) -> list[StatusCallback]:
-    """The status changes in a callback's body, an array of them or a single one. Raises InvalidCallback."""
-    return _parse(body, StatusCallback, "status callback")
+    """Return the status changes in a callback's body, an array of them or a single one. Raises InvalidCallback."""
+    return _parse(body, StatusCallback, "a status callback")
 
 
 def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
-    """The incoming messages in a body, a single one or an array of them. Raises InvalidCallback."""
-    return _parse(body, IncomingMessage, "incoming message")
+    """Return the incoming messages in a body, a single one or an array of them. Raises InvalidCallback."""
+    return _parse(body, IncomingMessage, "an incoming message")
 
 
-def read(body: bytes, most: int) -> Generator[None, None, Events]:
-    """Whatever was POSTed; yields after every few dozen events. Raises InvalidCallback, for more than `most` too."""
+def read(body: bytes, max_events: int) -> Generator[None, None, Events]:
+    """Return what was POSTed. Yields after every few dozen events. Raises InvalidCallback, also for too many events."""
     values = _values(body)
-    if len(values) > most:
-        raise InvalidCallback(f"the body holds {len(values):,} events; at most {most:,} are allowed")
+    if len(values) > max_events:
+        raise InvalidCallback(f"the body holds {len(values):,} events, and at most {max_events:,} are allowed")
     first = values[0] if values else None
     if isinstance(first, dict) and "incomingMessageId" in first:
-        return Events(incoming=(yield from _structured(values, IncomingMessage, "incoming message")))
-    return Events(statuses=(yield from _structured(values, StatusCallback, "status callback")))
+        return Events(incoming=(yield from _structured(values, IncomingMessage, "an incoming message")))
+    return Events(statuses=(yield from _structured(values, StatusCallback, "a status callback")))
 
 
 def _structured(values: list[Any], kind: type[T], what: str) -> Generator[None, None, list[T]]:
@@ -136,13 +136,13 @@ def _structured(values: list[Any], kind: type[T], what: str) -> Generator[None, 
     except Mismatch as error:
         problem = str(error)
     if problem is not None:
-        raise InvalidCallback(f"the body is no {what}: {problem}")
+        raise InvalidCallback(f"the body is not {what}: {problem}")
     return events
 
 
 def _values(body: bytes | str) -> list[Any]:
     if not isinstance(body, bytes | str):
-        raise InvalidCallback(f"the body must be bytes or text, not {type(body).__name__}")
+        raise InvalidCallback(f"the body must be bytes or str, not {type(body).__name__}")
     try:
         value = decode(body)
     except Unreadable as error:

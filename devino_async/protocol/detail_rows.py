@@ -1,4 +1,4 @@
-"""The columns of a detail row, their wire names and their kinds (API page, "Fields for orderField and outFields").
+"""The columns of a detail row, their wire names and their kinds (API docs, "Fields for orderField and outFields").
 
 Which rows to ask for is details.py's.
 """
@@ -18,7 +18,7 @@ __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]
 
 
 class DetailStatus(StrEnum):
-    """The statuses of detail rows, and of the filter on them; a vocabulary of their own."""
+    """The statuses of detail rows, and of the filter on them, a vocabulary of their own."""
 
     DELIVERED = "DELIVERED"
     IN_PROGRESS = "IN_PROGRESS"
@@ -80,7 +80,7 @@ class DetailField(StrEnum):
 class DetailRow:
     """One message, or one segment of it with `by_segments`. Any column may be None.
 
-    `price` is exact. Dates are naive unless the client was given a `time_zone`: the page names none. `extra` keeps
+    `price` is exact. Dates are naive unless the client was given a `time_zone`: the API docs name none. `extra` keeps
     columns that this version does not know. The repr shows neither the text nor a full phone number.
     """
 
@@ -149,8 +149,8 @@ wire_class(
 
 
 def read_row(value: Any, zone: tzinfo | None = None) -> DetailRow:
-    """One row of an answer. Raises Mismatch, which names the column."""
-    # The page calls the column SEGMENT_COUNT in its table and SEGMENTS_COUNT in its text.
+    """Return one row of an answer. Raises Mismatch, which names the column."""
+    # The API docs call the column SEGMENT_COUNT in their table and SEGMENTS_COUNT in their text.
     if isinstance(value, dict) and "segmentsCount" in value and "segmentCount" not in value:
         value = {("segmentCount" if name == "segmentsCount" else name): item for name, item in value.items()}
     row = structure(value, DetailRow)

@@ -1,10 +1,11 @@
 """Details: GET /sms-stat/detail, everything that is known of messages that were sent, a page at a time.
 
-The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's; walking
+The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's, walking
 through pages is flow's.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from copy import copy
 from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any, cast
@@ -18,22 +19,22 @@ from ..redaction import mask_phone
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
 from .message import encodable
 from .wire.converter import Mismatch, camel, structure, wire_class
-from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_from_envelope, refused, refused_as_told
+from .wire.endpoint import Endpoint
+from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_from_envelope, refused
 from .wire.query import Problems, wall_clock
 from .wire.strict_json import Run, Unreadable, members
 
-__all__ = ["OPERATION", "DetailPage", "DetailQuery", "SortOrder", "call", "read", "split"]
+__all__ = ["ENDPOINT", "DetailPage", "DetailQuery", "SortOrder", "call", "read", "split"]
 
-OPERATION = "details"
-PATH = "/sms-stat/detail"
-# Common servers and gateways refuse request lines over 8 KB; what stands before the query string must fit as well.
+ENDPOINT = Endpoint(operation="details", method="GET", path="/sms-stat/detail")
+# Common servers and gateways refuse request lines over 8 KB. What stands before the query string must fit as well.
 MAX_URL_BYTES = 8_000
-_ROOM_FOR_ADDRESS = 400
+_MAX_ADDRESS_BYTES = 400
 _MAX_FILTER_BYTES = 4_000
 _STEP = 32
 
 _IDENTIFYING = ("task_id", "trigger_id", "date_time_from", "date_time_to", "message_ids")
-# API page, "Parameters combinations".
+# API docs, "Parameters combinations".
 _COMBINATIONS = (
     {"task_id"},
     {"task_id", "trigger_id"},
@@ -51,7 +52,7 @@ class SortOrder(StrEnum):
 
 
 def _member(kind: type[StrEnum], value: Any) -> Any:
-    """Names become members; what is none stays, for the check to name it."""
+    """Return the member of that name. Anything else is returned as it is, for the check to name it."""
     return kind(value) if isinstance(value, str) and value in kind._value2member_map_ else value
 
 
@@ -78,7 +79,7 @@ def _status(value: DetailStatus | str | None) -> DetailStatus | None:
 
 @frozen(kw_only=True)
 class DetailQuery:
-    """Which messages to look up (API page, "Details", request parameters). Every field is optional, but exactly one
+    """Which messages to look up (API docs, "Details", request parameters). Every field is optional, but exactly one
     of these combinations must be given:
 
     - `task_id`
@@ -109,6 +110,8 @@ class DetailQuery:
     status: DetailStatus | None = field(default=None, converter=_status)
     time_offset: int | None = None
     user_id: int | None = None
+    # What of the query string is the same for every part and page: all but dates and ids, encoded.
+    _filters: str = field(init=False, default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         problems = Problems()
@@ -116,16 +119,18 @@ class DetailQuery:
         self._check_kinds(problems)
         self._check_ids(problems)
         problems.raise_any()
-        if len(urlencode(list(_filters(self, None)))) > _MAX_FILTER_BYTES:
+        filters = urlencode(list(_filters(self)), safe=":")
+        if len(filters) > _MAX_FILTER_BYTES:
             problems.add("searchText", f"the filters are over {_MAX_FILTER_BYTES} bytes when encoded")
         problems.raise_any()
+        object.__setattr__(self, "_filters", filters)
 
     def _check_combination(self, problems: Problems) -> None:
         given = {name for name in _IDENTIFYING if getattr(self, name) is not None}
         if given not in _COMBINATIONS:
             allowed = "; ".join(" + ".join(map(camel, sorted(each))) for each in _COMBINATIONS)
             named = " + ".join(map(camel, sorted(given))) or "nothing"
-            problems.add(named, f"is not an allowed combination; give exactly one of: {allowed}")
+            problems.add(named, f"is not an allowed combination. Give exactly one of: {allowed}")
 
     def _check_kinds(self, problems: Problems) -> None:
         for name in ("task_id", "trigger_id", "country_id", "mog_id", "time_offset", "user_id"):
@@ -139,7 +144,7 @@ class DetailQuery:
         for name in ("search_text", "source_address", "recipient"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value or not encodable(value)):
-                problems.add(camel(name), "must be text that is not empty and can be sent")
+                problems.add(camel(name), "must be a str that is not empty and can be sent")
         for name, kind in (("order", SortOrder), ("order_field", DetailField), ("status", DetailStatus)):
             if not isinstance(getattr(self, name), kind | None):
                 problems.add(camel(name), f"must be one of {', '.join(kind)}")
@@ -174,9 +179,17 @@ def _check_dates(start: object, end: object, problems: Problems) -> None:
             problems.add("dateTimeTo", "must not be before dateTimeFrom")
 
 
+# All but dates and ids, which stand last and are encoded by `call`.
+_FILTERS = tuple(
+    each.name
+    for each in fields(DetailQuery)
+    if each.init and each.name not in {"date_time_from", "date_time_to", "message_ids"}
+)
+
+
 @frozen
 class DetailPage:
-    """One page of rows. Trust `rows`; the service computes `pages` and `number` oddly (see the API page).
+    """One page of rows. Trust `rows`: the service computes `pages` and `number` oddly (see the API docs).
 
     `total` and `pages` are there only if `calculate_total_count` was asked for.
     """
@@ -191,58 +204,68 @@ class DetailPage:
     more: bool | None = None
 
 
-wire_class(DetailPage, names={"rows": "\0rows"})
+wire_class(DetailPage, omitted={"rows"})
 
 
 def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
-    """The query itself, or queries for parts of its ids, so that no URL passes 8,000 bytes."""
+    """Yield the query itself, or queries for parts of its ids, so that no URL passes 8,000 bytes."""
     if query.message_ids is None:
         yield query
         return
-    bare = [*_filters(query, None), ("limit", str(page_size)), ("offset", str(10**12))]
-    room = MAX_URL_BYTES - _ROOM_FOR_ADDRESS - len(PATH) - len(urlencode(bare))
+    bare = _joined(query, offset=10**12, limit=page_size, zone=None, ids=())
+    room = MAX_URL_BYTES - _MAX_ADDRESS_BYTES - len(ENDPOINT.path) - len(bare)
     part: list[str | int] = []
     used = 0
     for each in query.message_ids:
         needed = len("&messageIds=") + len(str(each))
         if part and used + needed > room:
-            yield evolve(query, message_ids=part)
+            yield _part(query, part)
             part, used = [], 0
         part.append(each)
         used += needed
-    yield evolve(query, message_ids=part)
+    yield _part(query, part)
+
+
+def _part(query: DetailQuery, ids: list[str | int]) -> DetailQuery:
+    """Return the query for some of its ids. All of it was checked already, so nothing is checked again."""
+    part = copy(query)
+    object.__setattr__(part, "message_ids", tuple(ids))
+    return part
 
 
 def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = None) -> Call:
-    """The call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
-    pairs = [*_filters(query, zone), ("limit", str(limit)), ("offset", str(offset))]
-    pairs += [("messageIds", str(each)) for each in query.message_ids or ()]
-    return Call(
-        operation=OPERATION,
-        method="GET",
-        path=PATH,
-        query=urlencode(pairs, safe=":"),
-        refusal=refused_as_told,
-    )
+    """Return the call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
+    return ENDPOINT.call(query=_joined(query, offset=offset, limit=limit, zone=zone, ids=query.message_ids or ()))
 
 
-def _filters(query: DetailQuery, zone: tzinfo | None) -> Iterator[tuple[str, str]]:
-    for each in fields(DetailQuery):
-        value, name = getattr(query, each.name), camel(each.name)
-        if value is None or each.name == "message_ids":
+def _joined(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None, ids: Sequence[str | int]) -> str:
+    dates = (("dateTimeFrom", query.date_time_from), ("dateTimeTo", query.date_time_to))
+    pairs = [
+        (name, wall_clock(name, moment, zone).isoformat(sep=" ", timespec="seconds"))
+        for name, moment in dates
+        if moment is not None
+    ]
+    pairs += [("limit", str(limit)), ("offset", str(offset))]
+    pairs += [("messageIds", str(each)) for each in ids]
+    written = urlencode(pairs, safe=":")
+    return f"{query._filters}&{written}" if query._filters else written
+
+
+def _filters(query: DetailQuery) -> Iterator[tuple[str, str]]:
+    for name in _FILTERS:
+        value, wire = getattr(query, name), camel(name)
+        if value is None:
             continue
-        if each.name == "out_fields":
-            yield from ((name, str(column)) for column in value)
-        elif isinstance(value, datetime):
-            yield name, wall_clock(name, value, zone).isoformat(sep=" ", timespec="seconds")
+        if name == "out_fields":
+            yield from ((wire, str(column)) for column in value)
         elif isinstance(value, bool):
-            yield name, str(value).lower()
+            yield wire, str(value).lower()
         else:
-            yield name, str(value).removeprefix("+") if each.name == "recipient" else str(value)
+            yield wire, str(value).removeprefix("+") if name == "recipient" else str(value)
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
-    """The page; yields after every few rows. Raises BadAnswer or Refused."""
+    """Return the page. Yields after every few rows. Raises BadAnswer or Refused."""
     outcome = yield from _outcome_of(answer, zone)
     # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
     if isinstance(outcome, CallFailed):
@@ -267,13 +290,13 @@ def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, De
         if page or rows:
             return evolve(structure(page, DetailPage), rows=tuple(rows))
         if is_refusal(top):
-            return refused(answer, OPERATION, reasons_from_envelope(top))
+            return refused(answer, ENDPOINT.operation, reasons_from_envelope(top))
         problem = "the answer holds no result"
     except Unreadable as error:
         problem = str(error)
     except Mismatch as error:
-        problem = f"row {len(rows)} breaks the page: {error}"
-    return bad_answer(answer, OPERATION, problem)
+        problem = f"row {len(rows)} does not match the API docs: {error}"
+    return bad_answer(answer, ENDPOINT.operation, problem)
 
 
 def _read_rows(run: Any, zone: tzinfo | None, rows: list[DetailRow]) -> Generator[None, None, None]:

@@ -1,22 +1,23 @@
-"""Message: one SMS to be sent, checked at birth against every rule of the API page.
+"""Message: one SMS to be sent, checked at birth against every rule of the API docs.
 
-All problems are found at once and named with the service's own keys. How messages travel is sending.py's; what
+All problems are found at once and named with the service's own keys. How messages travel is sending.py's, what
 became of them is receipts.py's.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from copyreg import __newobj_ex__  # type: ignore[attr-defined]
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, final
 from urllib.parse import urlsplit
 
 from attrs import field, fields, frozen
 
 from ..errors import InvalidMessage, Reason
 from ..redaction import mask_phone, mask_phones
-from .text import MAX_CYRILLIC_CHARACTERS, longest_allowed
+from .text import MAX_CYRILLIC_CHARACTERS, length_and_limit
 
 __all__ = [
     "MAX_VALIDITY",
@@ -28,7 +29,7 @@ __all__ = [
     "made_again",
 ]
 
-# API page, "Message": "validity ... Maximal value: 259200, 3 days".
+# API docs, "Message": "validity ... Maximal value: 259200, 3 days".
 MAX_VALIDITY = 259_200
 
 # No text of so few characters is too long, whatever its alphabet.
@@ -40,7 +41,7 @@ _URL_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 
 class Priority(StrEnum):
-    """How urgent a message is ("priority" on the API page); anything else is rejected by the service."""
+    """How urgent a message is ("priority" in the API docs). The service rejects anything else."""
 
     LOW = "LOW"
     """Promotional messages."""
@@ -71,24 +72,24 @@ class _Draft:
 NOTHING_MORE = (None,) * 5
 
 _new: Callable[[type], Any] = object.__new__
-_become: Callable[[object, type], None] = object.__dict__["__class__"].__set__
 
 
+@final
 @frozen(init=False, repr=False, weakref_slot=False)
 class Message(_Draft):
-    """One SMS. Frozen; every field is checked when it is made (API page, "Message").
+    """One SMS. Frozen, final, and checked field by field when it is made (API docs, "Message").
 
     - `sender`: the approved sender's name ("from" on the wire).
-    - `to`: E.164, 7 to 15 digits; a leading `+` is dropped.
+    - `to`: E.164, 7 to 15 digits. A leading `+` is dropped.
     - `text`: up to 17,085 characters where any is outside the GSM alphabet, else up to 34,170.
-    - `validity`: lifetime, 0 to 259,200 seconds (3 days), as whole seconds or a `timedelta`; kept as seconds.
-    - `scheduled_time`: an aware `datetime`; kept in UTC, sent with milliseconds.
+    - `validity`: lifetime, 0 to 259,200 seconds (3 days), as whole seconds or a `timedelta`. Kept as seconds.
+    - `scheduled_time`: an aware `datetime`. Kept in UTC, sent with milliseconds.
     - `priority`: a `Priority`, or its name.
-    - `callback_url`: http or https; status changes are POSTed there.
-    - `options`: text to text, comes back in callbacks; the only documented way to carry a reference of yours.
+    - `callback_url`: http or https. Status changes are POSTed there.
+    - `options`: a mapping of str to str that comes back in callbacks, the only documented way to carry a reference.
 
     Raises InvalidMessage, a ValueError whose `problems` lists everything that is wrong. Fields that are None are
-    not sent. The repr shows neither the text nor the full phone number. There are no weak references to messages.
+    not sent. The repr shows neither the text nor the full phone number. Messages cannot be weakly referenced.
     """
 
     sender: str
@@ -100,8 +101,8 @@ class Message(_Draft):
     callback_url: str | None
     options: Mapping[str, str] | None = field(hash=False)
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         *,
         sender: str,
         to: str,
@@ -111,10 +112,10 @@ class Message(_Draft):
         priority: Priority | str | None = None,
         callback_url: str | None = None,
         options: Mapping[str, str] | None = None,
-    ) -> None:
-        problems: list[Reason] = []
+    ) -> "Message":
+        """Check the fields and make the message."""
         try:
-            # As usual and surely right; in one expression, as campaigns make millions of messages.
+            # As usual and surely right. One expression, as campaigns make millions of messages.
             plain = (
                 type(to) is str
                 and to.encode().isdigit()
@@ -128,36 +129,27 @@ class Message(_Draft):
             )
         except UnicodeEncodeError:
             plain = False
-        if not plain:
-            sender, to, text = _sender(sender, problems), _recipient(to, problems), _text(text, problems)
-        if not (
-            validity is None
+        if (
+            plain
+            and validity is None
             and scheduled_time is None
             and priority is None
             and callback_url is None
             and options is None
         ):
-            rest = (validity, scheduled_time, priority, callback_url, options)
-            validity, scheduled_time, priority, callback_url, options = _checked_rest(rest, problems)
-        if problems:
-            raise InvalidMessage(problems)
-        made: Any = self
-        if type(self) is Message:
-            _become(made, _Draft)
-            made.sender = sender
-            made.to = to
-            made.text = text
-            made.validity = validity
-            made.scheduled_time = scheduled_time
-            made.priority = priority
-            made.callback_url = callback_url
-            made.options = options
-            made.__class__ = Message
-        else:
-            # The objects of a subclass have another shape.
-            values = (sender, to, text, validity, scheduled_time, priority, callback_url, options)
-            for set_slot, value in zip(_slots, values, strict=True):
-                set_slot(made, value)
+            return _made(sender, to, text, NOTHING_MORE)
+        problems: list[Reason] = []
+        if not plain:
+            sender, to, text = _sender(sender, problems), _recipient(to, problems), _text(text, problems)
+        rest = _checked_rest((validity, scheduled_time, priority, callback_url, options), problems)
+        if not problems:
+            return _made(sender, to, text, rest)
+        # Error trackers record the locals of frames. This one must not show what is personal.
+        del sender, to, text, callback_url, options, rest, plain
+        raise InvalidMessage(problems)
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Message is final: it cannot have subclasses")
 
     def __repr__(self) -> str:
         shown = [
@@ -178,41 +170,39 @@ class Message(_Draft):
         ]
         return f"Message({', '.join(shown)})"
 
-    def __reduce__(self) -> tuple[Callable[..., "Message"], tuple[dict[str, Any]]]:
+    def __reduce__(self) -> tuple[Callable[..., "Message"], tuple[type["Message"], tuple[()], dict[str, Any]]]:
         values = {each.name: getattr(self, each.name) for each in fields(Message)}
         if self.options is not None:
             values["options"] = dict(self.options)
-        return _remade, (values,)
+        # Copies and pickles are made by __new__, and so are checked like any other message.
+        return __newobj_ex__, (Message, (), values)
 
 
-# The slots' own setters, for subclasses.
-_slots = tuple(getattr(Message, each.name).__set__ for each in fields(Message))
+def _made(sender: str, to: str, text: str, rest: tuple[Any, ...]) -> Message:
+    """Make a Message of fields that were checked.
 
-
-def _remade(values: dict[str, Any]) -> Message:
-    return Message(**values)
+    The class swap pays: without it a campaign of new messages falls from 0.80 to 0.62 of the plain loop.
+    """
+    made = _new(_Draft)
+    made.sender = sender
+    made.to = to
+    made.text = text
+    made.validity, made.scheduled_time, made.priority, made.callback_url, made.options = rest
+    made.__class__ = Message
+    return made  # type: ignore[no-any-return]
 
 
 def made_again(
     senders: Iterable[str], tos: Iterable[str], texts: Iterable[str], rests: Iterable["Message | tuple[Any, ...]"]
 ) -> list[Message]:
-    """Messages from the fields of others, which were checked when those were made; `rests` are their other fields.
+    """Return messages made from the fields of others, which were checked when those were made.
 
-    Where a message stands in place of its other fields, that is given.
+    `rests` are their other fields. A message that stands in place of its other fields is returned as it is.
     """
-    messages: list[Message] = []
-    for sender, to, text, rest in zip(senders, tos, texts, rests, strict=True):
-        if type(rest) is not tuple:
-            messages.append(rest)  # type: ignore[arg-type]
-            continue
-        made = _new(_Draft)
-        made.sender = sender
-        made.to = to
-        made.text = text
-        made.validity, made.scheduled_time, made.priority, made.callback_url, made.options = rest
-        made.__class__ = Message
-        messages.append(made)
-    return messages
+    return [
+        _made(sender, to, text, rest) if type(rest) is tuple else rest  # type: ignore[misc]
+        for sender, to, text, rest in zip(senders, tos, texts, rests, strict=True)
+    ]
 
 
 def _checked_rest(rest: tuple[Any, ...], problems: list[Reason]) -> tuple[Any, ...]:
@@ -244,23 +234,23 @@ def _recipient(value: object, problems: list[Reason]) -> str:
 
 def _text(value: object, problems: list[Reason]) -> str:
     if not isinstance(value, str):
-        problems.append(Reason("invalid", "text", f"must be text, not {type(value).__name__}"))
+        problems.append(Reason("invalid", "text", f"must be a str, not {type(value).__name__}"))
         return ""
     if not value:
         problems.append(Reason("must.be.not.null", "text", "must not be empty"))
         return ""
-    length, limit = longest_allowed(value)
+    length, limit = length_and_limit(value)
     if length > limit:
-        problem = f"is {length} characters long; at most {limit} are allowed in its alphabet"
+        problem = f"is {length} characters long, and at most {limit} are allowed in its alphabet"
         problems.append(Reason("text.length.too.long", "text", problem))
     if not value.isascii() and not encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
-    # Nothing but its characters counts: a subclass may compare as it likes, and equal texts are encoded once.
+    # Only its characters count. A subclass of str may compare as it likes, and equal texts are encoded once.
     return str.__str__(value)
 
 
 def encodable(text: str) -> bool:
-    """Whether the text can be sent at all: half of a surrogate pair cannot."""
+    """Return whether the text can be sent at all. Half of a surrogate pair cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -311,7 +301,7 @@ def _callback_url(value: object, problems: list[Reason]) -> str | None:
 
 
 def is_http_url(value: str) -> bool:
-    """Whether the text is a URL with the http or https scheme, a host and a possible port."""
+    """Return whether the text is a URL with the http or https scheme, a host and a possible port."""
     if _URL_FORBIDDEN.search(value) or not encodable(value):
         return False
     try:
@@ -324,7 +314,7 @@ def is_http_url(value: str) -> bool:
 def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
     if isinstance(value, Mapping) and all(_sendable(key) and _sendable(item) for key, item in value.items()):
         return MappingProxyType({str.__str__(key): str.__str__(item) for key, item in value.items()})
-    problems.append(Reason("invalid", "options", "must be a mapping of text to text"))
+    problems.append(Reason("invalid", "options", "must be a mapping of str to str"))
     return None
 
 

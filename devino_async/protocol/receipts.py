@@ -1,12 +1,11 @@
 """Receipts: what became of each message, those of a whole batch, and the report over many of them.
 
-Exactly one receipt is made for every message that was read. Which one it is, send_results.py knows.
+Exactly one receipt is made for every message that was read. Which one it is, send_results.py decides.
 """
 
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import repeat
 from typing import Any, NoReturn
 
@@ -15,34 +14,34 @@ from attrs import field, frozen
 from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
 
-__all__ = ["Accepted", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Told", "Unconfirmed"]
+__all__ = ["Accepted", "MixedRun", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Unconfirmed"]
 
 # So few that the young generation of the garbage collector never fills up with them.
 _RECEIPTS_A_RUN = 128
 
 
 class _Draft:
-    """An Accepted while it is made, tens of thousands at a time: nothing keeps its slots from being set."""
+    """An Accepted while it is made: the same slots, and nothing that keeps them from being set."""
 
     __slots__ = ("__weakref__", "message", "message_id", "segment_ids")
 
 
 @frozen
 class Accepted(_Draft):
-    """The service took the message; `message_id` finds its status, `segment_ids` are there if they were asked for."""
+    """The service accepted the message. `message_id` finds its status, `segment_ids` are there if asked for."""
 
     message: Message
     message_id: str
     segment_ids: tuple[str, ...] = ()
 
     def raise_for_outcome(self) -> "Accepted":
-        """This receipt itself: nothing went wrong."""
+        """Return this receipt, as nothing went wrong."""
         return self
 
 
 @frozen
 class Rejected:
-    """The service said no to this message; sending it unchanged will be rejected again."""
+    """The service said no to this message. Sending it unchanged will be rejected again."""
 
     message: Message
     reasons: tuple[Reason, ...] = ()
@@ -56,7 +55,7 @@ class Rejected:
 
 @frozen
 class NotSent:
-    """Proved never processed by the service; sending it again is safe."""
+    """Proved never processed by the service. Sending it again is safe."""
 
     message: Message
     error: CallFailed
@@ -68,107 +67,159 @@ class NotSent:
 
 @frozen
 class Unconfirmed:
-    """May have been sent; the SDK never sends it again by itself, as a repeat may cost a second SMS."""
+    """May have been sent. The SDK never sends it again by itself, as a repeat may cost a second SMS."""
 
     message: Message
     error: CallFailed
 
     def raise_for_outcome(self) -> NoReturn:
         """Raise MessageUnconfirmed, with the error of the call as its cause."""
-        raise MessageUnconfirmed(f"nobody can tell whether the message was sent: {self.error}", receipt=self) from (
-            self.error
-        )
+        raise MessageUnconfirmed(f"the message may have been sent: {self.error}", receipt=self) from self.error
 
 
 Receipt = Accepted | Rejected | NotSent | Unconfirmed
-"""What became of one message; made for `match`."""
+"""What became of one message, made for `match`."""
 
 
-Told = tuple[Any, ...]
-"""What a receipt tells beside its message. Flat tuples of texts are nothing to a garbage collector.
-
-Of Accepted the id and the ids of segments; of Rejected the description, and then the key, ref and default message of
-each reason; of the others the error.
-"""
-
-
-_new: Callable[..., Any] = object.__new__
+_new: Callable[[type], Any] = object.__new__
 _digits_in = re.compile("[0-9]+").findall
 
 
-def _accepted(messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None) -> list[Receipt]:
-    receipts: list[Receipt] = []
-    each_segments = repeat(()) if segments is None else map(tuple, map(_digits_in, segments))
-    for message, message_id, segment_ids in zip(messages, ids, each_segments, strict=False):
-        made = _new(_Draft)
-        made.message = message
-        made.message_id = message_id
-        made.segment_ids = segment_ids
-        made.__class__ = Accepted
-        receipts.append(made)
-    return receipts
+class AcceptedRun:
+    """Messages that were accepted: their ids and, as the service wrote them, the ids of their segments."""
+
+    __slots__ = ("ids", "messages", "segments")
+
+    def __init__(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None) -> None:
+        self.messages, self.ids, self.segments = messages, ids, segments
+
+    def receipts(self) -> list[Receipt]:
+        """Make the receipts."""
+        receipts: list[Receipt] = []
+        segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
+        for message, message_id, segment_ids in zip(self.messages, self.ids, segments, strict=False):
+            # The class swap of Message, whose figure stands there, for the other value made by the million.
+            made = _new(_Draft)
+            made.message = message
+            made.message_id = message_id
+            made.segment_ids = segment_ids
+            made.__class__ = Accepted
+            receipts.append(made)
+        return receipts
 
 
-def _rejected(message: Message, description: str | None, *texts: Any) -> Receipt:
-    each = iter(texts)
-    return Rejected(message, tuple(map(Reason, each, each, each)), description)
+class FailedRun:
+    """Messages whose call failed with one error."""
+
+    __slots__ = ("error", "kind", "messages")
+
+    def __init__(self, messages: Sequence[Message], kind: type[NotSent | Unconfirmed], error: CallFailed) -> None:
+        self.messages, self.kind, self.error = messages, kind, error
+
+    def receipts(self) -> list[Receipt]:
+        """Make the receipts."""
+        return [self.kind(message, self.error) for message in self.messages]
 
 
-def _told(messages: Sequence[Message], kinds: Sequence[type[Receipt]], told: Sequence[Told]) -> list[Receipt]:
-    return [
-        _rejected(message, *each) if kind is Rejected else kind(message, *each)
-        for message, kind, each in zip(messages, kinds, told, strict=True)
-    ]
+class MixedRun:
+    """Messages whose results were read one by one, in the order in which they are appended.
+
+    `kinds` has an entry for each message. The other lists have one for each message of their kind, and no objects of
+    their own: the reasons of a rejection are a flat tuple of key, ref and default message after one another.
+    """
+
+    __slots__ = ("descriptions", "errors", "ids", "kinds", "messages", "reasons", "segments")
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self.messages = messages
+        self.kinds: list[type[Receipt]] = []
+        self.ids: list[str] = []
+        self.segments: list[tuple[str, ...]] = []
+        self.descriptions: list[str | None] = []
+        self.reasons: list[tuple[str | None, ...]] = []
+        self.errors: list[CallFailed] = []
+
+    def append_accepted(self, message_id: str, segment_ids: tuple[str, ...]) -> None:
+        """Note that the next message was accepted."""
+        self.kinds.append(Accepted)
+        self.ids.append(message_id)
+        self.segments.append(segment_ids)
+
+    def append_rejected(self, description: str | None, reasons: tuple[str | None, ...]) -> None:
+        """Note that the next message was rejected."""
+        self.kinds.append(Rejected)
+        self.descriptions.append(description)
+        self.reasons.append(reasons)
+
+    def append_unconfirmed(self, error: CallFailed) -> None:
+        """Note that the next message may have been sent."""
+        self.kinds.append(Unconfirmed)
+        self.errors.append(error)
+
+    def receipts(self) -> list[Receipt]:
+        """Make the receipts."""
+        accepted = zip(self.ids, self.segments, strict=True)
+        rejected = zip(self.reasons, self.descriptions, strict=True)
+        errors = iter(self.errors)
+        receipts: list[Receipt] = []
+        for message, kind in zip(self.messages, self.kinds, strict=True):
+            if kind is Accepted:
+                receipts.append(Accepted(message, *next(accepted)))
+            elif kind is Rejected:
+                texts, description = next(rejected)
+                receipts.append(Rejected(message, _reasons(texts), description))
+            else:
+                receipts.append(Unconfirmed(message, next(errors)))
+        return receipts
 
 
-def _failed(made: type[NotSent | Unconfirmed], messages: Sequence[Message], error: CallFailed) -> list[Receipt]:
-    return [made(message, error) for message in messages]
+def _reasons(texts: tuple[str | None, ...]) -> tuple[Reason, ...]:
+    each: Any = iter(texts)
+    return tuple(map(Reason, each, each, each))
 
 
 class Receipts:
     """The receipts of one batch, in the order of its messages.
 
-    They are kept as messages and what is told of them, and made a hundred at a time when they are taken: tens of
-    thousands of objects kept alive are what the garbage collector would stop the event loop for.
+    They are kept in runs of plain values and made a hundred at a time when they are taken. Tens of thousands of
+    objects that stay alive are what the garbage collector would stop the event loop for.
     """
 
     def __init__(self) -> None:
-        self._runs: deque[Callable[[], list[Receipt]]] = deque()
+        self._runs: deque[AcceptedRun | FailedRun | MixedRun] = deque()
         self.counts: Counter[type] = Counter()
 
     def __len__(self) -> int:
         return self.counts.total()
 
     def __iter__(self) -> Iterator[Receipt]:
-        """Those that were not taken yet."""
+        """Yield those that were not taken yet."""
         for run in list(self._runs):
-            yield from run()
+            yield from run.receipts()
 
     def take(self) -> Iterator[list[Receipt]]:
-        """The receipts in runs of about a hundred, each given once."""
+        """Yield the receipts in runs of about a hundred, each of them once."""
         while self._runs:
-            yield self._runs.popleft()()
+            yield self._runs.popleft().receipts()
 
     def accepted(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None = None) -> None:
         """Add messages that were accepted, with their ids and, as text, the ids of their segments."""
         for at in range(0, len(ids), _RECEIPTS_A_RUN):
             part = slice(at, at + _RECEIPTS_A_RUN)
-            self._runs.append(
-                partial(_accepted, messages[part], ids[part], None if segments is None else segments[part])
-            )
+            self._runs.append(AcceptedRun(messages[part], ids[part], None if segments is None else segments[part]))
         self.counts[Accepted] += len(ids)
 
     def failed(self, messages: Sequence[Message], error: CallFailed) -> None:
         """Add messages whose call failed: NotSent where that is proved, else Unconfirmed."""
-        made = NotSent if error.proves_unsent else Unconfirmed
+        kind = NotSent if error.proves_unsent else Unconfirmed
         for at in range(0, len(messages), _RECEIPTS_A_RUN):
-            self._runs.append(partial(_failed, made, messages[at : at + _RECEIPTS_A_RUN], error))
-        self.counts[made] += len(messages)
+            self._runs.append(FailedRun(messages[at : at + _RECEIPTS_A_RUN], kind, error))
+        self.counts[kind] += len(messages)
 
-    def add(self, messages: Sequence[Message], kinds: Sequence[type[Receipt]], told: Sequence[Told]) -> None:
-        """Add up to about a hundred messages one by one: the kind of each receipt, and what it tells."""
-        self._runs.append(partial(_told, messages, kinds, told))
-        self.counts.update(kinds)
+    def mixed(self, run: MixedRun) -> None:
+        """Add up to about a hundred messages whose results were read one by one."""
+        self._runs.append(run)
+        self.counts.update(run.kinds)
 
 
 @frozen(repr=False)
@@ -190,7 +241,7 @@ class SendReport:
 
     @property
     def total(self) -> int:
-        """How many messages were read, whatever became of them."""
+        """Return how many messages were read, whatever became of them."""
         return len(self.accepted) + len(self.rejected) + len(self.not_sent) + len(self.unconfirmed)
 
     def __iter__(self) -> Iterator[Receipt]:

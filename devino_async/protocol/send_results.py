@@ -1,10 +1,11 @@
 """The results of a send: the answer to POST /sms/messages becomes one receipt for each message.
 
-Reading goes in small steps, as 32,000 results at once would hold up an event loop. How messages travel is sending.py's.
+First the answer is read, in small steps, as 32,000 results at once would block the event loop. Then `decide` says what
+it means as a whole. How messages travel is sending.py's, reading accepted results fast is skimming.py's.
 """
 
-import re
 from collections.abc import Generator, Sequence
+from enum import Enum
 from functools import partial
 from itertools import chain, starmap
 from typing import Any
@@ -14,31 +15,61 @@ from attrs import frozen
 from ..errors import BadAnswer, CallFailed
 from ..exchange import Answer
 from .message import Message
-from .receipts import Accepted, Receipt, Receipts, Rejected, Told, Unconfirmed
-from .sending import OPERATION, ids_in, may_accept
+from .receipts import MixedRun, Receipts
+from .sending import ENDPOINT, ids_in, may_accept
+from .skimming import Skimmed, skim
 from .wire.envelope import bad_answer, cleared, is_refusal, reason_texts_in, reasons_from_envelope, refused
 from .wire.strict_json import Run, Unreadable, decode, members, text_in_steps
 
-__all__ = ["read"]
+__all__ = ["Facts", "Meaning", "decide", "read"]
 
-# An accepted message as the service writes it, another one behind it. Whatever looks otherwise is read by the JSON
-# scanner; this is only for speed, as a batch holds 32,000 of them.
-_PLAIN = re.compile(
-    r'(?P<before>\{\s*"code"\s*:\s*"OK"\s*,\s*"messageId"\s*:\s*")(?P<id>[0-9]{1,64})'
-    r'(?P<after>"\s*(?:,\s*"segmentsId"\s*:\s*(?:null|\[\s*(?P<segments>"[0-9]{1,64}"(?:\s*,\s*"[0-9]{1,64}")*)\s*\])'
-    r"\s*)?\}\s*,\s*)(?=\{)"
-)
-_PLAIN_A_SKIM = 512
-_SEGMENTED_CHARACTERS_A_SKIM = _PLAIN_A_SKIM * 200
-_LONGEST_ID = 64
 # About a hundred results.
 _SHORT_BYTES = 8_192
-_ID_LENGTHS = frozenset(range(1, _LONGEST_ID + 1))
 _ITEMS_A_STEP = 64
 
 
+class Meaning(Enum):
+    """What an answer to a send means as a whole."""
+
+    RECEIPTS = "each result is for one message"
+    REFUSED = "the service refused the call and sent nothing"
+    UNTRUSTED = "any message may have been sent"
+
+
+@frozen(kw_only=True)
+class Facts:
+    """What is known of one answer after it was read.
+
+    `ok` stands for a 2xx status, `whole` for a body that was read to its end. `has_results` is true for an empty list
+    of results too. `matched` says that there are as many results as messages, `only_rejections` that each result is a
+    rejection. `may_accept` says that something in the body looks like an accepted message, wherever it stands.
+    `says_why` stands for an envelope without a result that gives reasons.
+    """
+
+    ok: bool
+    whole: bool
+    has_results: bool
+    matched: bool
+    only_rejections: bool
+    may_accept: bool
+    says_why: bool
+
+
+def decide(facts: Facts) -> Meaning:
+    """Return what an answer means. Only a proof makes it REFUSED, as its messages may be sent again then."""
+    if facts.whole and facts.has_results and facts.matched:
+        return Meaning.RECEIPTS
+    if facts.ok:
+        proved = facts.whole and not facts.has_results and facts.says_why
+    else:
+        # The status alone proves nothing where the body may say otherwise, in whatever form.
+        readable = facts.whole or not facts.has_results
+        proved = readable and facts.only_rejections and not facts.may_accept
+    return Meaning.REFUSED if proved else Meaning.UNTRUSTED
+
+
 def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, Receipts]:
-    """The receipts, one a message and in their order; yields after every few dozen, or few hundred plain ones.
+    """Return the receipts, one a message and in their order. Yields after every few dozen results, or few hundred.
 
     Results are matched by position, and only when there are as many as messages. Raises BadAnswer where nothing can
     be matched, Refused where the service refused the whole call.
@@ -56,8 +87,8 @@ def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, st
     paused_at = 0
     try:
         text = yield from text_in_steps(body)
-        for _, name, value in members(text, "result", skim=_skim):
-            reading.take(name, value)
+        for _, name, value in members(text, "result", skim=skim):
+            reading.record(name, value)
             if reading.count >= paused_at + _ITEMS_A_STEP:
                 paused_at = reading.count
                 yield
@@ -67,7 +98,7 @@ def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, st
 
 
 def _read_at_once(reading: "_Reading", body: bytes) -> bool:
-    """Read a short answer in one piece, as single sends have; False for one that is broken, which may hold ids."""
+    """Read a short answer in one piece, as single sends have. Return False for a broken one, which may hold ids."""
     try:
         envelope = decode(body)
     except Unreadable:
@@ -75,54 +106,8 @@ def _read_at_once(reading: "_Reading", body: bytes) -> bool:
     if type(envelope) is not dict:
         return False
     for name, value in envelope.items():
-        reading.take(name, Run(value) if name == "result" and type(value) is list else value)
+        reading.record(name, Run(value) if name == "result" and type(value) is list else value)
     return True
-
-
-@frozen
-class _Plain:
-    """Accepted messages that were skimmed: their ids and, where there are any, those of their segments as text."""
-
-    ids: list[str]
-    segments: list[str] | None = None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-def _skim(text: str, at: int) -> tuple[_Plain, int]:
-    first = _PLAIN.match(text, at)
-    if first is None:
-        return _Plain([]), at
-    return _skim_segmented(text, at) if first["segments"] else _skim_alike(text, at, first)
-
-
-def _skim_alike(text: str, at: int, first: re.Match[str]) -> tuple[_Plain, int]:
-    """Accepted messages that are written as the first one is, but for the id."""
-    begun, between = first.start("id"), first["after"] + first["before"]
-    window = text[begun : begun + (first.end() - at + 1) * _PLAIN_A_SKIM]
-    # Behind the last separator stands what may be cut off, or followed by something else.
-    ids = window.split(between, _PLAIN_A_SKIM)[:-1]
-    whole = "".join(ids)
-    if not (whole.isdigit() and whole.isascii() and _ID_LENGTHS.issuperset(map(len, ids))):
-        good = [each.isdigit() and each.isascii() and len(each) <= _LONGEST_ID for each in ids]
-        ids = ids[: good.index(False)] if False in good else ids
-        whole = "".join(ids)
-    if not ids:
-        return _Plain([first["id"]]), first.end()
-    return _Plain(ids), at + len(whole) + len(ids) * len(between)
-
-
-def _skim_segmented(text: str, at: int) -> tuple[_Plain, int]:
-    ids: list[str] = []
-    segments: list[str] = []
-    for plain in _PLAIN.finditer(text, at, at + _SEGMENTED_CHARACTERS_A_SKIM):
-        if plain.start() != at or len(ids) == _PLAIN_A_SKIM:
-            break
-        ids.append(plain["id"])
-        segments.append(plain["segments"] or "")
-        at = plain.end()
-    return _Plain(ids, segments), at
 
 
 class _Reading:
@@ -133,103 +118,112 @@ class _Reading:
         self._answer = answer
         self._messages = messages
         self._receipts = Receipts()
-        self._streamed = False
+        self._listed = False
+        self._only_rejections = True
         self._top: dict[str, Any] = {}
         self._malformed: BadAnswer | None = None
         # All ids that were found: the evidence where the answer as a whole cannot be trusted.
         self._ids: list[str] = []
-        self._doubtful = False
 
-    def take(self, name: str, value: Any) -> None:
-        if type(value) is _Plain:
-            self._streamed = True
-            self._take_plain(value)
+    def record(self, name: str, value: Any) -> None:
+        """Record one member of the envelope, or some items of its result."""
+        if type(value) is Skimmed:
+            self._listed = True
+            self._record_skimmed(value)
         elif type(value) is Run:
-            self._streamed = True
-            self._take_run(value)
+            self._listed = True
+            self._record_run(value)
         else:
             self._top[name] = value
 
-    def _take_plain(self, plain: _Plain) -> None:
-        answered = self._answered(len(plain))
-        self._receipts.accepted(answered, plain.ids[: len(answered)], plain.segments)
-        self._ids += plain.ids
-        self._doubtful = self._doubtful or len(plain) > len(answered)
+    def _record_skimmed(self, skimmed: Skimmed) -> None:
+        answered = self._answered(len(skimmed))
+        self._receipts.accepted(answered, skimmed.ids[: len(answered)], skimmed.segments)
+        self._ids += skimmed.ids
+        self._only_rejections = False
 
-    def _take_run(self, run: Run) -> None:
+    def _record_run(self, run: Run) -> None:
         answered = self._answered(len(run))
-        kinds: list[type[Receipt]] = []
-        told: list[Told] = []
+        mixed = MixedRun(answered)
         for item in run[: len(answered)]:
-            kind, inside = self._outcome(item)
-            kinds.append(kind)
-            told.append(inside)
-        self._receipts.add(answered, kinds, told)
+            self._append(item, mixed)
+        self._receipts.mixed(mixed)
         self._ids += [found for found in map(_id_of, run) if found is not None]
-        surplus = run[len(answered) :]
-        self._doubtful = self._doubtful or not all(
-            type(item) is dict and item.get("code") == "REJECTED" for item in surplus
-        )
+        self._only_rejections = self._only_rejections and all(map(_rejects, run))
 
     def _answered(self, count: int) -> Sequence[Message]:
-        """The messages that the next results are for; fewer where there are more results than messages."""
+        """Return the messages that the next results are for, fewer where there are more results than messages."""
         self.count += count
         return self._messages[self.count - count : self.count]
 
-    def outcome(self, problem: str | None) -> Receipts:
-        if problem is None and not self._streamed:
-            self._take_single()
-        if problem is None and self.count == len(self._messages) and (self._streamed or self.count):
-            return self._receipts
-        raise self._failure(problem)
-
-    def _take_single(self) -> None:
-        """The result may be one object in place of a list, and that may stand at the top level."""
-        result = self._top.get("result")
-        item = self._top if result is None and "code" in self._top else result
-        if isinstance(item, dict):
-            self._take_run(Run([item]))
-
-    def _outcome(self, item: Any) -> tuple[type[Receipt], Told]:
-        """The kind of receipt that an item of the result is, and what it tells."""
+    def _append(self, item: Any, mixed: MixedRun) -> None:
+        """Append what an item of the result says of the next message."""
         if type(item) is dict:
             code, message_id, segments = item.get("code"), item.get("messageId"), item.get("segmentsId")
             if code == "OK" and _is_id(message_id) and _are_ids(segments):
-                return Accepted, (str(message_id), tuple(map(str, segments or ())))
+                return mixed.append_accepted(str(message_id), tuple(map(str, segments or ())))
             if code == "REJECTED":
-                said = item.get("description")
-                said = self._answer.redaction.without_secrets(said) if isinstance(said, str) else None
-                texts = chain.from_iterable(starmap(partial(cleared, self._answer.redaction), reason_texts_in(item)))
-                return Rejected, (said, *texts)
-        return Unconfirmed, (self._malformed_item(_id_of(item)),)
+                redaction, said = self._answer.redaction, item.get("description")
+                texts = starmap(partial(cleared, redaction), reason_texts_in(item))
+                said = redaction.without_secrets(said) if isinstance(said, str) else None
+                return mixed.append_rejected(said, tuple(chain.from_iterable(texts)))
+        return mixed.append_unconfirmed(self._malformed_item(_id_of(item)))
 
     def _malformed_item(self, found: str | None) -> BadAnswer:
-        problem = "one item of the result breaks the page"
+        problem = "one item of the result does not match the API docs"
         if self._malformed is None:
-            self._malformed = bad_answer(self._answer, OPERATION, problem)
+            self._malformed = bad_answer(self._answer, ENDPOINT.operation, problem)
         if found is None:
             return self._malformed
-        return bad_answer(self._answer, OPERATION, problem, (found,), excerpt=self._malformed.body)
+        return bad_answer(self._answer, ENDPOINT.operation, problem, (found,), excerpt=self._malformed.body)
 
-    def _failure(self, problem: str | None) -> CallFailed:
-        if self._answer.ok:
-            refuses = problem is None and not self.count and not self._streamed and is_refusal(self._top)
-        else:
-            # The status alone proves nothing where the body may say otherwise, in whatever form.
-            all_rejected = not self._doubtful and set(self._receipts.counts) <= {Rejected}
-            read = problem is None or not self._streamed
-            refuses = all_rejected and read and not may_accept(self._answer.body)
-        if refuses:
-            return refused(self._answer, OPERATION, reasons_from_envelope(self._top))
-        if problem is None and not self.count and not self._streamed:
-            problem = "the answer holds no result"
-        if problem is None:
+    def outcome(self, problem: str | None) -> Receipts:
+        """Return the receipts, or raise what the answer means. `problem` says why reading ended before the end."""
+        if problem is None and not self._listed:
+            self._record_single()
+        facts = self._facts(whole=problem is None)
+        meaning = decide(facts)
+        if meaning is Meaning.RECEIPTS:
+            return self._receipts
+        raise self._refused() if meaning is Meaning.REFUSED else self._untrusted(problem, facts)
+
+    def _record_single(self) -> None:
+        """Record a result that is one object in place of a list. It may stand at the top level too."""
+        result = self._top.get("result")
+        item = self._top if result is None and "code" in self._top else result
+        if isinstance(item, dict):
+            self._record_run(Run([item]))
+
+    def _facts(self, *, whole: bool) -> Facts:
+        has_results = self._listed or self.count > 0
+        matched = self.count == len(self._messages)
+        return Facts(
+            ok=self._answer.ok,
+            whole=whole,
+            has_results=has_results,
+            matched=matched,
+            only_rejections=self._only_rejections,
+            # This goes through the whole body, so it is left out where it decides nothing.
+            may_accept=not self._answer.ok and not matched and may_accept(self._answer.body),
+            says_why=not has_results and is_refusal(self._top),
+        )
+
+    def _refused(self) -> CallFailed:
+        return refused(self._answer, ENDPOINT.operation, reasons_from_envelope(self._top))
+
+    def _untrusted(self, problem: str | None, facts: Facts) -> CallFailed:
+        if problem is None and facts.has_results:
             problem = f"the answer holds {self.count} results for {len(self._messages)} messages"
-        return bad_answer(self._answer, OPERATION, problem, tuple(self._ids) or ids_in(self._answer.body))
+        ids = tuple(self._ids) or ids_in(self._answer.body)
+        return bad_answer(self._answer, ENDPOINT.operation, problem or "the answer holds no result", ids)
+
+
+def _rejects(item: Any) -> bool:
+    return type(item) is dict and item.get("code") == "REJECTED"
 
 
 def _id_of(item: Any) -> str | None:
-    """The id in an item of the result, if there is one at all."""
+    """Return the id in an item of the result, if there is one at all."""
     found = item.get("messageId") if isinstance(item, dict) else None
     return str(found) if _is_id(found) else None
 

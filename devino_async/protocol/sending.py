@@ -1,6 +1,6 @@
 """Sending: POST /sms/messages, how messages travel. Its answer is send_results.py's.
 
-When a send may be repeated is the transport's decision; cutting streams into batches is flow's.
+When a send may be repeated is the transport's decision. Cutting streams into batches is flow's.
 """
 
 import re
@@ -11,11 +11,11 @@ from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, Request
 from ..exchange import Call
 from .message import Message
 from .receipts import Receipts
-from .wire.envelope import refused_as_told
+from .wire.endpoint import Endpoint
 
 __all__ = [
+    "ENDPOINT",
     "MAX_MESSAGES",
-    "OPERATION",
     "call",
     "encode",
     "encode_one",
@@ -26,29 +26,53 @@ __all__ = [
     "unforeseen",
 ]
 
-OPERATION = "send"
-PATH = "/sms/messages"
-# API page, "Request body": "You can send up to 32 thousand messages at the same time."
-MAX_MESSAGES = 32_000
-
-_ANSWER_BYTES_A_MESSAGE = 1_000
-_ANSWER_BYTES_BESIDE = 1_000_000
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
 _ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"REJECTED"|' + _ACCEPTED, re.IGNORECASE)
 _ACCEPTS = re.compile(_ACCEPTED, re.IGNORECASE)
 
 
-def encode(messages: Iterable[Message]) -> Iterator[str]:
-    """Each message as it stands in the `messages` array: not escaped, fields that are None left out.
+def ids_in(body: bytes) -> tuple[str, ...]:
+    """Return every message id in a body that cannot be trusted."""
+    return tuple(found.decode() for found in _MESSAGE_ID.findall(body))
 
-    Raises InvalidMessage for what is no Message.
+
+def may_accept(body: bytes) -> bool:
+    """Return whether anything in a body looks like a message that was accepted, wherever it stands."""
+    return _ACCEPTS.search(body) is not None
+
+
+def _carries_result(body: bytes) -> bool:
+    return _RESULT.search(body) is not None
+
+
+ENDPOINT = Endpoint(
+    operation="send",
+    method="POST",
+    path="/sms/messages",
+    repeatable=False,
+    max_answer_bytes=1_000_000,
+    max_answer_bytes_per_message=1_000,
+    carries_result=_carries_result,
+    ids_in=ids_in,
+)
+# API docs, "Request body": "You can send up to 32 thousand messages at the same time."
+MAX_MESSAGES = 32_000
+
+
+def encode(messages: Iterable[Message]) -> Iterator[str]:
+    """Yield each message as it stands in the `messages` array: not escaped, without fields that are None.
+
+    Raises InvalidMessage for anything that is not a Message.
     """
     sender, head = "", '{"from":"","to":"'
     text, escaped = "", '""'
     for message in messages:
         if type(message) is not Message:
-            _check(message)
+            problem = _not_a_message(message)
+            # Error trackers record the locals of frames. This one must not show what is personal.
+            del messages, message, text, escaped, sender, head
+            raise problem
         # A campaign has one sender, and often one text.
         if message.text != text:
             text = message.text
@@ -69,16 +93,17 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def encode_one(message: Message) -> str:
-    """The same for one message alone."""
+    """Return the same for one message alone."""
     if type(message) is not Message:
-        _check(message)
+        problem = _not_a_message(message)
+        del message
+        raise problem
     sender, text = encode_basestring(message.sender), encode_basestring(message.text)
     return f'{{"from":{sender},"to":"{message.to}","text":{text}{_encoded_rest(message)}}}'
 
 
-def _check(message: object) -> None:
-    if not isinstance(message, Message):
-        raise InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(message).__name__}")])
+def _not_a_message(value: object) -> InvalidMessage:
+    return InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(value).__name__}")])
 
 
 def _encoded_rest(message: Message) -> str:
@@ -105,32 +130,10 @@ def call(
     shorten_url: bool = False,
     urgent: bool = False,
 ) -> Call:
-    """The call for `count` encoded messages, given as slices of messages that are joined by commas already."""
+    """Return the call for `count` encoded messages, given as slices of messages that are joined by commas already."""
     asked = (("includeSegmentId", include_segment_id), ("shortenUrl", shorten_url))
-    return Call(
-        operation=OPERATION,
-        method="POST",
-        path=PATH,
-        query="&".join(f"{name}=true" for name, wanted in asked if wanted),
-        body=_framed(slices),
-        repeatable=False,
-        urgent=urgent,
-        messages=count,
-        answer_limit=_ANSWER_BYTES_A_MESSAGE * count + _ANSWER_BYTES_BESIDE,
-        carries_result=lambda body: _RESULT.search(body) is not None,
-        refusal=refused_as_told,
-        ids_in=ids_in,
-    )
-
-
-def ids_in(body: bytes) -> tuple[str, ...]:
-    """Every message id in a body that cannot be trusted."""
-    return tuple(found.decode() for found in _MESSAGE_ID.findall(body))
-
-
-def may_accept(body: bytes) -> bool:
-    """Whether anything in a body looks like a message that was accepted, wherever it stands."""
-    return _ACCEPTS.search(body) is not None
+    query = "&".join(f"{name}=true" for name, wanted in asked if wanted)
+    return ENDPOINT.call(query=query, body=_framed(slices), messages=count, urgent=urgent)
 
 
 def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -142,17 +145,17 @@ def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:
-    """The receipts of messages whose call failed: NotSent where that is proved, else Unconfirmed."""
+    """Return the receipts of messages whose call failed: NotSent where that is proved, else Unconfirmed."""
     receipts = Receipts()
     receipts.failed(messages, error)
     return receipts
 
 
 def never_begun(why: str) -> RequestNotSent:
-    """The error for messages that were read and for which no request was made, or none that could arrive."""
-    return RequestNotSent(why, operation=OPERATION, attempts=0)
+    """Return the error for messages that were read and for which no request was made, or none that could arrive."""
+    return RequestNotSent(why, operation=ENDPOINT.operation, attempts=0)
 
 
 def unforeseen(error: BaseException) -> OutcomeUnknown:
-    """The error for messages whose batch met something that nobody foresaw; on the safe side."""
-    return OutcomeUnknown(f"something unforeseen happened ({type(error).__name__})", operation=OPERATION)
+    """Return the error for messages whose batch met an unexpected exception. They may have been sent."""
+    return OutcomeUnknown(f"something unforeseen happened ({type(error).__name__})", operation=ENDPOINT.operation)

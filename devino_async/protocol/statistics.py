@@ -11,13 +11,13 @@ from attrs import evolve, frozen
 from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
 from .wire.converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
-from .wire.envelope import refused_as_told, result_of
+from .wire.endpoint import Endpoint
+from .wire.envelope import result_of
 from .wire.query import Problems, wall_clock
 
-__all__ = ["OPERATION", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
+__all__ = ["ENDPOINT", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
 
-OPERATION = "statistics"
-PATH = "/sms-stat/statistics/of-group"
+ENDPOINT = Endpoint(operation="statistics", method="GET", path="/sms-stat/statistics/of-group")
 
 
 class GroupBy(StrEnum):
@@ -32,7 +32,7 @@ class GroupBy(StrEnum):
 
 
 class StatisticsStatus(StrEnum):
-    """The statuses that statistics count, a vocabulary of their own (API page, "MessageStatusObject")."""
+    """The statuses that statistics count, a vocabulary of their own (API docs, "MessageStatusObject")."""
 
     ACCEPTED = "accepted"
     SCHEDULED = "scheduled"
@@ -50,7 +50,7 @@ class StatisticsStatus(StrEnum):
 
 @frozen
 class DateCount:
-    """How many in one period. `date` is when the period begins, or the service's text where that is no date."""
+    """How many in one period. `date` is when the period begins, or the service's text where that is not a date."""
 
     date: datetime | str | None
     amount: int
@@ -63,18 +63,21 @@ Counts = Mapping[StatisticsStatus | str, tuple[DateCount, ...]]
 class Statistics:
     """Counts by status, of whole messages and of the segments that are billed.
 
-    Each maps a status to its periods in the order of their dates; a status that the service left out is absent.
+    Each maps a status to its periods in the order of their dates. A status that the service left out is absent.
     """
 
     messages: Counts
     segments: Counts
 
     def total(self, status: str) -> int:
-        """Messages with this status over all periods; a Status is understood too (ENROUTE is counted `enrouted`)."""
+        """Return how many messages have this status, over all periods.
+
+        A Status is understood too, where ENROUTE is counted as `enrouted`.
+        """
         return _sum(self.messages, status)
 
     def total_segments(self, status: str) -> int:
-        """Segments of messages with this status over all periods."""
+        """Return how many segments the messages with this status have, over all periods."""
         return _sum(self.segments, status)
 
 
@@ -105,7 +108,7 @@ def call(
     time_offset: int | None = None,
     zone: tzinfo | None = None,
 ) -> Call:
-    """The counting of what was sent between two dates. Raises InvalidQuery naming everything that is wrong."""
+    """Return the counting of what was sent between two dates. Raises InvalidQuery naming everything that is wrong."""
     problems = Problems()
     problems.moment("startDate", start_date)
     problems.moment("endDate", end_date)
@@ -124,12 +127,12 @@ def call(
         "groupBy": str(group_by),
     }
     pairs |= {ref: str(number) for ref, number in numbers.items() if number is not None}
-    return Call(operation=OPERATION, method="GET", path=PATH, query=urlencode(pairs), refusal=refused_as_told)
+    return ENDPOINT.call(query=urlencode(pairs))
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:
-    """The counts. Raises BadAnswer or Refused."""
-    return result_of(answer, OPERATION, lambda result: _statistics(result, zone))
+    """Return the counts. Raises BadAnswer or Refused."""
+    return result_of(answer, ENDPOINT.operation, lambda result: _statistics(result, zone))
 
 
 def _statistics(result: Any, zone: tzinfo | None) -> Statistics:
@@ -152,7 +155,7 @@ def _periods(listed: Any, zone: tzinfo | None) -> tuple[DateCount, ...]:
 
 
 def _dated(listed: Any) -> Any:
-    """With groupBy=NONE a period may come without a date; the page does not say."""
+    """Give each period a date. With groupBy=NONE it may come without, which the API docs leave open."""
     return (
         [{"date": None, **each} if type(each) is dict else each for each in listed]
         if isinstance(listed, list)

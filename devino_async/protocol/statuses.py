@@ -14,18 +14,18 @@ from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
 from .wire.converter import Mismatch, as_id, in_zone, structure, wire_class
-from .wire.envelope import checked_id, refused_as_told, result_of
+from .wire.endpoint import Endpoint
+from .wire.envelope import checked_id, result_of
 
-__all__ = ["MAX_IDS", "OPERATION", "MessageStatus", "Status", "call", "checked", "read"]
+__all__ = ["ENDPOINT", "MAX_IDS", "MessageStatus", "Status", "call", "checked", "read"]
 
-OPERATION = "statuses"
-PATH = "/sms-stat/statuses/get-by-ids"
-# API page, "Getting statuses": "You can send no more than 500 values at the same time."
+ENDPOINT = Endpoint(operation="statuses", method="POST", path="/sms-stat/statuses/get-by-ids")
+# API docs, "Getting statuses": "You can send no more than 500 values at the same time."
 MAX_IDS = 500
 
 
 class Status(StrEnum):
-    """Delivery status, as callbacks and status look-ups give it (API page, "Possible statuses")."""
+    """Delivery status, as callbacks and status look-ups give it (API docs, "Possible statuses")."""
 
     ACCEPTED = "ACCEPTED"
     SCHEDULED = "SCHEDULED"
@@ -43,8 +43,8 @@ class Status(StrEnum):
 class MessageStatus:
     """What the service last knew of one message.
 
-    `status` is a Status, or plain text when the service says something new. `status_date_time` is naive unless the
-    client was given a `time_zone`: the page does not say which zone it is in.
+    `status` is a Status, or a plain str when the service says something new. `status_date_time` is naive unless the
+    client was given a `time_zone`: the API docs do not say which zone it is in.
     """
 
     message_id: str
@@ -56,28 +56,22 @@ wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as
 
 
 def checked(each: str | int) -> str:
-    """The id as it travels. Raises InvalidQuery for anything that cannot be one, floats and booleans included."""
+    """Return the id as it travels. Raises InvalidQuery for anything that cannot be one, as floats and booleans."""
     return checked_id(each, "ids")
 
 
 def call(ids: Sequence[str]) -> Call:
-    """The look-up of up to 500 ids; doubles are asked for once."""
-    return Call(
-        operation=OPERATION,
-        method="POST",
-        path=PATH,
-        body=(json.dumps(list(dict.fromkeys(ids))).encode(),),
-        refusal=refused_as_told,
-    )
+    """Return the look-up of up to 500 ids. An id that stands there twice is asked for once."""
+    return ENDPOINT.call(body=(json.dumps(list(dict.fromkeys(ids))).encode(),))
 
 
 def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> list[MessageStatus]:
-    """The statuses of those ids that the service knows, in the order of the request.
+    """Return the statuses of those ids that the service knows, in the order of the request.
 
     An id of the answer belongs to the requested id that it equals. A number that a float64 may have rounded belongs
     to the only requested id with the same float64. Raises BadAnswer or Refused.
     """
-    rows = result_of(answer, OPERATION, _rows)
+    rows = result_of(answer, ENDPOINT.operation, _rows)
     requested = dict.fromkeys(ids)
     found: dict[str, MessageStatus] = {}
     rounded: list[tuple[int, MessageStatus]] = []
@@ -112,7 +106,7 @@ def _match_rounded(
 
 
 def _may_be_rounded(number: int) -> bool:
-    """Whether a float64 round trip can have printed this number: as JavaScript does, or digit by digit."""
+    """Return whether a float64 round trip can have printed this number: as JavaScript does, or digit by digit."""
     if abs(number) < 2**53:
         return False
     nearest = float(number)

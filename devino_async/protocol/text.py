@@ -1,6 +1,6 @@
-"""What a text costs: its alphabet, its segments and the longest text that the page allows.
+"""What a text costs: its alphabet, its segments and the longest text that the API docs allow.
 
-Counting only; checking a whole message is message.py's. The service has the last word with `text.length.too.long`.
+Counting only. Checking a whole message is message.py's. The service has the last word with `text.length.too.long`.
 """
 
 from enum import StrEnum
@@ -10,11 +10,11 @@ __all__ = [
     "MAX_LATIN_CHARACTERS",
     "Alphabet",
     "alphabet_of",
-    "longest_allowed",
+    "length_and_limit",
     "segments_of",
 ]
 
-# API page, "Message": "up to 17085 characters using Cyrillic, up to 34170 characters using Latin".
+# API docs, "Message": "up to 17085 characters using Cyrillic, up to 34170 characters using Latin".
 MAX_CYRILLIC_CHARACTERS = 17_085
 MAX_LATIN_CHARACTERS = 34_170
 
@@ -29,21 +29,21 @@ _EXTENSION_CHARACTERS = frozenset(_GSM7_EXTENSION)
 
 
 class Alphabet(StrEnum):
-    """How a text is coded on the air: 7-bit GSM 03.38 ("Latin" on the page) or 16-bit UCS-2 ("Cyrillic")."""
+    """How a text is coded on the air: 7-bit GSM 03.38 ("Latin" in the API docs) or 16-bit UCS-2 ("Cyrillic")."""
 
     GSM7 = "GSM7"
     UCS2 = "UCS2"
 
 
 def alphabet_of(text: str) -> Alphabet:
-    """GSM7 if every character is in GSM 03.38 and its extension table, else UCS2."""
+    """Return GSM7 if every character is in GSM 03.38 and its extension table, else UCS2."""
     return Alphabet.GSM7 if _GSM7_CHARACTERS.issuperset(text) else Alphabet.UCS2
 
 
-def longest_allowed(text: str) -> tuple[int, int]:
-    """How long this text is and how long it may be, both in the units of its alphabet.
+def length_and_limit(text: str) -> tuple[int, int]:
+    """Return how long this text is and how long it may be, both in the units of its alphabet.
 
-    Latin counts characters; UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts two.
+    Latin counts characters. UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts two.
     """
     if len(text) <= MAX_CYRILLIC_CHARACTERS // 2:
         return len(text), MAX_CYRILLIC_CHARACTERS
@@ -53,9 +53,9 @@ def longest_allowed(text: str) -> tuple[int, int]:
 
 
 def segments_of(text: str) -> int:
-    """How many SMS segments the text takes on the air: 160 septets or 70 units alone, 153 or 67 in a chain.
+    """Return how many SMS segments the text has on the air: 160 septets or 70 units alone, 153 or 67 in a chain.
 
-    A character of the extension table takes two septets; neither it nor a surrogate pair is ever split.
+    A character of the extension table takes two septets. Neither it nor a surrogate pair is ever split.
     """
     if alphabet_of(text) is Alphabet.GSM7:
         widths = [2 if character in _EXTENSION_CHARACTERS else 1 for character in text]

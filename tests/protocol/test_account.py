@@ -31,7 +31,7 @@ def test_null_absent_extra() -> None:
     ("written", "kind"), [("PREPAID", AccountType.PREPAID), ("POSTPAID", AccountType.POSTPAID), ("NEW", "NEW")]
 )
 def test_types(written: str, kind: str) -> None:
-    """Both types of the page become members; a new one stays text."""
+    """Both types of the API docs become members; a new one stays text."""
     assert type(read({"account": {"accountType": written}}).account_type) is type(kind)
     assert read({"account": {"accountType": written}}).account_type == kind
 

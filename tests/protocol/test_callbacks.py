@@ -63,7 +63,7 @@ def test_timestamps(milliseconds: int, as_text: bool, chosen: tuple[Any, dict[st
 )
 @pytest.mark.parametrize(("parse", "one"), PARSERS)
 def test_bad_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], bad: Any) -> None:
-    """What is no time in milliseconds, or none that a calendar knows, is no callback."""
+    """Without a time in milliseconds that a calendar knows, a body is not a callback."""
     with pytest.raises(InvalidCallback):
         parse(changed(one, ts=bad))
 
@@ -129,7 +129,7 @@ NO_CALLBACK = [
 @pytest.mark.parametrize("body", NO_CALLBACK, ids=range(len(NO_CALLBACK)))
 @pytest.mark.parametrize("parse", [parse_callbacks, parse_incoming])
 def test_no_callback(parse: Callable[[bytes | str], Any], body: str) -> None:
-    """A body that is no such thing is InvalidCallback, a ValueError, which shows nothing of it."""
+    """A body of another kind is InvalidCallback, a ValueError, which shows nothing of it."""
     for given_body in (body, body.encode()):
         with pytest.raises(InvalidCallback) as raised:
             parse(given_body)
@@ -141,7 +141,7 @@ def test_no_callback(parse: Callable[[bytes | str], Any], body: str) -> None:
 
 
 def test_each_is_not_the_other() -> None:
-    """A status callback is no incoming message, nor the other way round; one bad event spoils its array."""
+    """A status callback is not an incoming message, nor the other way round. One bad event spoils its array."""
     with pytest.raises(InvalidCallback):
         parse_incoming(json.dumps(EVENT))
     with pytest.raises(InvalidCallback):
@@ -151,7 +151,7 @@ def test_each_is_not_the_other() -> None:
 
 
 def test_error_shows_no_values() -> None:
-    """The error names the place that breaks the page and repeats nothing of what stands there."""
+    """The error names the place that does not match the API docs and repeats nothing of what stands there."""
     with pytest.raises(InvalidCallback, match="text") as raised:
         parse_incoming(changed(INCOMING, text=["sesame", PHONE]))
     assert "sesame" not in str(raised.value)
@@ -176,7 +176,7 @@ def test_values_are_quiet() -> None:
 @pytest.mark.parametrize(("parse", "one"), PARSERS)
 @pytest.mark.parametrize("place", ["id", "ts"])
 def test_null_id_or_time(parse: Callable[[bytes | str], Any], one: dict[str, Any], place: str) -> None:
-    """An event without id or time is no callback: message_id is never None, timestamp always an aware time."""
+    """An event without id or time is not a callback: message_id is never None, timestamp always an aware time."""
     name = "ts" if place == "ts" else next(iter(one))
     with pytest.raises(InvalidCallback):
         parse(changed(one, **{name: None}))
@@ -197,7 +197,7 @@ def test_empty_prefix(name: str) -> None:
     ],
 )
 def test_double_keys(parse: Callable[[bytes | str], Any], body: str) -> None:
-    """Two ids in one event: nobody can tell which message is meant."""
+    """Two ids in one event: which message is meant cannot be known."""
     with pytest.raises(InvalidCallback):
         parse(body)
 

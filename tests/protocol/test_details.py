@@ -1,6 +1,6 @@
 """Details: which queries are allowed, how they travel, and how rows and pages are read."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -73,7 +73,7 @@ def page(*rows: Any, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("chosen", EVERY_COMBINATION, ids=lambda chosen: "+".join(sorted(chosen)) or "nothing")
 def test_combinations(chosen: set[str]) -> None:
-    """Exactly the page's five combinations of campaign, trigger, dates and ids are allowed, whatever else is asked."""
+    """Exactly five combinations of campaign, trigger, dates and ids are allowed, whatever else is asked."""
     fields = {name: IDENTIFYING[name] for name in chosen}
     for more in ({}, {"status": DetailStatus.DELIVERED, "recipient": PHONE}):
         if chosen in ALLOWED:
@@ -161,7 +161,7 @@ def test_frozen_and_quiet() -> None:
 
 
 def test_every_parameter() -> None:
-    """All parameters travel under the page's names, lists by repeating their key, booleans in small letters."""
+    """All parameters travel under the API docs' names, lists by repeating their key, booleans in small letters."""
     filters: dict[str, Any] = {
         "by_segments": True,
         "calculate_total_count": False,
@@ -217,7 +217,7 @@ def test_date_zone() -> None:
 
 
 def test_fields_are_the_pages() -> None:
-    """The 34 columns of the page have one member and one typed attribute each, by the camel-case rule."""
+    """The 34 columns of the API docs have one member and one typed attribute each, by the camel-case rule."""
     assert len(DetailField) == 34
     columns = {each.name for each in attrs.fields(DetailRow)} - {"extra"}
     assert columns == {each.lower() for each in DetailField}
@@ -280,7 +280,7 @@ def test_nulls() -> None:
 
 
 def test_extra_columns() -> None:
-    """Columns that the page does not name are kept as they are, exact numbers included."""
+    """Columns that the API docs do not name are kept as they are, exact numbers included."""
     [row] = read(
         '{"result":{"data":[{"text":"x","newColumn":{"a":[1.10]},"extra":1,"Text":2,"SEGMENTS_COUNT":3}]}}'
     ).rows
@@ -374,7 +374,7 @@ def test_empty_pages(body: dict[str, Any]) -> None:
 
 
 def test_page_fields() -> None:
-    """The page's own numbers are given as they come, whatever they claim, and unknown ones are passed over."""
+    """The API docs' own numbers are given as they come, whatever they claim, and unknown ones are passed over."""
     made = read(page(offset=1000, size=50, number=21, pageExists=False, total=1000, pages=100, more=True, new="x"))
     assert made == DetailPage((), 1000, 50, 21, False, 1000, 100, True)
     late = '{"result":{"more":null,"data":[{}],"size":null},"requestId":5}'
@@ -391,7 +391,7 @@ def test_page_fields() -> None:
      '{"result":{"data":[' + "[" * 100_000, '{"result":{"data":[{}],"data":[{}]}}', '{"result":{"data":[null]}}'],
 )  # fmt: skip
 def test_pages_that_break_the_page(body: str) -> None:
-    """What is no page is BadAnswer, and no row of it is handed out."""
+    """A body that is not a page is BadAnswer, and no row of it is handed out."""
     with pytest.raises(BadAnswer) as raised:
         read(body)
     assert raised.value.operation == "details"

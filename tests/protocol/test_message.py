@@ -1,12 +1,15 @@
 """Message: checked at birth, all problems at once, with the service's own keys."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import copy
 import json
 import pickle
+import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -14,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import devino_async
 from devino_async import InvalidMessage, Message, Priority
 from devino_async.protocol import sending
 from devino_async.redaction import mask_phone
 
 PHONE = "79001234567"
+PACKAGE = Path(devino_async.__file__).parent
 MOSCOW = timezone(timedelta(hours=3))
 
 
@@ -39,7 +44,7 @@ def problems(**changed: Any) -> list[tuple[str, str | None]]:
 
 
 def test_all_problems_at_once() -> None:
-    """A message that breaks every rule is told so once, with the seven keys of the page."""
+    """A message that breaks every rule is told so once, with the seven keys of the API docs."""
     assert problems(
         sender="",
         to="12",
@@ -80,7 +85,7 @@ def test_problems_hold_no_values() -> None:
     ],
 )
 def test_numbers(given_number: str, kept: str) -> None:
-    """E.164: 7 to 15 digits; a leading + is taken and dropped, as the page's examples have none."""
+    """E.164: 7 to 15 digits; a leading + is taken and dropped, as the API docs' examples have none."""
     assert message(to=given_number).to == kept
     assert json.loads(encode(message(to=given_number)))["to"] == kept
 
@@ -92,7 +97,7 @@ def test_numbers(given_number: str, kept: str) -> None:
      79001234567, None, b"79001234567", True],
 )  # fmt: skip
 def test_bad_numbers(bad: object) -> None:
-    """More than 15 digits, letters, spaces, other scripts' digits and what is no text are refused."""
+    """More than 15 digits, letters, spaces, other scripts' digits and anything but a str are refused."""
     assert problems(to=bad) == [("to.format.invalid", "to")]
 
 
@@ -119,7 +124,7 @@ def test_bad_senders(bad: object) -> None:
     ids=lambda value: f"{value[-1]}{len(value)}" if isinstance(value, str) else str(value),
 )
 def test_text_limits(text: str, fits: bool) -> None:
-    """The page's limits hold to the character: 17,085 Cyrillic, 34,170 Latin; one Cyrillic letter makes it so."""
+    """The API docs' limits hold to the character: 17,085 Cyrillic, 34,170 Latin; one Cyrillic letter makes it so."""
     if fits:
         assert message(text=text).text == text
     else:
@@ -128,7 +133,7 @@ def test_text_limits(text: str, fits: bool) -> None:
 
 @pytest.mark.parametrize("bad", ["", None, 5, b"Hello", ["Hello"], "half \ud83d"])
 def test_bad_texts(bad: object) -> None:
-    """An empty text, what is no text, and half of a surrogate pair are refused."""
+    """An empty text, anything but a str, and half of a surrogate pair are refused."""
     assert [ref for _, ref in problems(text=bad)] == ["text"]
 
 
@@ -184,13 +189,13 @@ def test_years_are_four_digits(moment: datetime, sent: str) -> None:
     ],
 )
 def test_bad_scheduled_time(bad: object) -> None:
-    """A naive time is anybody's guess; it, times outside the calendar in UTC, and what is no datetime are refused."""
+    """A naive time, a time outside the calendar in UTC, and anything but a datetime are refused."""
     assert problems(scheduled_time=bad) == [("scheduledTime.is.invalid", "scheduledTime")]
 
 
 @pytest.mark.parametrize("name", ["LOW", "MEDIUM", "HIGH", "REALTIME"])
 def test_priorities(name: str) -> None:
-    """The four names of the page are taken as members or as text, and sent as names."""
+    """The four names of the API docs are taken as members or as text, and sent as names."""
     for given_priority in (name, Priority(name)):
         made = message(priority=given_priority)
         assert made.priority is Priority(name)
@@ -221,7 +226,7 @@ def test_callback_urls(url: str) -> None:
      5, b"http://example.com", True],
 )  # fmt: skip
 def test_bad_callback_urls(bad: object) -> None:
-    """Other schemes, no host, spaces, impossible ports and what is no text are refused."""
+    """Other schemes, no host, spaces, impossible ports and anything but a str are refused."""
     assert problems(callback_url=bad) == [("callbackUrl.format.invalid", "callbackUrl")]
 
 
@@ -234,7 +239,7 @@ def test_callback_url_that_cannot_be_sent() -> None:
     "bad", [{"a": 1}, {1: "a"}, {"a": None}, {"a": "\ud800"}, {"\ud800": "a"}, [], "ab", [("a", "b")]]
 )
 def test_bad_options(bad: object) -> None:
-    """Options are a mapping of text to text and nothing else."""
+    """Options are a mapping of str to str and nothing else."""
     assert problems(options=bad) == [("invalid", "options")]
 
 
@@ -248,6 +253,51 @@ def test_frozen() -> None:
         made.to = "1"  # type: ignore[misc]
     with pytest.raises(TypeError):
         made.options["ref"] = "3"  # type: ignore[index]
+
+
+def test_final() -> None:
+    """A message has no subclasses: what was checked cannot be overridden."""
+    with pytest.raises(TypeError, match="final"):
+        type("Ours", (Message,), {})
+
+
+def ours(error: BaseException) -> str:
+    """What an error tracker records of the SDK's own frames, their locals included."""
+    recorded = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [each for each in recorded.stack if Path(each.filename).is_relative_to(PACKAGE)]
+    assert frames
+    return str([each.locals for each in frames])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"priority": "URGENT"}, {"validity": -1}, {"to": "7900123456x"}, {"text": "код 4711" * 9_999}, {"sender": ""}],
+)
+def test_frames_hold_nothing_personal(bad: dict[str, Any]) -> None:
+    """An error tracker that records locals gets neither text, number, callback address nor options from our frames."""
+    fields = {"text": "код 4711", "callback_url": "https://example.com/?t0ken", "options": {"ref": "o-77"}, **bad}
+    with pytest.raises(InvalidMessage) as raised:
+        message(**fields)
+    assert not any(each in ours(raised.value) for each in (PHONE, "7900123456x", "4711", "t0ken", "o-77"))
+
+
+def test_frames_of_pickles_hold_nothing_personal() -> None:
+    """The same holds where a message is made again from a pickle that breaks a rule."""
+    pickled = pickle.dumps(message(text="код 4711", callback_url="https://example.com"))
+    with pytest.raises(InvalidMessage) as raised:
+        pickle.loads(pickled.replace(b"https://", b"gopher//"))
+    assert not any(each in ours(raised.value) for each in (PHONE, "4711"))
+
+
+@pytest.mark.parametrize(
+    "encode_all", [lambda given: list(sending.encode(given)), lambda given: sending.encode_one(given[1])]
+)
+def test_frames_of_encoding_hold_nothing_personal(encode_all: Callable[[list[Any]], Any]) -> None:
+    """Where something else stands among messages, our frames show neither it nor the messages before it."""
+    stranger = {"to": PHONE, "text": "код 4711"}
+    with pytest.raises(InvalidMessage, match="must be Message, not dict") as raised:
+        encode_all([message(text="код 4711"), stranger])
+    assert not any(each in ours(raised.value) for each in (PHONE, "4711"))
 
 
 def test_repr_shows_nothing_personal() -> None:

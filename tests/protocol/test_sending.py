@@ -1,8 +1,11 @@
 """Reading the answer to a send: exactly one receipt a message, and never a false proof that nothing was sent."""
 
+import gc
 import json
+from itertools import product
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +31,8 @@ from devino_async import (
 from devino_async.exchange import Answer
 from devino_async.flow.steps import at_once
 from devino_async.protocol import send_results, sending
+from devino_async.protocol.packing import Packed
+from devino_async.protocol.send_results import Facts, Meaning, decide
 from devino_async.redaction import Redaction
 
 OK = {"code": "OK", "messageId": "3701172084729885952", "segmentsId": None}
@@ -150,7 +155,7 @@ MALFORMED: dict[str, Any] = {
 
 @pytest.mark.parametrize("item", MALFORMED.values(), ids=MALFORMED)
 def test_one_malformed_item(item: Any) -> None:
-    """One item that breaks the page makes one message Unconfirmed, and none of its neighbours."""
+    """One item that does not match the API docs makes one message Unconfirmed, and none of its neighbours."""
     receipts = read({"result": [OK, item, NO]}, 3)
     assert [type(each) for each in receipts] == [Accepted, Unconfirmed, Rejected]
     unsure = receipts[1]
@@ -160,7 +165,7 @@ def test_one_malformed_item(item: Any) -> None:
 
 
 def test_double_keys_in_one_item() -> None:
-    """Two ids in one item: nobody can tell which is meant, for this one message."""
+    """Two ids in one item: which is meant cannot be known, for this one message."""
     text = '{"result": [{"code":"OK","messageId":"1"},{"code":"OK","messageId":"2","messageId":"3"}]}'
     assert [type(each) for each in read(text, 2)] == [Accepted, Unconfirmed]
 
@@ -169,7 +174,7 @@ def test_double_keys_in_one_item() -> None:
     "item", [{"code": "OK", "messageId": "77", "segmentsId": "77"}, {"code": "MAYBE", "messageId": "77"}]
 )
 def test_id_of_a_malformed_item(item: dict[str, Any]) -> None:
-    """The id in an item that breaks the page is kept as evidence on the error."""
+    """The id in an item that does not match the API docs is kept as evidence on the error."""
     receipt = read({"result": [item]})[0]
     assert isinstance(receipt, Unconfirmed)
     assert isinstance(receipt.error, CallFailed)
@@ -348,6 +353,22 @@ def test_reading_goes_in_steps() -> None:
     assert sum(1 for _ in reading) >= 60
 
 
+@pytest.mark.parametrize(
+    "chosen", [[OK], [NO], [OK, NO], [{**OK, "segmentsId": ["5", "6"]}, {"messageId": "7", "code": "OK"}]]
+)
+def test_receipts_are_nothing_to_the_garbage_collector(chosen: list[Any]) -> None:
+    """The receipts of a batch keep no object of their own for each message, as that would stop the event loop."""
+    times = 6_400 // len(chosen)
+    body = json.dumps({"result": chosen * times}).encode()
+    packed = Packed()
+    packed.extend(messages(6_400))
+    gc.collect()
+    before = len(gc.get_objects())
+    receipts = at_once(send_results.read(Answer(status=200, body=body), packed))
+    gc.collect()
+    assert len(gc.get_objects()) - before < len(receipts) / 3
+
+
 # The call
 
 
@@ -416,6 +437,39 @@ def test_report() -> None:
     assert repr(report) == "SendReport(accepted=2, rejected=1, not_sent=1, unconfirmed=1)"
 
 
+# What an answer means as a whole
+
+A, Y, N = None, True, False
+MEANINGS: list[tuple[str, tuple[bool | None, ...], Meaning]] = [
+    # ok, whole, has_results, matched, only_rejections, may_accept, says_why
+    ("a result for each message", (A, Y, Y, Y, A, A, A), Meaning.RECEIPTS),
+    ("a success that is cut", (Y, N, A, A, A, A, A), Meaning.UNTRUSTED),
+    ("a success without result that says why", (Y, Y, N, A, A, A, Y), Meaning.REFUSED),
+    ("a success without result", (Y, Y, N, A, A, A, N), Meaning.UNTRUSTED),
+    ("a success with too few or too many results", (Y, Y, Y, N, A, A, A), Meaning.UNTRUSTED),
+    ("a refusal without results", (N, A, N, A, Y, N, A), Meaning.REFUSED),
+    ("a refusal without results that speaks of success", (N, A, N, A, Y, Y, A), Meaning.UNTRUSTED),
+    ("a refusal with results that is cut", (N, N, Y, A, A, A, A), Meaning.UNTRUSTED),
+    ("a refusal with rejections only", (N, Y, Y, N, Y, N, A), Meaning.REFUSED),
+    ("a refusal with rejections that speaks of success", (N, Y, Y, N, Y, Y, A), Meaning.UNTRUSTED),
+    ("a refusal with results that do not reject", (N, Y, Y, N, N, A, A), Meaning.UNTRUSTED),
+    ("never: no results, yet not only rejections", (N, A, N, A, N, A, A), Meaning.UNTRUSTED),
+]
+
+
+def test_what_answers_mean() -> None:
+    """Each combination of facts stands in one row of the table, and `decide` says what that row says."""
+    for chosen in product([True, False], repeat=7):
+        rows = [
+            (why, meaning)
+            for why, pattern, meaning in MEANINGS
+            if all(wanted in {A, given} for wanted, given in zip(pattern, chosen, strict=True))
+        ]
+        [(why, meaning)] = rows
+        names = [each.name for each in attrs.fields(Facts)]
+        assert decide(Facts(**dict(zip(names, chosen, strict=True)))) is meaning, why
+
+
 # Defects
 
 
@@ -446,17 +500,17 @@ def test_description_beside_a_result(body: dict[str, Any]) -> None:
     "item", [{"code": "OK", "messageId": "5", "segmentsId": "x"}, {"code": "OK", "messageId": None}]
 )
 def test_malformed_accepted_items_in_a_400(item: dict[str, Any]) -> None:
-    """A 400 of the wrong length with an OK in it is no proof that nothing was sent, even if the OK breaks the page."""
+    """A 400 of the wrong length with an OK in it is no proof that nothing was sent, even a malformed OK."""
     assert type(failure({"result": [item]}, 2, 400)) is BadAnswer
 
 
 def test_cut_list_in_a_400() -> None:
-    """A 400 whose list of results is cut may have accepted what is missing: nobody can tell."""
+    """A 400 whose list of results is cut may have accepted what is missing."""
     assert type(failure(json.dumps({"result": [NO, OK]})[:-60], 2, 400)) is BadAnswer
 
 
 def test_evidence_of_malformed_items() -> None:
-    """Where counts differ, ids in items that break the page are evidence too."""
+    """Where counts differ, ids in items that do not match the API docs are evidence too."""
     error = failure({"result": [{"code": "OK", "messageId": "5", "segmentsId": "x"}]}, 2)
     assert error.message_ids == ("5",)
 

@@ -1,6 +1,6 @@
 """Statistics: the T form of dates, counts sorted by date, and tolerance for what is left out."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import json
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -31,7 +31,7 @@ def refs(start: Any = START, end: Any = END, **more: Any) -> list[str | None]:
 
 
 def test_every_parameter() -> None:
-    """All six parameters travel under the page's names; what is not given is not sent."""
+    """All six parameters travel under the API docs' names; what is not given is not sent."""
     call = statistics.call(START, END, group_by=GroupBy.HOUR, task_id=1, trigger_id=2, time_offset=-180)
     assert parse_qs(call.query) == {
         "startDate": ["2022-10-06T13:45:30"],
@@ -47,7 +47,7 @@ def test_every_parameter() -> None:
 
 @pytest.mark.parametrize("group", ["NONE", "YEAR", "MONTH", "WEEK", "DAY", "HOUR"])
 def test_groups(group: str) -> None:
-    """The six groupings of the page, as members or by name."""
+    """The six groupings of the API docs, as members or by name."""
     assert statistics.call(START, END, group_by=group) == statistics.call(START, END, group_by=GroupBy(group))
     assert f"groupBy={group}" in statistics.call(START, END, group_by=group).query
 
@@ -118,7 +118,7 @@ def test_null_absent_extra() -> None:
 
 
 def test_dates_that_are_none() -> None:
-    """What `date` holds for groupBy=NONE is not documented: text that is no date is kept, after the dates."""
+    """What `date` holds for groupBy=NONE is not documented: text that is not a date is kept, after the dates."""
     listed = [{"date": "ALL", "amount": 1}, {"date": "2023-01-01 00:00:00", "amount": 2}, {"date": "", "amount": 3}]
     assert [each.date for each in read({"messages": {"sent": listed}}).messages["sent"]] == [
         datetime(2023, 1, 1), "", "ALL",
@@ -142,7 +142,7 @@ def test_total_understands_every_vocabulary() -> None:
 
 
 def test_statuses_are_the_pages() -> None:
-    """The twelve keys of the page, and no other."""
+    """The twelve keys of the API docs, and no other."""
     listed = "accepted scheduled enrouted sent deleted delivered expired seen clicked rejected undeliverable unknown"
     assert [str(each) for each in StatisticsStatus] == listed.split()
 
@@ -156,7 +156,7 @@ def test_statuses_are_the_pages() -> None:
      {"messages": {"sent": [{"amount": True}]}}, {"messages": {"sent": [{"amount": 1, "date": 20230101}]}}],
 )  # fmt: skip
 def test_results_that_break_the_page(result: Any) -> None:
-    """A table that is none, and an amount that is no whole number, are BadAnswer; null never counts as 0."""
+    """A table that is not an object and an amount that is not a whole number are BadAnswer. Null never counts as 0."""
     with pytest.raises(BadAnswer) as raised:
         read({"messages": result} if result == [] else result)
     assert raised.value.operation == "statistics"

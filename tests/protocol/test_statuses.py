@@ -1,6 +1,6 @@
 """Status look-ups: each answer goes to the id that was asked for, float64-rounded ids included."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import json
 import random
@@ -69,7 +69,7 @@ def test_missing_ids_are_absent(ids: list[str], data: st.DataObject) -> None:
 
 
 def test_the_pages_own_example() -> None:
-    """The page's number finds the page's messageId, from which it is 252 away."""
+    """The API docs' number finds the API docs' messageId, from which it is 252 away."""
     assert as_javascript_prints(int(EXACT)) == ROUNDED
     assert [each.message_id for each in read([row(ROUNDED)], [EXACT, "1"])] == [EXACT]
 
@@ -108,7 +108,7 @@ def test_doubles() -> None:
 
 @pytest.mark.parametrize("status", [*Status, "BRAND_NEW", "delivered", ""])
 def test_status_values(status: str) -> None:
-    """All ten statuses of the page become members; what is new stays text as it is."""
+    """All ten statuses of the API docs become members; what is new stays text as it is."""
     [found] = read([row("5", str(status))], ["5"])
     assert found.status == status
     assert isinstance(found.status, Status) is (status in Status.__members__)
@@ -143,7 +143,7 @@ def test_rows_that_break_the_page(bad: Any) -> None:
 
 @pytest.mark.parametrize("result", ['"5"', "5", "true", "NaN", "[NaN]", '[{"smsId":' + "9" * 5000 + "}]"])
 def test_results_that_break_the_page(result: str) -> None:
-    """A result that is neither list nor object, and what is no JSON, is BadAnswer."""
+    """A result that is neither list nor object, and a body that is not JSON, is BadAnswer."""
     with pytest.raises(BadAnswer):
         read(f'{{"result": {result}}}', ["5"])
 

@@ -1,4 +1,4 @@
-"""Alphabets, segments and the page's limits, against smsutil as a second opinion."""
+"""Alphabets, segments and the API docs' limits, against smsutil as a second opinion."""
 
 import pytest
 import smsutil
@@ -10,7 +10,7 @@ from devino_async.protocol.text import (
     MAX_LATIN_CHARACTERS,
     Alphabet,
     alphabet_of,
-    longest_allowed,
+    length_and_limit,
     segments_of,
 )
 
@@ -60,16 +60,16 @@ def test_alphabet(text: str) -> None:
 
 
 def test_limits_are_the_pages() -> None:
-    """17,085 and 34,170 are the page's numbers: 255 parts of 67, and of 134."""
+    """17,085 and 34,170 are the API docs' numbers: 255 parts of 67, and of 134."""
     assert MAX_CYRILLIC_CHARACTERS == 255 * 67
     assert MAX_LATIN_CHARACTERS == 255 * 134
 
 
 @pytest.mark.parametrize("count", [1, 8_542, 8_543, 17_084, 17_085, 17_086, 34_169, 34_170, 34_171])
-def test_longest_allowed(count: int) -> None:
+def test_length_and_limit(count: int) -> None:
     """Whatever shortcut counts a text, it is allowed exactly up to the limit of its alphabet."""
     for character, limit in (("a", MAX_LATIN_CHARACTERS), ("я", MAX_CYRILLIC_CHARACTERS)):
-        length, most = longest_allowed(character * count)
+        length, most = length_and_limit(character * count)
         assert length == count
         assert (length <= most) == (count <= limit)
 
@@ -77,5 +77,5 @@ def test_longest_allowed(count: int) -> None:
 @pytest.mark.parametrize("count", [8_542, 8_543])
 def test_astral_characters_count_twice(count: int) -> None:
     """An emoji takes two 16-bit units: 8,542 of them fit into 17,085, and one more does not."""
-    length, most = longest_allowed("😀" * count)
+    length, most = length_and_limit("😀" * count)
     assert (length <= most) == (count <= 8_542)

@@ -1,6 +1,6 @@
-"""The page's own examples, word for word: read to exact values, and built from values to the page's requests."""
+"""The API docs' own examples, word for word: read to exact values, and built from values to the API docs' requests."""
 
-# ruff: noqa: DTZ001 - the page names no zone for its dates, so they are naive
+# ruff: noqa: DTZ001 - the API docs name no zone for dates, so they are naive
 
 import json
 import re
@@ -87,7 +87,7 @@ def check_address(call: Call, name: str) -> None:
 
 
 def test_send_request() -> None:
-    """The message of the page's example is written as the page's example: same fields, same values, same order."""
+    """The message of the API docs' example is written as there: same fields, same values, same order."""
     call = sending.call([*map(str.encode, sending.encode([MESSAGE]))], 1)
     assert call.body is not None
     assert ordered(b"".join(call.body)) == ordered(golden("send_request.json"))
@@ -97,7 +97,7 @@ def test_send_request() -> None:
 
 
 def test_statuses_request() -> None:
-    """The ids of the page's example are posted as a bare array of strings."""
+    """The ids of the API docs' example are posted as a bare array of strings."""
     call = statuses.call(["3482512350952730368"])
     check_address(call, "statuses_request.txt")
     data = re.search(rb"-d '(.*)'", golden("statuses_request.txt"))
@@ -108,7 +108,7 @@ def test_statuses_request() -> None:
 
 
 def test_details_request_by_dates() -> None:
-    """The first details example is rebuilt, with the literal `+` between date and time that the page demands."""
+    """The first details example is rebuilt, with the literal `+` between date and time that the API docs demand."""
     query = DetailQuery(
         calculate_total_count=True, date_time_from=datetime(2023, 2, 12), date_time_to=datetime(2023, 2, 24)
     )
@@ -197,7 +197,7 @@ def test_callbacks(name: str, status: Status, error_code: int) -> None:
 
 
 def test_statuses_answer() -> None:
-    """The status example answers the page's own messageId although its number went through a float64."""
+    """The status example answers the API docs' own messageId although its number went through a float64."""
     moment = datetime(2022, 9, 9, 19, 29, 34)
     assert statuses.read(answer("statuses_answer.json"), ["3701172084729885952"]) == [
         MessageStatus("3701172084729885952", Status.DELIVERED, moment)

@@ -1,19 +1,19 @@
 """The one cattrs converter: wire objects become attrs values, strictly.
 
-Null never becomes 'None', "No" never True, a float never an id, money never a float; unknown keys go to `extra` and
-unknown enum values stay text. Which class has which columns is the chapters'; JSON itself is strict_json.py's.
+Null never becomes 'None', "No" never True, a float never an id, money never a float. Unknown keys go to `extra`,
+unknown enum values stay text. Which class has which columns is the chapters' knowledge, JSON is strict_json.py's.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import cache, partial
+from itertools import islice
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
-from cattrs import Converter, transform_error
+from cattrs import Converter
 from cattrs.gen import make_dict_structure_fn, override
 
 from .strict_json import DoubleKeys
@@ -33,15 +33,18 @@ __all__ = [
 T = TypeVar("T")
 M = TypeVar("M")
 
-_EXTRA_KEY = "\0extra"
+Reader = Callable[..., Any]
+"""Makes a value of what stands on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
+
+_MAX_PROBLEMS = 5
 
 
 class Mismatch(ValueError):
-    """A value of the wrong kind; the text names the place and the kind, never the value."""
+    """A value of the wrong kind. The text names the place and the kind, never the value."""
 
 
 def camel(name: str) -> str:
-    """The wire name of an attribute: date_time_from -> dateTimeFrom."""
+    """Return the wire name of an attribute: date_time_from -> dateTimeFrom."""
     first, *rest = name.split("_")
     return first + "".join(map(str.title, rest))
 
@@ -49,7 +52,7 @@ def camel(name: str) -> str:
 def _text(value: Any, _: Any = None) -> str:
     if isinstance(value, str):
         return value
-    raise Mismatch("must be text")
+    raise Mismatch("must be a str")
 
 
 def _whole(value: Any, _: Any = None) -> int:
@@ -80,21 +83,21 @@ def _money(value: Any, _: Any = None) -> Decimal:
 
 
 def as_id(value: Any, _: Any = None) -> str:
-    """An id as text, from printable text or a whole number; a float has lost digits already."""
+    """Return an id as text, from printable text or a whole number. A float has lost digits already."""
     if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise Mismatch("must be an id, as text or a whole number")
+    raise Mismatch("must be an id, as a str or a whole number")
 
 
 def as_id_if_any(value: Any, _: Any = None) -> str | None:
-    """An id that may be missing, which some services write as an empty text."""
+    """Return an id that may be missing, which some services write as an empty str."""
     return None if value == "" else as_id(value)
 
 
 def as_list(value: Any, kind: type[T]) -> tuple[T, ...]:
-    """A list of values of one kind; null is an empty one, and a text is none."""
+    """Return a list of values of one kind. Null is an empty one, and a str is never a list."""
     if value is None:
         return ()
     if not isinstance(value, list):
@@ -103,7 +106,7 @@ def as_list(value: Any, kind: type[T]) -> tuple[T, ...]:
 
 
 def as_object(value: Any, _: Any = None) -> dict[str, Any]:
-    """An object, with no key twice."""
+    """Return an object in which no key stands twice."""
     if isinstance(value, DoubleKeys):
         raise Mismatch("names a key twice")
     if isinstance(value, dict):
@@ -112,7 +115,7 @@ def as_object(value: Any, _: Any = None) -> dict[str, Any]:
 
 
 def as_moment(value: Any, _: Any = None) -> datetime:
-    """A date and time as the page writes it; naive, as the page names no time zone."""
+    """Return a date and time as the API docs write it. It is naive, as they name no time zone."""
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(value)
@@ -122,7 +125,7 @@ def as_moment(value: Any, _: Any = None) -> datetime:
 
 
 def as_yes_or_no(value: Any, _: Any = None) -> bool:
-    """The service's "Yes" and "No", or a real boolean."""
+    """Return the truth of the service's "Yes" or "No", or of a real boolean."""
     if isinstance(value, bool):
         return value
     known = {"yes": True, "no": False}
@@ -131,7 +134,7 @@ def as_yes_or_no(value: Any, _: Any = None) -> bool:
     raise Mismatch('must be "Yes" or "No"')
 
 
-def _open_enum(members: type[StrEnum]) -> Callable[..., str]:
+def _open_enum(members: type[StrEnum]) -> Reader:
     known = members._value2member_map_
 
     def read(value: Any, _: Any = None) -> str:
@@ -141,7 +144,7 @@ def _open_enum(members: type[StrEnum]) -> Callable[..., str]:
     return read
 
 
-_READERS: dict[Any, Callable[..., Any]] = {
+_READERS: dict[Any, Reader] = {
     str: _text,
     int: _whole,
     bool: _truth,
@@ -150,8 +153,8 @@ _READERS: dict[Any, Callable[..., Any]] = {
 }
 
 
-def _reader(kind: Any) -> Callable[..., Any] | None:
-    """How a field of this kind is read, beside null; None for a kind that is not one value."""
+def _reader(kind: Any) -> Reader | None:
+    """Return how a field of this kind is read, beside null, or None for a kind that is not one value."""
     choice = get_origin(kind) in {Union, UnionType}
     options = [each for each in get_args(kind) if each is not type(None)] if choice else [kind]
     enums = [each for each in options if isinstance(each, type) and issubclass(each, StrEnum)]
@@ -160,52 +163,49 @@ def _reader(kind: Any) -> Callable[..., Any] | None:
     return _READERS.get(options[0]) if len(options) == 1 else None
 
 
-def _converter(detailed: bool) -> Converter:
-    made = Converter(detailed_validation=detailed)
-    for kind, reader in _READERS.items():
-        made.register_structure_hook(kind, reader)
-    return made
+@attrs.frozen
+class _Columns:
+    """How a class is read: the wire name and the reader of each attribute, and those that no wire name fills."""
+
+    names: Mapping[str, str]
+    readers: Mapping[str, Reader]
+    omitted: Collection[str]
+    keeps_unknown: bool
 
 
-_fast = _converter(detailed=False)
-_telling = _converter(detailed=True)
+_columns_of: dict[Any, _Columns] = {}
+_converter = Converter(detailed_validation=False)
 
 
 def wire_class(
     cls: type,
     *,
     names: Mapping[str, str] | None = None,
-    hooks: Mapping[str, Callable[..., Any]] | None = None,
+    hooks: Mapping[str, Reader] | None = None,
+    omitted: Collection[str] = (),
 ) -> None:
-    """Teach the converter a class: `names` holds exceptions from the camel-case rule, `hooks` fields with a reader
-    of their own (which is given null only if the field may not be None). A field `extra` gets all unknown keys."""
-    columns = {each.name: (names or {}).get(each.name, camel(each.name)) for each in attrs.fields(cls)}
-    columns.pop("extra", None)
-    # cattrs would come by the same readers, by way of its unions and optionals; a detail row has thirty of them.
-    readers = {
-        each.name: _unless_null((hooks or {}).get(each.name) or _reader(each.type), type(None) in get_args(each.type))
-        for each in attrs.fields(cls)
-    }
+    """Teach the converter a class.
 
-    def made_with(converter: Converter) -> Callable[..., Any]:
-        overrides = {name: override(rename=wire, struct_hook=readers[name]) for name, wire in columns.items()}
-        if hasattr(attrs.fields(cls), "extra"):
-            overrides["extra"] = override(rename=_EXTRA_KEY, struct_hook=lambda value, _: value)
-        made: Callable[..., Any] = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
-        return _with_extra(made, frozenset(columns.values()))
-
-    _fast.register_structure_hook(cls, made_with(_fast))
-    # Made only when something is wrong: programs start faster without it.
-    telling = cache(partial(made_with, _telling))
-
-    def told(value: Any, kind: Any) -> Any:
-        return telling()(value, kind)
-
-    _telling.register_structure_hook(cls, told)
+    `names` holds exceptions from the camel-case rule, `omitted` the attributes that keep their default. `hooks` holds
+    fields with a reader of their own, which is given null only if the field may not be None. A field `extra` gets all
+    unknown keys.
+    """
+    every = {each.name: each.type for each in attrs.fields(cls)}
+    read = {name: kind for name, kind in every.items() if name != "extra" and name not in omitted}
+    _columns_of[cls] = _Columns(
+        {name: (names or {}).get(name, camel(name)) for name in read},
+        {name: _column_reader(kind, (hooks or {}).get(name)) for name, kind in read.items()},
+        every.keys() - read.keys(),
+        "extra" in every,
+    )
+    # Now, as the first answer would otherwise block the event loop for it.
+    _converter.get_structure_hook(cls)
 
 
-def _unless_null(hook: Callable[..., Any] | None, optional: bool) -> Callable[..., Any] | None:
-    if hook is None or not optional:
+def _column_reader(kind: Any, own: Reader | None) -> Reader:
+    # cattrs would come by the same readers, by way of its unions and optionals. A detail row has thirty of them.
+    hook = own or _reader(kind) or _converter.get_structure_hook(kind)
+    if type(None) not in get_args(kind):
         return hook
     return _IF_ANY.get(hook) or (lambda value, kind: None if value is None else hook(value, kind))
 
@@ -219,49 +219,75 @@ def _whole_if_any(value: Any, _: Any = None) -> int | None:
 
 
 # The commonest ones in one step.
-_IF_ANY: dict[Any, Callable[..., Any]] = {_text: _text_if_any, _whole: _whole_if_any}
+_IF_ANY: dict[Any, Reader] = {_text: _text_if_any, _whole: _whole_if_any}
 
 
-def _with_extra(made: Callable[..., Any], known: frozenset[str]) -> Callable[..., Any]:
+def _hook_for(cls: Any, converter: Converter) -> Reader:
+    """Return the structure hook of a wire class."""
+    columns = _columns_of[cls]
+    overrides = {name: override(rename=wire, struct_hook=columns.readers[name]) for name, wire in columns.names.items()}
+    overrides |= {name: override(omit=True) for name in columns.omitted}
+    made: Reader = make_dict_structure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+    known = frozenset(columns.names.values())
+
     def structured(value: Any, kind: Any) -> Any:
         value = as_object(value)
-        if not known.issuperset(value):
-            value = {**value, _EXTRA_KEY: keep_unknown(value, known)}
-        return made(value, kind)
+        found = made(value, kind)
+        if columns.keeps_unknown and not known.issuperset(value):
+            # It was made in the line before, so no other code has seen it without.
+            object.__setattr__(found, "extra", keep_unknown(value, known))
+        return found
 
     return structured
 
 
+for _kind, _read in _READERS.items():
+    _converter.register_structure_hook(_kind, _read)
+_converter.register_structure_hook_factory(_columns_of.__contains__, _hook_for)
+
+
 def keep_unknown(value: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """What of an object is not among the known keys."""
+    """Return what of an object is not among the known keys."""
     return {key: item for key, item in value.items() if key not in known}
 
 
 def structure(value: Any, kind: type[T]) -> T:
-    """The value as an instance of `kind`. Raises Mismatch, which names the place and never holds a value."""
+    """Return the value as an instance of `kind`. Raises Mismatch, which names the place and never holds a value."""
     try:
-        return _fast.structure(value, kind)
-    except Exception:  # noqa: BLE001 - whatever went wrong, the slower converter names the place
-        problem = _problem(value, kind)
-    raise Mismatch(problem)
+        return _converter.structure(value, kind)
+    except Exception:  # noqa: BLE001 - whatever went wrong, the columns are asked one by one for the place
+        problem = "; ".join(islice(_problems(value, kind), _MAX_PROBLEMS))
+    raise Mismatch(problem or "cannot be read")
 
 
-def _problem(value: Any, kind: type) -> str:
+def _problems(value: Any, kind: type) -> Iterator[str]:
+    columns = _columns_of.get(kind)
+    if columns is None or type(value) is not dict:
+        yield from _problem(_converter.get_structure_hook(kind), value, kind)
+        return
+    for each in attrs.fields(kind):
+        if each.name in columns.omitted:
+            continue
+        wire = columns.names[each.name]
+        if wire in value:
+            found = _problem(columns.readers[each.name], value[wire], each.type)
+        else:
+            found = ["is missing"] if each.default is attrs.NOTHING else []
+        yield from (f"{problem} @ $.{each.name}" for problem in found)
+
+
+def _problem(read: Reader, value: Any, kind: Any) -> list[str]:
     try:
-        _telling.structure(value, kind)
-    except Exception as error:  # noqa: BLE001
-        return "; ".join(transform_error(error, format_exception=_said)[:5])
-    return "cannot be read"
-
-
-def _said(error: BaseException, _: type | None) -> str:
-    if isinstance(error, Mismatch):
-        return str(error)
-    return "is missing" if isinstance(error, KeyError) else "cannot be read"
+        read(value, kind)
+    except Mismatch as error:
+        return [str(error)]
+    except Exception:  # noqa: BLE001 - its text may hold the value
+        return ["cannot be read"]
+    return []
 
 
 def in_zone(value: M, zone: tzinfo | None) -> M:
-    """The value itself; a naive datetime is given the zone that the user named for the service's local times."""
+    """Return the value. A naive datetime is given the zone that the user named for the service's local times."""
     if zone is not None and isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=zone)
     return value

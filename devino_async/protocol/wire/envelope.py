@@ -28,7 +28,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-_LONGEST_ID = 64
+_MAX_ID_LENGTH = 64
 _REASONS_SHOWN = 5
 
 
@@ -137,11 +137,11 @@ def _text(value: object) -> str | None:
 
 def checked_id(value: object, ref: str) -> str:
     """Return an id as text. Raises InvalidQuery for anything but letters and digits, or a whole number."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_LONGEST_ID:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MAX_ID_LENGTH:
         return str(value)
-    if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _LONGEST_ID:
+    if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH:
         return value
     problem = (
-        f"must be a str of up to {_LONGEST_ID} letters or digits, or such a number, not this {type(value).__name__}"
+        f"must be a str of up to {_MAX_ID_LENGTH} letters or digits, or such a number, not this {type(value).__name__}"
     )
     raise InvalidQuery([Reason("invalid", ref, problem)])

@@ -8,22 +8,22 @@ __all__ = ["Problems", "wall_clock"]
 
 
 class Problems:
-    """Gathers everything that is wrong with a query; each is named by its field on the wire."""
+    """Everything that is wrong with a query, each problem named by its field on the wire."""
 
     def __init__(self) -> None:
         self.found: list[Reason] = []
 
     def add(self, ref: str, problem: str) -> None:
-        """One thing that is wrong."""
+        """Add one problem."""
         self.found.append(Reason("invalid", ref, problem))
 
     def whole(self, ref: str, value: object) -> None:
-        """The field must be a whole number, if it is given."""
+        """Require a whole number, if the field is given."""
         if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
             self.add(ref, f"must be a whole number, not {type(value).__name__}")
 
     def moment(self, ref: str, value: object) -> None:
-        """The field must be a date with a time."""
+        """Require a date with a time."""
         if not isinstance(value, datetime):
             self.add(ref, f"must be a datetime, not {type(value).__name__}")
 
@@ -34,8 +34,11 @@ class Problems:
 
 
 def wall_clock(ref: str, moment: datetime, zone: tzinfo | None) -> datetime:
-    """The naive time to put into a query: the page names no zone, so it is the wall clock of the zone that the user
-    named for the service; without one, the time is sent as it was written."""
+    """Return the naive time to put into a query.
+
+    The API docs name no zone, so it is the wall clock of the zone that the user named for the service. Without one,
+    the time is sent as it was written.
+    """
     try:
         if zone is not None and moment.tzinfo is not None:
             moment = moment.astimezone(zone)

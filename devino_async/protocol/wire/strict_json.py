@@ -1,7 +1,7 @@
 """Strict JSON: exact integers and decimals, and no NaN, double keys, huge integers or bottomless nesting.
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
-What the values mean is the chapters'.
+What the values mean is the chapters' knowledge.
 """
 
 import json
@@ -18,11 +18,11 @@ Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
 Skim = Callable[[str, int], tuple[Sized, int]]
-"""Takes items that it knows by their look: skim(text, at) gives a few hundred of them or none, each followed by a comma
-and another object, and the place of that object."""
+"""Reads items that it knows by their look: skim(text, at) returns a few hundred of them or none, each followed by a
+comma and another object, and the place of that object."""
 
 _ITEMS_A_RUN = 64
-# How many items are scanned after one that could not be skimmed, before skimming is tried again; doubled each time.
+# How many items are scanned after one that could not be skimmed, before skimming is tried again. Doubled each time.
 _ITEMS_AFTER_AN_ODD_ONE = 8
 _MAX_INTEGER_DIGITS = 64
 _MAX_DECIMAL_CHARACTERS = 64
@@ -32,11 +32,11 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 
 
 class Unreadable(ValueError):
-    """The bytes are not JSON that can be trusted; the text of the error holds nothing of them."""
+    """The bytes are not JSON that can be trusted. The text of the error holds nothing of them."""
 
 
 class DoubleKeys(dict[str, Any]):
-    """An object that names a key twice; which value was meant nobody can tell."""
+    """An object that names a key twice, so that its values cannot be trusted."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _text(body: bytes | str) -> str:
 
 
 def text_in_steps(body: bytes) -> Generator[None, None, str]:
-    """The text of a body; yields after every few hundred kilobytes. Raises Unreadable where it is not UTF-8."""
+    """Return the text of a body. Yields after every few hundred kilobytes. Raises Unreadable where it is not UTF-8."""
     decoder = _utf_8()
     pieces: list[str] = []
     try:
@@ -91,7 +91,7 @@ def text_in_steps(body: bytes) -> Generator[None, None, str]:
 
 
 def decode(body: bytes | str) -> Any:
-    """The value that the body holds; objects with double keys come back as DoubleKeys. Raises Unreadable."""
+    """Return the value that the body holds. Objects with double keys become DoubleKeys. Raises Unreadable."""
     text = _text(body)
     value, end = scan_value(text, _skip(text, 0))
     if _skip(text, end) != len(text):
@@ -100,13 +100,12 @@ def decode(body: bytes | str) -> Any:
 
 
 def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator[Member]:
-    """The members of the top-level object one by one, so that a long array never has to be read in one piece.
+    """Yield the members of the top-level object one by one, so that a long array never has to be read in one piece.
 
-    `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way are given
+    `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way come
     with their depth (0 is the top level). The array comes in Runs of a few dozen items, an empty one as one empty
-    Run; where the place holds something else, that value is given whole. `skim` may take items before they are scanned;
-    what it takes is given as it is. Raises Unreadable at the place where reading ends, after all that could be read was
-    given.
+    Run. Where the place holds something else, that value comes whole. `skim` may read items before they are scanned,
+    and what it returns comes as it is. Raises Unreadable where reading ends, after all that could be read.
     """
     text = _text(body)
     at = yield from _members(text, _skip(text, 0), path, 0, skim)
@@ -154,17 +153,17 @@ def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Gen
     if text.startswith("]", at):
         yield *place, Run()
         return at + 1
-    most = _ITEMS_AFTER_AN_ODD_ONE if skim is not None else _ITEMS_A_RUN
+    count = _ITEMS_AFTER_AN_ODD_ONE if skim is not None else _ITEMS_A_RUN
     while True:
         if skim is not None:
-            taken, at = skim(text, at)
-            if taken:
-                most = _ITEMS_AFTER_AN_ODD_ONE
-                yield *place, taken
+            skimmed, at = skim(text, at)
+            if skimmed:
+                count = _ITEMS_AFTER_AN_ODD_ONE
+                yield *place, skimmed
                 continue
         run, problem = Run(), None
         try:
-            at = _read_run(text, at, run, most)
+            at = _read_run(text, at, run, count)
         except Unreadable as error:
             problem = error
         yield *place, run
@@ -172,12 +171,12 @@ def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Gen
             raise problem
         if text[at - 1] == "]":
             return at
-        most = min(2 * most, _ITEMS_A_RUN)
+        count = min(2 * count, _ITEMS_A_RUN)
 
 
-def _read_run(text: str, at: int, run: Run, most: int) -> int:
-    """Read items into the run until it holds `most` or the array ends; gives the place after the comma or bracket."""
-    while len(run) < most:
+def _read_run(text: str, at: int, run: Run, max_items: int) -> int:
+    """Read items into the run until it is full or the array ends. Return the place after the comma or bracket."""
+    while len(run) < max_items:
         item, at = scan_value(text, at)
         run.append(item)
         if text.startswith(",{", at):
@@ -211,7 +210,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def scan_value(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins at this place, and the place after it."""
+    """Return the JSON value that begins at this place, and the place after it."""
     problem = "not JSON"
     try:
         return _decoder.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]

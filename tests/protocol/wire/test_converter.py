@@ -1,16 +1,19 @@
 """The converter's readers one by one, where a decoded answer alone cannot reach them."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import attrs
 import pytest
 
-from devino_async.protocol.wire.converter import Mismatch, as_id, as_moment, as_yes_or_no, structure
+from devino_async.protocol.wire.converter import Mismatch, as_id, as_moment, as_yes_or_no, structure, wire_class
+from devino_async.protocol.wire.strict_json import decode
 
 
 @pytest.mark.parametrize("bad", [1.0, 3.7e18, Decimal(5), True, False, None, b"5", ["5"], {}])
 def test_never_an_id(bad: Any) -> None:
-    """A float or a decimal has lost digits already, a boolean is no number: neither is ever an id."""
+    """A float or a decimal has lost digits already, a boolean is not a number: neither is ever an id."""
     with pytest.raises(Mismatch):
         as_id(bad)
 
@@ -53,15 +56,58 @@ def test_yes_and_no(written: Any, truth: bool) -> None:
 
 @pytest.mark.parametrize("bad", ["2022-13-01 00:00:00", "12.10.2022", "", 5, None, "2022-09-09 25:00:00"])
 def test_never_a_moment(bad: Any) -> None:
-    """What is no date of a calendar is refused."""
+    """A date that no calendar knows is refused."""
     with pytest.raises(Mismatch):
         as_moment(bad)
 
 
-def test_mismatch_shows_no_value() -> None:
-    """The text of a mismatch names place and kind and never holds the value."""
-    with pytest.raises(Mismatch, match=r"\[1\]") as raised:
-        structure(["5", {"sesame": "79001234567"}], list[str])
-    assert "sesame" not in str(raised.value)
-    assert "79001234567" not in str(raised.value)
+@attrs.frozen
+class Parcel:
+    """A class of the wire with a column of each sort."""
+
+    weight: int
+    parcel_id: str
+    note: str | None = None
+    kept: int = 7
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+wire_class(Parcel, names={"parcel_id": "id"}, hooks={"parcel_id": as_id}, omitted={"kept"})
+
+
+def test_mismatch_names_places_and_shows_no_value() -> None:
+    """A mismatch names every place and what must stand there, and never holds a value."""
+    with pytest.raises(Mismatch) as raised:
+        structure({"id": 1.5, "note": ["79001234567"], "sesame": 1}, Parcel)
+    assert str(raised.value).split("; ") == [
+        "is missing @ $.weight",
+        "must be an id, as a str or a whole number @ $.parcel_id",
+        "must be a str @ $.note",
+    ]
     assert raised.value.__context__ is None
+
+
+@pytest.mark.parametrize("bad", [None, 5, "x", [], decode('{"id": 5, "id": 6}')])
+def test_what_is_not_an_object(bad: Any) -> None:
+    """Anything but an object, and an object that names a key twice, is a mismatch."""
+    with pytest.raises(Mismatch, match=r"^(must be an object|names a key twice)$"):
+        structure(bad, Parcel)
+
+
+def test_unknown_keys() -> None:
+    """Unknown keys go to `extra`, those that are called like it or like an omitted attribute as well."""
+    read = structure({"id": 5, "weight": 1, "kept": 8, "extra": 2, "parcel_id": 3, "\0extra": 4}, Parcel)
+    assert read == Parcel(1, "5", None, 7, {"kept": 8, "extra": 2, "parcel_id": 3, "\0extra": 4})
+    assert structure({"id": "5", "weight": 1, "note": None}, Parcel) == Parcel(1, "5")
+
+
+def test_a_reader_that_fails_otherwise() -> None:
+    """Whatever else goes wrong in a reader is a mismatch of its place, without the words of the foreign error."""
+
+    @attrs.frozen
+    class Odd:
+        half: int
+
+    wire_class(Odd, hooks={"half": lambda value, _: value / 2})
+    with pytest.raises(Mismatch, match=r"^cannot be read @ \$\.half$"):
+        structure({"half": "sesame"}, Odd)

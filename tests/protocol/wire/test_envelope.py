@@ -43,7 +43,7 @@ BROKEN = {
 @pytest.mark.parametrize("operation", READERS)
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_broken(operation: str, body: bytes) -> None:
-    """What is no envelope is BadAnswer with operation, status and attempts, and drags no decoder's error along."""
+    """A body that is not an envelope is BadAnswer with operation, status and attempts, without a decoder's error."""
     with pytest.raises(BadAnswer) as raised:
         READERS[operation](Answer(status=200, body=body, attempts=3))
     error = raised.value

@@ -144,7 +144,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_unreadable(body: str) -> None:
-    """What is no trustworthy JSON is Unreadable, in both readers, and the error repeats nothing of it."""
+    """A body that is not trustworthy JSON is Unreadable, in both readers, and the error repeats nothing of it."""
     for read in (decode, lambda text: list(members(text)), lambda text: list(members(text, "a"))):
         for given_body in (body, body.encode()):
             with pytest.raises(Unreadable) as raised:
@@ -169,7 +169,7 @@ def test_exponent_beyond_decimal(number: str) -> None:
 
 @pytest.mark.parametrize("blank", [" ", "\t", "\n"])
 def test_name_with_a_blank_in_front(blank: str) -> None:
-    """` result` is another name than `result`, and a raw line break in a name is no JSON at all."""
+    """` result` is another name than `result`, and a raw line break in a name is not JSON at all."""
     text = f'{{"{blank}result": 1, "result": 2}}'
     if blank == " ":
         assert list(members(text)) == [(0, " result", 1), (0, "result", 2)]

@@ -1,0 +1,55 @@
+"""Endpoint: one address of the API, and what all calls of it have in common.
+
+Each chapter has one. Its limits from the API docs stand beside it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import fields, frozen
+
+from ...exchange import Call
+from .envelope import refused_as_told
+
+__all__ = ["Endpoint"]
+
+_MEGABYTE = 1_000_000
+# What an endpoint does not say is as in any Call.
+_call: Any = fields(Call)
+
+
+@frozen(kw_only=True)
+class Endpoint:
+    """What a call of this address is called and how it travels.
+
+    A decoded answer may have `max_answer_bytes`, and `max_answer_bytes_per_message` more for each message that is
+    sent. The rest is as in Call.
+    """
+
+    operation: str
+    method: str
+    path: str
+    repeatable: bool = True
+    max_answer_bytes: int = 64 * _MEGABYTE
+    max_answer_bytes_per_message: int = 0
+    carries_result: Callable[[bytes], bool] = _call.carries_result.default
+    ids_in: Callable[[bytes], tuple[str, ...]] = _call.ids_in.default
+
+    def call(
+        self, *, query: str = "", body: tuple[bytes, ...] | None = None, messages: int = 0, urgent: bool = False
+    ) -> Call:
+        """Return a call of this address."""
+        return Call(
+            operation=self.operation,
+            method=self.method,
+            path=self.path,
+            query=query,
+            body=body,
+            repeatable=self.repeatable,
+            urgent=urgent,
+            messages=messages,
+            answer_limit=self.max_answer_bytes + messages * self.max_answer_bytes_per_message,
+            carries_result=self.carries_result,
+            ids_in=self.ids_in,
+            refusal=refused_as_told,
+        )
