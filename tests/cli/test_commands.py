@@ -26,7 +26,7 @@ STATS = ["stats", "--from", "2020-01-01", "--to", "2090-01-01", "--group-by", "y
         (["send", "a.csv", "--output", "a.csv"], "--output is the input file"),
         (["send", "a.csv", "--output", "absent/b.csv"], "cannot write"),
         (["send", "colour.csv"], "unknown column 'colour'"),
-        (["send", "twice.csv"], "the column 'sender' is there twice"),
+        (["send", "twice.csv"], "two columns stand for the field 'sender'"),
         (["send", "a.csv", "--format", "xml"], "'xml' is not one of"),
         (["send", "a.csv", "--validity", "300000"], "validity.is.invalid"),
         (["send", "a.csv", "--batch-size", "0"], "batch-size"),
