@@ -1,4 +1,4 @@
-"""The `devino` command, and `python -m devino_async`. Only starts it, or says what to install."""
+"""The `devino` command, and `python -m devino_async`. It starts the command line, or names the missing extra."""
 
 import sys
 
@@ -6,7 +6,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run the command line; without its extra, one line says how to get it."""
+    """Run the command line. Without its extra, one line says how to install it."""
     try:
         import click  # noqa: F401, PLC0415
         import rich  # noqa: F401, PLC0415

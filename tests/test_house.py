@@ -14,9 +14,6 @@ import devino_async
 from devino_async.errors import DevinoError
 
 ROOT = Path(devino_async.__file__).parent
-PUBLIC_VALUES = {"", "protocol"}
-"""The front door, and the rooms that hold nothing but values."""
-
 # room -> the rooms of the house that it may import from; its own folder is always allowed.
 MAY_IMPORT = {
     "": {"client", "errors", "events", "protocol", "tracking", "transport", "webhooks"},
@@ -31,7 +28,8 @@ MAY_IMPORT = {
     "flow": {"errors"},
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
-    "cli": {"contrib", "sandbox", "version", *PUBLIC_VALUES},
+    "campaigns": {"errors", "protocol"},
+    "cli": {"", "campaigns", "contrib", "sandbox", "version"},
     "webhooks": {"checks", "flow", "protocol", "errors"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},
@@ -46,6 +44,7 @@ FORBIDDEN = {
     "flow": {"aiohttp", "tenacity", "cattrs"},
     "transport": {"cattrs"},
     "client": {"aiohttp", "tenacity", "json"},
+    "campaigns": {"aiohttp", "tenacity", "cattrs", "click", "rich"},
     "cli": {"aiohttp", "tenacity", "cattrs"},
     "webhooks": {"aiohttp", "tenacity"},
     "storage": {"aiohttp", "attrs", "cattrs", "tenacity"},

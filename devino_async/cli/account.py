@@ -1,11 +1,14 @@
-"""`devino account`: the balance and what else the account says."""
+"""`devino account`: the balance, and the other facts of the account."""
 
 from typing import Any
 
 import attrs
 import click
 
-from .running import as_json, connection, connection_of, printable, run
+import devino_async
+
+from .console import as_json, printable, run
+from .options import connection, connection_of
 
 __all__ = ["account"]
 
@@ -14,14 +17,12 @@ __all__ = ["account"]
 @click.option("--json", "json_lines", is_flag=True, help="One line of JSON on stdout.")
 @connection
 def account(json_lines: bool, **options: Any) -> None:
-    """The account that the credentials belong to. Amounts are exact."""
+    """Show the account that the credentials belong to. Amounts are exact."""
     run(_show(json_lines, options))
 
 
 async def _show(json_lines: bool, options: dict[str, Any]) -> None:
-    from devino_async import DevinoClient  # noqa: PLC0415
-
-    async with DevinoClient(**connection_of(options)) as devino:
+    async with devino_async.DevinoClient(**connection_of(options)) as devino:
         found = attrs.asdict(await devino.account())
     extra = found.pop("extra")
     if json_lines:

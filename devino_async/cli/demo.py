@@ -5,14 +5,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from .running import as_json, run, say
+import devino_async
+from devino_async.sandbox import Sandbox
 
-if TYPE_CHECKING:
-    from devino_async import Account, DevinoClient, Message, SendReport, Statistics
+from .console import as_json, run, say
+from .progress import counting
 
 __all__ = ["demo"]
 
@@ -21,38 +22,32 @@ _RUSSIAN = "Ваш заказ {} готов. Покажите это сообщ�
 _FINAL = {"DELIVERED", "CLICKED", "UNDELIVERABLE", "EXPIRED", "REJECTED", "UNKNOWN"}
 _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed")
 _ROUNDS = 40
-_MOST_MESSAGES = 10_000_000
+_MAX_MESSAGES = 10_000_000
 
 
 @click.command(epilog="Example: devino demo --messages 1000000")
-@click.option("--messages", type=click.IntRange(1, _MOST_MESSAGES), default=100_000, show_default=True)
+@click.option("--messages", type=click.IntRange(1, _MAX_MESSAGES), default=100_000, show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The summary as one line of JSON on stdout.")
 def demo(messages: int, json_lines: bool) -> None:
     """Send a generated campaign of Russian and Latin messages to a pretend Devino on this machine, wait for
-    deliveries, and show what became of it. Nothing leaves the machine.
+    deliveries, and show the outcome. Nothing leaves the machine.
     """
     run(_show(messages, json_lines))
 
 
-def campaign(count: int) -> "Iterator[Message]":
-    """Messages in turn Russian and Latin; every 500th has a sender that the sandbox does not approve of.
+def campaign(count: int) -> "Iterator[devino_async.Message]":
+    """Yield messages, Russian and Latin in turn. Every 500th has a sender that the sandbox rejects.
 
-    The numbers go through all endings, those that the sandbox does not deliver to included.
+    The recipients' numbers have all endings, including those that the sandbox does not deliver to.
     """
-    from devino_async import Message  # noqa: PLC0415
-
     for number in range(count):
         sender = "Unknown" if number % 500 == 499 else "MyCompany"
-        yield Message(sender=sender, to=f"7900{number:07}", text=(_LATIN, _RUSSIAN)[number % 2].format(number))
+        text = (_LATIN, _RUSSIAN)[number % 2].format(number)
+        yield devino_async.Message(sender=sender, to=f"7900{number:07}", text=text)
 
 
 async def _show(count: int, json_lines: bool) -> None:
-    from devino_async import DevinoClient  # noqa: PLC0415
-
-    from ..sandbox import Sandbox  # noqa: PLC0415
-    from .progress import counting  # noqa: PLC0415
-
-    async with Sandbox() as sandbox, DevinoClient("demo-key", base_url=sandbox.url) as devino:
+    async with Sandbox() as sandbox, devino_async.DevinoClient("demo-key", base_url=sandbox.url) as devino:
         say(f"the sandbox listens at {sandbox.url}; sending {count:,} messages")
         began = time.monotonic()
         with counting("sending", count) as advance:
@@ -65,23 +60,25 @@ async def _show(count: int, json_lines: bool) -> None:
         statistics = await devino.statistics(now - timedelta(days=1), now + timedelta(days=1))
         account = await devino.account()
     if json_lines:
-        click.echo(as_json(_told(report, statuses, statistics, account)))
+        click.echo(as_json(_summary(report, statuses, statistics, account)))
     else:
         _print(report, statuses, statistics, account)
 
 
-async def _send(devino: "DevinoClient", count: int, advance: Callable[[], None]) -> "SendReport":
-    from devino_async import SendReport  # noqa: PLC0415
-
+async def _send(
+    devino: "devino_async.DevinoClient", count: int, advance: Callable[[], None]
+) -> "devino_async.SendReport":
     receipts = []
     async for receipt in devino.send_many(campaign(count)):
         receipts.append(receipt)
         advance()
-    return SendReport.of(receipts)
+    return devino_async.SendReport.of(receipts)
 
 
-async def _last_statuses(devino: "DevinoClient", ids: list[str], advance: Callable[[], None]) -> Counter[str]:
-    """Ask in rounds, each time only for what is not final; SENT may stay so for ever, so all rounds end at a bound."""
+async def _last_statuses(
+    devino: "devino_async.DevinoClient", ids: list[str], advance: Callable[[], None]
+) -> Counter[str]:
+    """Look up statuses in rounds, until all are final or only SENT is left, which may never change."""
     final: Counter[str] = Counter()
     passing: Counter[str] = Counter()
     for _ in range(_ROUNDS):
@@ -102,7 +99,12 @@ async def _last_statuses(devino: "DevinoClient", ids: list[str], advance: Callab
     return final + passing
 
 
-def _told(report: "SendReport", statuses: Counter[str], statistics: "Statistics", account: "Account") -> dict[str, Any]:
+def _summary(
+    report: "devino_async.SendReport",
+    statuses: Counter[str],
+    statistics: "devino_async.Statistics",
+    account: "devino_async.Account",
+) -> dict[str, Any]:
     return {
         "outcomes": {name: len(getattr(report, name)) for name in _OUTCOMES},
         "statuses": statuses,
@@ -112,7 +114,12 @@ def _told(report: "SendReport", statuses: Counter[str], statistics: "Statistics"
     }
 
 
-def _print(report: "SendReport", statuses: Counter[str], statistics: "Statistics", account: "Account") -> None:
+def _print(
+    report: "devino_async.SendReport",
+    statuses: Counter[str],
+    statistics: "devino_async.Statistics",
+    account: "devino_async.Account",
+) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -129,6 +136,6 @@ def _print(report: "SendReport", statuses: Counter[str], statistics: "Statistics
     Console().print(table)
     click.echo(f"balance left: {account.balance:,}")
     click.echo(
-        "\nNext: `devino sandbox` keeps one running; `devino send FILE` sends a CSV to it or to the real service;\n"
-        "`devino --help` lists the rest; the README shows the same in Python."
+        "\nNext: `devino sandbox` keeps one running, `devino send FILE` sends a CSV to it or to the real service.\n"
+        "`devino --help` lists the rest, and the README shows the same in Python."
     )

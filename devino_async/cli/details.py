@@ -1,19 +1,18 @@
-"""`devino details`: everything that is known of sent messages. How rows are written is rendering.py's."""
+"""`devino details`: all that is known of sent messages. The writing of rows is in rendering.py."""
 
 import asyncio
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 
-from .running import FAILED, MOMENT, UPPER, connection, connection_of, run, say
+import devino_async
 
-if TYPE_CHECKING:
-    from devino_async import DetailPaginator
-
-    from .rendering import Rendering
+from .console import FAILED, run, say
+from .options import connection, connection_of, moment, upper
+from .rendering import Rendering
 
 __all__ = ["details"]
 
@@ -21,8 +20,8 @@ _TABLE_ROWS = 100
 
 
 @click.command(epilog="Example: devino details --from 2026-01-01 --to 2026-01-31 --format csv --output details.csv")
-@click.option("--from", "date_time_from", type=MOMENT, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "date_time_to", type=MOMENT, help="Last moment; a date alone means its midnight.")
+@click.option("--from", "date_time_from", type=moment, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
+@click.option("--to", "date_time_to", type=moment, help="Last moment. A date alone means its midnight.")
 @click.option("--task-id", type=int, help="A campaign.")
 @click.option("--trigger-id", type=int, help="A trigger of that campaign.")
 @click.option("--message-id", "message_ids", multiple=True, help="May be given several times.")
@@ -31,69 +30,71 @@ _TABLE_ROWS = 100
 @click.option("--country-id", type=int)
 @click.option("--mog-id", type=int, help="A mobile operator group.")
 @click.option("--order", type=click.Choice(["ASC", "DESC"], case_sensitive=False))
-@click.option("--order-field", metavar="COLUMN", type=UPPER)
+@click.option("--order-field", metavar="COLUMN", type=upper)
 @click.option(
-    "--field", "out_fields", multiple=True, metavar="COLUMN", type=UPPER, help="Only these columns; several times."
+    "--field",
+    "out_fields",
+    multiple=True,
+    metavar="COLUMN",
+    type=upper,
+    help="Only this column. May be given several times.",
 )
 @click.option("--recipient", help="A phone number.")
-@click.option("--search", "search_text", help="Only messages whose text holds this.")
+@click.option("--search", "search_text", help="Only messages with this in their text.")
 @click.option("--sender", "source_address")
 @click.option(
-    "--status", metavar="STATUS", type=UPPER, help="DELIVERED, IN_PROGRESS, REDIRECT, REJECTED or UNDELIVERED."
+    "--status", metavar="STATUS", type=upper, help="DELIVERED, IN_PROGRESS, REDIRECT, REJECTED or UNDELIVERED."
 )
 @click.option("--time-offset", type=int, help="Recipient's time zone.")
 @click.option("--user-id", type=int, help="Who sent the campaign.")
 @click.option("--page-size", type=click.IntRange(1), default=500, show_default=True)
-@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="Where to begin, or to resume.")
-@click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many rows; a table stops after {_TABLE_ROWS}.")
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="The first row, to resume from.")
+@click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many. Default for a table: {_TABLE_ROWS}.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The same as --format jsonl.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="A file, not stdout.")
 @connection
 def details(form: str, json_lines: bool, **options: Any) -> None:
-    """Rows of sent messages. Give exactly one of: --task-id; --task-id and --trigger-id; --from and --to; all four of
-    these; --message-id."""
+    """Show rows of sent messages. Give exactly one of these combinations: --task-id, --task-id with --trigger-id,
+    --from with --to, all four of these, or --message-id.
+    """
     run(_show("jsonl" if json_lines else form, options))
 
 
 async def _show(form: str, options: dict[str, Any]) -> int:
-    from devino_async import DetailQuery, DevinoClient  # noqa: PLC0415
-
-    from .rendering import Rendering  # noqa: PLC0415
-
     page_size, offset, output = options.pop("page_size"), options.pop("offset"), options.pop("output")
-    most = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
-    # The file may hold older rows: it is opened only when nothing in the query or the credentials can be wrong.
-    client = DevinoClient(**connection_of(options))
-    query = DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
+    max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
+    # The file may hold older rows, so every mistake in the query or the credentials is found before it is opened.
+    client = devino_async.DevinoClient(**connection_of(options))
+    query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
     with ExitStack() as stack:
         rendering = Rendering(form, _opened(output, stack), query.out_fields)
         async with client as devino:
-            rows = devino.details(query, page_size=min(page_size, most or page_size), start_offset=offset)
-            status = await _write(rows, rendering, most, say_total=query.message_ids is None)
+            rows = devino.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
+            status = await _write(rows, rendering, max_rows, say_total=query.message_ids is None)
         rendering.finish()
-    if form == "table" and status == 0 and rendering.count == most:
-        say(f"these are the first {most} rows; --max-rows, or --format csv or jsonl, gives more")
+    if form == "table" and status == 0 and rendering.count == max_rows:
+        say(f"these are the first {max_rows} rows; --max-rows, or --format csv or jsonl, gives more")
     return status
 
 
-async def _write(rows: "DetailPaginator", rendering: "Rendering", most: int | None, *, say_total: bool) -> int:
-    from devino_async import DevinoError  # noqa: PLC0415
-
+async def _write(
+    rows: "devino_async.DetailPaginator", rendering: Rendering, max_rows: int | None, *, say_total: bool
+) -> int:
     begin = rows.offset
     try:
         async for page in rows.pages():
             if say_total and page.total is not None and rendering.count == 0:
                 say(f"{page.total:,} rows match")
-            for row in page.rows[: None if most is None else most - rendering.count]:
+            for row in page.rows[: None if max_rows is None else max_rows - rendering.count]:
                 rendering.row(row)
-            if rendering.count == most:
+            if rendering.count == max_rows:
                 break
-    except (DevinoError, asyncio.CancelledError) as error:
-        if isinstance(error, DevinoError):
+    except (devino_async.DevinoError, asyncio.CancelledError) as error:
+        if isinstance(error, devino_async.DevinoError):
             say(f"devino: {error}")
         say(f"to go on: --offset {begin + rendering.count}")
-        if not isinstance(error, DevinoError):
+        if not isinstance(error, devino_async.DevinoError):
             raise
         return FAILED
     return 0

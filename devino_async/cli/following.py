@@ -1,6 +1,6 @@
-"""What becomes of accepted messages, for `devino send --track`: counts of their statuses until all are final.
+"""`devino send --track`: counts of the statuses of accepted messages, until all are final.
 
-Asking and knowing when a status is final are the client's and DeliveryTracker's.
+The look-ups are the client's. DeliveryTracker knows when a status is final.
 """
 
 import asyncio
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .running import on_signal, printable, say
+import devino_async
+
+from .console import on_signal, printable, say
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from devino_async import DevinoClient, MessageStatus
 
 __all__ = ["follow"]
 
@@ -24,18 +24,16 @@ _PAUSE = 1.0
 _MAX_PAUSE = 30.0
 
 
-async def follow(devino: "DevinoClient", message_ids: list[str], seconds: float) -> None:
-    """Ask until all are final or the time is over; Ctrl-C ends it. Raises CallFailed for an unusable credential."""
-    from devino_async import DeliveryTracker, MemoryStore  # noqa: PLC0415
-
+async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float) -> None:
+    """Look up statuses until all are final, the time is over, or Ctrl-C. Raises CallFailed for a refused credential."""
     counts = _Counts(len(message_ids))
 
-    async def look_up(ids: list[str]) -> "Mapping[str, MessageStatus]":
+    async def look_up(ids: list[str]) -> "Mapping[str, devino_async.MessageStatus]":
         found = await devino.statuses(ids)
         counts.note(found)
         return found
 
-    tracker = DeliveryTracker(MemoryStore(max_messages=max(len(message_ids), 1)))
+    tracker = devino_async.DeliveryTracker(devino_async.MemoryStore(max_messages=max(len(message_ids), 1)))
     polling = asyncio.create_task(
         tracker.poll_until_final(message_ids, look_up, pause=_PAUSE, max_pause=_MAX_PAUSE, deadline=seconds)
     )
@@ -53,14 +51,15 @@ async def follow(devino: "DevinoClient", message_ids: list[str], seconds: float)
 
 
 class _Counts:
-    """How many messages have which status."""
+    """The number of messages in each status."""
 
     def __init__(self, total: int) -> None:
         self._total = total
         self._latest: dict[str, str] = {}
         self._counts: Counter[str] = Counter()
 
-    def note(self, found: "Mapping[str, MessageStatus]") -> None:
+    def note(self, found: "Mapping[str, devino_async.MessageStatus]") -> None:
+        """Count statuses, each in place of the message's earlier one."""
         for each in found.values():
             before = self._latest.get(each.message_id)
             if before is not None:
@@ -69,6 +68,7 @@ class _Counts:
             self._counts[printable(each.status)] += 1
 
     def lines(self) -> Iterator[str]:
+        """Yield a line for each status, the most frequent first."""
         for status, count in self._counts.most_common():
             if count:
                 yield f"{status:14} {count:>12,}"
@@ -78,7 +78,7 @@ class _Counts:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """A table that is kept up to date, if stderr is a terminal."""
+        """Show a table that is kept up to date, if stderr is a terminal."""
         if not sys.stderr.isatty():
             yield
             return

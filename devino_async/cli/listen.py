@@ -1,29 +1,26 @@
 """`devino listen`: status callbacks and incoming messages, printed as they come.
 
-What a request means is webhooks.py's, the server contrib's.
+Requests are read in webhooks/, the server is in contrib/.
 """
 
 import asyncio
 import signal
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
-from .running import as_json, on_signal, printable, run, say, stop
+import devino_async
+from devino_async.contrib.aiohttp_web import serving
 
-if TYPE_CHECKING:
-    from devino_async import DeliveryTracker, IncomingMessage, StatusCallback
+from .console import USAGE, as_json, on_signal, printable, run, say, stop
 
 __all__ = ["listen"]
 
 
 @click.command(epilog="Example: devino listen --port 8080 --public https://sms.example.com --database deliveries.db")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 lets others than this machine in.")
-@click.option(
-    "--public", metavar="URL", help="How the service reaches this machine; only for the address that is told."
-)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 chooses a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 listens to other machines too.")
+@click.option("--public", metavar="URL", help="The URL by which the service reaches this machine, to be shown.")
 @click.option(
     "--token", envvar="DEVINO_CALLBACK_TOKEN", help="Default: $DEVINO_CALLBACK_TOKEN, or a new one each time."
 )
@@ -34,8 +31,8 @@ __all__ = ["listen"]
 def listen(
     *, port: int, host: str, public: str | None, token: str | None, database: str | None, json_lines: bool
 ) -> None:
-    """Listen until Ctrl-C and print what comes. The address that is told belongs into callback_url, or to the service's
-    support for incoming messages; whoever knows it can send you anything, so keep it to yourself.
+    """Listen until Ctrl-C and print what comes. Put the address that is shown into callback_url, or give it to the
+    service's support for incoming messages. Keep it secret: it is all that anyone needs to send you false events.
     """
     run(_listen(host=host, port=port, public=public, token=token, database=database, json_lines=json_lines))
 
@@ -43,17 +40,15 @@ def listen(
 async def _listen(
     *, host: str, port: int, public: str | None, token: str | None, database: str | None, json_lines: bool
 ) -> None:
-    from devino_async import CallbackReceiver, DeliveryTracker, SQLiteStore, new_token  # noqa: PLC0415
-
-    from ..contrib.aiohttp_web import serving  # noqa: PLC0415
-
-    token = token or new_token()
-    tracker = DeliveryTracker(SQLiteStore(database)) if database is not None else None
+    token = token or devino_async.new_token()
+    tracker = devino_async.DeliveryTracker(devino_async.SQLiteStore(database)) if database is not None else None
     stopped = asyncio.Event()
     printing = _Printing(tracker, json_lines, stopped)
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stopped.set)
-    receiver = CallbackReceiver(token=token, on_status=printing.on_status, on_incoming=printing.on_incoming)
+    receiver = devino_async.CallbackReceiver(
+        token=token, on_status=printing.on_status, on_incoming=printing.on_incoming
+    )
     try:
         async with serving(receiver, host, port) as address:
             url = f"{(public or address).rstrip('/')}/{token}"
@@ -62,50 +57,53 @@ async def _listen(
                 printing.line({"url": url})
             await stopped.wait()
     except OSError as error:
-        stop(f"cannot listen on {host}:{port}: {error.strerror}", 2)
+        stop(f"cannot listen on {host}:{port}: {error.strerror}", USAGE)
     finally:
         if tracker is not None:
             await tracker.aclose()
 
 
 class _Printing:
-    """Prints events; with a tracker, only once they are safe. Sets `stopped` when nobody reads any more."""
+    """Prints events, with a tracker only once they are stored. Sets `stopped` when stdout is closed."""
 
-    def __init__(self, tracker: "DeliveryTracker | None", json_lines: bool, stopped: asyncio.Event) -> None:
+    def __init__(
+        self, tracker: "devino_async.DeliveryTracker | None", json_lines: bool, stopped: asyncio.Event
+    ) -> None:
         self._tracker = tracker
         self._json_lines = json_lines
         self._stopped = stopped
 
-    async def on_status(self, events: "Sequence[StatusCallback]") -> None:
+    async def on_status(self, events: "Sequence[devino_async.StatusCallback]") -> None:
         if self._tracker is not None:
             await self._tracker.on_status(events)
         for event in events:
             if self._json_lines:
-                told = {
+                known = {
                     "message_id": event.message_id,
                     "status": event.status,
                     "timestamp": event.timestamp,
                     "error_code": event.error_code,
                     "options": event.options,
                 }
-                self.line({**event.extra, **{name: value for name, value in told.items() if value is not None}})
+                self.line({**event.extra, **{name: value for name, value in known.items() if value is not None}})
             else:
                 moment = f"{event.timestamp:%Y-%m-%d %H:%M:%S}"
                 error = f"  error {event.error_code}" if event.error_code else ""
                 self._say(f"{moment}  {printable(event.message_id)}  {printable(event.status)}{error}")
 
-    async def on_incoming(self, events: "Sequence[IncomingMessage]") -> None:
+    async def on_incoming(self, events: "Sequence[devino_async.IncomingMessage]") -> None:
         for event in events:
             if self._json_lines:
                 names = ("incoming_message_id", "to", "sender", "text", "transaction_id", "prefix", "operator")
-                told = {name: getattr(event, name) for name in (*names, "country_name", "timestamp")}
-                self.line({**event.extra, **{name: value for name, value in told.items() if value is not None}})
+                known = {name: getattr(event, name) for name in (*names, "country_name", "timestamp")}
+                self.line({**event.extra, **{name: value for name, value in known.items() if value is not None}})
             else:
                 moment = f"{event.timestamp:%Y-%m-%d %H:%M:%S}"
                 self._say(f"{moment}  from {printable(event.sender)} to {printable(event.to)}: {printable(event.text)}")
 
-    def line(self, told: dict[str, object]) -> None:
-        self._say(as_json(told))
+    def line(self, values: dict[str, object]) -> None:
+        """Print one line of JSON."""
+        self._say(as_json(values))
 
     def _say(self, text: str) -> None:
         try:

@@ -1,4 +1,7 @@
-"""A progress bar on stderr, if that is a terminal. What is counted is the commands'."""
+"""A progress bar on stderr, if that is a terminal. The commands decide what it counts.
+
+rich is imported only for a terminal, because it costs 30 to 80 ms.
+"""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,7 +14,7 @@ _STEP = 1_000
 
 @contextmanager
 def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Gives a function to call for each thing that is done."""
+    """Yield a function to call for each thing that is done."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
@@ -24,7 +27,7 @@ def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]
         done = 0
 
         def advance() -> None:
-            # The display is renewed ten times a second; telling it of every single one would cost more than sending.
+            # The display is refreshed ten times a second. Updating it for every message would cost more than sending.
             nonlocal done
             done += 1
             if done % _STEP == 0:

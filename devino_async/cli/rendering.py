@@ -1,4 +1,7 @@
-"""Detail rows as CSV, JSON lines or a table for people; row by row, with flat memory. Which rows is details.py's."""
+"""Detail rows as CSV, JSON lines or a table for people, written row by row with flat memory.
+
+The query for the rows is in details.py.
+"""
 
 import csv
 from collections.abc import Sequence
@@ -6,16 +9,15 @@ from typing import IO, Any
 
 import attrs
 
-from devino_async import DetailRow
+import devino_async
 
-from .running import as_json, printable
+from .console import as_json, printable
 
 __all__ = ["Rendering"]
 
-_ALL = tuple(each.name for each in attrs.fields(DetailRow) if each.name != "extra")
 _IN_TABLE = ("message_id", "recipient", "source_address", "status", "sent_date_time", "segment_count", "price")
-_WIDEST = 40
-_MEASURED = 100
+_MAX_WIDTH = 40
+_MEASURED_ROWS = 100
 
 
 class Rendering:
@@ -25,28 +27,29 @@ class Rendering:
         self._form = form
         self._file = file
         self._csv = csv.writer(file, lineterminator="\n")
-        self._columns = tuple(each.lower() for each in fields or ()) or (_IN_TABLE if form == "table" else _ALL)
-        # The first rows of a table, kept until there are enough of them to know how wide its columns are.
+        self._all = tuple(each.name for each in attrs.fields(devino_async.DetailRow) if each.name != "extra")
+        self._columns = tuple(each.lower() for each in fields or ()) or (_IN_TABLE if form == "table" else self._all)
+        # The first rows of a table wait here until there are enough of them to know the widths of its columns.
         self._held: list[list[str]] | None = [list(self._columns)]
         self._widths: list[int] = []
         self.count = 0
         if form == "csv":
             self._csv.writerow(self._columns)
 
-    def row(self, row: DetailRow) -> None:
-        """One row."""
+    def row(self, row: "devino_async.DetailRow") -> None:
+        """Write one row."""
         self.count += 1
         if self._form == "jsonl":
-            known = {name: value for name in _ALL if (value := getattr(row, name)) is not None}
+            known = {name: value for name in self._all if (value := getattr(row, name)) is not None}
             self._file.write(as_json({**row.extra, **known}) + "\n")
         elif self._form == "csv":
             values: list[Any] = [getattr(row, name) for name in self._columns]
             self._csv.writerow(["" if value is None else value for value in values])
         else:
-            self._table_row([printable(getattr(row, name))[:_WIDEST] for name in self._columns])
+            self._table_row([printable(getattr(row, name))[:_MAX_WIDTH] for name in self._columns])
 
     def finish(self) -> None:
-        """Write what was held back."""
+        """Write the rows of a table that still wait."""
         if self._form != "table" or self._held is None:
             return
         held, self._held = self._held, None
@@ -60,5 +63,5 @@ class Rendering:
             self._file.write("  ".join(padded).rstrip() + "\n")
             return
         self._held.append(cells)
-        if len(self._held) > _MEASURED:
+        if len(self._held) > _MEASURED_ROWS:
             self.finish()

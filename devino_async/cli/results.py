@@ -1,6 +1,6 @@
 """The results of sending: a row for every row of the input, in its order, and the counts.
 
-Which rows there are and when to stop is send.py's.
+The sending itself is in sending.py.
 """
 
 import csv
@@ -13,10 +13,10 @@ from typing import IO, Any
 
 import click
 
-from devino_async import Accepted, NotSent, Receipt, Rejected, Unconfirmed
+import devino_async
+from devino_async.campaigns import Row, describe_reasons
 
-from .rows import Row, problems_of
-from .running import as_json, say, silence
+from .console import as_json, say, silence
 
 __all__ = ["Results", "opened"]
 
@@ -26,9 +26,9 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
 
 class Results:
-    """Writes results as they come. Without a file they are only counted. `message_ids` are kept only if asked for.
+    """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    A file that cannot be written any more raises nothing here, as messages are still in flight: `broken` says why.
+    A file that can no longer be written raises nothing, because messages are still in flight. `broken` says why.
     """
 
     def __init__(self, file: IO[str] | None, form: str, *, keep_ids: bool = False) -> None:
@@ -42,38 +42,37 @@ class Results:
             self._csv.writerow(_COLUMNS)
 
     def invalid(self, row: Row) -> None:
-        """A row that is no message."""
+        """Add a row that is not a message."""
         if self.counts["invalid"] < _SHOWN_PROBLEMS:
             say(f"line {row.line}: {row.problem}")
         elif self.counts["invalid"] == _SHOWN_PROBLEMS:
             say("more bad rows follow; they are in the results and in the summary")
         self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
 
-    def receipt(self, row: Row, receipt: Receipt) -> None:
-        """What became of a row."""
-        if self._keeps_ids and isinstance(receipt, Accepted):
+    def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
+        """Add the receipt of a row."""
+        if self._keeps_ids and isinstance(receipt, devino_async.Accepted):
             self.message_ids.append(receipt.message_id)
-        self._add({"line": row.line, "to": row.to, **_told(receipt)})
+        self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
-        """A row that was read, but given to no batch."""
+        """Add a row that was read, but not given to the client."""
         if row.message is None:
             self.invalid(row)
         else:
             self._add({"line": row.line, "to": row.to, "outcome": "not_sent", "error": why})
 
     def flush(self) -> None:
-        """Let readers of the results see what is written so far."""
+        """Make the results so far visible to their reader."""
         if self._file is None:
             return
         try:
             self._file.flush()
         except OSError as error:
-            file, self._file, self._csv = self._file, None, None
-            self._break(file, error)
+            self._break(self._file, error)
 
     def summary(self) -> Iterator[str]:
-        """The counts, and advice where it is needed."""
+        """Yield the counts, and advice where it is needed."""
         yield f"{self.counts.total():,} rows: " + ", ".join(
             f"{self.counts[outcome]:,} {outcome.replace('_', ' ')}"
             for outcome in _OUTCOMES
@@ -87,7 +86,7 @@ class Results:
                 "`devino details --from ... --to ... --recipient ...` in a few minutes"
             )
         if self.broken is not None:
-            yield f"the results are incomplete: {self.broken}; the counts above are whole"
+            yield f"the results are incomplete: {self.broken}; the counts above are complete"
 
     @property
     def all_accepted(self) -> bool:
@@ -95,7 +94,7 @@ class Results:
         return self.counts.total() == self.counts["accepted"]
 
     def finish(self) -> None:
-        """See that everything written is really out, and close the file unless it is stdout."""
+        """Write out everything, and close the file unless it is stdout."""
         self.flush()
         file, self._file, self._csv = self._file, None, None
         if file is not None and file is not sys.stdout:
@@ -108,8 +107,7 @@ class Results:
         try:
             self._write(self._file, result)
         except OSError as error:
-            file, self._file, self._csv = self._file, None, None
-            self._break(file, error)
+            self._break(self._file, error)
 
     def _write(self, file: IO[str], result: dict[str, Any]) -> None:
         if self._csv is not None:
@@ -119,17 +117,18 @@ class Results:
             file.write(as_json(result) + "\n")
 
     def _break(self, file: IO[str], error: OSError) -> None:
+        self._file = self._csv = None
         self.broken = error.strerror or type(error).__name__
-        # What is still buffered can go nowhere, and would raise again when the file is closed.
+        # The text that is still buffered would raise again when the file is closed.
         silence(file)
         if file is not sys.stdout:
             file.close()
 
 
-def opened(output: Path | None, source: IO[str]) -> tuple[IO[str] | None, str]:
-    """The file for the results, and its form: CSV if it is called so, JSON lines otherwise.
+def opened(output: Path | None, source: IO[bytes]) -> tuple[IO[str] | None, str]:
+    """Open the file for the results. Return it with its form, which is CSV by its suffix, else JSON lines.
 
-    Raises click.UsageError if it cannot be written, or is what the rows are read from.
+    Raises click.UsageError if it cannot be written, or is the input itself.
     """
     if output is None:
         return None, "jsonl"
@@ -139,27 +138,27 @@ def opened(output: Path | None, source: IO[str]) -> tuple[IO[str] | None, str]:
     if _is_same(output, source):
         raise click.UsageError("--output is the input file")
     try:
-        # What is no text, such as bytes of another encoding in a bad row, is written escaped.
+        # A bad row may hold bytes of another encoding, which are written escaped.
         return output.open("w", encoding="utf-8", errors="backslashreplace", newline=""), form
     except OSError as error:
         raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
 
 
-def _is_same(output: Path, source: IO[str]) -> bool:
+def _is_same(output: Path, source: IO[bytes]) -> bool:
     try:
         return os.path.samestat(output.stat(), os.fstat(source.fileno()))
     except (OSError, ValueError):
         return False
 
 
-def _told(receipt: Receipt) -> dict[str, Any]:
+def _cells_of(receipt: "devino_async.Receipt") -> dict[str, Any]:
     match receipt:
-        case Accepted(_, message_id, segment_ids):
-            told: dict[str, Any] = {"outcome": "accepted", "message_id": message_id}
-            return {**told, "segment_ids": list(segment_ids)} if segment_ids else told
-        case Rejected(_, reasons, description):
-            return {"outcome": "rejected", "error": problems_of(reasons) or description or "no reason given"}
-        case NotSent(_, error):
+        case devino_async.Accepted(_, message_id, segment_ids):
+            cells: dict[str, Any] = {"outcome": "accepted", "message_id": message_id}
+            return {**cells, "segment_ids": list(segment_ids)} if segment_ids else cells
+        case devino_async.Rejected(_, reasons, description):
+            return {"outcome": "rejected", "error": describe_reasons(reasons) or description or "no reason given"}
+        case devino_async.NotSent(_, error):
             return {"outcome": "not_sent", "error": str(error)}
-        case Unconfirmed(_, error):
+        case devino_async.Unconfirmed(_, error):
             return {"outcome": "unconfirmed", "error": str(error)}

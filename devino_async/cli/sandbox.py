@@ -1,4 +1,4 @@
-"""`devino sandbox`: a pretend Devino for other programs, until it is interrupted."""
+"""`devino sandbox`: a pretend Devino for other programs, until Ctrl-C."""
 
 import asyncio
 import signal
@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from .running import as_json, on_signal, run, say
+from devino_async.sandbox import CallbackFaults, Sandbox
+
+from .console import as_json, on_signal, run, say
 
 __all__ = ["sandbox"]
 
@@ -15,7 +17,7 @@ CHANCE = click.FloatRange(0, 1)
 
 
 @click.command(epilog="Example: devino sandbox --port 8025")
-@click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 chooses a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
 @click.option("--duplicate", type=CHANCE, default=0.0, help="The chance that a callback comes twice, 0 to 1.")
@@ -26,15 +28,13 @@ CHANCE = click.FloatRange(0, 1)
 @click.option("--disorder", is_flag=True, help="Callbacks come in any order.")
 @click.option("--json", "json_lines", is_flag=True, help="The address as one line of JSON.")
 def sandbox(port: int, host: str, database: str, json_lines: bool, **faults: Any) -> None:
-    """Run a pretend Devino until Ctrl-C. Any API key is let in; what is sent can be looked up, paged, counted and
-    reported to callback URLs.
+    """Run a pretend Devino until Ctrl-C. Any API key is accepted. Messages sent to it can be looked up, paged, counted
+    and reported to callback URLs.
     """
     run(_serve(port, host, database, json_lines, faults))
 
 
 async def _serve(port: int, host: str, database: str, json_lines: bool, faults: dict[str, Any]) -> None:
-    from ..sandbox import CallbackFaults, Sandbox  # noqa: PLC0415
-
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stopped.set)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from .running import MOMENT, as_json, connection, connection_of, printable, run
+import devino_async
 
-if TYPE_CHECKING:
-    from devino_async import Statistics
+from .console import as_json, printable, run
+from .options import connection, connection_of, moment
 
 __all__ = ["stats"]
 
@@ -17,24 +17,22 @@ _GROUPS = ["NONE", "YEAR", "MONTH", "WEEK", "DAY", "HOUR"]
 
 
 @click.command(epilog="Example: devino stats --from 2026-01-01 --to 2026-12-31 --group-by MONTH")
-@click.option("--from", "start", type=MOMENT, required=True, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "end", type=MOMENT, required=True, help="Last moment; a date alone means its midnight.")
+@click.option("--from", "start", type=moment, required=True, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
+@click.option("--to", "end", type=moment, required=True, help="Last moment. A date alone means its midnight.")
 @click.option("--group-by", type=click.Choice(_GROUPS, case_sensitive=False), default="NONE", show_default=True)
 @click.option("--task-id", type=int, help="Only this campaign.")
 @click.option("--trigger-id", type=int, help="Only this trigger.")
-@click.option("--time-offset", type=int, help="Recipients' time zone, minutes from UTC; 180 is Moscow.")
-@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one a status and period.")
+@click.option("--time-offset", type=int, help="Recipients' time zone in minutes from UTC, such as 180 for Moscow.")
+@click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one for each status and period.")
 @connection
 def stats(start: datetime, end: datetime, json_lines: bool, **options: Any) -> None:
-    """Messages and segments by status and period."""
+    """Count messages and segments by status and period."""
     run(_show(start, end, json_lines, options))
 
 
 async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[str, Any]) -> None:
-    from devino_async import DevinoClient, GroupBy  # noqa: PLC0415
-
-    group_by = GroupBy(options.pop("group_by").upper())
-    async with DevinoClient(**connection_of(options)) as devino:
+    group_by = devino_async.GroupBy(options.pop("group_by"))
+    async with devino_async.DevinoClient(**connection_of(options)) as devino:
         found = await devino.statistics(start, end, group_by=group_by, **options)
     if not json_lines:
         click.echo(f"{'status':14} {'date':20} {'messages':>12} {'segments':>12}")
@@ -46,8 +44,8 @@ async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[
             click.echo(f"{printable(row['status']):14} {printable(row['date']):20} {numbers}")
 
 
-def _rows(found: "Statistics") -> Iterator[dict[str, Any]]:
-    """A row for each status and period that has messages or segments; the service may leave either out."""
+def _rows(found: "devino_async.Statistics") -> Iterator[dict[str, Any]]:
+    """Yield a row for each status and period that has messages or segments. The service may leave out either."""
     messages, segments = (
         {(str(status), each.date): each.amount for status, counts in table.items() for each in counts}
         for table in (found.messages, found.segments)

@@ -6,7 +6,10 @@ from typing import IO, Any
 
 import click
 
-from .running import as_json, connection, connection_of, printable, run, say
+import devino_async
+
+from .console import as_json, printable, run, say
+from .options import connection, connection_of
 
 __all__ = ["status"]
 
@@ -17,7 +20,7 @@ __all__ = ["status"]
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout.")
 @connection
 def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **options: Any) -> None:
-    """Delivery statuses of any number of messages; `-` reads ids from standard input, one a line."""
+    """Look up delivery statuses of any number of messages. `-` reads ids from standard input, one a line."""
     if not ids and file is None:
         raise click.UsageError("give ids, - or --file")
     wanted = [*_wanted(ids), *_ids_in(file or ())]
@@ -37,16 +40,14 @@ def _ids_in(lines: Iterable[str]) -> Iterator[str]:
 
 
 async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> None:
-    from devino_async import DevinoClient  # noqa: PLC0415
-
-    async with DevinoClient(**connection_of(options)) as devino:
+    async with devino_async.DevinoClient(**connection_of(options)) as devino:
         unknown = dict.fromkeys(ids)
         async for each in devino.iter_statuses(unknown):
             unknown.pop(each.message_id, None)
-            moment = each.status_date_time
+            changed = each.status_date_time
             if json_lines:
-                click.echo(as_json({"message_id": each.message_id, "status": each.status, "status_date_time": moment}))
+                click.echo(as_json({"message_id": each.message_id, "status": each.status, "status_date_time": changed}))
             else:
-                click.echo(f"{each.message_id}  {printable(each.status):14} {printable(moment)}".rstrip())
+                click.echo(f"{each.message_id}  {printable(each.status):14} {printable(changed)}".rstrip())
     for each_id in unknown:
         say(f"{each_id}: the service does not know this id")

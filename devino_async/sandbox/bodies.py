@@ -1,6 +1,6 @@
-"""JSON bodies as they come in. A big array of messages is read in slices, so that the event loop never stands still.
+"""JSON bodies of requests. A big array of messages is parsed in slices, which keeps the event loop free.
 
-What the messages mean is not decided here.
+The meaning of the messages is in message.py and sending.py.
 """
 
 import json
@@ -10,12 +10,12 @@ from typing import Any
 
 from aiohttp import web
 
-from .envelopes import Refusal
+from .envelope import Refusal
 
-__all__ = ["MOST_MESSAGES", "json_in", "slices_of"]
+__all__ = ["MAX_MESSAGES", "json_in", "slices_of"]
 
-MOST_MESSAGES = 32_000
-# Characters of JSON read in one go: well below a millisecond's work.
+MAX_MESSAGES = 32_000
+# Characters of JSON parsed in one slice: well below a millisecond of work.
 _SLICE = 16_384
 _HEAD = re.compile(r'\s*\{\s*"messages"\s*:\s*\[\s*(?=\{)')
 _BETWEEN = re.compile(r"\s*,\s*")
@@ -24,12 +24,12 @@ _DECODER = json.JSONDecoder()
 
 
 async def json_in(request: web.Request) -> Any:
-    """The body's value; a refusal if the body is no JSON in UTF-8."""
+    """Return the value of a body, or refuse one that is not JSON in UTF-8."""
     return _parsed(_decoded(await request.read()))
 
 
 def slices_of(body: bytes) -> Iterator[list[Any]]:
-    """The messages of `{"messages": [...]}`, a run at a time; a refusal if there are none, or more than 32,000."""
+    """Yield the messages of `{"messages": [...]}` in slices, or refuse a body without them or with more than 32,000."""
     text = _decoded(body)
     head = _HEAD.match(text)
     if head is None:
@@ -39,16 +39,16 @@ def slices_of(body: bytes) -> Iterator[list[Any]]:
     while more:
         messages, position, more = _slice(text, position)
         found += len(messages)
-        if found > MOST_MESSAGES:
+        if found > MAX_MESSAGES:
             raise _too_many()
         yield messages
     if not _TAIL.fullmatch(text, position):
-        # Other members follow, or rubbish does: the strict reading of the whole decides.
+        # Other members or rubbish follow: parsing the whole body decides which.
         _parsed(text)
 
 
 def _slice(text: str, position: int) -> tuple[list[Any], int, bool]:
-    """Messages from a position on, where they end, and whether another one follows."""
+    """Return messages from a position on, where they end, and whether another one follows."""
     messages, limit = [], position + _SLICE
     while True:
         try:
@@ -69,7 +69,7 @@ def _whole(text: str) -> Iterator[list[Any]]:
     messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list):
         raise Refusal("must.be.not.null", "messages", "must be an array of messages")
-    if len(messages) > MOST_MESSAGES:
+    if len(messages) > MAX_MESSAGES:
         raise _too_many()
     yield messages
 
@@ -93,4 +93,4 @@ def _no_json() -> Refusal:
 
 
 def _too_many() -> Refusal:
-    return Refusal("too.many.messages", "messages", f"must hold at most {MOST_MESSAGES} messages")
+    return Refusal("too.many.messages", "messages", f"must hold at most {MAX_MESSAGES} messages")

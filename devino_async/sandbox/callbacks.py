@@ -1,7 +1,7 @@
-"""What the sandbox POSTs by itself: status callbacks and incoming messages, to loopback addresses only.
+"""Callbacks: the sandbox POSTs statuses and incoming messages, to loopback addresses only.
 
-An address that does not answer 200 is asked again at the next round, up to a few times; then its events are dropped.
-What goes wrong on purpose is faults.py's.
+An address that does not answer 200 is tried again at the next round. After a few tries its events are dropped.
+Faults on purpose are in faults.py.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from .store import Row, Store
 __all__ = ["Callbacks"]
 
 _EVENTS_A_POST = 1_000
-# Reports read in one go: their events are made without a pause.
+# Reports read at once. Their events are made without a turn of the event loop between.
 _WINDOW = 1_000
-_MOST_TRIES = 5
-_POSTS_AT_ONCE = 8
+_MAX_TRIES = 5
+_MAX_POSTS_IN_FLIGHT = 8
 _ERROR_CODES = {"REJECTED": 2005, "UNDELIVERABLE": 2001, "EXPIRED": 2002}
 _DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
     FROM report JOIN message USING (id)
@@ -34,7 +34,7 @@ _DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
 
 @frozen
 class _Due:
-    """An event to tell, and where its message's report stands once it is told."""
+    """An event to report, and the state of its message's report once that is done."""
 
     message_id: int
     event: dict[str, Any]
@@ -43,7 +43,7 @@ class _Due:
 
 
 class Callbacks:
-    """Reports every change of status once, in the order in which they happened."""
+    """Reports each change of status once, in the order of the changes."""
 
     def __init__(self, store: Store, clock: Clock, stage: float, faults: CallbackFaults | None) -> None:
         self._store = store
@@ -52,7 +52,7 @@ class Callbacks:
         self._mishaps = None if faults is None else Mishaps(faults)
         self._tries: dict[str, int] = defaultdict(int)
         self._reporting = asyncio.Lock()
-        self._places = asyncio.Semaphore(_POSTS_AT_ONCE)
+        self._permits = asyncio.Semaphore(_MAX_POSTS_IN_FLIGHT)
         self._session: aiohttp.ClientSession | None = None
 
     async def run(self) -> None:
@@ -68,13 +68,13 @@ class Callbacks:
             self._session = None
 
     async def report(self) -> int:
-        """Report what has happened since the last round; gives how many events reached their address."""
+        """Report the changes since the last round. Return how many events reached their address."""
         async with self._reporting:
             reached, failed = 0, set[str]()
             async for rows in self._windows():
                 due = self._due(rows, failed)
-                told = await asyncio.gather(*(self._report_to(url, events, failed) for url, events in due.items()))
-                reached += sum(told)
+                counts = await asyncio.gather(*(self._report_to(url, events, failed) for url, events in due.items()))
+                reached += sum(counts)
             return reached + (0 if self._mishaps is None else await self._report_held(self._mishaps))
 
     async def _report_held(self, mishaps: Mishaps) -> int:
@@ -87,12 +87,12 @@ class Callbacks:
                     reached += len(part)
                     continue
                 self._tries[url] += 1
-                if self._tries[url] < _MOST_TRIES:
+                if self._tries[url] < _MAX_TRIES:
                     mishaps.keep(url, part, self._clock.now())
         return reached
 
     async def _windows(self) -> AsyncIterator[list[Row]]:
-        """The reports that are due, a few at a time; those that stay due after a failure are not met again."""
+        """Yield the reports that are due, a window at a time. One that stays due after a failure is not repeated."""
         seen: dict[str, Any] = {"now": self._clock.now(), "due": float("-inf"), "id": 0, "window": _WINDOW}
         while rows := await self._store.rows(_DUE, seen):
             yield rows
@@ -112,13 +112,13 @@ class Callbacks:
         return due
 
     async def post(self, url: str, body: Any) -> bool:
-        """POST a body to a loopback address; True if it answered 200. Other addresses are never called."""
+        """POST a body to a loopback address and return whether it answered 200. Other addresses are never called."""
         if not is_loopback(url):
             return False
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), trust_env=False)
         try:
-            async with self._places, self._session.post(url, json=body, allow_redirects=False) as response:
+            async with self._permits, self._session.post(url, json=body, allow_redirects=False) as response:
                 return response.status == 200
         except (aiohttp.ClientError, OSError, ValueError):
             return False
@@ -134,16 +134,16 @@ class Callbacks:
                 reached += len(part)
             else:
                 self._tries[url] += 1
-                if self._tries[url] < _MOST_TRIES:
+                if self._tries[url] < _MAX_TRIES:
                     failed.add(url)
                     return reached
-            await self._remember(part)
+            await self._store_reported(part)
         return reached
 
-    async def _remember(self, told: list[_Due]) -> None:
-        """Note what was told; one statement for all reports that stand alike, which are most."""
+    async def _store_reported(self, events: list[_Due]) -> None:
+        """Store what was reported, with one statement for all reports in the same state, which most are."""
         alike: dict[tuple[int, float | None], list[int]] = defaultdict(list)
-        for each in told:
+        for each in events:
             alike[each.told, each.next_due].append(each.message_id)
         await self._store.change(
             "UPDATE report SET told = ?, due = ? WHERE id IN (SELECT value FROM json_each(?))",

@@ -1,4 +1,4 @@
-"""The sandbox's time: the system's, or one that a test moves. Nothing else in the sandbox asks what time it is."""
+"""The sandbox's clock: the system's, or one that a test moves. No other file of the sandbox reads the time."""
 
 import asyncio
 import time
@@ -9,14 +9,14 @@ __all__ = ["Clock", "ManualClock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Tells the time in seconds since 1970 and waits."""
+    """Gives the time in seconds since 1970, and waits."""
 
     def now(self) -> float:
         """Seconds since 1970, UTC."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when so many seconds have passed on this clock."""
+        """Wait until this many seconds have passed on this clock."""
         ...
 
 
@@ -50,7 +50,7 @@ class ManualClock:
         moved.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was advanced so far."""
+        """Wait until the clock was advanced by this many seconds."""
         until = self._now + seconds
         while self._now < until:
             await self._moved.wait()

@@ -1,4 +1,4 @@
-"""GET /sms-stat/detail: all parameters of the page, its five combinations, its columns and its odd page numbers."""
+"""GET /sms-stat/detail: all documented parameters, their five combinations, the columns and the odd page numbers."""
 
 import json
 from collections.abc import Iterator
@@ -7,11 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
+from .account import PRICE
 from .clock import Clock
-from .envelopes import Refusal
-from .looking_up import PRICE, sqlite_id, written_time
-from .parameters import Parameters
+from .envelope import Refusal
+from .query import Parameters
 from .stages import EVENT_TIME, STATUS
+from .statuses import sqlite_id, written_time
 from .store import Row, Store
 
 __all__ = ["COLUMNS", "Details"]
@@ -22,7 +23,7 @@ DETAIL_STATUS = """CASE status WHEN 'DELIVERED' THEN 'DELIVERED' WHEN 'CLICKED' 
 ERROR_CODE = "CASE status WHEN 'REJECTED' THEN 2005 WHEN 'UNDELIVERABLE' THEN 2001 WHEN 'EXPIRED' THEN 2002 ELSE 0 END"
 _SENT_TIME = "CASE WHEN status IN ('SCHEDULED', 'ACCEPTED', 'ENROUTE') THEN NULL ELSE starts + 2 * :stage END"
 
-# Column -> its name on the wire and its SQL; a constant where the sandbox has nothing to tell.
+# Column -> its name on the wire and its SQL, which is a constant where the sandbox stores nothing.
 COLUMNS: dict[str, tuple[str, str]] = {
     "COMPANY_ID": ("companyId", "111"),
     "COMPANY_NAME": ("companyName", "'MyCompany'"),
@@ -80,8 +81,8 @@ class Details:
     async def get(self, request: web.Request) -> web.Response:
         """Answer one page."""
         parameters = Parameters(request.query)
-        limit = parameters.whole("limit", required=True, least=1) or 1
-        offset = parameters.whole("offset", required=True, least=0) or 0
+        limit = parameters.whole("limit", required=True, minimum=1) or 1
+        offset = parameters.whole("offset", required=True, minimum=0) or 0
         _check_combination(request)
         columns = _columns(parameters)
         values: dict[str, Any] = {"now": self._clock.now(), "stage": self._stage}
@@ -126,14 +127,14 @@ def _source(parameters: Parameters) -> str:
     inner = f"SELECT *, {STATUS} AS status, {EVENT_TIME} AS event FROM message WHERE {_ids_between(parameters)}"  # noqa: S608
     if not parameters.flag("bySegments"):
         return f"SELECT *, id AS segment FROM ({inner})"  # noqa: S608
-    # One row a segment: the message's id stays, the segment's counts up from it.
+    # One row a segment: the message's id stays the same, the segment's id counts up from it.
     return f"""WITH RECURSIVE part(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM part
             WHERE n + 1 < (SELECT max(segments) FROM message WHERE {_ids_between(parameters)}))
         SELECT message.*, id + n AS segment FROM ({inner}) AS message CROSS JOIN part ON n < segments"""  # noqa: S608
 
 
 def _ids_between(parameters: Parameters) -> str:
-    """Bounds of the ids that can matter, from the short table: a campaign is found without reading all messages."""
+    """Return bounds of the ids, from the short table, so a campaign is found without reading all messages."""
     kinds = []
     if parameters.text("taskId") is not None:
         kinds.append("task = :taskId")
@@ -192,7 +193,7 @@ def _order(parameters: Parameters) -> str:
 
 
 def _number(offset: int, limit: int) -> int:
-    """The page's three rules, word for word."""
+    """Return the number of a page by the three rules of the API docs, word for word."""
     if offset == 0:
         return 1
     return 2 if offset < limit else offset // limit + 1

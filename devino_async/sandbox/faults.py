@@ -1,6 +1,6 @@
-"""What befalls callbacks on their way when the sandbox is asked for it: doubles, disorder, delay and loss.
+"""Faults of callbacks, on purpose: doubles, disorder, delay and loss.
 
-Every draw comes from one seeded source, so that a run can be had again. POSTing and repeating is callbacks.py's.
+Every draw comes from one seeded source, so a run can be repeated. POSTing and retrying are in callbacks.py.
 """
 
 import random
@@ -14,12 +14,12 @@ __all__ = ["CallbackFaults", "Mishaps"]
 
 @frozen(kw_only=True)
 class CallbackFaults:
-    """How callbacks go wrong, as real ones may. Each event's lot is drawn once.
+    """How callbacks go wrong, as real ones may. The faults of an event are drawn once.
 
     - `duplicate`: the chance, 0 to 1, that an event comes twice.
     - `drop`: the chance, 0 to 1, that it never comes.
-    - `delay`: the longest that an event is held back, in seconds.
-    - `disorder`: the events of a round come in any order, so that DELIVERED may come before SENT.
+    - `delay`: the longest time that an event is held back, in seconds.
+    - `disorder`: the events of a round come in any order, so DELIVERED may come before SENT.
     - `seed`: of all draws.
     """
 
@@ -30,15 +30,15 @@ class CallbackFaults:
     seed: int = 0
 
     def __attrs_post_init__(self) -> None:
-        for name, most in (("duplicate", 1.0), ("drop", 1.0), ("delay", 86_400.0)):
+        for name, maximum in (("duplicate", 1.0), ("drop", 1.0), ("delay", 86_400.0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-                raise ValueError(f"CallbackFaults.{name} must be a number from 0 to {most:,.0f}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
+                raise ValueError(f"CallbackFaults.{name} must be a number from 0 to {maximum:,.0f}")
 
 
 @define
 class Mishaps:
-    """Draws the lot of each event, and keeps what comes later."""
+    """Draws the faults of each event, and holds the events that come later."""
 
     faults: CallbackFaults
     _chance: random.Random = field(init=False)
@@ -48,7 +48,7 @@ class Mishaps:
         self._chance = random.Random(self.faults.seed)  # noqa: S311 - no secret depends on it
 
     def befall(self, url: str, events: list[dict[str, Any]], now: float) -> None:
-        """Draw the lot of each event; those that come at all are then held until their time."""
+        """Draw the faults of each event, and hold those that come until their time."""
         for event in events:
             if self._chance.random() < self.faults.drop:
                 continue
@@ -57,7 +57,7 @@ class Mishaps:
                 self._hold(url, event, now)
 
     def take(self, now: float) -> dict[str, list[dict[str, Any]]]:
-        """What comes by now, by address."""
+        """Take out the events that are due, by address."""
         due: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for until, url, event in self._held:
             if until <= now:
@@ -69,7 +69,7 @@ class Mishaps:
         return due
 
     def keep(self, url: str, events: list[dict[str, Any]], now: float) -> None:
-        """Hold again what could not be told."""
+        """Hold events again that could not be delivered."""
         self._held += [(now, url, event) for event in events]
 
     def _hold(self, url: str, event: dict[str, Any], now: float) -> None:

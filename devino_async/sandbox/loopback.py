@@ -1,4 +1,4 @@
-"""Which addresses are on this machine. The sandbox sends nothing anywhere else."""
+"""Addresses of this machine. The sandbox sends nothing to any other."""
 
 from functools import lru_cache
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ __all__ = ["is_loopback"]
 
 @lru_cache(maxsize=1024)
 def is_loopback(url: str) -> bool:
-    """Whether an http or https URL names this machine; read with the parser of the client that would call it."""
+    """Return whether an http or https URL names this machine, by the parser of the client that would call it."""
     try:
         address = URL(url)
         host = address.host or ""

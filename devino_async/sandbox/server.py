@@ -1,4 +1,4 @@
-"""The sandbox itself: routes, authorization, beginning and end. What each route does is in its own file."""
+"""The sandbox itself: routes, authorization, start and stop. Each route's answer is in its own file."""
 
 import asyncio
 import base64
@@ -9,36 +9,35 @@ from typing import Self
 
 from aiohttp import web
 
-from .accepting import Accepting
+from .account import Account
 from .bodies import json_in
 from .callbacks import Callbacks
 from .clock import Clock, SystemClock
 from .details import Details
-from .envelopes import Refusal, refused, result
+from .envelope import Refusal, refused, result
 from .faults import CallbackFaults
-from .looking_up import LookingUp
 from .loopback import is_loopback
+from .sending import Sending
 from .statistics import Statistics
+from .statuses import Statuses
 from .store import Store
 
 __all__ = ["Sandbox"]
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_LARGEST_BODY = 256 * 2**20
+_MAX_BODY = 256 * 2**20
 
 
 class Sandbox:
-    """A pretend Devino on loopback; `url` is its address once it runs.
+    """A pretend Devino on loopback. `url` is its address once it runs, `requests` counts the requests by path.
 
-    - `port`: 0 takes a free one. `database`: ":memory:", or a file that is kept.
-    - `api_key`, or `login` and `password`: the only credentials that are let in; without them any well-formed ones are.
+    - `port`: 0 chooses a free one. `database`: ":memory:", or a file that is kept.
+    - `api_key`, or `login` and `password`: the only accepted credentials. By default any well-formed ones are accepted.
     - `stage`: seconds that a message stays ACCEPTED, then ENROUTE, then SENT, before its last status.
     - `clock`: a ManualClock lets a test move the time.
     - `callback_faults`: doubles, disorder, delay and loss of status callbacks, on purpose.
-    - `round_ids`: status answers hold ids as a JavaScript client would have rounded them, as the page's sample does.
-
-    `requests` counts the requests by path.
+    - `round_ids`: status answers hold ids rounded as by a JavaScript client, like the sample in the API docs.
     """
 
     def __init__(
@@ -59,11 +58,12 @@ class Sandbox:
         self._port = port
         self._clock = clock or SystemClock()
         self._store = Store(database)
-        self._accepting = Accepting(self._store, self._clock)
+        self._sending = Sending(self._store, self._clock)
         self._callbacks = Callbacks(self._store, self._clock, stage, callback_faults)
-        self._looking_up = LookingUp(self._store, self._clock, stage, round_ids)
+        self._statuses = Statuses(self._store, self._clock, stage, round_ids)
         self._details = Details(self._store, self._clock, stage)
         self._statistics = Statistics(self._store, self._clock, stage)
+        self._account = Account(self._store)
         self._allowed = _header(api_key, login, password)
         self._runner: web.AppRunner | None = None
         self._reporter: asyncio.Task[None] | None = None
@@ -80,10 +80,10 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the database and listen. OSError if the port cannot be had, sqlite3.Error if the database cannot."""
+        """Open the database and listen. Raises OSError for an unusable port, sqlite3.Error for an unusable database."""
         try:
             await self._store.open()
-            await self._accepting.resume()
+            await self._sending.resume()
             await self._listen()
         except BaseException:
             await self.stop()
@@ -98,7 +98,7 @@ class Sandbox:
         self.url = f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{port}"
 
     async def stop(self) -> None:
-        """Stop listening and close the database. Stopping twice, or what never started, does no harm."""
+        """Stop listening and close the database. It may be called twice, or before `start`."""
         reporter, self._reporter = self._reporter, None
         if reporter is not None:
             reporter.cancel()
@@ -110,26 +110,26 @@ class Sandbox:
         await self._store.close()
 
     async def count(self) -> int:
-        """How many messages were accepted so far."""
+        """Return how many messages were accepted so far."""
         [(count,)] = await self._store.rows("SELECT count(*) FROM message")
         return int(count)
 
     @property
     def skipped_callbacks(self) -> int:
-        """How many accepted messages have a callbackUrl that is never called, as it is not on loopback."""
-        return self._accepting.skipped
+        """How many accepted messages have a callbackUrl outside loopback, which is never called."""
+        return self._sending.skipped
 
     async def report(self) -> int:
-        """Make the status callbacks that are due, now; gives how many events reached their address."""
+        """Make the status callbacks that are due now. Return how many events reached their address."""
         return await self._callbacks.report()
 
     def _app(self) -> web.Application:
-        app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[self._guard])
-        app.router.add_post("/sms/messages", self._accepting.post)
-        app.router.add_post("/sms-stat/statuses/get-by-ids", self._looking_up.statuses)
+        app = web.Application(client_max_size=_MAX_BODY, middlewares=[self._guard])
+        app.router.add_post("/sms/messages", self._sending.post)
+        app.router.add_post("/sms-stat/statuses/get-by-ids", self._statuses.post)
         app.router.add_get("/sms-stat/detail", self._details.get)
         app.router.add_get("/sms-stat/statistics/of-group", self._statistics.get)
-        app.router.add_get("/billing-api/companies/current/account", self._looking_up.account)
+        app.router.add_get("/billing-api/companies/current/account", self._account.get)
         app.router.add_post("/sandbox/incoming", self._incoming)
         return app
 
@@ -151,12 +151,12 @@ class Sandbox:
             raise Refusal("forbidden", "Authorization", "unknown credentials", 401)
 
     async def _incoming(self, request: web.Request) -> web.Response:
-        """Of the sandbox only: {"url": ..., "message": {...}} has the message POSTed to the url as an incoming one."""
+        """POST an incoming message as asked by {"url": ..., "message": {...}}. The service has no such route."""
         asked = await json_in(request)
-        url, told = (asked.get("url"), asked.get("message") or {}) if isinstance(asked, dict) else (None, {})
+        url, given = (asked.get("url"), asked.get("message") or {}) if isinstance(asked, dict) else (None, {})
         if not isinstance(url, str) or not is_loopback(url):
             raise Refusal("invalid", "url", "must be an http or https URL of a loopback address")
-        if not isinstance(told, dict):
+        if not isinstance(given, dict):
             raise Refusal("invalid", "message", "must be an object")
         message = {
             "incomingMessageId": "3777714415805253122",
@@ -169,7 +169,7 @@ class Sandbox:
             "countryName": "ru",
             "ts": str(round(self._clock.now() * 1000)),
         }
-        reached = await self._callbacks.post(url, message | told)
+        reached = await self._callbacks.post(url, message | given)
         return result({"reached": reached})
 
 

@@ -1,7 +1,7 @@
-"""What becomes of a message: a pure function of when it starts, its fate, its lifetime and now. No timers, no state.
+"""The status of a message: a pure function of its start, its fate, its lifetime and now. No timers, no state.
 
-The rule stands here twice, as SQL for queries over many messages and as Python for the callbacks of one; a test holds
-the two together. Fates are decided by the recipient's last three digits; the package's docstring has the table.
+The rule is written twice, as SQL for queries over many messages and as Python for the callbacks of one. A test
+compares the two. The recipient's last three digits decide the fate, by the table in the package's docstring.
 """
 
 __all__ = ["EVENT_TIME", "STATUS", "fate_of", "history"]
@@ -15,8 +15,8 @@ FATES = {
     "996": "CLICKED",
 }
 
-# A message stays :stage seconds in each status; :now and :stage are given with every query.
-# `lifetime` is 0, unless the message is going to expire at a time that its validity names.
+# A message stays :stage seconds in each status. Every query is given :now and :stage.
+# `lifetime` is 0 unless the message expires at the end of its validity.
 STATUS = """CASE
     WHEN :now < starts THEN 'SCHEDULED'
     WHEN lifetime > 0 AND :now >= starts + lifetime THEN fate
@@ -36,13 +36,13 @@ EVENT_TIME = """CASE
 
 
 def fate_of(recipient: str, shortened: bool) -> str:
-    """The last status of a message, by the magic of its recipient's last digits."""
+    """Return the last status of a message, which its recipient's last digits decide."""
     fate = FATES.get(recipient[-3:], "DELIVERED")
     return "DELIVERED" if fate == "CLICKED" and not shortened else fate
 
 
 def history(accepted: float, starts: float, fate: str, lifetime: int, stage: float) -> list[tuple[float, str]]:
-    """Every status of a message, with the moment at which it reaches it, in that order."""
+    """Return all statuses of a message in order, each with the moment at which it begins."""
     steps = [(starts, "ACCEPTED"), (starts + stage, "ENROUTE"), (starts + 2 * stage, "SENT")]
     if lifetime:
         ends = starts + lifetime

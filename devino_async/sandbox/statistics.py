@@ -6,14 +6,14 @@ from typing import Any
 from aiohttp import web
 
 from .clock import Clock
-from .envelopes import Refusal, result
-from .parameters import Parameters
+from .envelope import Refusal, result
+from .query import Parameters
 from .stages import STATUS
 from .store import Store
 
 __all__ = ["Statistics"]
 
-# How the page's groups name their periods; the first day of a week is Monday.
+# The name of a period for each documented group. A week begins on Monday.
 _PERIODS = {
     "NONE": ":start",
     "YEAR": "strftime('%Y-01-01 00:00:00', local, 'unixepoch')",
@@ -39,7 +39,7 @@ _KEYS = {
 
 
 class Statistics:
-    """Counts what was sent."""
+    """Counts messages and segments."""
 
     def __init__(self, store: Store, clock: Clock, stage: float) -> None:
         self._store = store

@@ -1,6 +1,6 @@
-"""What was accepted, in sqlite. One thread owns the connection, so that no query holds up the event loop.
+"""Accepted messages, in sqlite. One thread owns the connection, so no query blocks the event loop.
 
-Which queries there are, the chapters know. Statuses are not stored: see stages.py.
+The queries are in the files that answer them. Statuses are not stored: see stages.py.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ __all__ = ["Row", "Store"]
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
-# Written into a file's user_version: a file of another form is refused, not misread.
-_FORM = 2
-# `tally` sums up what one POST brought of one kind, so that statistics need not read a million messages; it is
-# written in the same transaction as they are. A report's `due` is NULL when there is nothing more to tell.
+# Written into a file's user_version, so a file of another schema is refused.
+_SCHEMA_VERSION = 2
+# `tally` sums up one POST by kind, so statistics need not read a million messages. It is written in the same
+# transaction as the messages. A report's `due` is NULL once nothing more is to be reported.
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY, task INTEGER, accepted REAL, starts REAL, sender TEXT, recipient TEXT, text TEXT,
@@ -27,15 +27,15 @@ CREATE TABLE IF NOT EXISTS tally (
     messages INTEGER, segments INTEGER, first INTEGER, last INTEGER);
 CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY, url TEXT, options TEXT, due REAL, told INTEGER DEFAULT 0);
 CREATE INDEX IF NOT EXISTS report_due ON report (due) WHERE due IS NOT NULL;
-PRAGMA user_version = {_FORM};
+PRAGMA user_version = {_SCHEMA_VERSION};
 """
 _TARGETS = {"message": ("message", 11), "tally": ("tally", 9), "report": ("report (id, url, options, due)", 4)}
-# Rows in one INSERT. A statement lets go of the interpreter lock once, not once a row, so the loop runs on meanwhile.
-_ROWS_AT_ONCE = 250
+# Rows in one INSERT. A statement releases the GIL once, not once a row, so the event loop runs meanwhile.
+_ROWS_A_STATEMENT = 250
 
 
 class Store:
-    """The tables of messages and of what is to be reported."""
+    """The tables of messages and reports."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -43,18 +43,18 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open or make the database; sqlite3.Error if the file is none, or of another form."""
+        """Open or create the database. Raises sqlite3.Error if the file is not one, or has another schema."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def close(self) -> None:
-        """Close it; a database in memory is gone then. Closing twice does no harm."""
+        """Close the database. One in memory is lost. Closing twice does no harm."""
         if self._connection is not None:
             await self._do(lambda connection: connection.close())
             self._connection = None
         self._thread.shutdown()
 
     async def add(self, **cells: Sequence[Any]) -> None:
-        """Keep new rows, all or nothing: for each table the cells of its rows, one after the other."""
+        """Insert rows, all or nothing. Each table is given the cells of its rows, one after the other."""
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
@@ -64,11 +64,11 @@ class Store:
         await self._do(insert)
 
     async def rows(self, query: str, values: dict[str, Any] | Sequence[Any] = ()) -> list[Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         return await self._do(lambda connection: connection.execute(query, values).fetchall())
 
     async def change(self, statement: str, values: Iterable[Row]) -> None:
-        """Carry out a statement for each of the values."""
+        """Execute a statement for each of the values."""
 
         def change(connection: sqlite3.Connection) -> None:
             with connection:
@@ -79,9 +79,9 @@ class Store:
     def _open(self) -> None:
         connection = sqlite3.connect(self._path, check_same_thread=False)
         try:
-            [form] = connection.execute("PRAGMA user_version").fetchone()
+            [version] = connection.execute("PRAGMA user_version").fetchone()
             [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            if form != _FORM and tables:
+            if version != _SCHEMA_VERSION and tables:
                 raise sqlite3.DatabaseError("the file was not made by this version of the sandbox")
             connection.executescript(_SCHEMA)
         except BaseException:
@@ -99,8 +99,8 @@ class Store:
 def _insert(connection: sqlite3.Connection, table: str, flat: Sequence[Any]) -> None:
     target, width = _TARGETS[table]
     row = f"({','.join('?' * width)})"
-    most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
-    step = min(_ROWS_AT_ONCE, most) * width
+    max_rows = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
+    step = min(_ROWS_A_STATEMENT, max_rows) * width
     for start in range(0, len(flat), step):
         part = flat[start : start + step]
         connection.execute(f"INSERT INTO {target} VALUES {','.join([row] * (len(part) // width))}", part)  # noqa: S608

@@ -1,5 +1,6 @@
-"""What the tests of the command line share: the command in this process and in one of its own, and its environment."""
+"""Shared by the tests of the command line: the command in this process and in one of its own, and its environment."""
 
+import inspect
 import json
 import os
 import queue
@@ -18,10 +19,12 @@ from click.testing import CliRunner, Result
 from devino_async.cli import devino
 
 GOOD = "sender,to,text\nMyCompany,79000000001,Привет\nMyCompany,+79000000002,Hello\n"
+# click 8.1 mixes stderr into stdout unless this option says otherwise. Later versions do not know the option.
+RUNNER_OPTIONS = {"mix_stderr": False} if "mix_stderr" in inspect.signature(CliRunner).parameters else {}
 
 
 class Process:
-    """The command as a program of its own, with every warning an error. What it says on stderr is read at once."""
+    """The command as a program of its own, with every warning an error. Its stderr is read at once."""
 
     def __init__(self, *arguments: Any, **environment: str) -> None:
         self._process = subprocess.Popen(
@@ -47,7 +50,7 @@ class Process:
             self._new.put(line)
 
     def hear(self, words: str) -> None:
-        """Wait until it says this."""
+        """Wait until its stderr has these words."""
         while words not in self._new.get(timeout=60):
             pass
 
@@ -55,7 +58,7 @@ class Process:
         self._process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        """Its exit status and what it said, when it ends by itself; its stdin stays open until then."""
+        """Wait for its end, with stdin open until then. Return its exit status and its stderr."""
         try:
             status = self._process.wait(60)
         finally:
@@ -71,14 +74,14 @@ class Process:
 
 
 class Cli:
-    """The command, in this process or in one of its own, and the files that it is given."""
+    """The command, in this process or in one of its own, and the files for it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.processes: list[Process] = []
 
     def run(self, *arguments: Any, given: str | bytes | None = None) -> Result:
-        return CliRunner().invoke(devino, [str(each) for each in arguments], input=given)
+        return CliRunner(**RUNNER_OPTIONS).invoke(devino, [str(each) for each in arguments], input=given)
 
     def start(self, *arguments: Any, **environment: str) -> Process:
         self.processes.append(Process(*arguments, **environment))
@@ -90,7 +93,7 @@ class Cli:
         return path
 
     def sent(self) -> list[str]:
-        """The ids of two messages that were sent just now."""
+        """Send two messages and return their ids."""
         result = self.run("send", self.file(), "--json")
         return [row["message_id"] for row in self.lines(result.stdout)]
 
@@ -100,7 +103,7 @@ class Cli:
 
 
 class Mute:
-    """A service that takes one request whole and answers nothing: it keeps silent, or hangs up."""
+    """A service that reads one whole request and never answers: it keeps silent, or closes the connection."""
 
     def __init__(self, *, hangs_up: bool) -> None:
         self._hangs_up = hangs_up

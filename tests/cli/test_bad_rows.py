@@ -1,4 +1,4 @@
-"""`devino send` and rows that are no messages: each is told with its line, keeps its place, and stops no other."""
+"""`devino send` and bad rows: each is shown with its line, keeps its place in the results, and stops no other."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ MIXED = (
 
 
 def test_bad_rows_do_not_stop_the_good(cli: Any) -> None:
-    """A bad row is told with its line and reason but not its value, keeps its place in the results, and ends in 1."""
+    """A bad row is shown with its line and reason but not its value, keeps its place in the results, and ends in 1."""
     result = cli.run("send", cli.file(MIXED), "--json")
     assert result.exit_code == 1
     assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [
@@ -26,7 +26,7 @@ def test_bad_rows_do_not_stop_the_good(cli: Any) -> None:
 
 
 def test_all_reasons_of_a_row(cli: Any) -> None:
-    """All that is wrong with a row is told at once."""
+    """All problems of a row are shown at once."""
     result = cli.run("send", cli.file("sender,to,text,validity\n,oops,x,²\n"))
     [line] = [each for each in result.stderr.splitlines() if each.startswith("line 2: ")]
     assert all(key in line for key in ("not.available", "to.format.invalid", "validity.is.invalid"))
@@ -42,14 +42,14 @@ def test_strict_sends_nothing(cli: Any) -> None:
 
 
 def test_strict_and_good(cli: Any) -> None:
-    """With --strict a good file is sent as always."""
+    """With --strict a good file is sent as without it."""
     result = cli.run("send", cli.file(), "--strict", "--json")
     assert result.exit_code == 0, result.stderr
     assert len(cli.lines(result.stdout)) == 2
 
 
 def test_strict_from_a_pipe(cli: Any) -> None:
-    """With --strict a pipe, which cannot be read twice, is read up to the first bad row; what is before it is sent."""
+    """With --strict a pipe, which cannot be read twice, is read up to the first bad row. Rows before it are sent."""
     process = cli.start("send", "-", "--strict", "--json")
     process.stdin.write(MIXED)
     process.stdin.close()
@@ -58,12 +58,12 @@ def test_strict_from_a_pipe(cli: Any) -> None:
     assert status == 1, told
     outcomes = [(row["line"], row["outcome"]) for row in rows]
     assert outcomes[:2] == [(2, "accepted"), (3, "invalid")]
-    # What the thread had read by then is told as well.
+    # Rows that the thread had read by then have their results too.
     assert {outcome for _, outcome in outcomes[2:]} <= {"not_sent", "invalid"}
 
 
 @pytest.mark.parametrize("output", ["results.csv", "results.jsonl"])
-def test_bytes_that_are_no_utf_8(cli: Any, output: str) -> None:
+def test_bytes_that_are_not_utf_8(cli: Any, output: str) -> None:
     """A row in another encoding is a bad row, not the end, and its results can be written all the same."""
     path = cli.folder / "campaign.csv"
     path.write_bytes("sender,to,text\nMyCompany,Ю79000000001,Привет\n".encode("cp1251") + b"MyCompany,79000000002,b\n")
@@ -74,57 +74,8 @@ def test_bytes_that_are_no_utf_8(cli: Any, output: str) -> None:
     assert text.count("accepted") == text.count("invalid,") + text.count('"invalid"') == 1
 
 
-def test_a_quote_that_is_never_closed(cli: Any) -> None:
-    """Rows behind an open quote never become part of a text: nobody gets the numbers of others by SMS."""
-    text = 'sender,to,text\nMyCompany,79000000001,a\nMyCompany,79000000002,"b\nMyCompany,79000000003,c\n'
-    result = cli.run("send", cli.file(text), "--json")
-    assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [(2, "accepted"), (3, "invalid")]
-    assert "line 3: is no valid CSV, and nothing from line 3 on was read" in result.stderr
-    # Closed by the next row's quote, nobody can tell what follows: it may be inside a text.
-    text = text.replace(",c\n", ',"c"\nMyCompany,79000000004,d\n')
-    result = cli.run("send", cli.file(text), "--json")
-    assert [(row["line"], row["outcome"]) for row in cli.lines(result.stdout)] == [(2, "accepted"), (3, "invalid")]
-
-
-def test_cells_without_columns(cli: Any) -> None:
-    """A row with more or fewer cells than the header has columns is bad: a comma in a text may have split it."""
-    result = cli.run("send", cli.file("sender,to,text\nA,79000000001,Dear Sir, hello\nA,79000000001\n"), "--json")
-    assert [row["error"] for row in cli.lines(result.stdout)] == [
-        "has 4 cells for 3 columns",
-        "has 2 cells for 3 columns",
-    ]
-
-
-def test_lines_are_counted_from_the_top(cli: Any) -> None:
-    """Line numbers are those of an editor, whatever blank lines come first."""
-    assert "line 5: " in cli.run("send", cli.file("\n\nsender,to,text\n\nA,oops,x\n")).stderr
-    assert "line 3: " in cli.run("send", cli.file('\n\n{"to": "oops"}\n', "campaign.jsonl")).stderr
-
-
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ('{"to": 79000000001, "sender": "A", "text": "x"}', "to: to.format.invalid"),
-        ('{"to": "79000000001", "sender": "A", "text": "x", "from": "B"}', "the field 'sender' is there twice"),
-        ('{"to": "79000000001", "sender": "A", "text": "x", "options": [1]}', "options: invalid"),
-        ('{"to": "79000000001", "sender": "A", "text": "x", "options": "x"}', "options: must be a JSON object"),
-        ('{"to": "79000000001", "sender": "A", "text": "x", "scheduled_time": "soon"}', "scheduledTime: must be ISO"),
-        ('{"to": "79000000001", "sender": "A", "text": "x", "scheduled_time": "2030-01-01"}', "time zone"),
-        ('{"to": "79000000001", "sender": "A", "text": "\\ud800"}', "half of a surrogate pair"),
-        ("[" * 100_000, "is no JSON object"),
-        ("[1]", "is no JSON object"),
-    ],
-)
-def test_kinds_of_bad_json(cli: Any, row: str, problem: str) -> None:
-    """Whatever a line of JSON holds, it is a bad row at most."""
-    result = cli.run("send", cli.file(row, "campaign.jsonl"))
-    assert result.exit_code == 1
-    assert f"line 1: {problem}" in result.stderr or problem in result.stderr
-    assert "1 rows: 0 accepted, 1 invalid" in result.stderr
-
-
 def test_very_many_bad_rows(cli: Any) -> None:
-    """Of many bad rows the first twenty are told, all are counted, and all are in the results."""
+    """Of many bad rows the first twenty are shown, all are counted, and all are in the results."""
     text = "sender,to,text\n" + "A,oops,x\n" * 1_000
     result = cli.run("send", cli.file(text), "--json")
     assert result.stderr.count("line ") == 20

@@ -8,7 +8,7 @@ import pytest
 
 
 def begun(cli: Any, *arguments: Any) -> Any:
-    """`devino send` that was fed a thousand rows, has results already, and waits for more."""
+    """Start `devino send` with a thousand rows, and wait until it has results and waits for more rows."""
     process = cli.start("send", "-", "--sender", "MyCompany", "--batch-size", "1", "--json", *arguments)
     process.stdin.write("to,text\n" + "".join(f"7900000{number:04},x\n" for number in range(1_024)))
     process.stdin.flush()
@@ -17,7 +17,7 @@ def begun(cli: Any, *arguments: Any) -> Any:
 
 
 def test_ctrl_c(cli: Any) -> None:
-    """Ctrl-C stops reading and finishes what is in flight; every row that was read has its result; it ends in 130."""
+    """Ctrl-C stops reading, finishes what is in flight, and ends in 130. Every row that was read has its result."""
     process = begun(cli)
     # Standard input stays open: the command can only end by being interrupted.
     process.signal(signal.SIGINT)
@@ -33,9 +33,9 @@ def test_ctrl_c(cli: Any) -> None:
 
 
 def test_ctrl_c_before_anything_came(cli: Any) -> None:
-    """Ctrl-C is heard while standard input has not even brought a header."""
+    """Ctrl-C works while standard input has not even brought a header."""
     process = cli.start("send", "-", "--sender", "MyCompany", "--json")
-    # A blank line first, so that it is known to be reading: the pipe takes it only then to an end.
+    # More blank lines than the pipe holds, so this returns only once the command is reading.
     process.stdin.write("\n" * 200_000)
     process.stdin.flush()
     process.signal(signal.SIGINT)
@@ -56,7 +56,7 @@ def test_a_second_ctrl_c(cli: Any, mute: Any) -> None:
 
 
 def test_sandbox_command(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`devino sandbox` prints its address, says how to use it, keeps a database, and ends in 0 when told to."""
+    """`devino sandbox` prints its address, says how to use it, keeps a database, and ends in 0 after a signal."""
     database = cli.folder / "sandbox.db"
     for number in (signal.SIGTERM, signal.SIGINT):
         process = cli.start("sandbox", "--port", "0", "--database", database)
@@ -74,7 +74,7 @@ def test_sandbox_command(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_of_a_slow_pipe_are_sent(cli: Any) -> None:
-    """Rows of a pipe that stays open go out without waiting for hundreds more, and their results are seen at once."""
+    """Rows of a pipe that stays open are sent without waiting for hundreds more, and their results come at once."""
     process = cli.start("send", "-", "--sender", "MyCompany", "--batch-size", "1", "--json")
     process.stdin.write("to,text\n" + "".join(f"7900000{number:04},x\n" for number in range(3)))
     process.stdin.flush()

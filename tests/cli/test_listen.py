@@ -32,7 +32,7 @@ def post(url: str, body: Any) -> int:
 
 
 def test_listening_in_json(cli: Any) -> None:
-    """The first line is the address with its token, then every event is a line; Ctrl-C ends it well."""
+    """The first line is the address with its token, then every event is a line. Ctrl-C ends it in 0."""
     process = cli.start("listen", "--port", "0", "--json")
     url = json.loads(process.stdout.readline())["url"]
     assert post(url, EVENTS) == 200
@@ -54,7 +54,7 @@ def test_listening_in_json(cli: Any) -> None:
 
 
 async def test_listening_for_people_and_for_a_file(cli: Any, tmp_path: Path) -> None:
-    """Without --json events are lines to read; with --database they are kept before they are answered."""
+    """Without --json events are lines for people. With --database they are stored before they are answered."""
     token, path = new_token(), tmp_path / "deliveries.db"
     process = cli.start(
         *("listen", "--port", "0", "--database", path, "--public", "https://sms.example.com/"),
@@ -84,14 +84,14 @@ async def test_listening_for_people_and_for_a_file(cli: Any, tmp_path: Path) -> 
     [(["--token", "short"], "token must be"), (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0")],
 )
 def test_what_cannot_be_listened_on(cli: Any, arguments: list[str], told: str) -> None:
-    """A weak token, or an address that is not ours, ends in 2 and says why."""
+    """A weak token, or an address of another machine, ends in 2 and says why."""
     result = cli.run("listen", "--port", "0", *arguments)
     assert result.exit_code == 2
     assert told in result.stderr
 
 
 def test_tracking(cli: Any) -> None:
-    """--track waits until the statuses are final and tells how many there are of each; results come as ever."""
+    """--track waits until the statuses are final and counts them. Results are written as without it."""
     rows = ["sender,to,text", *(f"MyCompany,7900000{number:04},Hello" for number in (1, 2, 991, 993))]
     result = cli.run("send", cli.file("\n".join(rows)), "--json", "--track")
     assert result.exit_code == 0, result.output
@@ -101,7 +101,7 @@ def test_tracking(cli: Any) -> None:
 
 
 def test_tracking_has_an_end(cli: Any) -> None:
-    """What is not final when the time is over is told, and is no failure."""
+    """Messages that are not final at the end of the time are counted, and do not change the exit status."""
     result = cli.run("send", cli.file("sender,to,text\nMyCompany,79000000995,Hello\n"), "--track", "--track-for", "0")
     assert result.exit_code == 0, result.output
     assert "1 are not final yet" in result.stderr

@@ -1,13 +1,10 @@
-"""`devino send`: what goes in, what comes out, and how it ends."""
+"""`devino send`: its input, its results, and its exit status."""
 
 import csv
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-
-from devino_async.cli.rows import Rows
 
 
 def test_csv(cli: Any) -> None:
@@ -26,7 +23,7 @@ def test_csv(cli: Any) -> None:
 
 
 def test_json_lines_from_standard_input(cli: Any) -> None:
-    """JSON lines are told apart from CSV by their look, wire names are understood, blank lines passed over."""
+    """JSON lines are recognised by their first line, wire names are understood, and blank lines are skipped."""
     rows = [
         {"from": "MyCompany", "to": "79000000001", "text": "a", "scheduledTime": "2030-01-01T10:00:00+03:00"},
         {"sender": "MyCompany", "to": "79000000002", "text": "b", "options": {"key": "value"}, "validity": 60},
@@ -39,7 +36,7 @@ def test_json_lines_from_standard_input(cli: Any) -> None:
 
 
 def test_the_name_of_a_file_tells_its_form(cli: Any) -> None:
-    """A file called .jsonl is JSON lines even if its first line is none; --format has the last word."""
+    """A file called .jsonl is JSON lines even if its first line is not JSON, unless --format says otherwise."""
     text = 'nonsense\n{"sender": "MyCompany", "to": "79000000001", "text": "a"}\n'
     result = cli.run("send", cli.file(text, "campaign.jsonl"), "--json")
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["invalid", "accepted"]
@@ -47,41 +44,23 @@ def test_the_name_of_a_file_tells_its_form(cli: Any) -> None:
 
 
 def test_excel_s_csv(cli: Any) -> None:
-    """Semicolons, a byte order mark, quotes and line breaks in cells are as spreadsheets write them."""
+    """Semicolons, a byte order mark, quotes and line breaks in cells are read as spreadsheets write them."""
     text = '\ufeffsender;to;text;options.key\r\nMyCompany;79000000001;"a;b\r\nc";v\r\nMyCompany;79000000002;d;\r\n'
     result = cli.run("send", cli.file(text), "--json")
     assert result.exit_code == 0, result.output
     assert [row["line"] for row in cli.lines(result.stdout)] == [2, 4]
 
 
-def test_every_field_of_a_message(tmp_path: Any) -> None:
-    """Every column becomes the field of its name, under the SDK's names and the page's; options fill in."""
-    header = "from,to,text,validity,scheduledTime,priority,callbackUrl,options,options.b\n"
-    cells = 'A,79000000001,x,60,2030-01-01T10:00:00+03:00,HIGH,https://example.com/,"{""a"": ""1""}",2\n'
-    for text in (header + cells, header.replace("scheduledTime", "scheduled_time").replace("from", "sender") + cells):
-        [row] = Rows(iter(text.splitlines(keepends=True)), None, {"priority": "LOW"}).read(10)
-        assert row.message is not None
-        assert (row.message.validity, row.message.priority) == (60, "HIGH")
-        assert row.message.scheduled_time == datetime(2030, 1, 1, 7, tzinfo=UTC)
-        assert row.message.callback_url == "https://example.com/"
-        assert dict(row.message.options or {}) == {"a": "1", "b": "2"}
-
-
 def test_defaults_by_options(cli: Any) -> None:
-    """Options fill what a row does not say, and nothing that it says."""
+    """Options stand for empty cells, and for no others."""
     path = cli.file("to,text,sender\n79000000001,,\n79000000002,own,Unknown\n")
     options = ["--sender", "MyCompany", "--text", "for all", "--priority", "high", "--validity", "60"]
     result = cli.run("send", path, "--json", *options)
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["accepted", "rejected"], result.output
-    rows = Rows(iter(path.read_text().splitlines(keepends=True)), None, {"sender": "A", "text": "all"})
-    [first, second] = [row.message for row in rows.read(9)]
-    assert first is not None
-    assert second is not None
-    assert [first.text, second.text, first.sender, second.sender] == ["all", "own", "A", "Unknown"]
 
 
 def test_nothing_in_the_file(cli: Any) -> None:
-    """A file without rows sends nothing and is well."""
+    """A file without rows sends nothing and ends in 0."""
     for text in ("", "\n\n", "sender,to,text\n"):
         result = cli.run("send", cli.file(text), "--json")
         assert (result.exit_code, result.stdout) == (0, "")
@@ -89,7 +68,7 @@ def test_nothing_in_the_file(cli: Any) -> None:
 
 
 def test_more_rows_than_are_held(cli: Any) -> None:
-    """Any mix of very many good and bad rows gives exactly one result a row, in the order of the rows."""
+    """A mix of very many good and bad rows gives exactly one result a row, in the order of the rows."""
     rows = [f"MyCompany,7900{number:07},x" if number % 10_000 == 5 else ",,x" for number in range(45_000)]
     output = cli.folder / "results.jsonl"
     result = cli.run("send", cli.file("\n".join(["sender,to,text", *rows])), "--output", output)
@@ -101,7 +80,7 @@ def test_more_rows_than_are_held(cli: Any) -> None:
 
 
 def test_a_refused_key(cli: Any, guarded_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that the service refuses ends in 3; what was read has its result."""
+    """A key that the service refuses ends in 3, and every row that was read has its result."""
     monkeypatch.setenv("DEVINO_BASE_URL", guarded_url)
     result = cli.run("send", cli.file(), "--json")
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["not_sent", "not_sent"]
@@ -112,7 +91,7 @@ def test_a_refused_key(cli: Any, guarded_url: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_refused_key_while_input_keeps_us_waiting(cli: Any, guarded_url: str) -> None:
-    """A refused key ends the command even if whoever feeds it neither writes nor ends."""
+    """A refused key ends the command even if its standard input stays open and silent."""
     process = cli.start("send", "-", "--batch-size", "1", "--sender", "MyCompany", DEVINO_BASE_URL=guarded_url)
     process.stdin.write("to,text\n" + "79000000001,x\n" * 1_000)
     process.stdin.flush()
@@ -122,7 +101,7 @@ def test_a_refused_key_while_input_keeps_us_waiting(cli: Any, guarded_url: str) 
 
 
 def test_the_results_file_breaks(cli: Any) -> None:
-    """Results that cannot be written stop the reading, not what is in flight; the counts are told, and it ends in 3."""
+    """Results that cannot be written stop the reading, not what is in flight. It shows the counts and ends in 3."""
     path = cli.file("".join(["sender,to,text\n", *("MyCompany,79000000001,x\n" for _ in range(50_000))]))
     process = cli.start("send", path, "--json", "--batch-size", "100")
     process.stdout.close()

@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share: a plain HTTP client for it, messages to send, and a receiver of callbacks."""
+"""Shared by the tests of the sandbox: a plain HTTP client for it, messages to send, and a receiver of callbacks."""
 
 import io
 import json
@@ -18,7 +18,7 @@ WIRE = Path(__file__).parents[1] / "wire"
 
 
 class Asking:
-    """A sandbox with a clock of its own, and a session to ask it with."""
+    """A sandbox with its own clock, and a session for requests to it."""
 
     def __init__(self, sandbox: Sandbox, clock: ManualClock, session: aiohttp.ClientSession) -> None:
         self.sandbox = sandbox
@@ -58,7 +58,7 @@ def message(to: str = "79000000001", **fields: Any) -> dict[str, Any]:
 
 
 class Receiver:
-    """Takes callbacks on loopback."""
+    """Receives callbacks on loopback."""
 
     def __init__(self) -> None:
         self.bodies: list[Any] = []

@@ -1,4 +1,4 @@
-"""A sandbox whose clock stands still until a test moves it, and a receiver of callbacks; no test here sleeps."""
+"""A sandbox whose clock stands still until a test moves it, and a receiver of callbacks. No test here sleeps."""
 
 import sys
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Property: a body read in slices holds what the standard library reads in it, or is refused where that refuses it."""
+"""Property: a body read in slices gives what the standard library gives, or is refused where that raises."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devino_async.sandbox.bodies import slices_of
-from devino_async.sandbox.envelopes import Refusal
+from devino_async.sandbox.envelope import Refusal
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(st.characters(exclude_categories=["Cs"])),
@@ -25,14 +25,14 @@ def read(text: str) -> list[Any]:
 @given(MESSAGES, st.sampled_from([None, 0, 2]), st.booleans())
 @settings(deadline=None)
 def test_slices_joined_are_the_messages(messages: list[Any], indent: int | None, more: bool) -> None:
-    """Whatever the spaces, and whatever else stands in the body, the messages come out in order."""
+    """The messages come out in order, with any whitespace and any other members in the body."""
     body = {"messages": messages} | ({"other": 1} if more else {})
     assert read(json.dumps(body, ensure_ascii=False, indent=indent)) == messages
     assert read(json.dumps(dict(reversed(body.items())))) == messages
 
 
 def test_big_bodies_come_in_several_slices() -> None:
-    """No slice of a big body is much longer than what can be read in a moment."""
+    """No slice of a big body is much longer than the limit of a slice."""
     slices = list(slices_of(json.dumps({"messages": [{"text": "x" * 1_000}] * 1_000}).encode()))
     assert sum(map(len, slices)) == 1_000
     assert max(map(len, slices)) < 20
@@ -41,7 +41,7 @@ def test_big_bodies_come_in_several_slices() -> None:
 @given(MESSAGES.filter(bool), st.data())
 @settings(deadline=None)
 def test_cut_bodies_are_refused(messages: list[Any], data: st.DataObject) -> None:
-    """A body that ends too early is never taken for a whole one."""
+    """A body that ends too early is refused."""
     text = json.dumps({"messages": messages})
     with pytest.raises(Refusal):
         read(text[: data.draw(st.integers(0, len(text) - 1))])
@@ -49,6 +49,6 @@ def test_cut_bodies_are_refused(messages: list[Any], data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("end", ["]", "]}}", "]} x", ",]}", ']"a":1}', "}"])
 def test_rubbish_after_the_messages(end: str) -> None:
-    """What follows the messages must be JSON too."""
+    """The rest of the body after the messages must be JSON too."""
     with pytest.raises(Refusal):
         read('{"messages": [{"text": "x"}' + end)

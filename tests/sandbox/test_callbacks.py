@@ -28,7 +28,7 @@ async def test_callbacks(asking: Asking, receiver: tuple[Receiver, str]) -> None
 
 
 async def test_a_callback_that_fails_comes_again(asking: Asking, receiver: tuple[Receiver, str]) -> None:
-    """An address that does not answer 200 is asked again."""
+    """An address that does not answer 200 is tried again."""
     made, url = receiver
     await asking.send(message(callbackUrl=url))
     made.status = 500
@@ -47,7 +47,7 @@ async def test_callbacks_stay_on_this_machine(asking: Asking) -> None:
 
 
 async def test_incoming_messages(asking: Asking, receiver: tuple[Receiver, str]) -> None:
-    """The control route has an incoming message in the page's form POSTed."""
+    """The control route makes the sandbox POST an incoming message in the documented form."""
     made, url = receiver
     asked = {"url": url, "message": {"text": "STOP"}}
     _, body = await asking.ask("POST", "/sandbox/incoming", json=asked)
@@ -64,7 +64,7 @@ async def told(asking: Asking, rounds: int = 8) -> None:
 
 
 async def test_events_come_in_arrays_of_a_thousand_at_most(asking: Asking, receiver: tuple[Receiver, str]) -> None:
-    """The events for one address are gathered, a thousand in one POST and no more; every one comes exactly once."""
+    """The events for one address come at most a thousand in one POST, each exactly once."""
     made, url = receiver
     items = await asking.send(*[message(callbackUrl=url)] * 2_500)
     assert await asking.sandbox.report() == 2_500
@@ -76,7 +76,7 @@ async def test_events_come_in_arrays_of_a_thousand_at_most(asking: Asking, recei
 
 
 async def test_all_at_once_is_still_in_order(asking: Asking, receiver: tuple[Receiver, str]) -> None:
-    """A round that comes late tells every step of a message, the earlier first, with the moment of each."""
+    """A round that comes late reports every step of a message in order, with the moment of each."""
     made, url = receiver
     await asking.send(message("79000000993", callbackUrl=url))
     asking.clock.advance(1_000)
@@ -90,7 +90,7 @@ async def test_all_at_once_is_still_in_order(asking: Asking, receiver: tuple[Rec
 
 
 async def test_those_who_wait_hold_up_nobody(asking: Asking, receiver: tuple[Receiver, str]) -> None:
-    """Neither scheduled messages nor an address that fails keeps others from being told."""
+    """Scheduled messages and a failing address do not hold up the events of others."""
     made, url = receiver
     await asking.send(*[message(callbackUrl=url + "late", scheduledTime="2030-01-01T00:00:00.000Z")] * 1_500)
     await asking.send(*[message(callbackUrl="http://127.0.0.1:9/")] * 2_500)
@@ -122,12 +122,12 @@ ELSEWHERE += ["http://0.0.0.0/", "http://10.0.0.1/", "ftp://127.0.0.1/", "http:/
 
 @pytest.mark.parametrize(("url", "loopback"), [(url, url in HERE) for url in HERE + ELSEWHERE])
 def test_what_is_loopback(url: str, loopback: bool) -> None:
-    """Only an address whose host is this machine counts, whatever else the URL says."""
+    """Only a URL whose host is this machine is loopback, whatever its other parts are."""
     assert is_loopback(url) is loopback
 
 
 async def test_skipped_callbacks_are_counted(asking: Asking) -> None:
-    """A callbackUrl elsewhere is accepted and never called, and that is not taken for a success."""
+    """A callbackUrl elsewhere is accepted and never called, and does not count as a success."""
     await asking.send(*[message(callbackUrl="https://www.callback-url.com/")] * 3)
     assert await asking.sandbox.report() == 0
     assert asking.sandbox.skipped_callbacks == 3
@@ -138,5 +138,5 @@ async def test_skipped_callbacks_are_counted(asking: Asking) -> None:
     ["", "[]", "{}", '{"url": "http://127.0.0.1:1/", "message": [1]}', '{"url": "file://127.0.0.1/"}', "[" * 100_000],
 )
 async def test_bad_requests_for_incoming_messages(asking: Asking, body: str) -> None:
-    """The control route refuses what it cannot do, in the envelope."""
+    """The control route refuses a request that it cannot carry out, in the envelope."""
     assert (await asking.ask("POST", "/sandbox/incoming", data=body))[0] == 400

@@ -7,7 +7,7 @@ from devino_async.sandbox import ManualClock
 
 
 async def test_sleepers_wake_when_their_time_has_come() -> None:
-    """Who sleeps on the clock wakes once it was moved far enough, in one step or several, and not before."""
+    """A sleep on the clock ends once it was moved far enough, in one step or several, and not before."""
     clock = ManualClock(datetime(2026, 1, 1, tzinfo=UTC))
     began = clock.now()
     sleeper = asyncio.create_task(clock.sleep(10))

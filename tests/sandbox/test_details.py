@@ -5,7 +5,7 @@ from asking import WIRE, Asking, message
 
 
 async def test_the_page_s_own_queries(asking: Asking) -> None:
-    """The page's examples of detail and statistics queries are understood as they stand."""
+    """The examples of detail and statistics queries in the API docs are answered as they stand."""
     for name in ("details_request_dates.txt", "details_request_campaign.txt", "statistics_request.txt"):
         line = (WIRE / name).read_text().split()
         url = next(word for word in line if word.startswith("http"))
@@ -22,7 +22,7 @@ ALLOWED += ["taskId triggerId dateTimeFrom dateTimeTo"]
 
 @pytest.mark.parametrize("number", range(2 ** len(IDENTIFYING)))
 async def test_combinations(asking: Asking, number: int) -> None:
-    """Exactly the page's five combinations are answered, all others refused."""
+    """Exactly the five documented combinations are answered, all others refused."""
     names = [name for index, name in enumerate(IDENTIFYING) if number >> index & 1]
     query = "&".join(f"{name}={IDENTIFYING[name]}" for name in names)
     status, _ = await asking.ask("GET", f"/sms-stat/detail?limit=1&offset=0&{query}")
@@ -30,7 +30,7 @@ async def test_combinations(asking: Asking, number: int) -> None:
 
 
 async def test_paging(asking: Asking) -> None:
-    """Pages joined are all rows once; number, pages, total and more are as the page describes them."""
+    """Pages joined are all rows once, and number, pages, total and more are as documented."""
     await asking.send(*(message(f"7900{number:07}") for number in range(25)))
     rows: list[str] = []
     for offset, number in ((0, 1), (5, 2), (10, 2), (20, 3)):
@@ -70,7 +70,7 @@ async def test_filters(asking: Asking) -> None:
 
 
 async def test_columns(asking: Asking) -> None:
-    """All columns of the table but the segment's own; `outFields` gives only those that it names."""
+    """All columns are given except the segment's own, or only those that `outFields` names."""
     await asking.send(message())
     [row] = (await asking.details("taskId=1&limit=1&offset=0"))["data"]
     assert len(row) == 33
@@ -81,7 +81,7 @@ async def test_columns(asking: Asking) -> None:
 
 
 async def test_by_segments(asking: Asking) -> None:
-    """A long message is one row, or a row for each of its segments with an id of its own."""
+    """A long message is one row, or a row with its own id for each of its segments."""
     [item] = await asking.send(message(text="Я" * 140), query="?includeSegmentId=true")
     assert len(item["segmentsId"]) == 3
     [row] = (await asking.details("taskId=1&limit=10&offset=0"))["data"]
@@ -111,7 +111,7 @@ async def test_bad_message_ids(asking: Asking, ids: str) -> None:
 
 
 async def test_message_ids(asking: Asking) -> None:
-    """Ids may be repeated keys or stand between commas; unknown ones, however long, are left out."""
+    """Ids may be repeated keys or stand between commas. Unknown ones, however long, are left out."""
     items = await asking.send(*(message(f"7900000000{number}") for number in range(4)))
     ids = [item["messageId"] for item in items]
     query = f"messageIds={ids[0]}&messageIds={ids[2]},{ids[3]},5,{'9' * 21}"
@@ -120,7 +120,7 @@ async def test_message_ids(asking: Asking) -> None:
 
 
 async def test_dates(asking: Asking) -> None:
-    """The span of dates takes in both its ends, to the second."""
+    """The span of dates includes both its ends, to the second."""
     for number in range(4):
         await asking.send(message(f"7900000000{number}"))
         asking.clock.advance(1)
@@ -131,7 +131,7 @@ async def test_dates(asking: Asking) -> None:
 @pytest.mark.parametrize("segments", [False, True])
 @pytest.mark.parametrize("order", ["ASC", "DESC"])
 async def test_pages_joined_are_everything_once(asking: Asking, segments: bool, order: str) -> None:
-    """Whatever the size of the pages, in both orders, joined they are the one big page."""
+    """Pages of any size, in both orders, are the one big page when joined."""
     await asking.send(*(message(f"7900000{number % 3:04}", text="Я" * (1 + 70 * number)) for number in range(6)))
     query = f"taskId=1&orderField=RECIPIENT&order={order}&bySegments={str(segments).lower()}"
     whole = (await asking.details(f"{query}&limit=100&offset=0"))["data"]
@@ -146,7 +146,7 @@ async def test_pages_joined_are_everything_once(asking: Asking, segments: bool, 
 
 
 async def test_an_empty_list_of_fields(asking: Asking) -> None:
-    """`outFields` without a name is as good as none."""
+    """`outFields` without a name gives all columns."""
     await asking.send(message())
     [row] = (await asking.details("taskId=1&limit=1&offset=0&outFields="))["data"]
     assert row["isContactGroupDeleted"] == "No"

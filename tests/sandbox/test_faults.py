@@ -40,7 +40,7 @@ def times(receiver: Receiver) -> Counter[tuple[str, str]]:
 
 
 async def test_duplicates(faulty: Made, receiver: tuple[Receiver, str]) -> None:
-    """With duplicates some events come twice, the others once, none is missing."""
+    """With duplicates some events come twice, the others once, and none is missing."""
     made, url = receiver
     async with faulty(CallbackFaults(duplicate=0.3)) as asking:
         await told(asking, url)
@@ -50,7 +50,7 @@ async def test_duplicates(faulty: Made, receiver: tuple[Receiver, str]) -> None:
 
 
 async def test_drops(faulty: Made, receiver: tuple[Receiver, str]) -> None:
-    """With drops some events never come, however long one waits."""
+    """With drops some events never come, after any wait."""
     made, url = receiver
     async with faulty(CallbackFaults(drop=0.3)) as asking:
         await told(asking, url, rounds=12)
@@ -70,7 +70,7 @@ async def test_delay(faulty: Made, receiver: tuple[Receiver, str]) -> None:
 
 
 async def test_disorder(faulty: Made, receiver: tuple[Receiver, str]) -> None:
-    """With disorder a later status may come before an earlier one; all of them come once."""
+    """With disorder a later status may come before an earlier one, and all of them come once."""
     made, url = receiver
     async with faulty(CallbackFaults(disorder=True)) as asking:
         await asking.send(*[message(callbackUrl=url)] * COUNT)
@@ -84,7 +84,7 @@ async def test_disorder(faulty: Made, receiver: tuple[Receiver, str]) -> None:
 
 
 async def test_failing_addresses_are_asked_again(faulty: Made, receiver: tuple[Receiver, str]) -> None:
-    """An address that does not answer 200 is asked again with the same events, whose lots are not drawn again."""
+    """An address that does not answer 200 is tried again with the same events, whose faults are not drawn again."""
     made, url = receiver
     async with faulty(CallbackFaults(duplicate=0.3)) as asking:
         await asking.send(*[message(callbackUrl=url)] * COUNT)
@@ -97,7 +97,7 @@ async def test_failing_addresses_are_asked_again(faulty: Made, receiver: tuple[R
 
 
 async def test_the_same_again(faulty: Made, receiver: tuple[Receiver, str]) -> None:
-    """The same seed has the same mishaps."""
+    """The same seed gives the same faults."""
     made, url = receiver
     runs = []
     for _ in range(2):
@@ -110,6 +110,6 @@ async def test_the_same_again(faulty: Made, receiver: tuple[Receiver, str]) -> N
 
 @pytest.mark.parametrize("wrong", [{"duplicate": 1.5}, {"drop": -0.1}, {"delay": float("nan")}, {"drop": True}])
 def test_faults_that_cannot_be(wrong: dict[str, Any]) -> None:
-    """A chance outside 0 to 1, or a delay that is none, is refused by name."""
+    """A chance outside 0 to 1, or an impossible delay, is refused by name."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CallbackFaults(**wrong)

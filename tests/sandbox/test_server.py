@@ -1,4 +1,4 @@
-"""Credentials, unknown routes, beginning and end of a sandbox, and the file that it keeps."""
+"""Credentials, unknown routes, start and stop of a sandbox, and its database file."""
 
 import base64
 import sqlite3
@@ -18,14 +18,14 @@ from devino_async.sandbox import ManualClock, Sandbox
     [("", 401), ("Key", 401), ("Key ", 401), ("Bearer x", 401), ("Basic !!", 401), ("Basic QWxhZGRpbjpvcGVu", 200)],
 )
 async def test_authorization(asking: Asking, header: str, status: int) -> None:
-    """Only well-formed credentials of the two kinds are let in."""
+    """Only well-formed credentials of the two kinds are accepted."""
     path = "/billing-api/companies/current/account"
     got, _ = await asking.ask("GET", path, headers={"Authorization": header})
     assert got == status
 
 
 async def test_given_credentials_only() -> None:
-    """With credentials of its own the sandbox lets no others in."""
+    """A sandbox with its own credentials accepts no others."""
     async with Sandbox(api_key="right") as sandbox, aiohttp.ClientSession() as session:
         for key, status in (("wrong", 401), ("right", 200)):
             url = f"{sandbox.url}/billing-api/companies/current/account"
@@ -34,7 +34,7 @@ async def test_given_credentials_only() -> None:
 
 
 async def test_a_database_file_is_kept(tmp_path: Path) -> None:
-    """What was sent to a sandbox with a file is there when the next one opens it, and ids go on rising."""
+    """Messages in a database file are there when the next sandbox opens it, and ids go on rising."""
     ids = []
     for _ in range(2):
         async with Sandbox(database=str(tmp_path / "sms.db")) as sandbox:
@@ -54,7 +54,7 @@ async def test_unknown_routes(asking: Asking) -> None:
 
 
 async def test_login_and_password() -> None:
-    """With a login of its own the sandbox lets in that one, and no key."""
+    """A sandbox with its own login accepts that one, and no key."""
     async with Sandbox(login="me", password="s:e") as sandbox, aiohttp.ClientSession() as session:
         right = "Basic " + base64.b64encode(b"me:s:e").decode()
         for header, status in ((right, 200), ("Basic bWU6bm8=", 401), ("Key me", 401), ("Basic \u00e9", 401)):
@@ -64,7 +64,7 @@ async def test_login_and_password() -> None:
 
 
 async def test_a_port_that_is_taken() -> None:
-    """A sandbox that cannot listen says so and leaves nothing open; stopping it, even twice, does no harm."""
+    """A sandbox that cannot listen raises and leaves nothing open. Stopping it, even twice, does no harm."""
     async with Sandbox() as first:
         second = Sandbox(port=int(first.url.rpartition(":")[2]))
         with pytest.raises(OSError, match="address already in use"):
@@ -75,7 +75,7 @@ async def test_a_port_that_is_taken() -> None:
 
 @pytest.mark.parametrize("made", ["text", "other"])
 async def test_a_file_that_is_no_database_of_ours(tmp_path: Path, made: str) -> None:
-    """A file of another form is refused, and left as it was."""
+    """A file of another schema is refused, and left as it was."""
     path = tmp_path / "sms.db"
     if made == "text":
         path.write_text("this is no database, and never was one" * 30)
@@ -89,7 +89,7 @@ async def test_a_file_that_is_no_database_of_ours(tmp_path: Path, made: str) -> 
 
 
 async def test_callbacks_go_on_after_a_restart(tmp_path: Path, receiver: tuple[Receiver, str]) -> None:
-    """With a file, what was told is not told again, and what was not is told by the next sandbox."""
+    """With a database file, the next sandbox reports exactly the events that were not reported before."""
     made, url = receiver
     for _ in range(2):
         clock = ManualClock(START + timedelta(seconds=10 * len(made.bodies)))

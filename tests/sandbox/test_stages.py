@@ -1,4 +1,4 @@
-"""How statuses move, and that the rule in SQL and the one in Python are the same."""
+"""The course of statuses, and the equality of the rule in SQL and the one in Python."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ from devino_async.sandbox.stages import EVENT_TIME, FATES, STATUS, history
     + [("996", "DELIVERED"), ("000", "DELIVERED")],
 )
 async def test_statuses_move(asking: Asking, ending: str, final: str) -> None:
-    """A message goes from ACCEPTED over ENROUTE and SENT to the end that its recipient stands for."""
+    """A message goes from ACCEPTED over ENROUTE and SENT to the status that its recipient's digits name."""
     [item] = await asking.send(message(f"79000000{ending}"))
     seen = []
     for _ in range(5):
@@ -27,7 +27,7 @@ async def test_statuses_move(asking: Asking, ending: str, final: str) -> None:
 
 
 async def test_clicked_links(asking: Asking) -> None:
-    """Shortened links are followed by the recipient who stands for that, after delivery."""
+    """A message with shortened links becomes CLICKED after delivery, if its recipient's digits say so."""
     [item] = await asking.send(
         message("79000000996", text="see https://example.com/a?b=c now"), query="?shortenUrl=true"
     )
@@ -42,7 +42,7 @@ async def test_clicked_links(asking: Asking) -> None:
 
 
 async def test_validity_ends_an_expiring_message(asking: Asking) -> None:
-    """A message that is going to expire does so when its lifetime, long or short, is over; it is SENT until then."""
+    """A message that expires does so at the end of its lifetime, long or short, and is SENT until then."""
     long, short = await asking.send(message("79000000992", validity=60), message("79000000992", validity=5))
     seen = []
     for _ in range(8):
@@ -54,7 +54,7 @@ async def test_validity_ends_an_expiring_message(asking: Asking) -> None:
 
 
 async def test_a_scheduled_message_waits(asking: Asking) -> None:
-    """A message is SCHEDULED until its time has come; a time that has passed means now."""
+    """A message is SCHEDULED until its time. A time in the past means now."""
     later, past = await asking.send(
         message(scheduledTime="2022-09-09T08:00:30.000Z"), message(scheduledTime="2022-09-09T07:00:00.000Z")
     )
@@ -78,7 +78,7 @@ QUERY = f"""SELECT {STATUS}, {EVENT_TIME}
 )
 @settings(deadline=None)
 def test_sql_and_python_agree(fate: str, waits: int, validity: int, stage: int, passed: int) -> None:
-    """The status that a look-up finds is the last one that the callbacks have told, at every moment."""
+    """At every moment a look-up finds the last status that the callbacks have reported."""
     lifetime = validity if fate == "EXPIRED" else 0
     steps = history(1_000.0, 1_000.0 + waits, fate, lifetime, stage)
     known = {"accepted": 1_000.0, "starts": 1_000.0 + waits, "fate": fate, "lifetime": lifetime}

@@ -1,4 +1,4 @@
-"""GET /sms-stat/statistics/of-group: the counts are those of what was sent."""
+"""GET /sms-stat/statistics/of-group: the counts of accepted messages."""
 
 from collections import Counter
 
@@ -18,7 +18,7 @@ from asking import Asking, message
     ],
 )
 async def test_statistics_agree_with_what_was_sent(asking: Asking, group: str, periods: list[str]) -> None:
-    """Counts by status and period are those of what was sent, in messages and in segments."""
+    """Counts by status and period agree with the accepted messages and their segments."""
     await asking.send(message(text="Я" * 140), message("79000000991"), message("79000000991"))
     asking.clock.advance(30 * 86_400)
     await asking.send(message(text="Я" * 140))
@@ -34,7 +34,7 @@ async def test_statistics_agree_with_what_was_sent(asking: Asking, group: str, p
 
 
 async def test_statistics_agree_with_the_statuses_at_every_moment(asking: Asking) -> None:
-    """Whenever they are asked for, the counts are those of the statuses that a look-up gives."""
+    """At every moment the counts agree with the statuses that a look-up gives."""
     fates = [message(f"79000000{ending}") for ending in range(985, 1_000)]
     items = await asking.send(*fates, message(scheduledTime="2022-09-09T08:00:15.000Z"), message("bad"))
     ids = [item["messageId"] for item in items if item["code"] == "OK"]
@@ -50,7 +50,7 @@ async def test_statistics_agree_with_the_statuses_at_every_moment(asking: Asking
 
 
 async def test_campaigns_are_counted_apart(asking: Asking) -> None:
-    """taskId and triggerId narrow the counts; a campaign that nobody knows has none."""
+    """taskId and triggerId narrow the counts. An unknown campaign has none."""
     await asking.send(message(), message())
     await asking.send(message())
     for query, amount in {"&taskId=1": 2, "&triggerId=2": 1, "&taskId=1&triggerId=2": 0, "&taskId=9": 0, "": 3}.items():
@@ -72,6 +72,6 @@ BAD += [f"{GOOD}&timeOffset=x", f"{GOOD}&timeOffset=9999", f"{GOOD}&taskId=x", f
 
 @pytest.mark.parametrize(("query", "status"), [(GOOD, 200), *((query, 400) for query in BAD)])
 async def test_bad_parameters(asking: Asking, query: str, status: int) -> None:
-    """What is missing or not of its type is refused in the envelope, and so is a span that ends before it begins."""
+    """A missing or mistyped parameter is refused in the envelope, and so is a span that ends before it begins."""
     found, answer = await asking.ask("GET", f"/sms-stat/statistics/of-group?startDate=2022-01-01T00:00:00&{query}")
     assert (found, answer["result"] is None) == (status, status == 400)

@@ -1,4 +1,4 @@
-"""How many segments a text is cut into, and the page's limits of its length."""
+"""The count of segments of a text, and the limits that the API docs set for its length."""
 
 __all__ = ["is_too_long", "segment_count"]
 
@@ -7,8 +7,8 @@ _BASIC = set(
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 _ESCAPED = set("\f^{}\\[~]|€")
-_LATIN_LIMIT = 34_170
-_OTHER_LIMIT = 17_085
+_MAX_LATIN = 34_170
+_MAX_OTHER = 17_085
 
 
 def _is_latin(text: str) -> bool:
@@ -16,14 +16,14 @@ def _is_latin(text: str) -> bool:
 
 
 def is_too_long(text: str) -> bool:
-    """Whether the text passes the page's limit for its alphabet."""
-    if len(text) <= _OTHER_LIMIT // 2:
+    """Return whether the text exceeds the limit for its alphabet."""
+    if len(text) <= _MAX_OTHER // 2:
         return False
-    return len(text) > _LATIN_LIMIT if _is_latin(text) else len(text.encode("utf-16-le")) // 2 > _OTHER_LIMIT
+    return len(text) > _MAX_LATIN if _is_latin(text) else len(text.encode("utf-16-le")) // 2 > _MAX_OTHER
 
 
 def segment_count(text: str) -> int:
-    """Segments on the air: 160 or 70 characters alone, 153 or 67 in a chain."""
+    """Return the number of segments: 160 or 70 characters alone, 153 or 67 each in a chain."""
     if len(text) <= 35:
         return 1
     if _is_latin(text):

@@ -1,4 +1,4 @@
-"""What the page demands of one message, with the seven keys that it rejects with."""
+"""Checks of one message, with the seven keys that the API docs name for a rejection."""
 
 import re
 from collections.abc import Iterator
@@ -6,18 +6,18 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
-from .segments import is_too_long
+from .text import is_too_long
 
 __all__ = ["PRIORITIES", "problems_of", "scheduled_at"]
 
 PRIORITIES = {"LOW", "MEDIUM", "HIGH", "REALTIME"}
 UNAPPROVED_SENDER = "Unknown"
 _PHONE = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
-_LONGEST_VALIDITY = 259_200
+_MAX_VALIDITY = 259_200
 
 
 def problems_of(message: Any, now: float) -> list[tuple[str, str]]:
-    """Everything wrong with a message, as pairs of key and field."""
+    """Return all that is wrong with a message, as pairs of key and field."""
     if not isinstance(message, dict):
         return [("invalid", "")]
     return list(_problems(message, now))
@@ -39,7 +39,7 @@ def _problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
 
 def _optional_problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
     validity = message.get("validity")
-    if validity is not None and (type(validity) is not int or not 0 <= validity <= _LONGEST_VALIDITY):
+    if validity is not None and (type(validity) is not int or not 0 <= validity <= _MAX_VALIDITY):
         yield "validity.is.invalid", "validity"
     if message.get("scheduledTime") is not None and scheduled_at(message["scheduledTime"], now) is None:
         yield "scheduledTime.is.invalid", "scheduledTime"
@@ -53,7 +53,7 @@ def _optional_problems(message: dict[str, Any], now: float) -> Iterator[tuple[st
 
 
 def _is_text(value: Any) -> TypeGuard[str]:
-    """Whether it is text that can be written down: JSON can name half a surrogate pair, UTF-8 and sqlite cannot."""
+    """Return whether a value is a str that UTF-8 and sqlite can hold. JSON can name half a surrogate pair."""
     if not isinstance(value, str):
         return False
     if value.isascii():
@@ -66,7 +66,7 @@ def _is_text(value: Any) -> TypeGuard[str]:
 
 
 def scheduled_at(value: Any, now: float) -> float | None:
-    """The moment that a scheduledTime names, in seconds since 1970; a past one means now. None if it names none."""
+    """Return the moment of a scheduledTime in seconds since 1970, or None if it is invalid. A past one means now."""
     if not isinstance(value, str) or not value.endswith("Z"):
         return None
     try:

@@ -1,4 +1,4 @@
-"""The service's envelopes: a result, or a refusal with reasons."""
+"""The envelope of an answer: a result, or a refusal with reasons."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ __all__ = ["Refusal", "refused", "result"]
 
 
 class Refusal(Exception):
-    """The call is refused; carries what the envelope says."""
+    """A refused call, with the contents of its envelope."""
 
     def __init__(self, key: str, ref: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -20,12 +20,12 @@ class Refusal(Exception):
 
 
 def result(value: Any) -> web.Response:
-    """The answer to a call that was carried out."""
+    """Return the answer to a call that was carried out."""
     return web.json_response({"result": value}, dumps=lambda data: json.dumps(data, ensure_ascii=False))
 
 
 def refused(refusal: Refusal) -> web.Response:
-    """The answer to a call that was not."""
+    """Return the answer to a call that was refused."""
     reasons = [{"key": refusal.key, "ref": refusal.ref, "defaultMessage": refusal.message}]
     body = {"result": None, "reasons": reasons, "description": f"Key error: ({refusal.key})"}
     return web.json_response(body, status=refusal.status)

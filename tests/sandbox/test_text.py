@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from smsutil import split
 
-from devino_async.sandbox.segments import is_too_long, segment_count
+from devino_async.sandbox.text import is_too_long, segment_count
 
 
 @pytest.mark.parametrize(
@@ -14,12 +14,12 @@ from devino_async.sandbox.segments import is_too_long, segment_count
     + [("Я" * 134, 2), ("Я" * 135, 3), ("€" * 80, 1), ("€" * 81, 2), ("`" * 71, 2), ("😀" * 35, 1), ("😀" * 36, 2)],
 )
 def test_the_known_limits(text: str, segments: int) -> None:
-    """160 or 70 characters alone, 153 or 67 in a chain; some characters take two places."""
+    """A segment holds 160 or 70 characters alone, 153 or 67 in a chain. Some characters count as two."""
     assert segment_count(text) == segments
 
 
 @pytest.mark.parametrize(("character", "limit"), [("x", 34_170), ("Я", 17_085)])
-def test_the_page_s_limits(character: str, limit: int) -> None:
+def test_the_documented_limits(character: str, limit: int) -> None:
     """34,170 Latin characters, or 17,085 others, are the longest text."""
     assert not is_too_long(character * limit)
     assert is_too_long(character * (limit + 1))
@@ -30,5 +30,5 @@ def test_the_page_s_limits(character: str, limit: int) -> None:
 )
 @settings(deadline=None)
 def test_like_another_library(text: str) -> None:
-    """The count is smsutil's, but for double characters at a seam, which may push one segment more."""
+    """The count is smsutil's, except that double characters at a seam may need one segment more."""
     assert 0 <= len(split(text).parts) - segment_count(text) <= 1

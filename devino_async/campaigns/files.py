@@ -1,0 +1,160 @@
+"""Files of messages: CSV with a header, or JSON lines. Each row becomes a Message, or a problem with its line.
+
+Rows are read lazily, so a file may be of any length or be a pipe. What a column means is in columns.py.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from itertools import chain
+from os import PathLike
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, Literal
+
+from attrs import field, frozen
+
+from ..errors import ConfigurationError, InvalidMessage, Reason
+from ..protocol.message import Message
+from .columns import converted, fields_of_header, fields_of_object
+
+__all__ = ["Row", "describe_reasons", "read_messages"]
+
+_FORM_OF = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+
+
+@frozen
+class Row:
+    """One row of a file: a message, or the problem with it.
+
+    `line` counts from 1, a header and blank lines included. `to` is the recipient as the file has it.
+    """
+
+    line: int
+    message: Message | None = None
+    problem: str | None = None
+    to: str = field(default="", repr=False)
+
+
+def read_messages(
+    source: str | PathLike[str] | BinaryIO,
+    *,
+    form: Literal["csv", "jsonl"] | None = None,
+    sender: str | None = None,
+    text: str | None = None,
+    validity: int | None = None,
+    scheduled_time: datetime | None = None,
+    priority: str | None = None,
+    callback_url: str | None = None,
+) -> Iterator[Row]:
+    """Read the rows of a file, one at a time. `source` is a path, or a file opened for bytes, which stays open.
+
+    The form is told by the file's name, then by its first line, unless `form` says it. The other arguments are for
+    rows that have no such cell. Raises ConfigurationError for arguments that no message could have, and at the first
+    row for a header that names an unknown column or a field twice.
+    """
+    if form not in {None, "csv", "jsonl"}:
+        raise ConfigurationError("form must be 'csv', 'jsonl' or None")
+    given: dict[str, Any] = {
+        "sender": sender,
+        "text": text,
+        "validity": validity,
+        "scheduled_time": scheduled_time,
+        "priority": priority,
+        "callback_url": callback_url,
+    }
+    defaults = {name: value for name, value in given.items() if value is not None}
+    try:
+        Message(**{"sender": "a", "to": "79000000000", "text": "a", **defaults})
+    except InvalidMessage as invalid:
+        raise ConfigurationError(f"no row can use these values: {describe_reasons(invalid.problems)}") from None
+    return _rows(source, form or _form_by_name(source), defaults)
+
+
+def describe_reasons(reasons: Iterable[Reason]) -> str:
+    """Return reasons in one line, with the explanations, which may repeat a value that the service refused."""
+    return "; ".join(f"{each} ({each.default_message})" if each.default_message else str(each) for each in reasons)
+
+
+def _form_by_name(source: str | PathLike[str] | BinaryIO) -> str | None:
+    # A file that was opened by its number has that number for a name.
+    name = source if isinstance(source, str | PathLike) else str(getattr(source, "name", ""))
+    return _FORM_OF.get(PurePath(name).suffix.lower())
+
+
+def _rows(source: str | PathLike[str] | BinaryIO, form: str | None, defaults: dict[str, Any]) -> Iterator[Row]:
+    with ExitStack() as stack:
+        file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | PathLike) else source
+        # Bytes that are not UTF-8 become half surrogates, which the check of Message then finds in their row.
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        try:
+            yield from _rows_of(lines, form, defaults)
+        finally:
+            # Without this the caller's file would be closed here. If the caller closed it already, this raises.
+            with suppress(ValueError):
+                lines.detach()
+
+
+def _rows_of(lines: Iterator[str], form: str | None, defaults: dict[str, Any]) -> Iterator[Row]:
+    begin, first = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, ""))
+    first = first.lstrip("\ufeff")
+    if not first:
+        return iter(())
+    is_json = first.lstrip().startswith("{") if form is None else form == "jsonl"
+    if is_json:
+        return _rows_of_json(enumerate(chain([first], lines), begin), defaults)
+    return _rows_of_csv(first, lines, begin, defaults)
+
+
+def _rows_of_csv(header: str, lines: Iterable[str], begin: int, defaults: dict[str, Any]) -> Iterator[Row]:
+    delimiter = max(",;\t", key=header.count)
+    try:
+        names = fields_of_header(next(csv.reader([header], delimiter=delimiter, strict=True)))
+    except csv.Error as error:
+        raise ConfigurationError(f"the header is not valid CSV: {error}") from None
+    # Strict, or a quote that is never closed would make the next recipients' rows part of a text.
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        line = begin + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # The rest may be rows or may stand inside a text. It cannot be known, so none of it is sent.
+            yield Row(line, problem=_unreadable_from(line, error))
+            return
+        if not cells:
+            continue
+        if len(cells) == len(names):
+            yield _row(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}, defaults)
+        else:
+            yield Row(line, problem=f"has {len(cells)} cells for {len(names)} columns")
+
+
+def _rows_of_json(numbered: Iterable[tuple[int, str]], defaults: dict[str, Any]) -> Iterator[Row]:
+    for line, text in numbered:
+        if not text.strip():
+            continue
+        try:
+            values = fields_of_object(text)
+        except ValueError as error:
+            yield Row(line, problem=str(error))
+        else:
+            yield _row(line, values, defaults)
+
+
+def _row(line: int, values: dict[str, Any], defaults: dict[str, Any]) -> Row:
+    to = str(values.get("to", ""))
+    try:
+        return Row(line, Message(**converted({**defaults, **values})), to=to)
+    except InvalidMessage as invalid:
+        return Row(line, problem=describe_reasons(invalid.problems), to=to)
+    except ValueError as error:
+        return Row(line, problem=str(error), to=to)
+
+
+def _unreadable_from(line: int, error: csv.Error) -> str:
+    why = f"{error}; is a quote opened and never closed, or not doubled?"
+    return f"is not valid CSV, and nothing from line {line} on was read: {why}"

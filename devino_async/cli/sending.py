@@ -1,0 +1,161 @@
+"""One run of `devino send`: rows go to the client, receipts come back in the input's order, and Ctrl-C stops it.
+
+The options are in send.py, the results in results.py.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+import devino_async
+from devino_async.campaigns import Row
+
+from .console import FAILED, INTERRUPTED, MESSAGES_FAILED, on_signal, say
+from .following import follow
+from .intake import Intake
+from .progress import counting
+from .results import Results
+
+__all__ = ["Sending"]
+
+_RECEIPTS_A_STEP = 256
+_MAX_BAD_WAITING = 20_000
+# How long results wait for their reader, in seconds.
+_FLUSH_INTERVAL = 0.5
+
+
+class Sending:
+    """The rows that were read and not yet answered, and whether to go on.
+
+    It listens to SIGINT from the start, so `run` must follow.
+    """
+
+    def __init__(self, client: "devino_async.DevinoClient", intake: Intake, options: dict[str, Any]) -> None:
+        self._client = client
+        self._intake = intake
+        self._strict = options["strict"]
+        self._track_for = options["track_for"] if options["track"] else None
+        self._send_options = {name: options[name] for name in ("batch_size", "include_segment_id", "shorten_url")}
+        self._results: Results | None = None
+        # Rows that were handed to the client, and the bad rows between them, in the order of the input.
+        self._waiting: deque[Row] = deque()
+        # Rows that were read but not handed over when the reading was stopped.
+        self._left: list[Row] = []
+        self._bad_waiting = 0
+        self._more = True
+        self._interrupted = False
+        self._stopped_at_bad_row = False
+        on_signal(signal.SIGINT, self._interrupt)
+
+    async def run(self, results: Results) -> int:
+        """Send all rows and write their results. Return the exit status."""
+        self._results = results
+        failure: devino_async.CallFailed | OSError | None = None
+        try:
+            await self._deliver(results)
+        except (devino_async.CallFailed, OSError) as error:
+            failure = error
+        self._write_bad_rows(results)
+        for row in [*self._left, *self._intake.left()]:
+            results.not_handed_over(row, "reading was stopped before it was handed over")
+        results.finish()
+        status = self._conclude(results, failure)
+        if self._intake.stuck:
+            # A thread is blocked in reading standard input. A normal exit would wait for it, or crash.
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+        return status
+
+    def _conclude(self, results: Results, failure: Exception | None) -> int:
+        for line in results.summary():
+            say(line)
+        if failure is not None:
+            say(f"devino: {failure}")
+        if self._interrupted:
+            say("interrupted; every row that was read has its result, the rest was not read")
+            return INTERRUPTED
+        if failure is not None or results.broken is not None:
+            return FAILED
+        return 0 if results.all_accepted and not self._stopped_at_bad_row else MESSAGES_FAILED
+
+    async def _deliver(self, results: Results) -> None:
+        async with self._client as devino:
+            flushing = asyncio.create_task(_flush_regularly(results))
+            try:
+                with counting("sending") as advance:
+                    while self._more:
+                        await self._stream(devino, results, advance)
+            finally:
+                flushing.cancel()
+            if self._track_for is not None and not self._interrupted:
+                results.flush()
+                await follow(devino, results.message_ids, self._track_for)
+
+    async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
+        count = 0
+        async for receipt in devino.send_many(self._messages(), **self._send_options):
+            self._write_bad_rows(results)
+            results.receipt(self._waiting.popleft(), receipt)
+            advance()
+            count += 1
+            if count % _RECEIPTS_A_STEP == 0:
+                # The receipts of a batch come all at once. Other batches are in flight and need the event loop.
+                await asyncio.sleep(0)
+            if results.broken is not None:
+                self._intake.stop()
+        self._write_bad_rows(results)
+
+    async def _messages(self) -> "AsyncIterator[devino_async.Message]":
+        """Yield messages to send. It ends early if very many bad rows wait behind a message.
+
+        The client then sends what it has, the bad rows get their results, and another stream goes on.
+        """
+        while self._bad_waiting < _MAX_BAD_WAITING:
+            rows = await self._intake.next_run()
+            for position, row in enumerate(rows):
+                if self._intake.stopped:
+                    self._left = rows[position:]
+                    break
+                self._waiting.append(row)
+                if row.message is not None:
+                    yield row.message
+                    continue
+                self._bad_waiting += 1
+                if self._strict:
+                    self._stopped_at_bad_row = True
+                    self._intake.stop()
+            if not rows or self._intake.stopped:
+                self._more = False
+                return
+
+    def _write_bad_rows(self, results: Results) -> None:
+        """Write the bad rows at the head of what waits, so that the next one waiting is a message."""
+        while self._waiting and self._waiting[0].message is None:
+            results.invalid(self._waiting.popleft())
+            self._bad_waiting -= 1
+
+    def _interrupt(self) -> None:
+        if self._interrupted:
+            self._leave_at_once()
+        self._interrupted = True
+        self._intake.stop()
+        say("interrupted: reading no more, finishing what is in flight; again to end at once")
+
+    def _leave_at_once(self) -> None:
+        if self._results is not None:
+            self._results.finish()
+        if sys.stderr.isatty():
+            say("\x1b[?25h")  # The progress bar had hidden the cursor.
+        os._exit(INTERRUPTED)
+
+
+async def _flush_regularly(results: Results) -> None:
+    """Flush until cancelled, so the results of a slow pipe are seen although they fill no buffer."""
+    while True:
+        await asyncio.sleep(_FLUSH_INTERVAL)
+        results.flush()

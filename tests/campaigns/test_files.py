@@ -1,0 +1,216 @@
+"""Files of messages: CSV and JSON lines, read row by row, with a problem and a line for each bad row."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async import ConfigurationError, Reason
+from devino_async.campaigns import Row, describe_reasons, read_messages
+
+GOOD = '{"to": "79000000001", "sender": "A", "text": "x"}'
+
+
+def rows_of(given: str | bytes, **options: Any) -> list[Row]:
+    return list(read_messages(io.BytesIO(given if isinstance(given, bytes) else given.encode()), **options))
+
+
+def problems_of(given: str) -> list[tuple[int, str | None]]:
+    return [(row.line, row.problem) for row in rows_of(given)]
+
+
+def test_every_field_of_a_message() -> None:
+    """Every column becomes the field of its name, as in Message and as on the wire, over the values for all rows."""
+    header = "from,to,text,validity,scheduledTime,priority,callbackUrl,options,options.b\n"
+    cells = 'A,79000000001,x,60,2030-01-01T10:00:00+03:00,HIGH,https://example.com/,"{""a"": ""1""}",2\n'
+    for text in (header + cells, header.replace("scheduledTime", "scheduled_time").replace("from", "sender") + cells):
+        [row] = rows_of(text, priority="LOW")
+        assert row.message is not None
+        assert (row.message.validity, row.message.priority) == (60, "HIGH")
+        assert row.message.scheduled_time == datetime(2030, 1, 1, 7, tzinfo=UTC)
+        assert row.message.callback_url == "https://example.com/"
+        assert dict(row.message.options or {}) == {"a": "1", "b": "2"}
+
+
+def test_values_for_all_rows() -> None:
+    """The values given for all rows stand for empty cells, and for no others."""
+    rows = rows_of("to,text,sender\n79000000001,,\n79000000002,own,Unknown\n", sender="A", text="all")
+    assert [(row.message.sender, row.message.text) for row in rows if row.message] == [("A", "all"), ("Unknown", "own")]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"validity": 300_000}, "no row can use these values: validity: validity.is.invalid"),
+        ({"scheduled_time": datetime.fromisoformat("2030-01-01")}, "must be a datetime with a time zone"),
+        ({"sender": ""}, "from: not.available"),
+        ({"form": "xml"}, "form must be 'csv', 'jsonl' or None"),
+    ],
+)
+def test_values_that_no_row_can_use(options: dict[str, Any], problem: str) -> None:
+    """Values that no message can have are refused at the call, before the file is opened."""
+    with pytest.raises(ConfigurationError, match=problem):
+        read_messages("absent.csv", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "is_json"),
+    [
+        ("a.txt", None, None),
+        ("a.csv", None, False),
+        ("a.JSONL", None, True),
+        ("a.csv", "jsonl", True),
+        ("a.jsonl", "csv", False),
+    ],
+)
+def test_the_form_of_a_file(tmp_path: Path, name: str, form: Any, is_json: bool | None) -> None:
+    """`form` decides, then the name, and then the first line, for a path and for an open file."""
+    path = tmp_path / name
+    for text in (GOOD, "to,sender,text\n79000000001,A,x\n"):
+        path.write_text(text, encoding="utf-8")
+        fits = is_json is None or is_json == (text is GOOD)
+        with path.open("rb") as file:
+            for source in (path, str(path), file):
+                rows = read_messages(source, form=form)
+                if fits or is_json:
+                    assert (next(rows).message is not None) == fits
+                else:
+                    with pytest.raises(ConfigurationError, match="unknown column"):
+                        next(rows)
+
+
+def test_a_quote_that_is_never_closed() -> None:
+    """Rows behind an open quote never become part of a text, so no recipient gets the numbers of others."""
+    text = 'sender,to,text\nMyCompany,79000000001,a\nMyCompany,79000000002,"b\nMyCompany,79000000003,c\n'
+    [_, (line, problem)] = problems_of(text)
+    assert line == 3
+    assert problem is not None
+    assert problem.startswith("is not valid CSV, and nothing from line 3 on was read")
+    # If the next row's quote closes it, the rows behind may still stand inside a text.
+    assert len(rows_of(text.replace(",c\n", ',"c"\nMyCompany,79000000004,d\n'))) == 2
+
+
+def test_cells_without_columns() -> None:
+    """A row with more or fewer cells than the header is bad, because a comma in a text may have split it."""
+    assert problems_of("sender,to,text\nA,79000000001,Dear Sir, hello\nA,79000000001\n") == [
+        (2, "has 4 cells for 3 columns"),
+        (3, "has 2 cells for 3 columns"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("\n\nsender,to,text\n\nA,oops,x\n", [5]),
+        ('\n\n{"to": "oops"}\n\n{"to": "oops"}\n', [3, 5]),
+        ('sender,to,text\r\nA,79000000001,"a\r\nb"\r\nA,79000000001,c\r\n', [2, 4]),
+    ],
+)
+def test_lines_are_counted_from_the_top(text: str, lines: list[int]) -> None:
+    """Lines have the numbers of an editor: blank lines and line breaks in cells count."""
+    assert [row.line for row in rows_of(text)] == lines
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"to": 79000000001, "sender": "A", "text": "x"}', "to: to.format.invalid"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "from": "B"}', "two columns stand for the field 'sender'"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "options": [1]}', "options: invalid"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "options": "x"}', "options: must be a JSON object"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "scheduled_time": "soon"}', "scheduledTime: must be ISO"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "scheduled_time": "2030-01-01"}', "time zone"),
+        ('{"to": "79000000001", "sender": "A", "text": "\\ud800"}', "half of a surrogate pair"),
+        ("[" * 100_000, "is not a JSON object"),
+        ("[1]", "is not a JSON object"),
+    ],
+)
+def test_kinds_of_bad_json(line: str, problem: str) -> None:
+    """Any line of JSON is a bad row at most, and the row behind it is read."""
+    bad, good = rows_of(f"{line}\n{GOOD}\n", form="jsonl")
+    assert bad.message is None
+    assert problem in str(bad.problem)
+    assert good.message is not None
+
+
+def test_bytes_that_are_not_utf_8() -> None:
+    """A row in another encoding is a bad row, and the row behind it is read."""
+    text = "sender,to,text\nA,79000000001,Привет\n".encode("cp1251") + b"A,79000000002,b\n"
+    bad, good = rows_of(text)
+    assert "half of a surrogate pair" in str(bad.problem)
+    assert good.message is not None
+
+
+def test_a_row_shows_no_number() -> None:
+    """The repr of a row shows neither the recipient nor the text."""
+    shown = repr(rows_of("sender,to,text\nA,79000000001,secret\nA,+7900000000x,secret\n"))
+    assert "7900000" not in shown
+    assert "secret" not in shown
+
+
+def test_a_file_of_the_caller_stays_open(tmp_path: Path) -> None:
+    """An open file can be read twice, and stays open. A file that was closed meanwhile ends the reading quietly."""
+    path = tmp_path / "a.csv"
+    path.write_text("sender,to,text\nA,79000000001,x\nA,79000000002,x\n")
+    with path.open("rb") as file:
+        once = list(read_messages(file))
+        file.seek(0)
+        assert list(read_messages(file)) == once
+        file.seek(0)
+        unfinished = read_messages(file)
+        next(unfinished)
+    assert isinstance(unfinished, Iterator)
+    del unfinished
+
+
+def test_rows_of_a_pipe_come_at_once() -> None:
+    """A row of a pipe is read before the next one is written, and nothing is read before the first is asked for."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
+        rows = read_messages(source)
+        sink.write(b"sender,to,text\n")
+        for number in range(3):
+            sink.write(f"A,7900000000{number},x\n".encode())
+            assert next(rows).to == f"7900000000{number}"
+
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), max_size=20)
+
+
+def written_as_csv(rows: list[dict[str, str]], delimiter: str) -> str:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, ["to", "text", "sender"], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda rows: written_as_csv(rows, ","),
+        lambda rows: written_as_csv(rows, ";"),
+        lambda rows: written_as_csv(rows, "\t"),
+        lambda rows: "\n".join(map(json.dumps, rows)),
+    ],
+)
+@given(texts=st.lists(CELLS, min_size=1, max_size=5))
+def test_round_trip(written: Callable[[list[dict[str, str]]], str], texts: list[str]) -> None:
+    """Texts written by the standard library come out unchanged and in order. An empty one is a bad row."""
+    rows = [{"to": "79000000001", "text": text, "sender": "A"} for text in texts]
+    read = rows_of(written(rows))
+    assert [row.message.text if row.message else "" for row in read] == texts
+
+
+def test_reasons_in_words() -> None:
+    """Reasons stand in one line with their explanations, if they have any."""
+    reasons = [Reason("to.format.invalid", "to", "must be a number"), Reason("billing.error")]
+    assert describe_reasons(reasons) == "to: to.format.invalid (must be a number); billing.error"

@@ -1,0 +1,69 @@
+"""Words and streams of the command line: JSON lines, cells for people, and errors of a command."""
+
+import json
+from datetime import date, datetime
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from devino_async import ConfigurationError, DevinoError, Status
+from devino_async.cli.console import as_json, printable, run
+
+
+def test_json_is_exact() -> None:
+    """Amounts are strings, dates are ISO 8601, and letters stay as they are."""
+    values = {
+        "amount": Decimal("1000000.80"),
+        "day": date(2026, 1, 31),
+        "moment": datetime.fromisoformat("2026-01-31T10:00:00+03:00"),
+        "status": Status.DELIVERED,
+        "options": MappingProxyType({"a": ("1", "2")}),
+        "text": "Привет",
+    }
+    assert json.loads(as_json(values)) == {
+        "amount": "1000000.80",
+        "day": "2026-01-31",
+        "moment": "2026-01-31T10:00:00+03:00",
+        "status": "DELIVERED",
+        "options": {"a": ["1", "2"]},
+        "text": "Привет",
+    }
+    assert "Привет" in as_json(values)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(None, ""), (0, "0"), ("Привет", "Привет"), ("\x1b[2Ja\n", "\N{MIDDLE DOT}[2Ja\N{MIDDLE DOT}")]
+)
+def test_cells_for_people(value: Any, shown: str) -> None:
+    """A cell for people has no character that could move the cursor, and None is empty."""
+    assert printable(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ConfigurationError("api_key must be a str"), 2, "devino: api_key must be a str\n"),
+        (DevinoError("the call failed"), 3, "devino: the call failed\n"),
+        (OSError(28, "No space left on device"), 3, "devino: No space left on device\n"),
+        (None, 0, ""),
+    ],
+)
+def test_the_end_of_a_command(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception | None,
+    status: int,
+    words: str,
+) -> None:
+    """A foreseen error is one line on stderr and an exit status, without a traceback."""
+
+    async def work() -> None:
+        if error is not None:
+            raise error
+
+    with pytest.raises(SystemExit) as ended:
+        run(work())
+    assert ended.value.code == status
+    assert capsys.readouterr().err == words
