@@ -78,7 +78,7 @@ def test_any_printable_key() -> None:
 
 
 def test_environment() -> None:
-    """The environment is looked at only if no argument is given, with the same rules. An empty value counts as absent."""
+    """The environment is read only if no argument is given, with the same rules. An empty value counts as absent."""
     assert credentials_from(None, None, None, {"DEVINO_API_KEY": KEY}).header == f"Key {KEY}"
     pair = {"DEVINO_LOGIN": LOGIN, "DEVINO_PASSWORD": PASSWORD}
     assert credentials_from(None, None, None, pair) == credentials_from(None, LOGIN, PASSWORD, {})
