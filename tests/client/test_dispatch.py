@@ -14,6 +14,7 @@ from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.chunking import Chunk
 from devino_async.flow.ownership import Owner
+from devino_async.flow.steps import Turns
 from devino_async.transport.limits import Limits
 
 MESSAGES = [Message(sender="MyCompany", to=f"7900000000{number}", text="x") for number in range(6)]
@@ -36,7 +37,7 @@ class Script:
 
 
 def dispatch(failure: Exception) -> Dispatch:
-    return Dispatch(Script(failure), Owner(), Limits(), Events(), None)
+    return Dispatch(Script(failure), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
 
 
 async def test_an_unforeseen_exception() -> None:
@@ -63,7 +64,7 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     """What an input still gives after its reader was left is not sent, and has a receipt all the same."""
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
-    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
+    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
     read = []
 
     async def source() -> AsyncIterator[Message]:
@@ -85,6 +86,30 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     assert len(read) == min(1 + more, 2)
     assert len(given + unclaimed) == len(read)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "devino-reader"]
+
+
+@pytest.mark.parametrize("kind", ["iterator", "async"])
+async def test_messages_are_packed(kind: str) -> None:
+    """While a batch is in flight, a message that the program does not hold is no object for the garbage collector."""
+    alive: list[int] = []
+
+    class Watching(Script):
+        async def exchange(self, call: Call) -> Answer:
+            alive.append(sum(type(each) is Message for each in gc.get_objects()) - before)
+            return await super().exchange(call)
+
+    def source() -> Iterator[Message]:
+        return (Message(sender="MyCompany", to=f"7900{number:07}", text="x") for number in range(1_000))
+
+    async def source_async() -> AsyncIterator[Message]:
+        for number in range(1_000):
+            yield Message(sender="MyCompany", to=f"7900{number:07}", text="x")
+
+    made = Dispatch(Watching(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    before = sum(type(each) is Message for each in gc.get_objects())
+    stream = made.stream(source() if kind == "iterator" else source_async(), 1_000, SendOptions())
+    assert len([receipt async for receipt in stream]) == 1_000
+    assert max(alive) <= 0
 
 
 async def test_an_input_that_was_left_is_let_go() -> None:
@@ -118,7 +143,9 @@ async def test_a_hook_that_cancels() -> None:
     def cancelling(event: object) -> None:
         raise asyncio.CancelledError
 
-    made = Dispatch(Script(ValueError()), Owner(), Limits(), Events(cancelling), None)
+    made = Dispatch(
+        Script(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(cancelling), on_unclaimed=None
+    )
     assert [type(receipt) for receipt in await made.batch(CHUNK, SendOptions(), urgent=False)] == [Accepted]
 
 
@@ -149,7 +176,7 @@ async def test_an_input_that_is_cancelled() -> None:
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
     script.calls = 2
-    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
+    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
     receipts: list[Receipt] = []
     with pytest.raises(asyncio.CancelledError):
         async for receipt in made.stream(source(), 2, SendOptions()):
