@@ -52,6 +52,28 @@ async def test_an_unforeseen_exception() -> None:
     assert first.error.__context__ is None
 
 
+@pytest.mark.parametrize(("urgent", "turns_a_run"), [(False, 0), (True, 8)])
+async def test_a_consumer_that_awaits_nothing(urgent: bool, turns_a_run: int) -> None:
+    """Others get turns while the receipts of one batch are given, and several after each run if something is urgent."""
+    turns = Turns()
+    made = Dispatch(Script(ValueError()), Owner(), turns, limits=Limits(), events=Events(), on_unclaimed=None)
+    passed = 0
+
+    async def other() -> None:
+        nonlocal passed
+        while True:
+            passed += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(other())
+    if urgent:
+        turns.urgent_begins()
+    seen = [passed async for _ in made.stream(MESSAGES * 200, 32_000, SendOptions())]
+    counting.cancel()
+    assert len(seen) == 1_200
+    assert seen[-1] - seen[0] >= max(1, turns_a_run * (1_200 // 128))
+
+
 async def test_misuse_is_raised() -> None:
     """Misuse, such as a client on another event loop, is raised rather than told by receipts."""
     stream = dispatch(ConfigurationError("another loop")).stream(MESSAGES, 2, SendOptions())
