@@ -11,9 +11,11 @@ from typing import Self
 
 from attrs import evolve, frozen
 
+from ..checks import require_number
 from ..errors import ClientClosed, ConfigurationError
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
+from ..flow.steps import Turns
 from ..protocol import account, sending, statistics
 from ..protocol.account import Account
 from ..protocol.details import DetailQuery
@@ -93,13 +95,17 @@ class DevinoClient:
             options=pool,
         )
         events = Events(on_event)
+        # One for the whole client: long work of one part stands back for urgent work of another.
+        turns = Turns()
         transport = stacked(self._pool, limits, retry or RetryPolicy(), events)
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False
-        self._dispatch = Dispatch(transport, self._owner, limits, events, on_unclaimed)
-        self._outboxes = Outboxes(self._dispatch, self._owner, outbox or OutboxOptions(), limits)
-        self._look_ups = LookUps(transport, self._owner, limits, time_zone, self._dispatch.turns)
+        self._dispatch = Dispatch(
+            transport, self._owner, turns, limits=limits, events=events, on_unclaimed=on_unclaimed
+        )
+        self._outboxes = Outboxes(self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits)
+        self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"
@@ -157,17 +163,16 @@ class DevinoClient:
         include_segment_id: bool = False,
         shorten_url: bool = False,
     ) -> AsyncGenerator[Receipt, None]:
-        """Send any number of messages; gives one receipt for each, in the order of the input.
+        """Send any number of messages. Gives one receipt for each, in the order of the input.
 
-        The input is read lazily, `batch_size` (1 to 32,000) messages to a batch, and at most `Limits.batch_bytes`
-        bytes; `Limits.in_flight` batches are under way at once, whatever the priority of their messages. A receipt's
-        message equals the one that was given, and is the very same object where the program still holds that. After an
-        unusable credential no more is read: what is under way is still given, then Unauthorized or Forbidden is
-        raised. So is an error of the input itself.
+        The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
+        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. A receipt's message
+        equals the one that was given, and is the very same object where the program still holds that. After an unusable
+        credential no more is read: what is in flight is still given, then Unauthorized or Forbidden is raised. An error
+        of the input itself is raised in the same way.
         """
         self._check_open()
-        if type(batch_size) is not int or not 1 <= batch_size <= sending.MAX_MESSAGES:
-            raise ConfigurationError(f"batch_size must be a whole number from 1 to {sending.MAX_MESSAGES:,}")
+        require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
         options = SendOptions.of(include_segment_id, shorten_url)
         return self._dispatch.stream(messages, batch_size, options)
 
@@ -179,7 +184,7 @@ class DevinoClient:
         include_segment_id: bool = False,
         shorten_url: bool = False,
     ) -> SendReport:
-        """Send any number of messages and gather all receipts; raises what `send_many` raises."""
+        """Send any number of messages and return all receipts. Raises what `send_many` raises."""
         stream = self.send_many(
             messages, batch_size=batch_size, include_segment_id=include_segment_id, shorten_url=shorten_url
         )

@@ -1,13 +1,11 @@
-"""Dispatch: messages go down the street and receipts come back, whoever is still there to see them.
+"""Dispatch: messages go down the street and come back as receipts, one for each, even if the caller is gone by then.
 
-Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task that this file owns, so
-that no caller who leaves can lose a receipt. When a send may be repeated is the transport's; options are the client's.
+Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task of the client, so that
+a caller that is cancelled loses no receipt. When a send may be repeated is the transport's. Options are the client's.
 """
 
 import asyncio
 import logging
-import time
-import weakref
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from functools import cache
@@ -20,7 +18,7 @@ from ..exchange import Answer, Transport
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner, hand_over
 from ..flow.pipeline import Pipeline
-from ..flow.steps import LONGEST_STEP, Turns, at_once, in_steps
+from ..flow.steps import Pacing, Turns, at_once, in_steps
 from ..protocol import send_results, sending
 from ..protocol.message import Message
 from ..protocol.packing import Packed
@@ -36,9 +34,9 @@ OnUnclaimed = Callable[[Sequence[Receipt]], object]
 
 @frozen(kw_only=True, eq=False)
 class SendOptions:
-    """What is asked of one POST beside its messages; messages with different options never share one.
+    """What is asked of one POST beside its messages. Messages with different options never share a POST.
 
-    There is one object for each choice of options, so that they are told apart at once.
+    There is one object for each choice of options, so that comparing them costs nothing.
     """
 
     include_segment_id: bool = False
@@ -47,13 +45,13 @@ class SendOptions:
     @staticmethod
     @cache
     def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
-        """The one object for these options."""
+        """Return the one object for these options."""
         return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
 
 
 @frozen
 class _Batch:
-    """What became of one batch; `fatal` makes every further batch pointless."""
+    """What became of one batch. With `fatal` every further batch would fail too."""
 
     receipts: Receipts
     fatal: DevinoError | None = None
@@ -63,15 +61,22 @@ class Dispatch:
     """Sends chunks of messages, each in a task that outlives its caller."""
 
     def __init__(
-        self, transport: Transport, owner: Owner, limits: Limits, events: Events, on_unclaimed: OnUnclaimed | None
+        self,
+        transport: Transport,
+        owner: Owner,
+        turns: Turns,
+        *,
+        limits: Limits,
+        events: Events,
+        on_unclaimed: OnUnclaimed | None,
     ) -> None:
         self._transport = transport
         self._owner = owner
+        self._turns = turns
         self._limits = limits
         self._events = events
         self._on_unclaimed = on_unclaimed
         self._closing = False
-        self.turns = Turns()
         self.unconfirmed: list[Unconfirmed] = []
 
     def close(self) -> None:
@@ -79,21 +84,21 @@ class Dispatch:
         self._closing = True
 
     async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool) -> Receipts:
-        """One batch in a POST of its own. Raises only for misuse; whoever calls owns the task and its receipts."""
+        """Send one batch in a POST of its own. Raises only for misuse. The caller owns the task and its receipts."""
         return (await self._send_batch(chunk, options, urgent=urgent)).receipts
 
     async def stream(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
     ) -> AsyncGenerator[Receipt, None]:
-        """Any number of messages, a receipt for each, in input order."""
+        """Send any number of messages. Gives a receipt for each, in input order."""
         self._owner.check_home()
         pipeline = self._pipeline(messages, batch_size, options)
+        pacing = Pacing(self._turns)
         fatal: DevinoError | None = None
         receipts = Receipts()
-        pause_at = 0.0
         unseen: Iterator[Receipt] = iter(())
         try:
-            async with aclosing(pipeline.results()) as batches:
+            async with aclosing(_batches_of(pipeline)) as batches:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
                     receipts = batch.receipts
@@ -101,17 +106,12 @@ class Dispatch:
                         unseen = iter(run)
                         for receipt in unseen:
                             yield receipt
-                        # A consumer that awaits nothing would otherwise keep the event loop to itself.
-                        if self.turns.urgent or time.perf_counter() >= pause_at:
-                            await self.turns.give()
-                            pause_at = time.perf_counter() + LONGEST_STEP
-            if fatal is not None:
-                receipts = _receipts_of_left(fatal, pipeline.take_left_items())
-                for run in receipts.take():
-                    unseen = iter(run)
-                    for receipt in unseen:
-                        yield receipt
+                        # A consumer that awaits nothing would otherwise block the event loop for a whole batch.
+                        if self._turns.urgent or pacing.due():
+                            await pacing.pause()
         finally:
+            # The consumer may have stopped at any yield, or been cancelled at any await above. What it was not given
+            # is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
             self._account_for([*unseen, *receipts], pipeline)
         if fatal is not None:
             raise fatal
@@ -120,10 +120,7 @@ class Dispatch:
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
     ) -> Pipeline[Message, _Batch]:
         async def work(chunk: Chunk[Message]) -> _Batch:
-            batch = _unsent_by_closing(chunk) if self._closing else await self._send_batch(chunk, options)
-            if batch.fatal is not None and (running := here()) is not None:
-                running.stop()
-            return batch
+            return _unsent_by_closing(chunk) if self._closing else await self._send_batch(chunk, options)
 
         chunks = Chunks(
             messages,
@@ -131,14 +128,16 @@ class Dispatch:
             max_count=batch_size,
             max_bytes=self._limits.batch_bytes,
             hold=Packed,
-            turns=self.turns,
+            pacing=Pacing(self._turns),
         )
-        pipeline: Pipeline[Message, _Batch] = Pipeline(
-            chunks, work, window=self._limits.in_flight, start=self._owner.start
+        return Pipeline(
+            chunks,
+            work,
+            in_flight=self._limits.in_flight,
+            start=self._owner.start,
+            stop_after=lambda batch: batch.fatal is not None,
+            on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
         )
-        # Weak, as what refers to itself would keep the whole input until the next garbage collection.
-        here = weakref.ref(pipeline)
-        return pipeline
 
     async def _send_batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool = False) -> _Batch:
         call = sending.call(
@@ -156,11 +155,12 @@ class Dispatch:
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:
-            # Only closing cancels this task. The pool tells an attempt under way by its ledger; here none was.
+            # Only closing cancels this task. An attempt that is under way ends by the verdict of the pool's ledger, as
+            # a CallFailed. So none was under way.
             failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
         except DevinoError:
             raise
-        except Exception as error:  # noqa: BLE001 - what nobody foresaw must not cost the receipts of others
+        except Exception as error:  # noqa: BLE001 - a fault of one batch must not cost the receipts of others
             failure = sending.unforeseen(error)
         if failure is None:
             return self._finished(_Batch(receipts))
@@ -172,9 +172,10 @@ class Dispatch:
     async def _read(self, answer: Answer, messages: Sequence[Message]) -> Receipts:
         reading = send_results.read(answer, messages)
         try:
-            return await in_steps(reading, self.turns)
+            return await in_steps(reading, self._turns)
         except asyncio.CancelledError:
-            # An answer that is here is read to its end, or its ids would be lost.
+            # Closing cancelled this task between two steps. The answer is here, so it is read to its end: otherwise
+            # the ids of accepted messages would be lost.
             return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:
@@ -194,24 +195,32 @@ class Dispatch:
         return batch
 
     def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, _Batch]) -> None:
-        """Report what the consumer of a stream did not stay to see."""
+        """Report what the consumer of a stream was not given."""
         left = pipeline.take_left_items()
         if left:
-            unseen += sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)
+            unseen += _unsent_without_caller(left)
         if unseen:
             self.unclaimed(unseen)
-        pipeline.tell_of_late_items(self._left_unsent)
         for task in pipeline.left_tasks:
             hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))
 
-    def _left_unsent(self, left: list[Message]) -> None:
-        self.unclaimed(list(sending.receipts_after(sending.never_begun("the caller left before it was sent"), left)))
-
     def unclaimed(self, receipts: Sequence[Receipt]) -> None:
-        """Report receipts that reach nobody, because their caller has left."""
-        guarded(lambda count: _log.warning("%d receipts reached nobody, their caller had left", count), len(receipts))
+        """Report receipts whose caller is gone."""
+        guarded(lambda count: _log.warning("%d receipts were not claimed, their caller was gone", count), len(receipts))
         if self._on_unclaimed is not None:
             guarded(self._on_unclaimed, receipts)
+
+
+async def _batches_of(pipeline: Pipeline[Message, _Batch]) -> AsyncGenerator[_Batch, None]:
+    """What became of each batch. After a fatal one the last is of the messages that were read and never begun."""
+    fatal: DevinoError | None = None
+    async with aclosing(pipeline.results()) as batches:
+        async for batch in batches:
+            fatal = fatal or batch.fatal
+            yield batch
+    if fatal is not None:
+        error = fatal if isinstance(fatal, CallFailed) else sending.never_begun(str(fatal))
+        yield _Batch(sending.receipts_after(error, pipeline.take_left_items()), fatal)
 
 
 def _unsent_by_closing(chunk: Chunk[Message]) -> _Batch:
@@ -219,6 +228,5 @@ def _unsent_by_closing(chunk: Chunk[Message]) -> _Batch:
     return _Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
 
 
-def _receipts_of_left(fatal: DevinoError, left: list[Message]) -> Receipts:
-    error = fatal if isinstance(fatal, CallFailed) else sending.never_begun(str(fatal))
-    return sending.receipts_after(error, left)
+def _unsent_without_caller(left: list[Message]) -> Receipts:
+    return sending.receipts_after(sending.never_begun("the caller was gone before the message was sent"), left)

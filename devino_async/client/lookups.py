@@ -1,6 +1,6 @@
-"""LookUps: questions go down the street and answers come back. They may be repeated, and nobody misses one that is cut.
+"""LookUps: questions go down the street and answers come back. They may be repeated, and given up at any time.
 
-Sends are dispatch.py's; what is asked and what an answer means, the chapters'.
+Sends are dispatch.py's. What is asked and what an answer means is the chapters'.
 """
 
 import asyncio
@@ -9,13 +9,14 @@ from contextlib import aclosing, contextmanager
 from datetime import tzinfo
 from functools import partial
 
-from ..errors import ClientClosed, ConfigurationError, InvalidQuery, Reason
+from ..checks import require_number
+from ..errors import ClientClosed, InvalidQuery, Reason
 from ..exchange import Answer, Call, Transport
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner
 from ..flow.paginator import Paginator
 from ..flow.pipeline import Pipeline
-from ..flow.steps import Turns, in_steps
+from ..flow.steps import Pacing, Turns, in_steps
 from ..protocol import details, statuses
 from ..protocol.detail_rows import DetailRow
 from ..protocol.details import DetailPage, DetailQuery
@@ -26,18 +27,18 @@ __all__ = ["DetailPaginator", "LookUps"]
 
 
 class DetailPaginator(Paginator[DetailRow, DetailPage]):
-    """Detail rows with `async for`, or DetailPages with `pages()`; `offset` is where to resume."""
+    """Detail rows with `async for`, or DetailPages with `pages()`. `offset` is where to resume."""
 
 
 class LookUps:
-    """Asks, a few questions at once. Every call may raise CallFailed, and ClientClosed when closing cuts it short."""
+    """Asks, with a few questions in flight. A call raises CallFailed, or ClientClosed where closing cuts it short."""
 
-    def __init__(self, transport: Transport, owner: Owner, limits: Limits, zone: tzinfo | None, turns: Turns) -> None:
+    def __init__(self, transport: Transport, owner: Owner, turns: Turns, limits: Limits, zone: tzinfo | None) -> None:
         self._transport = transport
         self._owner = owner
+        self._turns = turns
         self._limits = limits
         self._zone = zone
-        self._turns = turns
         self._closing = False
 
     def close(self) -> None:
@@ -45,41 +46,45 @@ class LookUps:
         self._closing = True
 
     async def ask(self, call: Call) -> Answer:
-        """The answer to one call; cancelling the caller cancels it."""
+        """Return the answer to one call. Cancelling the caller cancels it."""
         self._check()
-        with self._closing_told():
-            return await self._owner.alone(self._transport.exchange(call))
+        with self._closing_raises_client_closed():
+            return await self._owner.run(self._transport.exchange(call))
 
     async def statuses(
         self, ids: Iterable[str | int] | AsyncIterable[str | int]
     ) -> AsyncGenerator[MessageStatus, None]:
-        """The statuses of any number of messages, in the order of the ids."""
+        """Look up the statuses of any number of messages, in the order of the ids."""
         self._check()
         if isinstance(ids, str | bytes):
-            raise InvalidQuery([Reason("invalid", "ids", "must be a list or another iterable of ids, not one text")])
-        encode = partial(map, statuses.checked)
+            raise InvalidQuery([Reason("invalid", "ids", f"must be an iterable of ids, not {type(ids).__name__}")])
         chunks = Chunks(
-            ids, encode=encode, max_count=statuses.MAX_IDS, max_bytes=self._limits.batch_bytes, turns=self._turns
+            ids,
+            encode=partial(map, statuses.checked),
+            max_count=statuses.MAX_IDS,
+            max_bytes=self._limits.batch_bytes,
+            pacing=Pacing(self._turns),
         )
         pipeline: Pipeline[str | int, list[MessageStatus]] = Pipeline(
-            chunks, self._look_up, window=self._limits.in_flight, start=self._owner.start
+            chunks, self._look_up, in_flight=self._limits.in_flight, start=self._owner.start
         )
         try:
-            with self._closing_told():
+            with self._closing_raises_client_closed():
                 async with aclosing(pipeline.results()) as answers:
                     async for found in answers:
                         for each in found:
                             yield each
         finally:
+            # Tasks are left only if the consumer is gone. Nothing is lost with a look-up, so it need not end by itself.
             for task in pipeline.left_tasks:
                 task.cancel()
 
     def details(self, query: DetailQuery, page_size: int, start_offset: int) -> DetailPaginator:
-        """The rows that match, fetched as they are asked for."""
+        """Return the rows that match, fetched as they are asked for."""
         if not isinstance(query, DetailQuery):
             raise InvalidQuery([Reason("invalid", "query", f"must be a DetailQuery, not {type(query).__name__}")])
-        if type(page_size) is not int or type(start_offset) is not int or page_size < 1 or start_offset < 0:
-            raise ConfigurationError("page_size must be a whole number above 0, and start_offset one of 0 or more")
+        require_number("page_size", page_size, minimum=1, whole=True)
+        require_number("start_offset", start_offset, whole=True)
 
         def part(narrowed: DetailQuery) -> Callable[[int, int], Awaitable[DetailPage]]:
             async def fetch(offset: int, limit: int) -> DetailPage:
@@ -102,14 +107,17 @@ class LookUps:
         return statuses.read(answer, ids, zone=self._zone)
 
     @contextmanager
-    def _closing_told(self) -> Iterator[None]:
-        """A look-up that was cut short by closing ends as ClientClosed; one that its caller cancelled as cancelled."""
+    def _closing_raises_client_closed(self) -> Iterator[None]:
+        """Raise ClientClosed in a look-up that closing has cancelled, and leave other errors as they are."""
         try:
             yield
         except asyncio.CancelledError:
+            # Two may cancel: the client that is closed cancels the exchange, the program cancels the caller's own task.
+            # `cancelling` counts the second only, which must come out as it is.
             task = asyncio.current_task()
             if not self._closing or (task is not None and task.cancelling()):
                 raise
         else:
             return
+        # Raised behind the `except`, so that no CancelledError hangs on it as its context.
         raise ClientClosed("the client was closed while the call was under way")

@@ -16,6 +16,7 @@ from ..errors import ClientClosed, ConfigurationError, DevinoError, OutboxFull
 from ..flow.buffer import Buffer, Entry, Full
 from ..flow.chunking import Chunk
 from ..flow.ownership import Owner
+from ..flow.steps import Turns
 from ..protocol import sending
 from ..protocol.message import Message, Priority
 from ..protocol.receipts import Receipt
@@ -61,6 +62,7 @@ class Outbox:
         self,
         dispatch: Dispatch,
         owner: Owner,
+        turns: Turns,
         options: OutboxOptions,
         *,
         slots: int,
@@ -71,6 +73,7 @@ class Outbox:
     ) -> None:
         self._dispatch = dispatch
         self._owner = owner
+        self._turns = turns
         self._waits = options.when_full == "wait"
         self._buffer: Buffer[Message, Receipt] = Buffer(
             most=options.capacity,
@@ -124,12 +127,12 @@ class Outbox:
         self._buffer.add(entry, self._clock())
         self._pump_soon()
         if self._urgent:
-            self._dispatch.turns.urgent_begins()
+            self._turns.urgent_begins()
             outcome.add_done_callback(self._urgent_ends)
         return entry
 
     def _urgent_ends(self, _: object) -> None:
-        self._dispatch.turns.urgent_ends()
+        self._turns.urgent_ends()
 
     def left(self, entry: Waiting) -> None:
         """The caller was cancelled. A message that still waits is taken out; one that was handed over goes its way.
@@ -279,11 +282,12 @@ class Outbox:
 class Outboxes:
     """The outboxes of a client: one for the priorities HIGH and REALTIME, one for everything else."""
 
-    def __init__(self, dispatch: Dispatch, owner: Owner, options: OutboxOptions, limits: Limits) -> None:
+    def __init__(self, dispatch: Dispatch, owner: Owner, turns: Turns, options: OutboxOptions, limits: Limits) -> None:
         self._bulk, self._urgent = (
             Outbox(
                 dispatch,
                 owner,
+                turns,
                 options,
                 slots=limits.in_flight,
                 batch_bytes=limits.batch_bytes,

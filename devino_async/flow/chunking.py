@@ -1,9 +1,11 @@
 """Chunking: any stream of items, read lazily, becomes chunks bounded by count and by bytes.
 
-What the items are and how they are encoded is the caller's; how many chunks travel at once is pipeline.py's.
+Three parts, each for one thing. A reader reads a source into runs: items, and the encoded form of each. ChunkBuilder
+is fed runs and gives full chunks. Pacing (steps.py) says when others on the event loop must have their turn. Chunks
+joins the three. What the items are and how they are encoded is the caller's. How many chunks are in flight is
+pipeline.py's.
 """
 
-import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,180 +13,103 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from .steps import LONGEST_STEP, Turns
+from .steps import Pacing, Turns
 
-__all__ = ["Chunk", "Chunks"]
+__all__ = ["Chunk", "ChunkBuilder", "Chunks"]
 
 T = TypeVar("T")
 
+Encode = Callable[[Iterable[T]], Iterable[str]]
+"""Gives the encoded form of each item that it is given, and reads no further than it gives."""
+
 _ITEMS_A_RUN = 64
-# Runs are joined into slices of about this much, as many tiny ones would each cost a system call.
+# Runs are joined into slices of about this much, as many tiny slices would each cost a system call.
 _SLICE_BYTES = 16_384
 
 
 @frozen(repr=False)
 class Chunk(Generic[T]):
-    """Items with their encoded form: `slices` are runs of encoded items, joined by commas within a run."""
+    """Items with their encoded form: `slices` are runs of encoded items, joined by commas within a run.
+
+    `position` is the place of the first item in the input, counted from 0.
+    """
 
     items: Sequence[T]
     slices: list[bytes] = field(factory=list)
+    position: int = 0
 
     def __repr__(self) -> str:
         return f"Chunk(<{len(self.items)} items>)"
 
 
-class Chunks(Generic[T]):
-    """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
+class _Reader(Generic[T]):
+    """The items that were read and not taken yet, with their encoded forms. How they are read is the subclasses'."""
 
-    `encode` gives the encoded form of each item that it is given, and reads no further than it gives. `hold` makes what
-    keeps the items of a chunk: an empty sequence that can be extended. An item that is larger than `max_bytes` travels
-    alone. When the source or `encode` raises, what was read before still comes as a chunk; then the error is raised.
-    Others get their turn after every `LONGEST_STEP` of reading.
-    """
+    def __init__(self) -> None:
+        self._items: list[T] = []
+        self._encoded: list[str] = []
 
-    def __init__(
-        self,
-        source: Iterable[T] | AsyncIterable[T],
-        *,
-        encode: Callable[[Iterable[T]], Iterable[str]],
-        max_count: int,
-        max_bytes: int,
-        hold: Callable[[], Any] = list,
-        turns: Turns | None = None,
-        clock: Callable[[], float] = time.perf_counter,
-    ) -> None:
-        self._source = source
+    def stop(self) -> None:
+        """Read no more after the item that is being read. A sync source is read within one step, so it does nothing."""
+
+    def take(self) -> tuple[list[T], list[str]]:
+        """Remove and return what was read. An item that could not be encoded is left out."""
+        items, encoded = self._items, self._encoded
+        self._items, self._encoded = [], []
+        del items[len(encoded) :]
+        return items, encoded
+
+
+class _SyncReader(_Reader[T]):
+    """Reads an iterable, a run at a time."""
+
+    def __init__(self, source: Iterable[T], encode: Encode[T]) -> None:
+        super().__init__()
+        self._source = iter(source)
         self._encode = encode
-        self._max_count = max_count
-        self._max_bytes = max_bytes
-        self._turns = turns or Turns()
-        self._clock = clock
-        self._pause_at = 0.0
-        self._hold = hold
-        self._items: Any = hold()
-        # Items of an async source come one by one; they are taken a run at a time.
-        self._gathered: list[T] = []
-        self._gathered_run: list[str] = []
-        self._run: list[bytes] = []
-        self._run_size = 0
-        self._slices: list[bytes] = []
-        self._size = 0
-        self._full: deque[Chunk[T]] = deque()
+
+    async def read(self, count: int) -> bool:
+        """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
+        # Each item is encoded before the next is read, so that a bad item costs none that came after it. `extend`
+        # keeps what came before an error.
+        self._encoded.extend(self._encode(_noted(islice(self._source, count), self._items)))
+        return len(self._items) == count
+
+
+class _AsyncReader(_Reader[T]):
+    """Reads an async iterable, whose items come one by one."""
+
+    def __init__(self, source: AsyncIterable[T], encode: Encode[T], pacing: Pacing) -> None:
+        super().__init__()
+        self._source = aiter(source)
+        self._encode = encode
+        self._pacing = pacing
         self._stopped = False
 
     def stop(self) -> None:
-        """Read no more, whatever an async source makes of being cancelled."""
+        """Read no more after the item that is being read."""
         self._stopped = True
 
-    def take_left(self) -> list[T]:
-        """Items that were read but are in no chunk yet; for whoever stops in the middle."""
-        left: list[T] = [item for chunk in self._full for item in chunk.items] + list(self._items) + self._gathered
-        self._full.clear()
-        self._gathered, self._gathered_run = [], []
-        self._items = self._hold()
-        return left
-
-    async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
-        failure: Exception | None = None
-        stream = self._read_async() if isinstance(self._source, AsyncIterable) else self._read_sync(self._source)
-        try:
-            async for chunk in stream:
-                yield chunk
-        except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
-            failure = error
-        self._take_gathered()
-        while self._full:
-            yield self._full.popleft()
-        if self._items:
-            yield self._close()
-        if failure is not None:
-            raise failure
-
-    async def _read_sync(self, source: Iterable[T]) -> AsyncIterator[Chunk[T]]:
-        reading = iter(source)
-        while True:
-            # Each item is encoded before the next is read, so that a bad one costs none that came after it.
-            wanted = self._room()
-            items: list[T] = []
-            run: list[str] = []
-            failure: BaseException | None = None
-            try:
-                run.extend(self._encode(_noted(islice(reading, wanted), items)))
-            except BaseException as error:  # noqa: BLE001 - raised again, after what was read before it
-                failure = error
-            del items[len(run) :]
-            self._take(items, run)
-            while self._full:
-                yield self._full.popleft()
-            if failure is not None:
-                raise failure
-            if len(run) < wanted:
-                return
-            await self._turn()
-
-    async def _read_async(self) -> AsyncIterator[Chunk[T]]:
+    async def read(self, count: int) -> bool:
+        """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
         coming: deque[T] = deque()
         encoding = iter(self._encode(_emptied(coming)))
-        async for item in self._source:  # type: ignore[union-attr]
+        while True:
+            # The reading task may be cancelled in this await. What was read before stays in the reader.
+            try:
+                item = await anext(self._source)
+            except StopAsyncIteration:
+                return False
             coming.append(item)
-            self._gathered_run.append(next(encoding))
-            self._gathered.append(item)
-            # Who keeps items smaller may ask whether anybody else holds them.
-            del item
+            self._encoded.append(next(encoding))
+            self._items.append(item)
+            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without this line it would be read on.
             if self._stopped:
-                return
-            if len(self._gathered) >= self._room():
-                self._take_gathered()
-                while self._full:
-                    yield self._full.popleft()
-            await self._turn()
-
-    def _take_gathered(self) -> None:
-        items, run = self._gathered, self._gathered_run
-        self._gathered, self._gathered_run = [], []
-        self._take(items, run)
-
-    async def _turn(self) -> None:
-        if self._clock() >= self._pause_at:
-            await self._turns.give()
-            self._pause_at = self._clock() + LONGEST_STEP
-
-    def _room(self) -> int:
-        """How many items may be read at once."""
-        return min(_ITEMS_A_RUN, self._max_count - len(self._items))
-
-    def _take(self, items: list[T], run: list[str]) -> None:
-        """Add items with their encoded forms, no more than there is room for."""
-        if not items:
-            return
-        encoded = ",".join(run).encode()
-        size = len(encoded) + 1
-        if self._size + size > self._max_bytes:
-            if len(items) > 1:
-                for item, alone in zip(items, run, strict=True):
-                    self._take([item], [alone])
-                return
-            if self._items:
-                self._full.append(self._close())
-        self._items.extend(items)
-        self._run.append(encoded)
-        self._run_size += size
-        self._size += size
-        if self._run_size >= _SLICE_BYTES:
-            self._close_run()
-        if len(self._items) == self._max_count:
-            self._full.append(self._close())
-
-    def _close_run(self) -> None:
-        if self._run:
-            self._slices.append(b",".join(self._run))
-            self._run, self._run_size = [], 0
-
-    def _close(self) -> Chunk[T]:
-        self._close_run()
-        chunk: Chunk[T] = Chunk(self._items, self._slices)
-        self._items, self._slices, self._size = self._hold(), [], 0
-        return chunk
+                return False
+            if len(self._items) >= count:
+                return True
+            if self._pacing.due():
+                await self._pacing.pause()
 
 
 def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
@@ -196,3 +121,146 @@ def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
 def _emptied(items: deque[T]) -> Iterator[T]:
     while True:
         yield items.popleft()
+
+
+class ChunkBuilder(Generic[T]):
+    """Is fed runs of items with their encoded forms, and gives chunks of at most `max_count` items and `max_bytes`.
+
+    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold` makes what keeps the items of a
+    chunk: an empty sequence with `extend`, such as a list, or Packed of protocol/packing.py.
+
+    The contract with `hold`: the list that `extend` is given is the only reference of this file to the items in it. So
+    a reader keeps items in one list, and its frames and generators have ended before the builder is fed. (Where the
+    bytes end a chunk within a run, there are more references, and such items are merely not packed.) Guarded by
+    tests/flow/test_chunking.py::test_items_have_one_holder and tests/client/test_dispatch.py::test_messages_are_packed.
+    """
+
+    def __init__(self, *, max_count: int, max_bytes: int, hold: Callable[[], Any] = list) -> None:
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._hold = hold
+        self._full: deque[Chunk[T]] = deque()
+        # The open chunk: its place, its items, its finished slices, and what the next slice is made of.
+        self._position = 0
+        self._items: Any = hold()
+        self._slices: list[bytes] = []
+        self._slice: list[bytes] = []
+        self._slice_bytes = 0
+        self._bytes = 0
+
+    @property
+    def room(self) -> int:
+        """How many items the open chunk may still be fed, by count."""
+        return self._max_count - len(self._items)
+
+    @property
+    def full(self) -> bool:
+        """Whether there is a chunk to take."""
+        return bool(self._full)
+
+    def feed(self, items: list[T], encoded: list[str]) -> None:
+        """Add a run of items with the encoded form of each, no more items than there is room for."""
+        if not items:
+            return
+        run = ",".join(encoded).encode()
+        if self._bytes + len(run) < self._max_bytes:
+            self._add(items, run)
+            return
+        # The bytes end the chunk somewhere within this run, so each item is judged alone.
+        for item, text in zip(items, encoded, strict=True):
+            one = text.encode()
+            if self._bytes + len(one) >= self._max_bytes:
+                self.close()
+            self._add([item], one)
+
+    def close(self) -> None:
+        """End the open chunk, if it has any items."""
+        if not self._items:
+            return
+        self._close_slice()
+        self._full.append(Chunk(self._items, self._slices, self._position))
+        self._position += len(self._items)
+        self._items, self._slices, self._bytes = self._hold(), [], 0
+
+    def take(self) -> Chunk[T]:
+        """Remove and return the oldest full chunk."""
+        return self._full.popleft()
+
+    def take_left(self) -> list[T]:
+        """Remove and return the items of all chunks that were not taken, the open one included."""
+        self.close()
+        left = [item for chunk in self._full for item in chunk.items]
+        self._full.clear()
+        return left
+
+    def _add(self, items: list[T], run: bytes) -> None:
+        self._items.extend(items)
+        self._slice.append(run)
+        # One byte more for the comma behind the run.
+        self._slice_bytes += len(run) + 1
+        self._bytes += len(run) + 1
+        if self._slice_bytes >= _SLICE_BYTES:
+            self._close_slice()
+        if len(self._items) == self._max_count:
+            self.close()
+
+    def _close_slice(self) -> None:
+        if self._slice:
+            self._slices.append(b",".join(self._slice))
+            self._slice, self._slice_bytes = [], 0
+
+
+class Chunks(Generic[T]):
+    """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
+
+    `encode` and `hold` are explained at Encode and ChunkBuilder. When the source or `encode` raises, what was read
+    before still comes as a chunk, and then the error is raised.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[T] | AsyncIterable[T],
+        *,
+        encode: Encode[T],
+        max_count: int,
+        max_bytes: int,
+        hold: Callable[[], Any] = list,
+        pacing: Pacing | None = None,
+    ) -> None:
+        self._pacing = pacing or Pacing(Turns())
+        self._builder: ChunkBuilder[T] = ChunkBuilder(max_count=max_count, max_bytes=max_bytes, hold=hold)
+        self._reader: _SyncReader[T] | _AsyncReader[T]
+        if isinstance(source, AsyncIterable):
+            self._reader = _AsyncReader(source, encode, self._pacing)
+        else:
+            self._reader = _SyncReader(source, encode)
+
+    def stop(self) -> None:
+        """Read no more, even if an async source catches the cancellation and goes on."""
+        self._reader.stop()
+
+    def take_left(self) -> list[T]:
+        """Remove and return the items that were read and came in no chunk, for a caller that stops in the middle."""
+        left = self._builder.take_left()
+        items, _ = self._reader.take()
+        return left + items
+
+    async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
+        # The reading task of a pipeline runs this. It may be cancelled at any await, and may never come back after a
+        # yield. So what was read stands in the reader or the builder, never only in a local name: `take_left` finds it.
+        failure: Exception | None = None
+        try:
+            while await self._reader.read(min(_ITEMS_A_RUN, self._builder.room)):
+                self._builder.feed(*self._reader.take())
+                while self._builder.full:
+                    yield self._builder.take()
+                if self._pacing.due():
+                    await self._pacing.pause()
+        except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
+            failure = error
+        self._builder.feed(*self._reader.take())
+        self._builder.close()
+        while self._builder.full:
+            yield self._builder.take()
+        if failure is not None:
+            raise failure

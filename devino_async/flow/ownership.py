@@ -1,6 +1,6 @@
-"""Ownership: exchanges that somebody paid for run in tasks of the client, not of the caller.
+"""Ownership: exchanges that cost money run in tasks of the client, not of the caller.
 
-A caller that is cancelled or times out leaves at once; the task goes on and is accounted for. What the tasks do is
+A caller that is cancelled or times out returns at once. Its task goes on and is accounted for. What the tasks do is
 not known here.
 """
 
@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 
-__all__ = ["Owner"]
+__all__ = ["Owner", "hand_over"]
 
 T = TypeVar("T")
 
-# How often this process is a fork of a fork; asked for with every message, so no system call.
+# How many forks lie between this process and the first one. It is read for every message, where asking the system for
+# the process id would cost a call.
 _forks = 0
 
 
@@ -29,9 +30,10 @@ if hasattr(os, "register_at_fork"):
 
 
 class Owner:
-    """Holds the tasks that are under way until each has ended. It lives on one event loop and in one process."""
+    """Holds tasks until each has ended. It lives on one event loop and in one process."""
 
     def __init__(self) -> None:
+        # The loop refers to tasks only weakly. Without this set, a task whose caller is gone could be collected.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = 0
@@ -52,16 +54,17 @@ class Owner:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Run the work in a task of its own."""
+        """Run the work in a task of its own, which only `drain` cancels."""
         task = asyncio.create_task(work, name="devino-exchange")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def alone(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work that nobody misses: cancelling the caller cancels it."""
+    async def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return the result of work that may be given up. Cancelling the caller cancels it."""
         task = self.start(work)
         try:
+            # `wait` keeps apart who was cancelled: the caller here, or the task by `drain`, which `result` raises.
             await asyncio.wait({task})
         except asyncio.CancelledError:
             task.cancel()
@@ -69,13 +72,15 @@ class Owner:
         return task.result()
 
     async def drain(self, grace: float) -> int:
-        """Wait up to `grace` seconds for what is under way, then cancel the rest; gives how many were cancelled."""
+        """Wait up to `grace` seconds for all tasks, then cancel the rest. Return how many were cancelled."""
         tasks = set(self._tasks)
         if not tasks:
             return 0
         try:
             _, late = await asyncio.wait(tasks, timeout=grace)
         except asyncio.CancelledError:
+            # The task that closes the client was cancelled itself. The exchanges are cut short at once, but still
+            # waited for: each has receipts to give, and a session that is closed first would cost their evidence.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -88,7 +93,7 @@ class Owner:
 
 
 def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
-    """Give the result of a task that nobody waits for any more to `unclaimed`, now or when it is there."""
+    """Call `unclaimed` with the task's result when it is there. For a task whose caller is gone."""
 
     def report(done: "asyncio.Task[T]") -> None:
         if not done.cancelled() and done.exception() is None:

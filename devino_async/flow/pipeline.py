@@ -1,7 +1,10 @@
 """Pipeline: a few chunks in flight at once, their results in the order of the input.
 
-One failing chunk never cancels another, and what is in flight is always finished by its owner. What the work is,
-and who owns the tasks that do it, is the caller's.
+One failing chunk never cancels another. What the work is, and who owns the tasks that do it, is the caller's.
+
+The consumer's task runs `results`, and may be cancelled or stop iterating at any yield. The reader, a task of the
+pipeline's own, runs `_feed`, and only `stop` and the end of the loop cancel it. The work of each chunk is in a task of
+the owner, who alone may cancel it.
 """
 
 import asyncio
@@ -17,10 +20,12 @@ R = TypeVar("R")
 
 
 class Pipeline(Generic[T, R]):
-    """Does `work` for every chunk, at most `window` of them begun and not yet taken.
+    """Does `work` for every chunk, with at most `in_flight` of them begun and not yet given to the consumer.
 
-    `start` turns the work into a task that outlives this pipeline. `stop()` ends the reading. After the results
-    were left early, or the reading was stopped, `take_left_items()` and `left_tasks` say what nobody has seen.
+    `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is true ends the reading.
+    When the results have ended or the consumer is gone, `take_left_items()` gives what was read and never begun, and
+    `left_tasks` are the tasks whose results were not given. `on_late` is called with items that come even later, as
+    an async source may catch its cancellation and give more.
     """
 
     def __init__(
@@ -28,75 +33,91 @@ class Pipeline(Generic[T, R]):
         chunks: Chunks[T],
         work: Callable[[Chunk[T]], Coroutine[Any, Any, R]],
         *,
-        window: int,
+        in_flight: int,
         start: Callable[[Coroutine[Any, Any, R]], "asyncio.Task[R]"],
+        stop_after: Callable[[R], bool] = lambda _: False,
+        on_late: Callable[[list[T]], None] = lambda _: None,
     ) -> None:
         self._chunks = chunks
         self._work = work
         self._start = start
-        self._room = asyncio.Semaphore(window)
+        self._stop_after = stop_after
+        self._on_late = on_late
+        self._in_flight = asyncio.Semaphore(in_flight)
+        # Tasks in input order, and None when the reader has ended.
         self._begun: asyncio.Queue[asyncio.Task[R] | None] = asyncio.Queue()
-        self._feeder: asyncio.Task[None] | None = None
+        self._reader: asyncio.Task[None] | None = None
         self._stopped = False
         self._late: list[T] = []
         self.left_tasks: list[asyncio.Task[R]] = []
 
     def take_left_items(self) -> list[T]:
-        """Items that were read and never begun; they are given once."""
+        """Remove and return the items that were read and never begun."""
         late, self._late = self._late, []
         return late + self._chunks.take_left()
-
-    def tell_of_late_items(self, report: Callable[[list[T]], None]) -> None:
-        """Give `report` what is read after the results were left: an input may bear being cancelled, and give more."""
-
-        def ended(_: object) -> None:
-            if left := self.take_left_items():
-                report(left)
-
-        # A task that was cancelled remembers where, and with that the pipeline and all of its input.
-        feeder, self._feeder = self._feeder, None
-        if feeder is not None and not feeder.done():
-            feeder.add_done_callback(ended)
 
     def stop(self) -> None:
         """Read no more. What was begun is finished and still given."""
         self._stopped = True
         self._chunks.stop()
-        if self._feeder is not None:
-            self._feeder.cancel()
+        if self._reader is not None:
+            self._reader.cancel()
 
     async def results(self) -> AsyncGenerator[R, None]:
         """The results in input order. An error of the source is raised after everything that was read before it."""
-        self._feeder = asyncio.create_task(self._feed(), name="devino-reader")
-        self._feeder.add_done_callback(lambda _: self._begun.put_nowait(None))
+        self._reader = asyncio.create_task(self._feed(), name="devino-reader")
+        self._reader.add_done_callback(lambda _: self._begun.put_nowait(None))
         task: asyncio.Task[R] | None = None
         try:
             while (task := await self._begun.get()) is not None:
+                # `wait` and not `await task`: cancelling the consumer must not cancel the work, which may be a send.
                 await asyncio.wait({task})
-                self._room.release()
+                self._in_flight.release()
                 done, task = task, None
                 yield done.result()
-            # Nobody here cancelled the reading unless it was stopped: then the input itself did, and must be heard.
-            if not self._stopped or not self._feeder.cancelled():
-                self._feeder.result()
+            # If we did not stop the reader, a CancelledError came from the caller's own iterator: re-raise it.
+            if not self._stopped or not self._reader.cancelled():
+                self._reader.result()
         finally:
             self.stop()
-            self.left_tasks = [each for each in (task, *self._drained()) if each is not None]
+            self._let_go(task)
 
     async def _feed(self) -> None:
         reading = aiter(self._chunks)
         while not self._stopped:
-            await self._room.acquire()
+            # First a place in flight, then the reading: no chunk waits in memory for its turn.
+            await self._in_flight.acquire()
             chunk = await anext(reading, None)
             if chunk is None:
                 return
+            # Work may have ended the reading in the same turn of the loop, or the source may have caught the
+            # cancellation. No task may begin after `stop`, as nothing would give its result.
             if self._stopped:
                 self._late += chunk.items
                 return
-            self._begun.put_nowait(self._start(self._work(chunk)))
+            task = self._start(self._work(chunk))
+            task.add_done_callback(self._ended)
+            self._begun.put_nowait(task)
 
-    def _drained(self) -> list["asyncio.Task[R] | None"]:
-        left = []
+    def _ended(self, task: "asyncio.Task[R]") -> None:
+        if not task.cancelled() and task.exception() is None and self._stop_after(task.result()):
+            self.stop()
+
+    def _let_go(self, waited_for: "asyncio.Task[R] | None") -> None:
+        """Give up the tasks. Work in flight and the reader refer to this pipeline, and with it to the whole input."""
+        left = [waited_for]
         while not self._begun.empty():
             left.append(self._begun.get_nowait())
-        return left
+        self.left_tasks = [task for task in left if task is not None]
+        for task in self.left_tasks:
+            # Without this line the input, perhaps an open file, is kept until the last exchange has ended.
+            task.remove_done_callback(self._ended)
+        # A task that was cancelled keeps the traceback of its CancelledError, whose frames refer to this pipeline.
+        # Without this line the two keep each other, and the input, until a garbage collection.
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.add_done_callback(self._report_late)
+
+    def _report_late(self, _: object) -> None:
+        if left := self.take_left_items():
+            self._on_late(left)

@@ -489,7 +489,7 @@ async def test_what_is_no_id(service: Any, wrong: Any) -> None:
     async with client(service) as devino:
         with pytest.raises(InvalidQuery, match="ids"):
             await devino.statuses([wrong])
-        with pytest.raises(InvalidQuery, match="not one text"):
+        with pytest.raises(InvalidQuery, match="must be an iterable of ids, not str"):
             await devino.statuses("3701172084729885952")
     assert service.requests == []
 

@@ -14,6 +14,7 @@ from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.chunking import Chunk
 from devino_async.flow.ownership import Owner
+from devino_async.flow.steps import Turns
 from devino_async.transport.limits import Limits
 
 MESSAGES = [Message(sender="MyCompany", to=f"7900000000{number}", text="x") for number in range(6)]
@@ -36,7 +37,7 @@ class Script:
 
 
 def dispatch(failure: Exception) -> Dispatch:
-    return Dispatch(Script(failure), Owner(), Limits(), Events(), None)
+    return Dispatch(Script(failure), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
 
 
 async def test_an_unforeseen_exception() -> None:
@@ -51,6 +52,28 @@ async def test_an_unforeseen_exception() -> None:
     assert first.error.__context__ is None
 
 
+@pytest.mark.parametrize(("urgent", "turns_a_run"), [(False, 0), (True, 8)])
+async def test_a_consumer_that_awaits_nothing(urgent: bool, turns_a_run: int) -> None:
+    """Others get turns while the receipts of one batch are given, and several after each run if something is urgent."""
+    turns = Turns()
+    made = Dispatch(Script(ValueError()), Owner(), turns, limits=Limits(), events=Events(), on_unclaimed=None)
+    passed = 0
+
+    async def other() -> None:
+        nonlocal passed
+        while True:
+            passed += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(other())
+    if urgent:
+        turns.urgent_begins()
+    seen = [passed async for _ in made.stream(MESSAGES * 200, 32_000, SendOptions())]
+    counting.cancel()
+    assert len(seen) == 1_200
+    assert seen[-1] - seen[0] >= max(1, turns_a_run * (1_200 // 128))
+
+
 async def test_misuse_is_raised() -> None:
     """Misuse, such as a client on another event loop, is raised rather than told by receipts."""
     stream = dispatch(ConfigurationError("another loop")).stream(MESSAGES, 2, SendOptions())
@@ -63,7 +86,7 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     """What an input still gives after its reader was left is not sent, and has a receipt all the same."""
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
-    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
+    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
     read = []
 
     async def source() -> AsyncIterator[Message]:
@@ -85,6 +108,30 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     assert len(read) == min(1 + more, 2)
     assert len(given + unclaimed) == len(read)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "devino-reader"]
+
+
+@pytest.mark.parametrize("kind", ["iterator", "async"])
+async def test_messages_are_packed(kind: str) -> None:
+    """While a batch is in flight, a message that the program does not hold is no object for the garbage collector."""
+    alive: list[int] = []
+
+    class Watching(Script):
+        async def exchange(self, call: Call) -> Answer:
+            alive.append(sum(type(each) is Message for each in gc.get_objects()) - before)
+            return await super().exchange(call)
+
+    def source() -> Iterator[Message]:
+        return (Message(sender="MyCompany", to=f"7900{number:07}", text="x") for number in range(1_000))
+
+    async def source_async() -> AsyncIterator[Message]:
+        for number in range(1_000):
+            yield Message(sender="MyCompany", to=f"7900{number:07}", text="x")
+
+    made = Dispatch(Watching(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    before = sum(type(each) is Message for each in gc.get_objects())
+    stream = made.stream(source() if kind == "iterator" else source_async(), 1_000, SendOptions())
+    assert len([receipt async for receipt in stream]) == 1_000
+    assert max(alive) <= 0
 
 
 async def test_an_input_that_was_left_is_let_go() -> None:
@@ -118,7 +165,9 @@ async def test_a_hook_that_cancels() -> None:
     def cancelling(event: object) -> None:
         raise asyncio.CancelledError
 
-    made = Dispatch(Script(ValueError()), Owner(), Limits(), Events(cancelling), None)
+    made = Dispatch(
+        Script(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(cancelling), on_unclaimed=None
+    )
     assert [type(receipt) for receipt in await made.batch(CHUNK, SendOptions(), urgent=False)] == [Accepted]
 
 
@@ -149,7 +198,7 @@ async def test_an_input_that_is_cancelled() -> None:
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
     script.calls = 2
-    made = Dispatch(script, Owner(), Limits(), Events(), unclaimed.extend)
+    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
     receipts: list[Receipt] = []
     with pytest.raises(asyncio.CancelledError):
         async for receipt in made.stream(source(), 2, SendOptions()):

@@ -30,6 +30,7 @@ from devino_async.client.outbox import Outbox, Outboxes
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.ownership import Owner
+from devino_async.flow.steps import Turns
 
 PLAIN = SendOptions.of(False, False)
 
@@ -91,12 +92,15 @@ class Lab:
         self.service = Service()
         self.unclaimed: list[Receipt] = []
         self.owner = Owner()
-        self.dispatch = Dispatch(self.service, self.owner, Limits(), Events(), self.unclaimed.extend)
+        self.dispatch = Dispatch(
+            self.service, self.owner, Turns(), limits=Limits(), events=Events(), on_unclaimed=self.unclaimed.extend
+        )
         self.now = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.outbox = Outbox(
             self.dispatch,
             self.owner,
+            Turns(),
             OutboxOptions(**options),
             slots=slots,
             batch_bytes=batch_bytes,
@@ -487,8 +491,8 @@ async def test_receipts_come_in_turns() -> None:
 def test_priorities_have_lanes() -> None:
     """HIGH and REALTIME go by an outbox of their own, everything else by the other."""
     service = Service()
-    dispatch = Dispatch(service, Owner(), Limits(), Events(), None)
-    outboxes = Outboxes(dispatch, Owner(), OutboxOptions(), Limits())
+    dispatch = Dispatch(service, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    outboxes = Outboxes(dispatch, Owner(), Turns(), OutboxOptions(), Limits())
     by = {priority: outboxes.of(message(1, priority)) for priority in (None, *Priority)}
     assert by[Priority.HIGH] is by[Priority.REALTIME]
     assert by[None] is by[Priority.LOW] is by[Priority.MEDIUM]

@@ -127,9 +127,9 @@ async def test_urgent_messages_pass_a_stalled_campaign(service: Any, priority: P
 async def test_an_urgent_answer_is_not_read_behind_a_campaign_s(service: Any) -> None:
     """The answer to an urgent message is read at once, however many results of a campaign are being read."""
     async with client(service) as devino:
-        turns = devino._dispatch.turns
+        turns = devino._dispatch._turns
         # Long work is done in turn; while the turn is another's, a campaign stands still, and nothing urgent.
-        turns._taken = True
+        turns._busy = True
         campaign = asyncio.create_task(devino.send_all(map(message, range(10)), batch_size=1))
         async with asyncio.timeout(30):
             assert type(await devino.send(message(99, Priority.REALTIME))) is Accepted

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async.flow.chunking import Chunk, Chunks
+from devino_async.flow.steps import Pacing, Turns
 
 KINDS = ["list", "iterator", "async"]
 
@@ -25,7 +27,7 @@ def encoded(sizes: Iterable[int]) -> Iterator[str]:
 
 
 def source(values: list[Any], kind: str, read: list[Any] | None = None) -> Iterable[Any] | AsyncIterable[Any]:
-    """The values as a list, an iterator or an async iterator; what was read of it is noted in `read`."""
+    """The values as a list, an iterator or an async iterator ("ready" never waits). `read` notes what was read."""
 
     def sync() -> Iterator[Any]:
         for value in values:
@@ -37,10 +39,11 @@ def source(values: list[Any], kind: str, read: list[Any] | None = None) -> Itera
 
     async def asynchronous() -> AsyncIterator[Any]:
         for value in sync():
-            await asyncio.sleep(0)
+            if kind != "ready":
+                await asyncio.sleep(0)
             yield value
 
-    if kind == "async":
+    if kind in {"async", "ready"}:
         return asynchronous()
     return values if kind == "list" and read is None else sync()
 
@@ -76,6 +79,14 @@ def test_chunks_are_full(values: list[int], count: int, size: int) -> None:
     for chunk, following in pairwise(chunks):
         taken = sum(chunk.items) + len(chunk.items)
         assert len(chunk.items) == count or taken + following.items[0] + 1 > size
+
+
+@given(items, st.sampled_from(KINDS), counts, limits)
+def test_positions(values: list[int], kind: str, count: int, size: int) -> None:
+    """A chunk knows the place of its first item in the input: as many items as the chunks before it hold."""
+    chunks = chunked(values, kind, count, size)
+    lengths = [len(chunk.items) for chunk in chunks]
+    assert [chunk.position for chunk in chunks] == list(itertools.accumulate(lengths, initial=0))[:-1]
 
 
 @given(items, counts, limits)
@@ -186,10 +197,32 @@ async def test_left_items_of_a_cancelled_reader() -> None:
     assert chunks.take_left() == [1, 2]
 
 
-async def test_loop_gets_turns() -> None:
-    """A long run over a list does not hold up the event loop: it gets a turn after every millisecond of reading."""
+async def test_a_source_that_bears_being_cancelled() -> None:
+    """After `stop`, a source that catches its cancellation and goes on is read for one item more, and that is given."""
+
+    async def stubborn() -> AsyncIterator[int]:
+        for number in range(10):
+            if number == 2:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            yield number
+
+    chunks = Chunks(stubborn(), encode=encoded, max_count=100, max_bytes=10**6)
+    reader = asyncio.ensure_future(anext(aiter(chunks)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    chunks.stop()
+    reader.cancel()
+    assert (await reader).items == [0, 1, 2]
+    assert chunks.take_left() == []
+
+
+@pytest.mark.parametrize(("kind", "items_a_turn"), [("list", 64), ("ready", 1)])
+async def test_loop_gets_turns(kind: str, items_a_turn: int) -> None:
+    """A long source does not block the event loop, even if it never waits: others get a turn after each short step."""
     turns = 0
     done = False
+    # Every look at the clock finds a millisecond gone, so a pause is due at each.
     milliseconds = itertools.count()
 
     async def other() -> None:
@@ -199,32 +232,27 @@ async def test_loop_gets_turns() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    chunks = Chunks(
-        [1] * 32_000, encode=encoded, max_count=32_000, max_bytes=10**9, clock=lambda: next(milliseconds) / 1_000
-    )
+    pacing = Pacing(Turns(), clock=lambda: next(milliseconds) / 1_000)
+    chunks = Chunks(source([1] * 8_000, kind), encode=encoded, max_count=32_000, max_bytes=10**9, pacing=pacing)
     async for _ in chunks:
         pass
     done = True
     await task
-    assert turns >= 32_000 // 128
+    assert turns >= 8_000 // items_a_turn
 
 
 @pytest.mark.parametrize("kind", ["iterator", "async"])
-async def test_what_keeps_the_items(kind: str) -> None:
-    """What keeps a chunk's items gets them in runs, and nobody else holds them, or it could not keep them small."""
-    runs: list[int] = []
-    alone: list[bool] = []
+async def test_items_have_one_holder(kind: str) -> None:
+    """What keeps a chunk's items gets them in runs, and only the list of a run refers to them: Packed counts that."""
+    runs: list[list[int]] = []
 
     class Item:
         pass
 
     class Counting(list[Item]):
         def extend(self, items: Iterable[Item]) -> None:
-            taken = list(items)
-            del items
-            runs.append(len(taken))
-            alone.extend(sys.getrefcount(taken[at]) <= 3 for at in range(len(taken)))
-            super().extend(taken)
+            runs.append(list(map(sys.getrefcount, items)))
+            super().extend(items)
 
     def made() -> Iterator[Item]:
         return (Item() for _ in range(640))
@@ -241,9 +269,10 @@ async def test_what_keeps_the_items(kind: str) -> None:
         max_bytes=10**6,
     )
     assert [len(chunk.items) async for chunk in chunks] == [600, 40]
-    assert max(runs) <= 64
+    assert max(map(len, runs)) <= 64
     assert len(runs) <= 12
-    assert sum(alone) >= 640 - 2 * len(runs)
+    [alone] = map(sys.getrefcount, [Item()])
+    assert {count for run in runs for count in run} == {alone}
 
 
 def test_chunks_are_quiet() -> None:

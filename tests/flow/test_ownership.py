@@ -29,7 +29,7 @@ async def test_what_is_handed_over() -> None:
 async def test_work_that_nobody_misses() -> None:
     """A look-up is cancelled with its caller."""
     owner = Owner()
-    caller = asyncio.create_task(owner.alone(answer_after(asyncio.Event())))
+    caller = asyncio.create_task(owner.run(answer_after(asyncio.Event())))
     await asyncio.sleep(0)
     caller.cancel()
     with pytest.raises(asyncio.CancelledError):

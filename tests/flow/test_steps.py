@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from devino_async.flow.steps import Turns, at_once, in_steps
+from devino_async.flow.steps import Pacing, Turns, at_once, in_steps
 
 
 def counting(steps: int, done: list[int]) -> Generator[None, None, str]:
@@ -56,6 +56,27 @@ async def test_the_urgent_have_more_turns() -> None:
     turns.urgent_ends()
     assert await steps_while(18) >= 15
     await work
+
+
+async def test_pacing() -> None:
+    """A pause is due at first, and half a millisecond after the last one ended, however long that took."""
+    now = 100.0
+    turns = Turns()
+
+    async def late() -> None:
+        nonlocal now
+        now += 1.0
+
+    pacing = Pacing(turns, clock=lambda: now)
+    assert pacing.due()
+    other = asyncio.create_task(late())
+    await pacing.pause()
+    assert (other.done(), now) == (True, 101.0)
+    assert not pacing.due()
+    now += 0.0004
+    assert not pacing.due()
+    now += 0.0002
+    assert pacing.due()
 
 
 async def test_at_once_goes_on_where_steps_were_cancelled() -> None:
