@@ -35,9 +35,9 @@ _Entry = Entry[Message, "asyncio.Future[Receipt]"]
 class OutboxOptions:
     """How the messages of single `send` calls gather into batches.
 
-    - `linger`: seconds that a message may wait for others although it could leave; 0 waits for nothing.
-    - `capacity`, `capacity_bytes`: the most messages, and bytes of them as they travel, that have room in each lane.
-    - `when_full`: "wait" lets `send` wait for room, first come first served; "refuse" raises OutboxFull.
+    - `linger`: seconds that a message may wait for others although it could leave. 0 waits for nothing.
+    - `capacity`, `capacity_bytes`: how many messages, and bytes of them as they travel, have room in each lane.
+    - `when_full`: with "wait", `send` waits for room, first come first served. With "refuse" it raises OutboxFull.
     """
 
     linger: float = 0.0

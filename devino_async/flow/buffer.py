@@ -98,7 +98,7 @@ class Buffer(Generic[T, R]):
             self._let_in(entry)
 
     def discard(self, entry: Entry[T, R]) -> bool:
-        """Take one entry out, at the door too. Return False if it has left already."""
+        """Take one entry out, at the door too. Return False if it was taken before."""
         group = self._groups.get(entry.group)
         if group is not None and group.entries.pop(entry.number, None) is not None:
             self._make_room(group, 1, entry.size)
@@ -177,7 +177,7 @@ class Buffer(Generic[T, R]):
         self._size += entry.size
 
     def _make_room(self, group: _Group[T, R], count: int, size: int) -> None:
-        """Note that so many entries left the group, and let in those at the door that fit now."""
+        """Note that so many entries were taken from the group, and let in those at the door that fit now."""
         group.size -= size
         if not group.entries:
             del self._groups[group.key]

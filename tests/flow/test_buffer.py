@@ -65,7 +65,7 @@ def test_batches_have_bounds(items: list[tuple[int, str, bool]], count: int, siz
 
 
 def test_linger() -> None:
-    """An item waits so long for others; less if a batch is full or it is flushed, which hurries nothing later."""
+    """An item waits so long for others, less if a batch is full or it is flushed. Later items are not hurried."""
     made = buffer(linger=5.0, max_batch_count=3)
     add(made, entry(0), now=10.0)
     add(made, entry(1), now=12.0)
@@ -112,7 +112,7 @@ def test_what_leaves_the_door_lets_others_in() -> None:
 
 
 def test_the_door_ends_the_linger() -> None:
-    """Nothing lingers while others wait at the door; a flush counts for those at the door too."""
+    """Nothing lingers while others wait at the door. A flush counts for what is at the door too."""
     made = buffer(max_count=2, linger=5.0)
     add(made, *(entry(number) for number in range(3)), now=10.0)
     assert made.due() == 0.0
@@ -132,7 +132,7 @@ def test_an_item_that_is_too_large_comes_in_alone() -> None:
 
 
 def test_turning_away() -> None:
-    """What waits at the door can be taken from there in its order; what has room stays."""
+    """What waits at the door can be taken from there in its order. What has room stays."""
     made = buffer(max_count=1)
     add(made, *(entry(number, group=number % 2) for number in range(4)))
     assert [each.item for each in made.take_door()] == [1, 2, 3]
