@@ -126,30 +126,27 @@ class DevinoClient:
     # Sending
 
     async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
-        """Send one message and say what became of it; what happens on the wire is told by the receipt, never raised.
+        """Send one message and return what became of it. What happens on the wire is in the receipt, never raised.
 
-        Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are under
-        way, and with all others that wait when one of them ends. Priorities HIGH and REALTIME go by places of their
-        own here and never wait for a campaign. `include_segment_id` asks for the ids of its segments, `shorten_url`
-        has the service shorten links. A caller that is cancelled leaves at once: its message is taken out if it still
-        waits (NotSent), else the exchange is finished all the same; the receipt goes to `on_unclaimed`.
-        Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is no Message.
+        Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are in
+        flight, and together with all others that wait when one of them ends. Priorities HIGH and REALTIME have a
+        limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids of the segments,
+        `shorten_url` makes the service shorten links.
+
+        A cancelled caller returns at once. Its message is taken out if it still waits (NotSent), else the exchange
+        is finished all the same. The receipt goes to `on_unclaimed`.
+
+        Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is not a Message.
         """
         self._check_open()
         self._owner.check_home()
         options = SendOptions.of(include_segment_id, shorten_url)
-        outbox = self._outboxes.of(message)
-        waiting = outbox.put(message, options) or await outbox.put_later(message, options)
-        try:
-            return await waiting.outcome
-        except asyncio.CancelledError:
-            outbox.left(waiting)
-            raise
+        return await self._outboxes.of(message).send(message, options)
 
     async def flush(self) -> None:
-        """Let the messages of `send` calls that wait leave now, whatever the linger; returns when each has its receipt.
+        """Let the messages of `send` calls that wait leave now, whatever the linger.
 
-        Raises ClientClosed.
+        Returns when each of them has its receipt. Raises ClientClosed.
         """
         self._check_open()
         self._owner.check_home()
@@ -241,15 +238,14 @@ class DevinoClient:
     # Closing
 
     async def aclose(self, grace: float = 30.0) -> CloseReport:
-        """Take no more work, wait up to `grace` seconds for what is under way, then cut it short and close.
+        """Take no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
 
-        Every send that is cut short still gets its receipts; the report holds those that became unconfirmed. Closing
-        again while that goes on cuts its grace short; afterwards it only gives the report again. Whoever still waits
-        for room in a full outbox gets ClientClosed. An attempt may take up to `Timeouts.total`, which is longer than
-        the usual grace. Raises ConfigurationError for a `grace` that is no number of 0 or more.
+        Every send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second
+        call while the first one waits cuts its grace short. A later call only returns the report again. A `send` that
+        still waits for room in a full outbox raises ClientClosed. An attempt may take up to `Timeouts.total`, which is
+        longer than the usual grace. Raises ConfigurationError for a `grace` that is not a finite number of at least 0.
         """
-        if type(grace) not in {int, float} or not grace >= 0:
-            raise ConfigurationError("grace must be a number of seconds, 0 or more")
+        require_number("grace", grace, unit="seconds")
         self._owner.check_home()
         self._closed = True
         self._dispatch.close()

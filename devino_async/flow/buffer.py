@@ -1,36 +1,34 @@
 """Buffer: single items gather here until they leave together, bounded by count and by bytes.
 
-What gathers knows no network: who takes the items, and when there is a place for them, is the taker's; when they may
-leave, and who has to wait for room, is decided here.
+It decides which entries have room, which wait for room, and which may leave. It awaits nothing and knows no event
+loop, so no other code sees a decision half done. When a batch is taken, and what becomes of it, is the caller's.
 """
 
-import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
-__all__ = ["Buffer", "Entry", "Full"]
+__all__ = ["Buffer", "Entry"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-class Full(Exception):
-    """There is no room, and nobody wants to wait for it."""
-
-
 @define(eq=False, repr=False)
 class Entry(Generic[T, R]):
-    """One item that waits, its size in a batch, and where its outcome will be. Items of one group leave together."""
+    """One item that waits, and its size in a batch. Items of one group leave together.
+
+    The buffer hands `outcome` on and never looks at it.
+    """
 
     item: T
     encoded: bytes
     size: int
     group: Any
-    outcome: "asyncio.Future[R]"
+    outcome: R
     number: int = 0
     arrived: float = 0.0
 
@@ -39,7 +37,7 @@ class Entry(Generic[T, R]):
 
 
 class _Group(Generic[T, R]):
-    """The waiting entries of one group, in their order."""
+    """The entries of one group that have room, in their order."""
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -53,130 +51,92 @@ class _Group(Generic[T, R]):
 class Buffer(Generic[T, R]):
     """Entries in the order of their arrival. An entry may leave after `linger` seconds, or when a batch is full.
 
-    It holds up to `most` items and `most_bytes` bytes; an item that is larger than that comes in alone. Whoever finds
-    it full waits, first come first served. Batches are of up to `batch_count` items and `batch_bytes` bytes.
+    Up to `max_count` items and `max_bytes` bytes have room. An item that is larger than that has room when it is
+    alone. All others wait at the door, in the same order, and none overtakes another. Batches are of up to
+    `max_batch_count` items and `max_batch_bytes` bytes.
     """
 
-    def __init__(self, *, most: int, most_bytes: int, batch_count: int, batch_bytes: int, linger: float = 0.0) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._batch_count = batch_count
-        self._batch_bytes = batch_bytes
+    def __init__(
+        self, *, max_count: int, max_bytes: int, max_batch_count: int, max_batch_bytes: int, linger: float = 0.0
+    ) -> None:
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._max_batch_count = max_batch_count
+        self._max_batch_bytes = max_batch_bytes
         self._linger = linger
         self._groups: dict[Hashable, _Group[T, R]] = {}
-        self._numbers = count(1)
+        # An OrderedDict gives up its first entry and any other in constant time, a dict or a deque only one of the two.
+        self._door: OrderedDict[int, Entry[T, R]] = OrderedDict()
         self._last = 0
         self._flushed = 0
-        # What is in the buffer, and what was let in and is just coming.
+        # What has room. What waits at the door does not count.
         self._count = 0
         self._size = 0
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        # Those who were let in and have not come yet; nobody may pass them.
-        self._coming = 0
 
     def __len__(self) -> int:
-        return sum(len(group.entries) for group in self._groups.values())
+        return self._count + len(self._door)
 
     def __iter__(self) -> Iterator[Entry[T, R]]:
         for group in self._groups.values():
             yield from group.entries.values()
+        yield from self._door.values()
 
     def __repr__(self) -> str:
-        return f"Buffer(<{len(self)} items>)"
+        return f"Buffer(<{self._count} items, {len(self._door)} at the door>)"
 
-    def enter(self, size: int) -> bool:
-        """Make room at once for an item of this size, if there is any and nobody waits for it."""
-        if self._waiting or self._coming or not self._fits(size):
-            return False
-        self._count += 1
-        self._size += size
-        return True
+    def has_room(self, size: int) -> bool:
+        """Return whether an entry of this size would come in at once."""
+        return not self._door and self._fits(size)
 
-    async def make_room(self, size: int, *, wait: bool = True) -> None:
-        """Return when there is room for an item of this size; it is kept for the `add` or `leave_room` that follows.
-
-        Raises Full if there is none and `wait` is false; those who fill the room then linger no longer.
-        """
-        if self.enter(size):
-            return
-        if not wait:
-            # Nobody will wait here, so nothing else would end the linger of those who fill the room.
-            self.flush()
-            raise Full
-        let_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, let_in))
-        try:
-            await let_in
-        except asyncio.CancelledError:
-            if let_in.done() and not let_in.cancelled() and let_in.exception() is None:
-                self._coming -= 1
-                self.leave_room(size)
-            else:
-                self._let_in()
-            raise
-        self._coming -= 1
-        self._let_in()
-
-    def leave_room(self, size: int) -> None:
-        """Give up room that was made."""
-        self._count -= 1
-        self._size -= size
-        self._let_in()
-
-    def turn_away(self) -> None:
-        """Let nobody wait for room any more: each who does gets Full."""
-        while self._waiting:
-            _, let_in = self._waiting.popleft()
-            if not let_in.done():
-                let_in.set_exception(Full())
-
-    def add(self, entry: Entry[T, R], now: float) -> None:
-        """Add an entry that room was made for."""
-        entry.number = self._last = next(self._numbers)
+    def append(self, entry: Entry[T, R], now: float) -> None:
+        """Let an entry in, or let it wait at the door if there is no room or others wait for room."""
+        entry.number = self._last = self._last + 1
         entry.arrived = now
-        group = self._groups.get(entry.group)
-        if group is None:
-            group = self._groups[entry.group] = _Group(entry.group)
-        group.entries[entry.number] = entry
-        group.size += entry.size
+        if self._door or not self._fits(entry.size):
+            self._door[entry.number] = entry
+        else:
+            self._let_in(entry)
 
     def discard(self, entry: Entry[T, R]) -> bool:
-        """Take one entry out; False if it has left already."""
+        """Take one entry out, at the door too. Return False if it was taken before."""
         group = self._groups.get(entry.group)
-        if group is None or group.entries.pop(entry.number, None) is None:
+        if group is not None and group.entries.pop(entry.number, None) is not None:
+            self._make_room(group, 1, entry.size)
+        elif self._door.pop(entry.number, None) is not None:
+            # If it was the first and too large for the room, a smaller one behind it may fit.
+            self._open_door()
+        else:
             return False
-        self._left(group, 1, entry.size)
         return True
 
     def flush(self) -> None:
-        """Let everything that waits now, for room too, leave as soon as it is taken, whatever the linger."""
-        # Entries are numbered as they come in, and nobody passes those who wait for room.
-        self._flushed = self._last + len(self._waiting) + self._coming
+        """Let everything that waits now, at the door too, leave as soon as it is taken, whatever the linger."""
+        self._flushed = self._last
 
     def due(self) -> float | None:
-        """When a batch may be taken: 0 for at once, None while nothing waits."""
+        """Return when a batch may be taken: 0 for at once, None while nothing waits."""
         return min((self._due(group) for group in self._groups.values()), default=None)
 
     def take(self, now: float) -> list[Entry[T, R]]:
-        """The oldest batch that may leave now; empty if there is none."""
+        """Take the oldest batch that may leave now. It is empty if there is none."""
         ready = [group for group in self._groups.values() if self._due(group) <= now]
         if not ready:
             return []
         group = min(ready, key=lambda each: each.first().number)
-        if len(group.entries) <= self._batch_count and group.size <= self._batch_bytes:
+        if len(group.entries) <= self._max_batch_count and group.size <= self._max_batch_bytes:
             taken, size = list(group.entries.values()), group.size
             group.entries.clear()
         else:
-            taken, size = self._first_of(group)
-        self._left(group, len(taken), size)
+            taken, size = self._take_first_of(group)
+        self._make_room(group, len(taken), size)
         return taken
 
-    def _first_of(self, group: _Group[T, R]) -> tuple[list[Entry[T, R]], int]:
-        """As many of the group as a batch holds, and their size."""
+    def _take_first_of(self, group: _Group[T, R]) -> tuple[list[Entry[T, R]], int]:
+        """Take as many of the group as a batch holds, and return their size too."""
         taken: list[Entry[T, R]] = []
         size = 0
-        for entry in islice(group.entries.values(), self._batch_count):
-            if taken and size + entry.size > self._batch_bytes:
+        for entry in islice(group.entries.values(), self._max_batch_count):
+            if taken and size + entry.size > self._max_batch_bytes:
                 break
             taken.append(entry)
             size += entry.size
@@ -184,40 +144,49 @@ class Buffer(Generic[T, R]):
             del group.entries[entry.number]
         return taken, size
 
+    def take_door(self) -> list[Entry[T, R]]:
+        """Take everything that waits at the door, in the order of arrival."""
+        taken = list(self._door.values())
+        self._door.clear()
+        return taken
+
     def take_all(self) -> list[Entry[T, R]]:
-        """Everything that waits, in the order of arrival; for whoever gives up."""
-        everything = list(self)
-        for entry in everything:
-            self.discard(entry)
-        return sorted(everything, key=lambda entry: entry.number)
+        """Take everything that waits, at the door too, in the order of arrival."""
+        taken = sorted(self, key=lambda entry: entry.number)
+        self._groups.clear()
+        self._door.clear()
+        self._count = self._size = 0
+        return taken
 
     def _due(self, group: _Group[T, R]) -> float:
         first = group.first()
-        # Where others wait for room, lingering would hold up those who have lingered long enough.
-        full = self._waiting or len(group.entries) >= self._batch_count or group.size >= self._batch_bytes
+        # While others wait at the door, lingering would hold them up although they have lingered long enough.
+        full = self._door or len(group.entries) >= self._max_batch_count or group.size >= self._max_batch_bytes
         return 0.0 if full or first.number <= self._flushed or not self._linger else first.arrived + self._linger
 
-    def _left(self, group: _Group[T, R], count: int, size: int) -> None:
+    def _fits(self, size: int) -> bool:
+        return self._count == 0 or (self._count < self._max_count and self._size + size <= self._max_bytes)
+
+    def _let_in(self, entry: Entry[T, R]) -> None:
+        group = self._groups.get(entry.group)
+        if group is None:
+            group = self._groups[entry.group] = _Group(entry.group)
+        group.entries[entry.number] = entry
+        group.size += entry.size
+        self._count += 1
+        self._size += entry.size
+
+    def _make_room(self, group: _Group[T, R], count: int, size: int) -> None:
+        """Note that so many entries were taken from the group, and let in those at the door that fit now."""
         group.size -= size
         if not group.entries:
             del self._groups[group.key]
         self._count -= count
         self._size -= size
-        self._let_in()
+        if self._door:
+            self._open_door()
 
-    def _fits(self, size: int) -> bool:
-        return self._count == 0 or (self._count < self._most and self._size + size <= self._most_bytes)
-
-    def _let_in(self) -> None:
-        while self._waiting:
-            size, let_in = self._waiting[0]
-            if let_in.done():
-                self._waiting.popleft()
-            elif self._fits(size):
-                self._waiting.popleft()
-                self._count += 1
-                self._size += size
-                self._coming += 1
-                let_in.set_result(None)
-            else:
-                return
+    def _open_door(self) -> None:
+        # Only the first is asked, even where a smaller one behind it would fit: otherwise a large one might never fit.
+        while self._door and self._fits(next(iter(self._door.values())).size):
+            self._let_in(self._door.popitem(last=False)[1])

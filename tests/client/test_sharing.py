@@ -43,7 +43,7 @@ def accepted(body: Any) -> web.Response:
 
 
 class Gate:
-    """Lets requests be answered when the test opens it; those that are chosen, at once."""
+    """Lets requests be answered when the test opens it, and chosen ones at once."""
 
     def __init__(self, service: Any, at_once: Callable[[Any], bool] = lambda body: False) -> None:
         self.open = asyncio.Event()
@@ -63,7 +63,7 @@ def send_all_of(devino: DevinoClient, numbers: range, **options: Any) -> "list[a
 
 
 async def test_concurrent_sends_share_posts(service: Any) -> None:
-    """2,000 concurrent sends need no more POSTs than slots, each caller has exactly its own receipt."""
+    """2,000 concurrent sends need only a few POSTs, and each caller has exactly its own receipt."""
     gate = Gate(service)
     async with client(service, limits=Limits(in_flight=2)) as devino:
         first = send_all_of(devino, range(1))
@@ -109,7 +109,7 @@ async def test_what_is_asked_of_a_post_never_mixes(service: Any) -> None:
 
 @pytest.mark.parametrize("priority", [Priority.HIGH, Priority.REALTIME])
 async def test_urgent_messages_pass_a_stalled_campaign(service: Any, priority: Priority) -> None:
-    """With every bulk slot taken by a campaign that stands still, an urgent message is sent and answered."""
+    """While a stalled campaign is all that may be in flight in its lane, an urgent message is sent and answered."""
     gate = Gate(service, at_once=lambda body: body["messages"][0].get("priority") == priority)
     async with client(service, limits=Limits(in_flight=2)) as devino:
         campaign = asyncio.create_task(devino.send_all(map(message, range(9)), batch_size=1))
@@ -128,7 +128,7 @@ async def test_an_urgent_answer_is_not_read_behind_a_campaign_s(service: Any) ->
     """The answer to an urgent message is read at once, however many results of a campaign are being read."""
     async with client(service) as devino:
         turns = devino._dispatch._turns
-        # Long work is done in turn; while the turn is another's, a campaign stands still, and nothing urgent.
+        # Long work is done in turn. While the turn is another's, a campaign stands still, and nothing urgent does.
         turns._busy = True
         campaign = asyncio.create_task(devino.send_all(map(message, range(10)), batch_size=1))
         async with asyncio.timeout(30):
@@ -150,7 +150,7 @@ async def test_flush_sends_what_lingers(service: Any) -> None:
 
 
 async def test_flush_of_nothing_and_after_closing(service: Any) -> None:
-    """Flushing with nothing to send does nothing; a closed client says so."""
+    """Flushing with nothing to send does nothing. A closed client raises ClientClosed."""
     devino = client(service)
     await devino.flush()
     await devino.aclose()
@@ -162,7 +162,7 @@ async def test_flush_of_nothing_and_after_closing(service: Any) -> None:
 
 
 async def test_closing_sends_what_waits(service: Any) -> None:
-    """Closing lets what waits leave within the grace, linger or not, and everybody gets a receipt."""
+    """Closing lets what waits leave within the grace, linger or not, and every caller gets a receipt."""
     devino = client(service, outbox=OutboxOptions(linger=3_600), limits=Limits(in_flight=1))
     tasks = send_all_of(devino, range(5))
     await asyncio.sleep(0)
@@ -173,16 +173,16 @@ async def test_closing_sends_what_waits(service: Any) -> None:
 
 
 async def test_closing_without_grace(service: Any) -> None:
-    """What waits when the grace is over was never sent and is told so; what is on its way is Unconfirmed."""
+    """What waits when the grace is over was never sent and is NotSent. What is on its way is Unconfirmed."""
     gate = Gate(service)
     devino = client(service, limits=Limits(in_flight=1))
-    under_way = send_all_of(devino, range(1))
+    in_flight = send_all_of(devino, range(1))
     await gate.arrived.get()
     waiting = send_all_of(devino, range(1, 4))
     await asyncio.sleep(0)
     report = await devino.aclose(grace=0)
     assert [type(receipt) for receipt in await asyncio.gather(*waiting)] == [NotSent] * 3
-    assert [await task for task in under_way] == list(report.unconfirmed)
+    assert [await task for task in in_flight] == list(report.unconfirmed)
     assert len(service.requests) == 1
     gate.open.set()
 
@@ -204,7 +204,7 @@ async def test_a_full_outbox_by_option(service: Any) -> None:
 
 
 async def test_callers_that_give_up_while_the_service_stalls(service: Any) -> None:
-    """While the service stalls, callers with a time-out of their own leave at once; their messages are told of once."""
+    """While the service stalls, callers with a time-out of their own return at once. Each message is reported once."""
     gate = Gate(service)
     unclaimed: list[Receipt] = []
     async with client(service, limits=Limits(in_flight=1), on_unclaimed=unclaimed.extend) as devino:
@@ -269,7 +269,7 @@ async def proxy() -> AsyncIterator[tuple[str, list[tuple[str, str]]]]:
 
 
 async def test_a_proxy() -> None:
-    """With a proxy everything goes through it, its credentials to it alone; neither shows in any repr."""
+    """With a proxy everything goes through it, its credentials to it alone. Neither shows in any repr."""
     async with proxy() as (address, asked):
         options = PoolOptions(proxy=f"http://user:proxy-secret@{address}")
         async with DevinoClient("key", base_url="http://127.0.0.1:9", pool=options) as devino:
@@ -317,8 +317,8 @@ async def test_connections_are_bounded(service: Any) -> None:
         assert len((await sending).accepted) == 6
 
 
-async def test_few_connections_are_few_places(service: Any) -> None:
-    """Where there are fewer connections than `in_flight` allows, sends gather; none waits for a connection in vain."""
+async def test_connections_bound_what_is_in_flight(service: Any) -> None:
+    """Where there are fewer connections than `in_flight` allows, sends gather. None waits for a connection in vain."""
     gate = Gate(service)
     async with client(service, limits=Limits(in_flight=4), pool=PoolOptions(connections=1)) as devino:
         first = send_all_of(devino, range(1))
@@ -354,7 +354,7 @@ async def test_closing_tells_of_all_unconfirmed(service: Any) -> None:
 
 @pytest.mark.parametrize("reuse", [False, True])
 async def test_connections_are_reused_only_by_option(service: Any, reuse: bool) -> None:
-    """Each send has a connection of its own; with reuse_connections=True sends that follow share one."""
+    """Each send has a connection of its own. With reuse_connections=True sends that follow share one."""
     ports: list[int] = []
 
     async def noting(request: web.Request, body: Any) -> web.StreamResponse:

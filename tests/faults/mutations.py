@@ -146,10 +146,10 @@ MUTATIONS = (
     ),
     Mutation(
         "cancelling a caller cancels its send",
-        "client/outbox.py",
-        "            if self._buffer.discard(entry):\n",
-        "            for task in list(self._owner._tasks):\n                task.cancel()\n"
-        "            if self._buffer.discard(entry):\n",
+        OUTBOX,
+        "        if self._buffer.discard(entry):\n",
+        "        for task in list(self._owner._tasks):\n            task.cancel()\n"
+        "        if self._buffer.discard(entry):\n",
     ),
     Mutation(
         "receipts of a stream that was left are dropped",
@@ -166,29 +166,53 @@ MUTATIONS = (
     Mutation("certificates are not verified", POOL, "ssl=self._options.ssl_context or True", "ssl=False"),
     Mutation("the own TLS context is not used", POOL, "ssl=self._options.ssl_context or True", "ssl=True"),
     Mutation(
-        "a caller that left the outbox is told nothing",
+        "a caller that was cancelled in the outbox is not reported",
         OUTBOX,
-        'self._dispatch.unclaimed(_never_left("the caller left while the message waited", [entry]))',
+        'self._unclaimed_unsent([entry], "the caller was cancelled while the message waited")',
         "pass",
     ),
     Mutation(
-        "a caller that left the outbox stays in it",
+        "a caller that was cancelled stays in the outbox",
         OUTBOX,
         "if self._buffer.discard(entry):",
         "if entry in list(self._buffer):",
     ),
     Mutation(
-        "receipts of callers that left are dropped",
+        "a caller that was cancelled at the door stays there",
+        "flow/buffer.py",
+        "elif self._door.pop(entry.number, None) is not None:",
+        "elif entry.number in self._door:",
+    ),
+    Mutation(
+        "a caller that was cancelled as closing turned it away is not reported",
+        OUTBOX,
+        "            self._unclaimed_unsent(cancelled, _CLOSED)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "closing keeps what waits for room",
+        OUTBOX,
+        "for entry in self._buffer.take_door():",
+        "for entry in list[_Entry]():",
+    ),
+    Mutation(
+        "messages turned away by closing are sent all the same",
+        OUTBOX,
+        "for entry in self._buffer.take_door():",
+        "for entry in self._buffer._door.values():",
+    ),
+    Mutation(
+        "receipts of callers that were cancelled are dropped",
         OUTBOX,
         "            self._dispatch.unclaimed(unclaimed)\n",
         "            pass\n",
     ),
-    Mutation("closing leaves the outbox waiting", OUTBOX, "left = self._buffer.take_all()", "left = []"),
+    Mutation("closing leaves the outbox waiting", OUTBOX, "waiting = self._buffer.take_all()", "waiting = []"),
     Mutation(
         "closing does not end the linger",
         OUTBOX,
-        "        self._buffer.turn_away()\n        self._buffer.flush()\n",
-        "        self._buffer.turn_away()\n",
+        "        self._buffer.flush()\n        if len(self._buffer):\n",
+        "        if len(self._buffer):\n",
     ),
     Mutation(
         "callers get each other's receipts",

@@ -1,6 +1,6 @@
 """Single sends under attack: many callers share POSTs while servers fail, callers leave and the client is closed.
 
-Moments are counted in turns of the event loop, in events of the client, or in what the server has read; nothing sleeps.
+Moments are counted in turns of the event loop, in events of the client, or in what the server has read. Nothing sleeps.
 """
 
 import asyncio
@@ -174,7 +174,7 @@ async def test_cancels_during_a_hold() -> None:
         for caller in crowd.callers:
             caller.cancel()
         await crowd.gone()
-        # Those in the outbox are told at once; those in an exchange when it ends.
+        # Messages in the outbox are reported at once, those in an exchange when it ends.
         assert 0 < len(crowd.receipts) < 50
         await client.aclose(grace=0)
         assert crowd.wrong(server) == []
@@ -201,7 +201,7 @@ async def test_a_hold_holds_all_lanes() -> None:
 
 
 async def test_closing_while_messages_wait() -> None:
-    """When the grace is over, what the server holds is Unconfirmed and told of; what waited is NotSent."""
+    """When the grace is over, what the server holds is Unconfirmed and in the report. What waited is NotSent."""
     crowd = Crowd()
     async with asyncio.timeout(BOUND), FaultServer((SILENT,)) as server:
         client = client_of(server, crowd, limits=Limits(in_flight=1))
@@ -215,6 +215,31 @@ async def test_closing_while_messages_wait() -> None:
         assert server.accepted == 1
     assert [each.message for each in report.unconfirmed] == [message(0)]
     assert [type(each) for each in crowd.receipts].count(NotSent) == 20
+
+
+async def test_cancels_and_closing_at_the_door() -> None:
+    """With a full outbox, callers cancelled at the door are NotSent, closing turns away the others, none is sent."""
+    crowd = Crowd()
+    async with asyncio.timeout(BOUND), FaultServer((SILENT,)) as server:
+        client = client_of(server, crowd, limits=Limits(in_flight=1), outbox=OutboxOptions(capacity=2))
+        crowd.call(client, 1)
+        await until(holds_whole(server))
+        crowd.call(client, 12)
+        await asyncio.sleep(0)
+        for caller in crowd.callers[1::3]:
+            caller.cancel()
+        await asyncio.sleep(0)
+        # One is inside, three are at the door. The last is cancelled in the same turn as the closing.
+        assert crowd.kinds() == {NotSent}
+        assert len(crowd.receipts) == 4
+        crowd.callers[-1].cancel()
+        await client.aclose(grace=0)
+        await crowd.gone()
+        assert crowd.wrong(server) == []
+        assert server.accepted == 1
+    assert [number for number, each in enumerate(crowd.callers) if each.cancelled()] == [1, 4, 7, 10, 12]
+    assert sorted(int(each.to[4:]) for each in crowd.refused) == [5, 6, 8, 9, 11]
+    assert [each.message for each in crowd.receipts if isinstance(each, Unconfirmed)] == [message(0)]
 
 
 async def test_closing_lets_all_leave() -> None:
@@ -258,7 +283,7 @@ async def test_closing_is_hurried(again: bool) -> None:
 
 
 async def test_cancels_while_the_pace_holds() -> None:
-    """Callers who leave while the pace lets nobody begin lose no receipt; closing then sends nothing more."""
+    """Callers cancelled while the pace lets nothing begin lose no receipt. Closing then sends nothing more."""
     crowd = Crowd()
     async with asyncio.timeout(BOUND), FaultServer((GOOD,)) as server:
         limits = Limits(in_flight=2, batch_bytes=400, requests_per_second=0.001)
@@ -277,7 +302,7 @@ async def test_cancels_while_the_pace_holds() -> None:
 
 
 async def test_lanes_do_not_wait_for_each_other() -> None:
-    """While a silent server takes every place of the bulk lane, an urgent send and a look-up go through."""
+    """While a silent server holds all that the bulk lane may have in flight, urgent sends and look-ups go through."""
     crowd, urgent = Crowd(), message(500, Priority.HIGH)
     known: Script = (Take("request"), Say(http(200, '{"result": {"account": {"balance": 1}}}')))
     async with asyncio.timeout(BOUND), FaultServer((SILENT, SILENT, GOOD, known)) as server:
@@ -293,7 +318,7 @@ async def test_lanes_do_not_wait_for_each_other() -> None:
 
 
 async def test_a_flush_behind_a_hold() -> None:
-    """A flush that waits behind a 429 ends with the receipts when the client is closed; it does not wait for ever."""
+    """A flush that waits behind a 429 ends with the receipts when the client is closed. It does not wait for ever."""
     crowd = Crowd()
     async with asyncio.timeout(BOUND), FaultServer((HOLD,)) as server:
         limits, outbox = Limits(in_flight=1, batch_bytes=400), OutboxOptions(linger=3_600.0)
@@ -426,7 +451,7 @@ def found_in(group: int, loop_factory: Callable[[], asyncio.AbstractEventLoop] |
 
 @pytest.mark.parametrize("group", range(GROUPS))
 def test_random_storms(group: int) -> None:
-    """Whatever fails and whoever leaves: each message has one outcome, a sound one, and is delivered once at most."""
+    """Whatever fails or is cancelled: each message has one outcome, a sound one, and is delivered once at most."""
     wrong = found_in(group)
     assert not wrong, f"{len(wrong)} seeds: {dict(list(wrong.items())[:5])}"
 
@@ -439,7 +464,7 @@ def eager_loop() -> asyncio.AbstractEventLoop:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
 def test_random_storms_of_eager_tasks() -> None:
-    """The same where tasks begin at once, in the middle of whoever made them."""
+    """The same where tasks begin at once, in the middle of what made them."""
     wrong = found_in(0, eager_loop)
     assert not wrong, f"{len(wrong)} seeds: {dict(list(wrong.items())[:5])}"
 
