@@ -22,7 +22,7 @@ def test_key() -> None:
 
 @pytest.mark.parametrize(("login", "password"), [(LOGIN, PASSWORD), ("логин", "пароль: с двоеточием"), ("a", ":")])
 def test_login_and_password(login: str, password: str) -> None:
-    """Login and password become `Basic base64(login:password)` in UTF-8; all three texts are secrets."""
+    """Login and password become `Basic base64(login:password)` in UTF-8. All three are secrets."""
     made = credentials_from(None, login, password, {})
     kind, token = made.header.split(" ")
     assert kind == "Basic"
@@ -64,7 +64,7 @@ def test_unusable_key(broken: str) -> None:
 
 @pytest.mark.parametrize("broken", ["a\r\nb", "a\x00b", "a\nb", "a\x7f"])
 def test_control_characters_in_login_or_password(broken: str) -> None:
-    """Control characters are refused in login and password too; a colon would move the border between them."""
+    """Control characters are refused in login and password too. A colon would move the border between them."""
     for login, password in ((broken, PASSWORD), (LOGIN, broken), ("a:b", PASSWORD)):
         with pytest.raises(ConfigurationError):
             credentials_from(None, login, password, {})
@@ -78,7 +78,7 @@ def test_any_printable_key() -> None:
 
 
 def test_environment() -> None:
-    """The environment is looked at only if no argument is given, with the same rules; an empty value is none."""
+    """The environment counts only if no argument is given, with the same rules. An empty value counts as absent."""
     assert credentials_from(None, None, None, {"DEVINO_API_KEY": KEY}).header == f"Key {KEY}"
     pair = {"DEVINO_LOGIN": LOGIN, "DEVINO_PASSWORD": PASSWORD}
     assert credentials_from(None, None, None, pair) == credentials_from(None, LOGIN, PASSWORD, {})
@@ -121,7 +121,7 @@ def test_credentials_never_show() -> None:
     ],
 )
 def test_base_url(given: str | None, kept: str) -> None:
-    """https to anywhere and http to loopback are taken; a slash at the end is dropped."""
+    """https to anywhere and http to loopback are accepted. A slash at the end is dropped."""
     assert base_url_from(given, {}) == kept
 
 

@@ -63,7 +63,7 @@ def envelope(request: Request) -> str:
 
 
 def said(status: int | str, body: Callable[[Request], str], *headers: str) -> Callable[[Request], bytes]:
-    """An answer; in its headers `<>` stands for all that the service knows."""
+    """An answer. In its headers `<>` stands for all that the service knows."""
 
     def answer(request: Request) -> bytes:
         every = all_of(request).encode().decode("latin-1")

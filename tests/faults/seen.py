@@ -38,11 +38,11 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def shown(error: BaseException) -> Iterator[str]:
-    """Everything of an error that may end up before somebody's eyes."""
+    """Everything of an error that a person may see."""
     yield from (str(error), repr(error), repr(error.args), repr(vars(error)))
     yield from map(str, vars(error).values())
     yield from getattr(error, "__notes__", ())
-    # The lines of the traceback are code; without them it is quick enough for thousands of errors.
+    # The lines of the traceback are code. Without them it is quick enough for thousands of errors.
     yield from traceback.format_exception(error, limit=0)
 
 

@@ -187,7 +187,7 @@ async def scan(
     certificates: Certificates,
     caplog: pytest.LogCaptureFixture,
 ) -> int:
-    """Make the call with each kind of credentials and look at all that can be seen; how often it failed."""
+    """Make the call with each kind of credentials and look at all that can be seen. Return how often it failed."""
     caplog.set_level(logging.DEBUG)
     if not isinstance(fault, Fault):
         fault = Fault((Take("request"), Say(fault, refuses=True), End("eof")))
@@ -216,7 +216,7 @@ async def test_no_call_shows_a_secret(
     Nor do the locals of any frame of ours in a traceback, and no object of aiohttp hangs there.
     """
     failures = await scan(call, ANSWERS[name], certificates, caplog)
-    # A row of data that holds nonsense is data to some calls; everything else is a failure that was looked at.
+    # A row of data that holds nonsense is data to some calls. Everything else is a failure that was looked at.
     assert failures == len(CREDENTIALS) or name in {"200 rows", "200 envelope", "200 reasons"}
 
 

@@ -25,5 +25,5 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
     ],
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
-    """Retry-After is read in seconds and as a date; a past date is no wait, nonsense is as if it were absent."""
+    """Retry-After is read in seconds and as a date. A past date asks for no wait, nonsense counts as absent."""
     assert wait_asked_for(header, NOW) == seconds

@@ -57,7 +57,7 @@ PARTS = some.lists(some.integers(1, 3 * SLICE_BYTES).map(lambda size: b"x" * siz
 
 @given(parts=PARTS)
 async def test_every_moment(parts: list[bytes]) -> None:
-    """The last slice, and only the last, is noted as ALL, and that before it is handed over; nothing is lost."""
+    """The last slice, and only the last, is noted as ALL, and that before it is handed over. Nothing is lost."""
     writer = await written(parts)
     assert bytes(writer.written) == b"".join(parts)
     assert [handed for _, handed in writer.seen[:-1]] == [Handed.SOME] * (len(writer.seen) - 1)

@@ -1,4 +1,4 @@
-"""Pace: the rates and the hold, on a clock that only moves when somebody sleeps."""
+"""Pace: the rates and the hold, on a clock that only moves when a task sleeps."""
 
 import asyncio
 import heapq
@@ -18,7 +18,7 @@ LOOK_UP = Call(operation="account", method="GET", path="/")
 
 
 class Clock:
-    """Time that stands still while anybody has something to do, and then goes to the next one's waking."""
+    """Time that stands still while any task can run, and then goes on to the next waking."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -37,7 +37,7 @@ class Clock:
         await waking
 
     async def run(self) -> None:
-        """Until nobody sleeps any more."""
+        """Run until no task sleeps any more."""
         while True:
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -65,7 +65,7 @@ def made(weight: int, kind: str) -> Call:
 async def test_no_second_sees_more_than_the_rate_and_one_batch(
     messages: float, requests: float | None, asked: list[tuple[float, int, str]]
 ) -> None:
-    """Whoever asks when and in whatever lane, what begins within any second weighs the rate plus one batch at most."""
+    """In all lanes together, what begins within any second weighs at most the rate plus one batch."""
     clock = Clock()
     paced = pace(clock, requests, messages)
     begun: list[tuple[float, Call, int]] = []
@@ -93,8 +93,8 @@ async def test_no_second_sees_more_than_the_rate_and_one_batch(
 
 
 @given(st.lists(st.integers(1, 500), min_size=2, max_size=30), st.data())
-async def test_a_waiter_who_leaves_costs_nobody_anything(weights: list[int], data: st.DataObject) -> None:
-    """Whoever is cancelled while waiting has booked nothing: the others begin as if it had never been there."""
+async def test_a_waiter_that_is_cancelled_costs_nothing(weights: list[int], data: st.DataObject) -> None:
+    """A call that is cancelled while it waits has booked nothing: the others begin as if it had never been there."""
 
     async def begun_by(who: list[int], leaving: set[int]) -> list[float]:
         clock = Clock()
@@ -165,7 +165,7 @@ async def test_nothing_is_polled() -> None:
 
 @pytest.mark.parametrize("rates", [{}, {"messages": 1.0}])
 async def test_a_hold_books_nothing(rates: Any) -> None:
-    """While nobody may send, no turn is given and none is paid for."""
+    """While a hold lasts, no turn is given and none is paid for."""
     clock = Clock()
     paced = pace(clock, **rates)
     paced.hold(5)
@@ -176,7 +176,7 @@ async def test_a_hold_books_nothing(rates: Any) -> None:
 
 
 async def test_a_hold_ends_the_waiting() -> None:
-    """Whoever waits for the pace when a hold comes has not begun in the midst of it."""
+    """A call that waits for the pace when a hold comes does not begin while it lasts."""
     clock = Clock()
     paced = pace(clock, messages=1)
     assert await paced.turn(BULK)

@@ -24,7 +24,7 @@ SEND = Call(operation="send", method="POST", path="/", repeatable=False)
 
 
 class Script:
-    """A transport that does what its script says, one entry an attempt; the last entry goes on for ever."""
+    """A transport that does what its script says, one entry an attempt. The last entry goes on for ever."""
 
     def __init__(self, *entries: Callable[[], CallFailed] | Answer) -> None:
         self.entries = list(entries)
@@ -177,7 +177,7 @@ async def test_retry_after_beyond_the_deadline_ends_at_once() -> None:
 
 
 async def test_one_429_holds_every_call() -> None:
-    """While a 429 holds, other calls of the same client wait too; those whose deadline is nearer give up at once."""
+    """While a 429 holds, other calls of the same client wait too. A call whose deadline is nearer gives up at once."""
     clock, script = Clock(), Script(too_many(50.0), OK)
     shared = retrying(script, clock, random=0.0, attempts=1)
     with pytest.raises(TooManyRequests):
@@ -201,7 +201,7 @@ async def test_a_held_call_beyond_its_deadline_gives_up() -> None:
 
 
 async def test_the_budget_ends_retries_in_an_outage() -> None:
-    """Retries are paid from a budget that all calls share; in an outage calls soon fail after one attempt each."""
+    """Retries are paid from a budget that all calls share. In an outage calls soon fail after one attempt each."""
     script = Script(unsent)
     shared = retrying(script, Clock(), attempts=5)
     for _ in range(100):
@@ -227,7 +227,7 @@ async def test_success_earns_the_budget_back() -> None:
 
 
 async def test_cancelling_a_wait_is_not_swallowed() -> None:
-    """A call that is cancelled between two attempts ends as cancelled; retry never eats it."""
+    """A call that is cancelled between two attempts ends as cancelled. Retry never swallows that."""
 
     class Stuck(Clock):
         async def sleep(self, seconds: float) -> None:

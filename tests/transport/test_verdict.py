@@ -27,7 +27,7 @@ def test_a_permanent_failure_is_not_retried() -> None:
 @pytest.mark.parametrize("handed", list(Handed))
 @pytest.mark.parametrize("status", REFUSING)
 def test_a_real_refusal(handed: Handed, status: int) -> None:
-    """A real 4xx of the table says that nothing was processed; only 408 and 429 are worth another attempt."""
+    """A real 4xx of the table says that nothing was processed. Only 408 and 429 are worth another attempt."""
     decision = decide(Evidence(handed=handed, status=status), repeatable=False)
     assert decision == Decision(Verdict.REFUSED, retry=status in {408, 429})
 
@@ -69,5 +69,5 @@ def test_success_is_read(status: int) -> None:
 )
 @pytest.mark.parametrize("handed", list(Handed))
 def test_look_ups_are_retried_widely(status: int | None, retry: bool, handed: Handed) -> None:
-    """Look-ups cost nothing: connection trouble, 408, 429 and 5xx are retried; other 4xx and redirects are not."""
+    """Look-ups cost nothing: connection trouble, 408, 429 and 5xx are retried, other 4xx and redirects are not."""
     assert decide(Evidence(handed=handed, status=status), repeatable=True).retry is retry
