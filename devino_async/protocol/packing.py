@@ -105,7 +105,7 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.text for message in messages],
         [
             message
-            if count > _ALONE or type(message) is not Message
+            if count > _ALONE
             else NOTHING_MORE
             if message.validity is None
             and message.scheduled_time is None
