@@ -62,7 +62,8 @@ def converted(values: dict[str, Any]) -> dict[str, Any]:
 
     All other bad cells stay as they are, because Message names every problem at once.
     """
-    arguments = _with_options(values)
+    arguments = dict(values)
+    _join_options(arguments)
     validity = arguments.get("validity")
     if isinstance(validity, str) and _WHOLE.fullmatch(validity):
         arguments["validity"] = int(validity)
@@ -77,9 +78,9 @@ def converted(values: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _with_options(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values with all `options.KEY` columns joined into the options, over those of an `options` column."""
-    given = values.get("options")
+def _join_options(arguments: dict[str, Any]) -> None:
+    """Replace all `options.KEY` columns by options, which they override where there is an `options` column too."""
+    given = arguments.get("options")
     if isinstance(given, str):
         try:
             given = json.loads(given)
@@ -87,10 +88,8 @@ def _with_options(values: dict[str, Any]) -> dict[str, Any]:
             given = None
         if not isinstance(given, dict):
             raise ValueError("options: must be a JSON object")
-    single = {name.removeprefix(_OPTION): value for name, value in values.items() if name.startswith(_OPTION)}
-    arguments = {name: value for name, value in values.items() if not name.startswith(_OPTION)}
-    if single:
-        arguments["options"] = {**given, **single} if isinstance(given, dict) else single
-    elif given is not None:
         arguments["options"] = given
-    return arguments
+    columns = [name for name in arguments if name.startswith(_OPTION)]
+    if columns:
+        single = {name.removeprefix(_OPTION): arguments.pop(name) for name in columns}
+        arguments["options"] = {**given, **single} if isinstance(given, dict) else single
