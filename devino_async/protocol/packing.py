@@ -63,7 +63,7 @@ class Packed(Sequence[Message]):
         self._ends: list[int] = []
 
     def extend(self, messages: list[Message]) -> None:
-        """Add messages. Those that only this list refers to are packed, but for subclasses."""
+        """Add messages. Those that only this list refers to are packed."""
         counts = _counts(messages)
         if messages:
             self._add(messages if min(counts) > _ALONE else _packed(messages, counts))
