@@ -89,7 +89,7 @@ class Pipeline(Generic[T, R]):
     async def _feed(self) -> None:
         reading = aiter(self._chunks)
         while not self._stopped:
-            # First a place in flight, then the reading: no chunk waits in memory for its turn.
+            # Read only when one more may be in flight, so that no chunk waits in memory for its turn.
             await self._in_flight.acquire()
             chunk = await anext(reading, None)
             if chunk is None:
