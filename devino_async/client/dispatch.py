@@ -1,7 +1,8 @@
 """Dispatch: messages go down the street and come back as receipts, one for each, even if the caller is gone by then.
 
-Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task of the client, so that
-a caller that is cancelled loses no receipt. When a send may be repeated is the transport's. Options are the client's.
+Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task of
+the client, so that a caller that is cancelled loses no receipt. When a send may be repeated is the
+transport's. Options are the client's.
 """
 
 import asyncio
@@ -106,12 +107,13 @@ class Dispatch:
                         unseen = iter(run)
                         for receipt in unseen:
                             yield receipt
-                        # A consumer that awaits nothing would otherwise block the event loop for a whole batch.
+                        # A consumer that awaits nothing would otherwise block the event loop for a
+                        # whole batch.
                         if self._turns.urgent or pacing.due():
                             await pacing.pause()
         finally:
-            # The consumer may have stopped at any yield, or been cancelled at any await above. What it was not given
-            # is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
+            # The consumer may have stopped at any yield, or been cancelled at any await above. What
+            # it was not given is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
             self._account_for([*unseen, *receipts], pipeline)
         if fatal is not None:
             raise fatal
@@ -155,8 +157,8 @@ class Dispatch:
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:
-            # Only closing cancels this task. An attempt that is under way ends by the verdict of the pool's ledger, as
-            # a CallFailed. So none was under way.
+            # Only closing cancels this task. An attempt that is under way ends by the verdict of
+            # the pool's ledger, as a CallFailed. So none was under way.
             failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
         except DevinoError:
             raise
@@ -174,8 +176,8 @@ class Dispatch:
         try:
             return await in_steps(reading, self._turns)
         except asyncio.CancelledError:
-            # Closing cancelled this task between two steps. The answer is here, so it is read to its end: otherwise
-            # the ids of accepted messages would be lost.
+            # Closing cancelled this task between two steps. The answer is here, so it is read to
+            # its end: otherwise the ids of accepted messages would be lost.
             return at_once(reading)
 
     def _finished(self, batch: _Batch) -> _Batch:

@@ -75,7 +75,8 @@ class LookUps:
                         for each in found:
                             yield each
         finally:
-            # Tasks are left only if the consumer is gone. Nothing is lost with a look-up, so it need not end by itself.
+            # Tasks are left only if the consumer is gone. Nothing is lost with a look-up, so it
+            # need not end by itself.
             for task in pipeline.left_tasks:
                 task.cancel()
 
@@ -112,8 +113,9 @@ class LookUps:
         try:
             yield
         except asyncio.CancelledError:
-            # Two may cancel: the client that is closed cancels the exchange, the program cancels the caller's own task.
-            # `cancelling` counts the second only, which must come out as it is.
+            # Two may cancel: the client that is closed cancels the exchange, the program cancels
+            # the caller's own task. `cancelling` counts the second only, which must come out as it
+            # is.
             task = asyncio.current_task()
             if not self._closing or (task is not None and task.cancelling()):
                 raise

@@ -1,1 +1,1 @@
-"""HOW MUCH at once: chunks, batches in flight, pages. Knows asyncio; knows neither sockets nor SMS."""
+"""HOW MUCH at once: chunks, batches in flight, pages. It knows asyncio, but neither sockets nor SMS."""

@@ -1,9 +1,9 @@
 """Chunking: any stream of items, read lazily, becomes chunks bounded by count and by bytes.
 
-Three parts, each for one thing. A reader reads a source into runs: items, and the encoded form of each. ChunkBuilder
-is fed runs and gives full chunks. Pacing (steps.py) says when others on the event loop must have their turn. Chunks
-joins the three. What the items are and how they are encoded is the caller's. How many chunks are in flight is
-pipeline.py's.
+Three parts, each for one thing. A reader reads a source into runs: items, and the encoded form of
+each. ChunkBuilder is fed runs and gives full chunks. Pacing (steps.py) says when others on the
+event loop must have their turn. Chunks joins the three. What the items are and how they are encoded
+is the caller's. How many chunks are in flight is pipeline.py's.
 """
 
 from collections import deque
@@ -70,8 +70,8 @@ class _SyncReader(_Reader[T]):
 
     async def read(self, count: int) -> bool:
         """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
-        # Each item is encoded before the next is read, so that a bad item costs none that came after it. `extend`
-        # keeps what came before an error.
+        # Each item is encoded before the next is read, so that a bad item costs none that came
+        # after it. `extend` keeps what came before an error.
         self._encoded.extend(self._encode(_noted(islice(self._source, count), self._items)))
         return len(self._items) == count
 
@@ -95,7 +95,8 @@ class _AsyncReader(_Reader[T]):
         coming: deque[T] = deque()
         encoding = iter(self._encode(_emptied(coming)))
         while True:
-            # The reading task may be cancelled in this await. What was read before stays in the reader.
+            # The reading task may be cancelled in this await. What was read before stays in the
+            # reader.
             try:
                 item = await anext(self._source)
             except StopAsyncIteration:
@@ -103,7 +104,8 @@ class _AsyncReader(_Reader[T]):
             coming.append(item)
             self._encoded.append(next(encoding))
             self._items.append(item)
-            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without this line it would be read on.
+            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without this line
+            # it would be read on.
             if self._stopped:
                 return False
             if len(self._items) >= count:
@@ -126,13 +128,16 @@ def _emptied(items: deque[T]) -> Iterator[T]:
 class ChunkBuilder(Generic[T]):
     """Is fed runs of items with their encoded forms, and gives chunks of at most `max_count` items and `max_bytes`.
 
-    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold` makes what keeps the items of a
-    chunk: an empty sequence with `extend`, such as a list, or Packed of protocol/packing.py.
+    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold` makes what
+    keeps the items of a chunk: an empty sequence with `extend`, such as a list, or Packed of
+    protocol/packing.py.
 
-    The contract with `hold`: the list that `extend` is given is the only reference of this file to the items in it. So
-    a reader keeps items in one list, and its frames and generators have ended before the builder is fed. (Where the
-    bytes end a chunk within a run, there are more references, and such items are merely not packed.) Guarded by
-    tests/flow/test_chunking.py::test_items_have_one_holder and tests/client/test_dispatch.py::test_messages_are_packed.
+    The contract with `hold`: the list that `extend` is given is the only reference of this file to
+    the items in it. So a reader keeps items in one list, and its frames and generators have ended
+    before the builder is fed. (Where the bytes end a chunk within a run, there are more references,
+    and such items are merely not packed.) Guarded by
+    tests/flow/test_chunking.py::test_items_have_one_holder and
+    tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
     def __init__(self, *, max_count: int, max_bytes: int, hold: Callable[[], Any] = list) -> None:
@@ -140,7 +145,8 @@ class ChunkBuilder(Generic[T]):
         self._max_bytes = max_bytes
         self._hold = hold
         self._full: deque[Chunk[T]] = deque()
-        # The open chunk: its place, its items, its finished slices, and what the next slice is made of.
+        # The open chunk: its place, its items, its finished slices, and what the next slice is made
+        # of.
         self._position = 0
         self._items: Any = hold()
         self._slices: list[bytes] = []
@@ -213,8 +219,8 @@ class ChunkBuilder(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. When the source or `encode` raises, what was read
-    before still comes as a chunk, and then the error is raised.
+    `encode` and `hold` are explained at Encode and ChunkBuilder. When the source or `encode`
+    raises, what was read before still comes as a chunk, and then the error is raised.
     """
 
     def __init__(
@@ -246,8 +252,9 @@ class Chunks(Generic[T]):
         return left + items
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
-        # The reading task of a pipeline runs this. It may be cancelled at any await, and may never come back after a
-        # yield. So what was read stands in the reader or the builder, never only in a local name: `take_left` finds it.
+        # The reading task of a pipeline runs this. It may be cancelled at any await, and may never
+        # come back after a yield. So what was read stands in the reader or the builder, never only
+        # in a local name: `take_left` finds it.
         failure: Exception | None = None
         try:
             while await self._reader.read(min(_ITEMS_A_RUN, self._builder.room)):

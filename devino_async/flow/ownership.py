@@ -1,7 +1,7 @@
 """Ownership: exchanges that cost money run in tasks of the client, not of the caller.
 
-A caller that is cancelled or times out returns at once. Its task goes on and is accounted for. What the tasks do is
-not known here.
+A caller that is cancelled or times out returns at once. Its task goes on and is accounted for. What
+the tasks do is not known here.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ __all__ = ["Owner", "hand_over"]
 
 T = TypeVar("T")
 
-# How many forks lie between this process and the first one. It is read for every message, where asking the system for
-# the process id would cost a call.
+# How many forks lie between this process and the first one. It is read for every message, where
+# asking the system for the process id would cost a call.
 _forks = 0
 
 
@@ -33,7 +33,8 @@ class Owner:
     """Holds tasks until each has ended. It lives on one event loop and in one process."""
 
     def __init__(self) -> None:
-        # The loop refers to tasks only weakly. Without this set, a task whose caller is gone could be collected.
+        # The loop refers to tasks only weakly. Without this set, a task whose caller is gone could
+        # be collected.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = 0
@@ -64,7 +65,8 @@ class Owner:
         """Return the result of work that may be given up. Cancelling the caller cancels it."""
         task = self.start(work)
         try:
-            # `wait` keeps apart who was cancelled: the caller here, or the task by `drain`, which `result` raises.
+            # `wait` keeps apart who was cancelled: the caller here, or the task by `drain`, which
+            # `result` raises.
             await asyncio.wait({task})
         except asyncio.CancelledError:
             task.cancel()
@@ -79,8 +81,9 @@ class Owner:
         try:
             _, late = await asyncio.wait(tasks, timeout=grace)
         except asyncio.CancelledError:
-            # The task that closes the client was cancelled itself. The exchanges are cut short at once, but still
-            # waited for: each has receipts to give, and a session that is closed first would cost their evidence.
+            # The task that closes the client was cancelled itself. The exchanges are cut short at
+            # once, but still waited for: each has receipts to give, and a session that is closed
+            # first would cost their evidence.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)

@@ -1,7 +1,7 @@
 """Paginator: row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, a short page, or a page that says there is no more. What a row is, and how a page is fetched,
-is the caller's.
+It stops at an empty page, a short page, or a page that says there is no more. What a row is, and
+how a page is fetched, is the caller's.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -34,9 +34,9 @@ class Page(Protocol):
 class Paginator(Generic[R, P]):
     """Walks the pages of one look-up, or of several one after another as if they were one.
 
-    `async for` gives rows, and `pages()` gives pages. `offset` is the number of the first row that was not given yet,
-    to resume from after a failure. Resuming a look-up in several parts reads the earlier rows again and drops them, as
-    nothing says how many rows each part has.
+    `async for` gives rows, and `pages()` gives pages. `offset` is the number of the first row that
+    was not given yet, to resume from after a failure. Resuming a look-up in several parts reads the
+    earlier rows again and drops them, as nothing says how many rows each part has.
     """
 
     def __init__(self, parts: Iterable[Fetch[P]], *, page_size: int, start_offset: int = 0) -> None:
@@ -47,7 +47,8 @@ class Paginator(Generic[R, P]):
     async def __aiter__(self) -> AsyncIterator[R]:
         async for page in self._walk():
             for row in page.rows:
-                # Counted before the yield: a consumer that stops there has this row, and may never come back here.
+                # Counted before the yield: a consumer that stops there has this row, and may never
+                # come back here.
                 self.offset += 1
                 yield row
 
@@ -74,7 +75,8 @@ class Paginator(Generic[R, P]):
             count = len(page.rows)
             offset += count
             yield page
-            # A service that caps pages below what was asked says so in `size`. Such a page is full, not short.
+            # A service that caps pages below what was asked says so in `size`. Such a page is full,
+            # not short.
             full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
             if count < full or page.more is False:
                 return

@@ -1,10 +1,11 @@
 """Pipeline: a few chunks in flight at once, their results in the order of the input.
 
-One failing chunk never cancels another. What the work is, and who owns the tasks that do it, is the caller's.
+One failing chunk never cancels another. What the work is, and who owns the tasks that do it, is the
+caller's.
 
-The consumer's task runs `results`, and may be cancelled or stop iterating at any yield. The reader, a task of the
-pipeline's own, runs `_feed`, and only `stop` and the end of the loop cancel it. The work of each chunk is in a task of
-the owner, who alone may cancel it.
+The consumer's task runs `results`, and may be cancelled or stop iterating at any yield. The reader,
+a task of the pipeline's own, runs `_feed`, and only `stop` and the end of the loop cancel it. The
+work of each chunk is in a task of the owner, who alone may cancel it.
 """
 
 import asyncio
@@ -22,10 +23,11 @@ R = TypeVar("R")
 class Pipeline(Generic[T, R]):
     """Does `work` for every chunk, with at most `in_flight` of them begun and not yet given to the consumer.
 
-    `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is true ends the reading.
-    When the results have ended or the consumer is gone, `take_left_items()` gives what was read and never begun, and
-    `left_tasks` are the tasks whose results were not given. `on_late` is called with items that come even later, as
-    an async source may catch its cancellation and give more.
+    `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is
+    true ends the reading. When the results have ended or the consumer is gone, `take_left_items()`
+    gives what was read and never begun, and `left_tasks` are the tasks whose results were not
+    given. `on_late` is called with items that come even later, as an async source may catch its
+    cancellation and give more.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Pipeline(Generic[T, R]):
         task: asyncio.Task[R] | None = None
         try:
             while (task := await self._begun.get()) is not None:
-                # `wait` and not `await task`: cancelling the consumer must not cancel the work, which may be a send.
+                # `wait` and not `await task`: cancelling the consumer must not cancel the work,
+                # which may be a send.
                 await asyncio.wait({task})
                 self._in_flight.release()
                 done, task = task, None
                 yield done.result()
-            # If we did not stop the reader, a CancelledError came from the caller's own iterator: re-raise it.
+            # If we did not stop the reader, a CancelledError came from the caller's own iterator:
+            # re-raise it.
             if not self._stopped or not self._reader.cancelled():
                 self._reader.result()
         finally:
@@ -85,13 +89,14 @@ class Pipeline(Generic[T, R]):
     async def _feed(self) -> None:
         reading = aiter(self._chunks)
         while not self._stopped:
-            # First a place in flight, then the reading: no chunk waits in memory for its turn.
+            # Read only when one more may be in flight, so that no chunk waits in memory for its turn.
             await self._in_flight.acquire()
             chunk = await anext(reading, None)
             if chunk is None:
                 return
-            # Work may have ended the reading in the same turn of the loop, or the source may have caught the
-            # cancellation. No task may begin after `stop`, as nothing would give its result.
+            # Work may have ended the reading in the same turn of the loop, or the source may have
+            # caught the cancellation. No task may begin after `stop`, as nothing would give its
+            # result.
             if self._stopped:
                 self._late += chunk.items
                 return
@@ -110,10 +115,12 @@ class Pipeline(Generic[T, R]):
             left.append(self._begun.get_nowait())
         self.left_tasks = [task for task in left if task is not None]
         for task in self.left_tasks:
-            # Without this line the input, perhaps an open file, is kept until the last exchange has ended.
+            # Without this line the input, perhaps an open file, is kept until the last exchange has
+            # ended.
             task.remove_done_callback(self._ended)
-        # A task that was cancelled keeps the traceback of its CancelledError, whose frames refer to this pipeline.
-        # Without this line the two keep each other, and the input, until a garbage collection.
+        # A task that was cancelled keeps the traceback of its CancelledError, whose frames refer to
+        # this pipeline. Without this line the two keep each other, and the input, until a garbage
+        # collection.
         reader, self._reader = self._reader, None
         if reader is not None and not reader.done():
             reader.add_done_callback(self._report_late)

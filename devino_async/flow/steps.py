@@ -1,7 +1,7 @@
 """Long work in small steps, so that nothing else on the event loop has to wait for all of it.
 
-A generator marks by each `yield` where it may pause, and returns its result. Work that cannot know how long its steps
-are goes by the clock instead (Pacing). What the work is, is not known here.
+A generator marks by each `yield` where it may pause, and returns its result. Work that cannot know
+how long its steps are goes by the clock instead (Pacing). What the work is, is not known here.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ __all__ = ["Pacing", "Turns", "at_once", "in_steps"]
 
 T = TypeVar("T")
 
-# How long work that goes by the clock may block the event loop, in seconds. Items may come from a slow source and
-# receipts go to a slow consumer, so no fixed number of them is a short step.
+# How long work that goes by the clock may block the event loop, in seconds. Items may come from a
+# slow source and receipts go to a slow consumer, so no fixed number of them is a short step.
 _MAX_STEP = 0.0005
 # About as many turns as a request needs between two waits for the network.
 _TURNS_FOR_THE_URGENT = 8
@@ -24,9 +24,9 @@ _TURNS_FOR_THE_URGENT = 8
 class Turns:
     """Turns of the event loop that long work gives to others: one, or several while something urgent goes on.
 
-    All long work of a client shares one Turns, and one step of all that work is done in a turn of the loop, first come
-    first served. Otherwise the steps would add up to a stall. Urgent work needs many turns of the loop, so long work
-    waits for several while it goes on.
+    All long work of a client shares one Turns, and one step of all that work is done in a turn of
+    the loop, first come first served. Otherwise the steps would add up to a stall. Urgent work
+    needs many turns of the loop, so long work waits for several while it goes on.
     """
 
     def __init__(self) -> None:
@@ -62,9 +62,10 @@ class Turns:
                     break
                 await asyncio.sleep(0)
         finally:
-            # The task that waits here may be cancelled at any await, or its coroutine closed. Before it was called, it
-            # has no turn to pass on and must not be called any more. Once it was called, the next in line depends on
-            # it: without `_call_next` all other long work of the client would wait for ever.
+            # The task that waits here may be cancelled at any await, or its coroutine closed.
+            # Before it was called, it has no turn to pass on and must not be called any more. Once
+            # it was called, the next in line depends on it: without `_call_next` all other long
+            # work of the client would wait for ever.
             if called is not None and not called.done():
                 called.cancel()
             if called is None or not called.cancelled():

@@ -1,8 +1,9 @@
 """Packing: how the messages of a batch are kept while it is in flight.
 
-The garbage collector blocks a program to look through tens of thousands of live objects. So a message that nothing else
-refers to is kept as its fields, and made again when it is asked for. That took the longest stall of a campaign
-(benchmarks/campaign.py) from 44 to 7 ms. How messages travel is sending.py's.
+The garbage collector blocks a program to look through tens of thousands of live objects. So a
+message that nothing else refers to is kept as its fields, and made again when it is asked for. That
+took the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. How messages travel
+is sending.py's.
 """
 
 import sys
@@ -15,7 +16,8 @@ from .message import NOTHING_MORE, Message, made_again
 
 __all__ = ["Packed"]
 
-# Only CPython counts references. Elsewhere no message counts as alone, and all are kept as they are.
+# Only CPython counts references. Elsewhere no message counts as alone, and all are kept as they
+# are.
 _references: Callable[[object], int] | None = getattr(sys, "getrefcount", None)
 
 
@@ -23,7 +25,8 @@ def _counts(messages: Sequence[Message]) -> list[int]:
     return [1] * len(messages) if _references is None else list(map(_references, messages))
 
 
-# The count of a message that stands in one list and nowhere else. It is measured, as versions of Python differ.
+# The count of a message that stands in one list and nowhere else. It is measured, as versions of
+# Python differ.
 _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
 
 
@@ -50,10 +53,11 @@ class _Columns:
 class Packed(Sequence[Message]):
     """Messages in their order: equal to those that were put in, and the very same where others hold those too.
 
-    The contract with flow/chunking.py, which fills it: the list given to `extend` is the last reference of the SDK to
-    the messages in it. A second one, in a local name or in a generator that still waits, breaks nothing that a caller
-    sees, but the message is then kept as an object and the stalls come back. What the caller's program refers to counts
-    as well, and so comes out as the same object. Guarded by tests/client/test_dispatch.py::test_messages_are_packed.
+    The contract with flow/chunking.py, which fills it: the list given to `extend` is the last
+    reference of the SDK to the messages in it. A second one, in a local name or in a generator that
+    still waits, breaks nothing that a caller sees, but the message is then kept as an object and
+    the stalls come back. What the caller's program refers to counts as well, and so comes out as
+    the same object. Guarded by tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
     __slots__ = ("_ends", "_runs")

@@ -1,4 +1,4 @@
-"""Dispatch against a scripted transport: what nobody foresaw costs no receipt."""
+"""Dispatch against a scripted transport: an unforeseen exception costs no receipt."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ def dispatch(failure: Exception) -> Dispatch:
 
 
 async def test_an_unforeseen_exception() -> None:
-    """An exception that nobody foresaw makes its own batch Unconfirmed, and the others keep their receipts."""
+    """An unforeseen exception makes its own batch Unconfirmed, and the others keep their receipts."""
     stream = dispatch(ZeroDivisionError("79000000001")).stream(MESSAGES, 2, SendOptions())
     receipts = [receipt async for receipt in stream]
     assert [type(receipt) for receipt in receipts] == [Accepted] * 2 + [Unconfirmed] * 2 + [Accepted] * 2

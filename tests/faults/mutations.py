@@ -163,6 +163,20 @@ MUTATIONS = (
         "        left = pipeline.take_left_items()\n",
         "        left = []\n",
     ),
+    Mutation(
+        "a stream goes on after an unusable key",
+        "client/dispatch.py",
+        "stop_after=lambda batch: batch.fatal is not None,",
+        "stop_after=lambda batch: False,",
+        ("tests/client/test_client.py",),
+    ),
+    Mutation(
+        "what is read after a caller has left is dropped",
+        "client/dispatch.py",
+        "on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),",
+        "",
+        ("tests/client/test_dispatch.py",),
+    ),
     Mutation("certificates are not verified", POOL, "ssl=self._options.ssl_context or True", "ssl=False"),
     Mutation("the own TLS context is not used", POOL, "ssl=self._options.ssl_context or True", "ssl=True"),
     Mutation(

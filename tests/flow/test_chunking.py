@@ -1,4 +1,4 @@
-"""Chunking: joined again, the chunks are the input; none is over its bounds; nothing that was read gets lost."""
+"""Chunking: joined again, the chunks are the input. None is over its bounds, and nothing that was read gets lost."""
 
 import asyncio
 import itertools
@@ -66,7 +66,7 @@ def test_joined_they_are_the_input(values: list[int], kind: str, count: int, siz
 
 @given(items, st.sampled_from(KINDS), counts, limits)
 def test_bounds(values: list[int], kind: str, count: int, size: int) -> None:
-    """No chunk is over count or bytes, but for an item that is too large alone, which travels alone; none is empty."""
+    """No chunk is over count or bytes, but for an item that is too large alone, which travels alone. None is empty."""
     for chunk in chunked(values, kind, count, size):
         assert 1 <= len(chunk.items) <= count
         assert len(b",".join(chunk.slices)) <= size or len(chunk.items) == 1
@@ -99,7 +99,7 @@ def test_every_source_is_cut_alike(values: list[int], count: int, size: int) -> 
 
 @given(items, items, st.sampled_from(["iterator", "async"]), counts, limits)
 async def test_failing_source(before: list[int], after: list[int], kind: str, count: int, size: int) -> None:
-    """What was read before the source failed still comes, then its own error; nothing after it is read."""
+    """What was read before the source failed still comes, then its own error. Nothing after it is read."""
     error = RuntimeError("the file ends in the middle")
     chunks = Chunks(source([*before, error, *after], kind), encode=encoded, max_count=count, max_bytes=size)
     got: list[int] = []
@@ -157,7 +157,7 @@ async def test_lazy(kind: str) -> None:
 
 @given(items, st.sampled_from(["iterator", "async"]), counts, st.integers(0, 3))
 async def test_left_items_by_count(values: list[int], kind: str, count: int, taken: int) -> None:
-    """Whoever stops in the middle gets what was read and is in no chunk, once: no item vanishes."""
+    """A caller that stops in the middle gets what was read and is in no chunk, once: no item vanishes."""
     read: list[int] = []
     chunks = Chunks(source(values, kind, read), encode=encoded, max_count=count, max_bytes=10**9)
     reading = aiter(chunks)

@@ -162,7 +162,7 @@ def test_resume_after_a_failure(lengths: list[int], size: int, fails_at: int, an
 
 
 async def test_leaving_in_the_middle() -> None:
-    """A row that was handed out is not handed out again to who leaves the loop and comes back."""
+    """A row that was handed out is not handed out again to a consumer that leaves the loop and comes back."""
     walking = paginator([Script(list(range(10)))], 4)
     async for row in walking:
         if row.task_id == 5:
@@ -172,7 +172,7 @@ async def test_leaving_in_the_middle() -> None:
 
 
 async def test_pages() -> None:
-    """Pages are those of the service, whole; a look-up without rows gives no page."""
+    """Pages are those of the service, whole. A look-up without rows gives no page."""
     walking = paginator([Script(list(range(10)))], 4)
     assert [len(page.rows) async for page in walking.pages()] == [4, 4, 2]
     assert [page async for page in paginator([Script([])], 4).pages()] == []

@@ -64,7 +64,7 @@ class Bench:
 
 @given(st.integers(0, 40), st.integers(1, 5), st.integers(1, 5), st.data())
 def test_order_and_number_in_flight(count: int, in_flight: int, size: int, data: st.DataObject) -> None:
-    """Whatever chunk finishes first, results come in input order; never are more begun than may be in flight."""
+    """Whatever chunk finishes first, results come in input order, and no more are begun than may be in flight."""
 
     async def scenario() -> None:
         bench = Bench(range(count), in_flight=in_flight, size=size)
@@ -108,7 +108,7 @@ async def test_backpressure() -> None:
 
 
 async def test_one_failure_cancels_no_sibling() -> None:
-    """A chunk whose work fails raises in its turn; what was begun beside it is finished by its owner."""
+    """A chunk whose work fails raises in its turn. What was begun beside it is finished by its owner."""
     bench = Bench(range(6), in_flight=3, size=2)
     got: list[int] = []
     with pytest.raises(ZeroDivisionError):

@@ -40,7 +40,7 @@ async def test_others_get_turns() -> None:
 
 
 async def test_the_urgent_have_more_turns() -> None:
-    """As long as something urgent goes on, each step of long work gives it several turns; afterwards one again."""
+    """As long as something urgent goes on, each step of long work gives it several turns, and afterwards one again."""
     done: list[int] = []
     turns = Turns()
     work = asyncio.ensure_future(in_steps(counting(30, done), turns))
@@ -108,7 +108,7 @@ def test_errors_come_through() -> None:
 
 
 async def test_one_long_step_in_a_turn() -> None:
-    """However many long works there are, a turn of the loop holds one step of one of them; each has its share."""
+    """However many long works there are, a turn of the loop holds one step of one of them, and each has its share."""
     turn = 0
     steps: list[tuple[int, int]] = []
     turns = Turns()

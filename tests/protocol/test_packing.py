@@ -1,4 +1,4 @@
-"""Packed messages: a sequence like the list that was put in, whether anybody else holds its messages or not."""
+"""Packed messages: a sequence like the list that was put in, whether the program still holds its messages or not."""
 
 import gc
 import pickle
