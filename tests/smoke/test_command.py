@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,8 +29,10 @@ async def run(*arguments: str, url: str = "http://127.0.0.1:1") -> str:
 
 
 def test_the_command_is_installed() -> None:
-    """The package brings `devino`."""
-    assert list(Path(sys.executable).parent.glob("devino*"))
+    """The package brings `devino` beside its Python."""
+    devino = shutil.which("devino", path=Path(sys.executable).parent)
+    assert devino is not None
+    assert subprocess.run([devino, "--version"], capture_output=True, text=True, check=True).stdout.startswith("devino")
 
 
 async def test_help() -> None:
