@@ -3,233 +3,113 @@
 Each name is loaded when it is first asked for, so that a program pays only for what it uses.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# The only list of public names. Type checkers read it as it stands: `as` marks a name as public. At run time these
+# imports are skipped. _homes() reads them from the compiled code of this module.
 if TYPE_CHECKING:
-    from .client.client import CloseReport, DevinoClient
-    from .client.lookups import DetailPaginator
-    from .client.outbox import OutboxOptions
-    from .errors import (
-        BadAnswer,
-        CallFailed,
-        ChangesMissed,
-        ClientClosed,
-        ConfigurationError,
-        DeadlineExceeded,
-        DevinoError,
-        Forbidden,
-        InvalidCallback,
-        InvalidMessage,
-        InvalidQuery,
-        MessageNotSent,
-        MessageRejected,
-        MessageUnconfirmed,
-        OutboxFull,
-        OutcomeUnknown,
-        Reason,
-        Refused,
-        RequestNotSent,
-        ServerFailed,
-        TooManyRequests,
-        Unauthorized,
-    )
-    from .events import AttemptStarted, BatchFinished, BatchUnconfirmed, ClientEvent, RetryScheduled
-    from .protocol.account import Account, AccountType
-    from .protocol.callbacks import IncomingMessage, StatusCallback, parse_callbacks, parse_incoming
-    from .protocol.detail_rows import DetailField, DetailRow, DetailStatus, Traffic
-    from .protocol.details import DetailPage, DetailQuery, SortOrder
-    from .protocol.message import Message, Priority
-    from .protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
-    from .protocol.statistics import DateCount, GroupBy, Statistics, StatisticsStatus
-    from .protocol.statuses import MessageStatus, Status
-    from .tracking.ladder import Delivery, DeliveryChange
-    from .tracking.sqlite import SQLiteStore
-    from .tracking.store import MemoryStore
-    from .tracking.tracker import DeliveryTracker
-    from .transport.limits import Limits
-    from .transport.pool import PoolOptions, Timeouts
-    from .transport.retry import RetryPolicy
-    from .webhooks.receiver import CallbackReceiver
-    from .webhooks.tokens import new_token
+    from .client.client import CloseReport as CloseReport
+    from .client.client import DevinoClient as DevinoClient
+    from .client.lookups import DetailPaginator as DetailPaginator
+    from .client.outbox import OutboxOptions as OutboxOptions
+    from .errors import BadAnswer as BadAnswer
+    from .errors import CallFailed as CallFailed
+    from .errors import ChangesMissed as ChangesMissed
+    from .errors import ClientClosed as ClientClosed
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import DeadlineExceeded as DeadlineExceeded
+    from .errors import DevinoError as DevinoError
+    from .errors import Forbidden as Forbidden
+    from .errors import InvalidCallback as InvalidCallback
+    from .errors import InvalidMessage as InvalidMessage
+    from .errors import InvalidQuery as InvalidQuery
+    from .errors import MessageNotSent as MessageNotSent
+    from .errors import MessageRejected as MessageRejected
+    from .errors import MessageUnconfirmed as MessageUnconfirmed
+    from .errors import OutboxFull as OutboxFull
+    from .errors import OutcomeUnknown as OutcomeUnknown
+    from .errors import Reason as Reason
+    from .errors import Refused as Refused
+    from .errors import RequestNotSent as RequestNotSent
+    from .errors import ServerFailed as ServerFailed
+    from .errors import TooManyRequests as TooManyRequests
+    from .errors import Unauthorized as Unauthorized
+    from .events import AttemptStarted as AttemptStarted
+    from .events import BatchFinished as BatchFinished
+    from .events import BatchUnconfirmed as BatchUnconfirmed
+    from .events import ClientEvent as ClientEvent
+    from .events import RetryScheduled as RetryScheduled
+    from .protocol.account import Account as Account
+    from .protocol.account import AccountType as AccountType
+    from .protocol.callbacks import IncomingMessage as IncomingMessage
+    from .protocol.callbacks import StatusCallback as StatusCallback
+    from .protocol.callbacks import parse_callbacks as parse_callbacks
+    from .protocol.callbacks import parse_incoming as parse_incoming
+    from .protocol.detail_rows import DetailField as DetailField
+    from .protocol.detail_rows import DetailRow as DetailRow
+    from .protocol.detail_rows import DetailStatus as DetailStatus
+    from .protocol.detail_rows import Traffic as Traffic
+    from .protocol.details import DetailPage as DetailPage
+    from .protocol.details import DetailQuery as DetailQuery
+    from .protocol.details import SortOrder as SortOrder
+    from .protocol.message import Message as Message
+    from .protocol.message import Priority as Priority
+    from .protocol.receipts import Accepted as Accepted
+    from .protocol.receipts import NotSent as NotSent
+    from .protocol.receipts import Receipt as Receipt
+    from .protocol.receipts import Rejected as Rejected
+    from .protocol.receipts import SendReport as SendReport
+    from .protocol.receipts import Unconfirmed as Unconfirmed
+    from .protocol.statistics import DateCount as DateCount
+    from .protocol.statistics import GroupBy as GroupBy
+    from .protocol.statistics import Statistics as Statistics
+    from .protocol.statistics import StatisticsStatus as StatisticsStatus
+    from .protocol.statuses import MessageStatus as MessageStatus
+    from .protocol.statuses import Status as Status
+    from .tracking.ladder import Delivery as Delivery
+    from .tracking.ladder import DeliveryChange as DeliveryChange
+    from .tracking.sqlite import SQLiteStore as SQLiteStore
+    from .tracking.store import MemoryStore as MemoryStore
+    from .tracking.tracker import DeliveryTracker as DeliveryTracker
+    from .transport.limits import Limits as Limits
+    from .transport.pool import PoolOptions as PoolOptions
+    from .transport.pool import Timeouts as Timeouts
+    from .transport.retry import RetryPolicy as RetryPolicy
+    from .webhooks.receiver import CallbackReceiver as CallbackReceiver
+    from .webhooks.tokens import new_token as new_token
 
-__all__ = [
-    "Accepted",
-    "Account",
-    "AccountType",
-    "AttemptStarted",
-    "BadAnswer",
-    "BatchFinished",
-    "BatchUnconfirmed",
-    "CallFailed",
-    "CallbackReceiver",
-    "ChangesMissed",
-    "ClientClosed",
-    "ClientEvent",
-    "CloseReport",
-    "ConfigurationError",
-    "DateCount",
-    "DeadlineExceeded",
-    "Delivery",
-    "DeliveryChange",
-    "DeliveryTracker",
-    "DetailField",
-    "DetailPage",
-    "DetailPaginator",
-    "DetailQuery",
-    "DetailRow",
-    "DetailStatus",
-    "DevinoClient",
-    "DevinoError",
-    "Forbidden",
-    "GroupBy",
-    "IncomingMessage",
-    "InvalidCallback",
-    "InvalidMessage",
-    "InvalidQuery",
-    "Limits",
-    "MemoryStore",
-    "Message",
-    "MessageNotSent",
-    "MessageRejected",
-    "MessageStatus",
-    "MessageUnconfirmed",
-    "NotSent",
-    "OutboxFull",
-    "OutboxOptions",
-    "OutcomeUnknown",
-    "PoolOptions",
-    "Priority",
-    "Reason",
-    "Receipt",
-    "Refused",
-    "Rejected",
-    "RequestNotSent",
-    "RetryPolicy",
-    "RetryScheduled",
-    "SQLiteStore",
-    "SendReport",
-    "ServerFailed",
-    "SortOrder",
-    "Statistics",
-    "StatisticsStatus",
-    "Status",
-    "StatusCallback",
-    "Timeouts",
-    "TooManyRequests",
-    "Traffic",
-    "Unauthorized",
-    "Unconfirmed",
-    "new_token",
-    "parse_callbacks",
-    "parse_incoming",
-]
+_code = sys._getframe().f_code
+_found: dict[str, str] = {}
 
-_HOMES = {
-    ".client.client": (
-        "CloseReport",
-        "DevinoClient",
-    ),
-    ".errors": (
-        "BadAnswer",
-        "CallFailed",
-        "ChangesMissed",
-        "ClientClosed",
-        "ConfigurationError",
-        "DeadlineExceeded",
-        "DevinoError",
-        "Forbidden",
-        "InvalidCallback",
-        "InvalidMessage",
-        "InvalidQuery",
-        "MessageNotSent",
-        "MessageRejected",
-        "MessageUnconfirmed",
-        "RequestNotSent",
-        "OutboxFull",
-        "OutcomeUnknown",
-        "Reason",
-        "Refused",
-        "ServerFailed",
-        "TooManyRequests",
-        "Unauthorized",
-    ),
-    ".events": (
-        "AttemptStarted",
-        "BatchFinished",
-        "BatchUnconfirmed",
-        "ClientEvent",
-        "RetryScheduled",
-    ),
-    ".client.lookups": ("DetailPaginator",),
-    ".client.outbox": ("OutboxOptions",),
-    ".protocol.account": (
-        "Account",
-        "AccountType",
-    ),
-    ".protocol.callbacks": (
-        "IncomingMessage",
-        "StatusCallback",
-        "parse_callbacks",
-        "parse_incoming",
-    ),
-    ".protocol.detail_rows": (
-        "DetailField",
-        "DetailRow",
-        "DetailStatus",
-        "Traffic",
-    ),
-    ".protocol.details": (
-        "DetailPage",
-        "DetailQuery",
-        "SortOrder",
-    ),
-    ".protocol.message": (
-        "Message",
-        "Priority",
-    ),
-    ".protocol.receipts": (
-        "Accepted",
-        "NotSent",
-        "Receipt",
-        "Rejected",
-        "SendReport",
-        "Unconfirmed",
-    ),
-    ".protocol.statistics": (
-        "DateCount",
-        "GroupBy",
-        "Statistics",
-        "StatisticsStatus",
-    ),
-    ".protocol.statuses": (
-        "MessageStatus",
-        "Status",
-    ),
-    ".tracking.ladder": ("DeliveryChange", "Delivery"),
-    ".tracking.sqlite": ("SQLiteStore",),
-    ".tracking.store": ("MemoryStore",),
-    ".tracking.tracker": ("DeliveryTracker",),
-    ".transport.limits": ("Limits",),
-    ".transport.pool": (
-        "PoolOptions",
-        "Timeouts",
-    ),
-    ".transport.retry": ("RetryPolicy",),
-    ".webhooks.receiver": ("CallbackReceiver",),
-    ".webhooks.tokens": ("new_token",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+def _homes() -> dict[str, str]:
+    """Return the module that each public name comes from."""
+    if not _found:
+        # Costs a millisecond, but attrs imports it in any case.
+        import dis  # noqa: PLC0415
+
+        found, home = {}, ""
+        for step in dis.get_instructions(_code):
+            if step.opname == "IMPORT_NAME":
+                home = f".{step.argval}"
+            elif step.opname == "IMPORT_FROM" and step.argval not in globals():
+                found[step.argval] = home
+        # In one step: another thread must not find half of the names.
+        _found.update(found)
+    return _found
 
 
 def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
+    if name == "__all__":
+        return sorted(_homes())
+    if name not in _homes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(home, __name__), name)
+    value: object = getattr(import_module(_homes()[name], __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*globals(), *_homes()]

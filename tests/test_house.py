@@ -1,9 +1,12 @@
 """The house rules: who may import what, no circles, one front door, one family of errors."""
 
 import ast
+import compileall
 import importlib
 import inspect
+import os
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -130,27 +133,55 @@ def test_no_circles() -> None:
 
 
 def test_front_door() -> None:
-    """What `__all__` lists, what type checkers see and what is loaded when asked for are the same, from one place."""
+    """The imports that type checkers see are what is loaded, listed and shown: names are written there only."""
     [seen] = [each for each in ast.parse(inspect.getsource(devino_async)).body if isinstance(each, ast.If)]
-    homes = {
-        alias.name: f".{each.module}" for each in seen.body if isinstance(each, ast.ImportFrom) for alias in each.names
-    }
-    assert homes == devino_async._HOME_OF
-    assert sorted(homes) == sorted(devino_async.__all__)
-    for name in devino_async.__all__:
-        assert getattr(devino_async, name) is not None
+    imports = [each for each in seen.body if isinstance(each, ast.ImportFrom)]
+    homes = {alias.name: f".{each.module}" for each in imports for alias in each.names}
+    assert len(imports) == len(seen.body)
+    assert homes == devino_async._homes()
+    assert sorted(homes) == devino_async.__all__
+    for name, home in homes.items():
+        value = getattr(devino_async, name)
+        assert value is getattr(importlib.import_module(home, "devino_async"), name)
         assert name in dir(devino_async)
     with pytest.raises(AttributeError, match="no_such_name"):
         devino_async.no_such_name  # noqa: B018
+    with pytest.raises(AttributeError, match="import_modul"):
+        devino_async.import_modul  # noqa: B018
+
+
+def test_front_door_is_explicit() -> None:
+    """Every name is imported `as` itself: strict type checkers refuse to import from here what is not."""
+    [seen] = [each for each in ast.parse(inspect.getsource(devino_async)).body if isinstance(each, ast.If)]
+    aliases = [alias for each in seen.body if isinstance(each, ast.ImportFrom) for alias in each.names]
+    assert [alias.name for alias in aliases] == [alias.asname for alias in aliases]
 
 
 def test_front_door_opens_what_is_asked_for() -> None:
     """Importing the package, or making messages, loads no network library: programs start fast."""
     program = (
-        "import sys, devino_async; assert 'attrs' not in sys.modules; devino_async.Message; "
+        "import sys, devino_async; assert not {'attrs', 'dis'} & set(sys.modules); devino_async.Message; "
         "assert not {'aiohttp', 'cattrs', 'tenacity', 'asyncio'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_front_door_opens_wide() -> None:
+    """`from devino_async import *` gives every public name and nothing else."""
+    names: dict[str, object] = {}
+    exec("from devino_async import *", names)
+    assert {*names} - {"__builtins__"} == set(devino_async.__all__)
+
+
+def test_front_door_needs_no_source(tmp_path: Path) -> None:
+    """Names are found where only compiled files are installed, as frozen programs have them."""
+    there = tmp_path / "devino_async"
+    shutil.copytree(ROOT, there, ignore=shutil.ignore_patterns("__pycache__"))
+    assert compileall.compile_dir(there, quiet=1, legacy=True)
+    for path in there.rglob("*.py"):
+        path.unlink()
+    program = "import devino_async; assert devino_async.__file__.endswith('.pyc'); devino_async.Message"
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": "."})
 
 
 def test_one_family_of_errors() -> None:
