@@ -6,9 +6,9 @@ became of them is receipts.py's.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from copyreg import __newobj_ex__  # type: ignore[attr-defined]
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, final
 from urllib.parse import urlsplit
@@ -170,12 +170,12 @@ class Message(_Draft):
         ]
         return f"Message({', '.join(shown)})"
 
-    def __reduce__(self) -> tuple[Callable[..., "Message"], tuple[type["Message"], tuple[()], dict[str, Any]]]:
+    def __reduce__(self) -> tuple[Callable[..., "Message"], tuple[()]]:
         values = {each.name: getattr(self, each.name) for each in fields(Message)}
         if self.options is not None:
             values["options"] = dict(self.options)
         # Copies and pickles are made by __new__, and so are checked like any other message.
-        return __newobj_ex__, (Message, (), values)
+        return partial(Message, **values), ()
 
 
 def _made(sender: str, to: str, text: str, rest: tuple[Any, ...]) -> Message:
