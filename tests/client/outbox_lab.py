@@ -17,7 +17,7 @@ PLAIN = SendOptions.of(False, False)
 
 
 def message(number: int, priority: Priority | None = None) -> Message:
-    return Message(sender="MyCompany", to=f"7900{number:07}", text="x" * (number % 50 + 1), priority=priority)
+    return Message(sender="MyCompany", to=f"7900{number:07}", text="x" * (number * 17 % 50 + 1), priority=priority)
 
 
 def number_of(phone: str) -> int:
