@@ -50,7 +50,7 @@ def read_messages(
 ) -> Iterator[Row]:
     """Read the rows of a file, one at a time. `source` is a path, or a file opened for bytes, which stays open.
 
-    The form is told by the file's name, then by its first line, unless `form` says it. The other arguments are for
+    The file's name decides the form, then its first line, unless `form` is given. The other arguments are for
     rows that have no such cell. Raises ConfigurationError for arguments that no message could have, and at the first
     row for a header that names an unknown column or a field twice.
     """

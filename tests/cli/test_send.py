@@ -8,7 +8,7 @@ import pytest
 
 
 def test_csv(cli: Any) -> None:
-    """Every row of a CSV gets a result in its order; all accepted ends in 0."""
+    """Every row of a CSV gets a result in its order, and all accepted ends in 0."""
     output = cli.folder / "results.csv"
     result = cli.run("send", cli.file(), "--output", output, "--include-segment-id")
     assert result.exit_code == 0, result.output

@@ -12,7 +12,7 @@ from yarl import URL
 
 from devino_async.sandbox import ManualClock, Sandbox
 
-# The moment just before the page's example of a scheduled message.
+# The moment just before the scheduled time in the API docs' example.
 START = datetime(2022, 9, 9, 8, 0, tzinfo=UTC)
 WIRE = Path(__file__).parents[1] / "wire"
 
