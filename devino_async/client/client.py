@@ -11,8 +11,8 @@ from typing import Self
 
 from attrs import evolve, frozen
 
-from ..checks import require_number
-from ..errors import ClientClosed, ConfigurationError
+from ..checks import require_callable, require_kind, require_number
+from ..errors import ClientClosed
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
@@ -76,10 +76,17 @@ class DevinoClient:
         on_unclaimed: OnUnclaimed | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        _require_kinds(timeouts, retry, limits, pool, outbox, time_zone)
-        for name, hook in (("on_unclaimed", on_unclaimed), ("on_event", on_event)):
-            if hook is not None and not callable(hook):
-                raise ConfigurationError(f"{name} must be callable")
+        for name, option, kind in (
+            ("timeouts", timeouts, Timeouts),
+            ("retry", retry, RetryPolicy),
+            ("limits", limits, Limits),
+            ("pool", pool, PoolOptions),
+            ("outbox", outbox, OutboxOptions),
+            ("time_zone", time_zone, tzinfo),
+        ):
+            require_kind(name, option, kind, optional=True)
+        require_callable("on_unclaimed", on_unclaimed)
+        require_callable("on_event", on_event)
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
         limits = limits or Limits()
@@ -266,11 +273,3 @@ class DevinoClient:
     def _check_open(self) -> None:
         if self._closed:
             raise ClientClosed("the client is closed")
-
-
-def _require_kinds(*options: object) -> None:
-    kinds = (Timeouts, RetryPolicy, Limits, PoolOptions, OutboxOptions, tzinfo)
-    names = ("timeouts", "retry", "limits", "pool", "outbox", "time_zone")
-    for name, kind, option in zip(names, kinds, options, strict=True):
-        if not isinstance(option, kind | None):
-            raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(option).__name__}")
