@@ -52,7 +52,7 @@ async def written(parts: list[bytes], seal_after: int | None = None) -> Writer:
     return writer  # type: ignore[no-any-return]
 
 
-PARTS = some.lists(some.integers(1, 3 * SLICE_BYTES).map(lambda size: b"x" * size), min_size=1, max_size=20)
+PARTS = some.lists(some.integers(1, 3 * SLICE_BYTES // 2).map(lambda size: b"x" * size), min_size=1, max_size=10)
 
 
 @given(parts=PARTS)
