@@ -148,7 +148,15 @@ class DevinoClient:
         self._check_open()
         self._owner.check_home()
         options = SendOptions.of(include_segment_id, shorten_url)
-        return await self._outboxes.of(message).send(message, options)
+        outbox = self._outboxes.of(message)
+        waiting = outbox.put(message, options)
+        # This awaits here and not in the outbox, as one more coroutine for each message that waits is measurable: 7 %
+        # of all CPU time where 20,000 wait (benchmarks/singles.py), most of it in the garbage collector.
+        try:
+            return await waiting.outcome
+        except asyncio.CancelledError:
+            outbox.caller_cancelled(waiting)
+            raise
 
     async def flush(self) -> None:
         """Let the messages of `send` calls that wait leave now, whatever the linger.

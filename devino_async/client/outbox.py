@@ -24,12 +24,12 @@ from ..protocol.receipts import Receipt
 from ..transport.limits import Limits
 from .dispatch import Dispatch, SendOptions
 
-__all__ = ["Outbox", "OutboxOptions", "Outboxes"]
+__all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
 
 _ENTRIES_A_SLICE = 64
 _URGENT = {Priority.HIGH, Priority.REALTIME}
 _CLOSED = "the client is closed"
-_Entry = Entry[Message, "asyncio.Future[Receipt]"]
+Waiting = Entry[Message, "asyncio.Future[Receipt]"]
 
 
 @frozen(kw_only=True)
@@ -91,15 +91,16 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: list[asyncio.Future[None]] = []
 
-    async def send(self, message: Message, options: SendOptions) -> Receipt:
-        """Send a message together with others, and return its receipt. A full outbox lets it wait, or refuses it.
+    def put(self, message: Message, options: SendOptions) -> Waiting:
+        """Let a message leave together with others. The `outcome` of what is returned will be its receipt.
 
-        Raises ClientClosed, OutboxFull, and InvalidMessage for what is not a Message.
+        In a full outbox it waits for room, or OutboxFull is raised. A caller that is cancelled while it awaits the
+        outcome must call `caller_cancelled`. Raises ClientClosed, and InvalidMessage for what is not a Message.
         """
         if self._closing:
             raise ClientClosed(_CLOSED)
         encoded = sending.encode_one(message).encode()
-        entry: _Entry = Entry(message, encoded, len(encoded) + 1, options, asyncio.get_running_loop().create_future())
+        entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, asyncio.get_running_loop().create_future())
         # Error trackers record the locals of a traceback. The entry's repr shows nothing, the bytes would show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
@@ -112,16 +113,12 @@ class Outbox:
         if self._urgent:
             self._turns.urgent_begins()
             entry.outcome.add_done_callback(self._urgent_ends)
-        try:
-            return await entry.outcome
-        except asyncio.CancelledError:
-            self._caller_cancelled(entry)
-            raise
+        return entry
 
     def _urgent_ends(self, _: object) -> None:
         self._turns.urgent_ends()
 
-    def _caller_cancelled(self, entry: _Entry) -> None:
+    def caller_cancelled(self, entry: Waiting) -> None:
         """Take out a message that still waits. One that was handed over goes its way.
 
         Its receipt goes to `on_unclaimed`, now or when the exchange ends.
@@ -148,10 +145,10 @@ class Outbox:
     def close(self) -> None:
         """Take no more, and turn away what waits for room. What has room leaves as exchanges end."""
         self._closing = True
-        cancelled: list[_Entry] = []
+        cancelled: list[Waiting] = []
         for entry in self._buffer.take_door():
             if entry.outcome.done():
-                # Its caller was cancelled and has not run since. It will not find the entry, so it is told here.
+                # Its caller was cancelled and has not run since. It will not find the entry, so it is reported here.
                 cancelled.append(entry)
             else:
                 entry.outcome.set_exception(ClientClosed(_CLOSED))
@@ -185,7 +182,7 @@ class Outbox:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        taken: list[_Entry] = []
+        taken: list[Waiting] = []
         try:
             while self._in_flight < self._max_in_flight:
                 taken = self._buffer.take(self._clock())
@@ -201,7 +198,7 @@ class Outbox:
             self._settle(taken, _unsent(taken, why))
             self.give_up(why)
 
-    def _begin(self, taken: list[_Entry]) -> None:
+    def _begin(self, taken: list[Waiting]) -> None:
         exchange = self._exchange(taken)
         try:
             task = self._owner.start(exchange)
@@ -211,7 +208,7 @@ class Outbox:
         self._in_flight += 1
         task.add_done_callback(partial(self._ended, taken))
 
-    def _ended(self, taken: list[_Entry], task: "asyncio.Task[None]") -> None:
+    def _ended(self, taken: list[Waiting], task: "asyncio.Task[None]") -> None:
         if task.cancelled():
             self._settle(taken, _unsent(taken, "the exchange was cancelled before it began"))
         elif (error := task.exception()) is not None:
@@ -230,7 +227,7 @@ class Outbox:
                     idle.set_result(None)
             self._idle.clear()
 
-    async def _exchange(self, taken: list[_Entry]) -> None:
+    async def _exchange(self, taken: list[Waiting]) -> None:
         try:
             receipts = await self._dispatch.batch(_chunk_of(taken), taken[0].group, urgent=self._urgent)
         except DevinoError as misuse:
@@ -246,7 +243,7 @@ class Outbox:
                 # Each receipt wakes a caller. All of them in one turn of the loop would block it for long.
                 await _pause()
 
-    def _settle(self, entries: Sequence[_Entry], receipts: Sequence[Receipt]) -> None:
+    def _settle(self, entries: Sequence[Waiting], receipts: Sequence[Receipt]) -> None:
         unclaimed: list[Receipt] = []
         for entry, receipt in zip(entries, receipts, strict=True):
             if entry.outcome.done():
@@ -256,7 +253,7 @@ class Outbox:
         if unclaimed:
             self._dispatch.unclaimed(unclaimed)
 
-    def _unclaimed_unsent(self, entries: Sequence[_Entry], why: str) -> None:
+    def _unclaimed_unsent(self, entries: Sequence[Waiting], why: str) -> None:
         self._dispatch.unclaimed(_unsent(entries, why))
 
 
@@ -310,7 +307,7 @@ async def _pause() -> None:
         return
 
 
-def _chunk_of(entries: Sequence[_Entry]) -> Chunk[Message]:
+def _chunk_of(entries: Sequence[Waiting]) -> Chunk[Message]:
     # No local holds the bytes, for the same reason as in `send`.
     return Chunk(
         [entry.item for entry in entries],
@@ -321,5 +318,5 @@ def _chunk_of(entries: Sequence[_Entry]) -> Chunk[Message]:
     )
 
 
-def _unsent(entries: Sequence[_Entry], why: str) -> list[Receipt]:
+def _unsent(entries: Sequence[Waiting], why: str) -> list[Receipt]:
     return list(sending.receipts_after(sending.never_begun(why), [entry.item for entry in entries]))

@@ -41,7 +41,7 @@ class _Group(Generic[T, R]):
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
-        self.entries: OrderedDict[int, Entry[T, R]] = OrderedDict()
+        self.entries: dict[int, Entry[T, R]] = {}
         self.size = 0
 
     def first(self) -> Entry[T, R]:
@@ -65,7 +65,8 @@ class Buffer(Generic[T, R]):
         self._max_batch_bytes = max_batch_bytes
         self._linger = linger
         self._groups: dict[Hashable, _Group[T, R]] = {}
-        # An OrderedDict gives up its first entry and any other in constant time, a dict or a deque only one of the two.
+        # Entries leave here one by one from the front, which costs a plain dict a search each time. In a group they
+        # leave a batch at a time, so a dict is faster there.
         self._door: OrderedDict[int, Entry[T, R]] = OrderedDict()
         self._last = 0
         self._flushed = 0

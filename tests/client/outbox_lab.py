@@ -56,6 +56,16 @@ class Service:
         return [number_of(each["to"]) for each in json.loads(b"".join(call.body or ()))["messages"]]
 
 
+async def sent(outbox: Outbox, message: Message, options: SendOptions = PLAIN) -> Receipt:
+    """What a client does for each caller."""
+    waiting = outbox.put(message, options)
+    try:
+        return await waiting.outcome
+    except asyncio.CancelledError:
+        outbox.caller_cancelled(waiting)
+        raise
+
+
 class Lab:
     """An outbox, its service, and a clock that only the test moves."""
 
@@ -96,7 +106,7 @@ class Lab:
     def send(self, number: int, options: SendOptions = PLAIN) -> "asyncio.Task[Receipt]":
         async def caller() -> Receipt:
             self.begun.add(number)
-            return await self.outbox.send(message(number), options)
+            return await sent(self.outbox, message(number), options)
 
         return asyncio.create_task(caller())
 

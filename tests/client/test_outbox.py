@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from outbox_lab import PLAIN, Lab, Service, message
+from outbox_lab import Lab, Service, message, sent
 
 import devino_async
 from devino_async import (
@@ -14,6 +14,7 @@ from devino_async import (
     CallFailed,
     ClientClosed,
     ConfigurationError,
+    DevinoClient,
     DevinoError,
     Limits,
     Message,
@@ -258,7 +259,7 @@ async def test_what_breaks_a_rule_never_enters() -> None:
     """What is not a Message costs its caller alone an error."""
     lab = Lab()
     with pytest.raises(ValueError, match="must be Message"):
-        await lab.outbox.send("Hello", PLAIN)  # type: ignore[arg-type]
+        await sent(lab.outbox, "Hello")  # type: ignore[arg-type]
     assert len(lab.outbox._buffer) == 0
 
 
@@ -415,12 +416,14 @@ def shown_by(error: BaseException) -> list[str]:
 
 async def test_no_traceback_shows_a_message() -> None:
     """No local of our frames shows text or number, whatever a `send` raises."""
-    lab = Lab(max_in_flight=1, capacity=1, when_full="refuse")
-    secret = Message(sender="MyCompany", to="79001234567", text="the code is 4711")
+    lab, secret = Lab(), Message(sender="MyCompany", to="79001234567", text="the code is 4711")
+    outbox = OutboxOptions(capacity=1, when_full="refuse")
+    devino = DevinoClient("key", base_url="http://127.0.0.1:9", limits=Limits(in_flight=1), outbox=outbox)
+    devino._dispatch._transport = lab.service
 
     async def raised() -> BaseException:
         try:
-            pytest.fail(f"{await lab.outbox.send(secret, PLAIN)} came back")
+            pytest.fail(f"{await devino.send(secret)} came back")
         except (DevinoError, asyncio.CancelledError) as error:
             return error
 
@@ -431,7 +434,7 @@ async def test_no_traceback_shows_a_message() -> None:
     tasks[1].cancel()
     lab.service.end(failure=ConfigurationError("wrong"))  # type: ignore[arg-type]
     errors = await asyncio.gather(*tasks)
-    lab.outbox.close()
+    await devino.aclose()
     errors.append(await raised())
     assert [type(each) for each in errors] == [ConfigurationError, asyncio.CancelledError, OutboxFull, ClientClosed]
     shown = [line for error in errors for line in shown_by(error)]

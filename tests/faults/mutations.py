@@ -186,6 +186,12 @@ MUTATIONS = (
         "pass",
     ),
     Mutation(
+        "the outbox does not hear of callers that were cancelled",
+        "client/client.py",
+        "outbox.caller_cancelled(waiting)",
+        "pass",
+    ),
+    Mutation(
         "a caller that was cancelled stays in the outbox",
         OUTBOX,
         "if self._buffer.discard(entry):",
@@ -207,7 +213,7 @@ MUTATIONS = (
         "closing keeps what waits for room",
         OUTBOX,
         "for entry in self._buffer.take_door():",
-        "for entry in list[_Entry]():",
+        "for entry in list[Waiting]():",
     ),
     Mutation(
         "messages turned away by closing are sent all the same",
