@@ -1,4 +1,4 @@
-"""Smoke: the client against the sandbox, whole ways: send, look up, page, count; and a service that fails."""
+"""Smoke: the client against the sandbox, whole ways: send, look up, page and count. Then a service that fails."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from devino_async.sandbox import Sandbox
 
 
 def campaign(count: int) -> list[Message]:
-    """Messages in two alphabets; the sandbox rejects every tenth for its sender."""
+    """Messages in two alphabets. The sandbox rejects every tenth for its sender."""
     return [
         Message(
             sender="Unknown" if number % 10 == 9 else "MyCompany",
@@ -64,7 +64,7 @@ async def test_one_message(sandbox: Sandbox) -> None:
 
 
 async def test_failures(sandbox: Sandbox) -> None:
-    """A wrong key ends a stream with its error. Where no server listens the attempts end, and the message is NotSent."""
+    """A wrong key ends a stream with its error. Without a server the attempts end, and the message is NotSent."""
     async with DevinoClient("wrong", base_url=sandbox.url) as devino:
         with pytest.raises(Unauthorized):
             await devino.send_all(campaign(3))
