@@ -1,6 +1,6 @@
-"""Is what is installed here the lowest that pyproject.toml allows? Run as: python .ci/floors.py PYPROJECT [EXTRA].
+"""Compare what is installed with the lowest that pyproject.toml allows: python .ci/floors.py PYPROJECT [EXTRA].
 
-A lower bound that cannot be installed beside the others is no lower bound: then this names it and fails.
+A lower bound that cannot be installed beside the others is not a lower bound. Then this names it and fails.
 """
 
 import sys

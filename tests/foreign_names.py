@@ -1,4 +1,4 @@
-"""Finds the private names of other libraries that a file of the package uses. Best effort, by the look of the code.
+"""The private names of other libraries that a file of the package uses. Best effort, by the look of the code.
 
 Which of them are allowed stands in test_internals.py.
 """
@@ -20,7 +20,7 @@ DOCUMENTED = {"_exit"}
 
 
 def foreign_names(path: Path) -> set[str]:
-    """The names, all kinds together."""
+    """Return the names of all kinds together."""
     kinds = (private_attributes, private_imports, undocumented, inherited_names)
     return {name for find in kinds for name in find(path)} - DOCUMENTED
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.needs("click", "rich")
 
 
 async def run(*arguments: str, url: str = "http://127.0.0.1:1") -> str:
-    """What the command prints; it must end in 0 and warn of nothing."""
+    """Return what the command prints. It must end in 0 and warn of nothing."""
     program = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "devino_async", *arguments),
         stdout=asyncio.subprocess.PIPE,

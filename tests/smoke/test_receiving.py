@@ -28,7 +28,7 @@ BODY = json.dumps({"messageId": "1", "ts": 1613404835977, "status": "DELIVERED"}
 
 
 async def test_a_message_is_followed(sandbox: Sandbox, tmp_path: Path) -> None:
-    """The sandbox reports to a receiver, the tracker writes it to its file, and whoever waits hears of the end."""
+    """The sandbox reports to a receiver. The tracker writes it to its file, and `wait` returns the last status."""
     async with DeliveryTracker(SQLiteStore(tmp_path / "deliveries.db")) as tracker:
         receiver = CallbackReceiver(token=TOKEN, on_status=tracker.on_status)
         async with aiohttp_web.serving(receiver) as address, DevinoClient("right", base_url=sandbox.url) as devino:
@@ -89,7 +89,7 @@ def fastapi(receiver: CallbackReceiver) -> Any:
     ],
 )
 async def test_frameworks(app: Any) -> None:
-    """A callback comes in by each framework; one with a wrong token does not."""
+    """A callback comes in by each framework, and one with a wrong token does not."""
     seen: list[StatusCallback] = []
 
     async def keep(events: Any) -> None:
@@ -105,7 +105,7 @@ async def test_frameworks(app: Any) -> None:
 
 @pytest.mark.needs("django")
 async def test_django() -> None:
-    """A callback comes in by Django's view; one with a wrong token does not."""
+    """A callback comes in by Django's view, and one with a wrong token does not."""
     from django.conf import settings
     from django.test import AsyncRequestFactory
 

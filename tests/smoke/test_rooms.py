@@ -20,7 +20,7 @@ from devino_async import (
     parse_incoming,
 )
 
-# What a module needs beside the dependencies of the core; a room's needs are those of its modules too.
+# What a module needs beside the dependencies of the core. A room's needs are those of its modules too.
 NEEDS = {
     "devino_async.cli": ("click", "rich"),
     "devino_async.contrib.django": ("django",),
@@ -81,7 +81,7 @@ def test_messages() -> None:
 
 
 def test_callbacks() -> None:
-    """Callbacks are read; an odd one is refused with the name of its place, and without its contents."""
+    """Callbacks are read. An odd one is refused with the name of its place, and without its contents."""
     [event] = parse_callbacks(json.dumps([{**CALLBACK, "colour": "red"}]))
     assert (event.message_id, event.status, event.extra) == ("3597944866766620289", Status.DELIVERED, {"colour": "red"})
     assert event.timestamp.tzinfo is UTC

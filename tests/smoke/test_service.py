@@ -1,4 +1,4 @@
-"""Smoke: the client against the sandbox, whole ways: send, look up, page, count; and a service that fails."""
+"""Smoke: the client against the sandbox, whole ways: send, look up, page and count. Then a service that fails."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from devino_async.sandbox import Sandbox
 
 
 def campaign(count: int) -> list[Message]:
-    """Messages in two alphabets; the sandbox rejects every tenth for its sender."""
+    """Messages in two alphabets. The sandbox rejects every tenth for its sender."""
     return [
         Message(
             sender="Unknown" if number % 10 == 9 else "MyCompany",
@@ -35,7 +35,7 @@ def campaign(count: int) -> list[Message]:
 
 
 async def test_a_campaign(sandbox: Sandbox) -> None:
-    """Many messages go out in batches, one receipt each in input order; what was sent can be looked up and counted."""
+    """Many messages go out in batches, one receipt each in input order. What was sent can be looked up and counted."""
     sent = campaign(500)
     async with DevinoClient("right", base_url=sandbox.url, limits=Limits(messages_per_second=100_000)) as devino:
         receipts = [receipt async for receipt in devino.send_many(iter(sent), batch_size=100, include_segment_id=True)]
@@ -53,7 +53,7 @@ async def test_a_campaign(sandbox: Sandbox) -> None:
 
 
 async def test_one_message(sandbox: Sandbox) -> None:
-    """One message gets one receipt, an urgent one too, and `send_all` gathers many; a single id has its status."""
+    """One message gets one receipt, an urgent one too. `send_all` gathers many, and a single id has its status."""
     bulk, urgent = campaign(1)[0], Message(sender="MyCompany", to="79000000001", text="x", priority=Priority.REALTIME)
     async with DevinoClient("right", base_url=sandbox.url) as devino:
         receipt = (await devino.send(bulk)).raise_for_outcome()
@@ -64,7 +64,7 @@ async def test_one_message(sandbox: Sandbox) -> None:
 
 
 async def test_failures(sandbox: Sandbox) -> None:
-    """A wrong key ends a stream with its error; where nobody listens, attempts end and the message is NotSent."""
+    """A wrong key ends a stream with its error. Without a server the attempts end, and the message is NotSent."""
     async with DevinoClient("wrong", base_url=sandbox.url) as devino:
         with pytest.raises(Unauthorized):
             await devino.send_all(campaign(3))
