@@ -180,6 +180,7 @@ class CallFailed(DevinoError):
     """
 
     retriable: bool = False
+    permanent: bool = False
     proves_unsent: ClassVar[bool] = False
 
     def __init__(

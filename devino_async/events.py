@@ -19,6 +19,7 @@ __all__ = [
     "BatchUnconfirmed",
     "ClientEvent",
     "Events",
+    "LaneChanged",
     "OnEvent",
     "RetryScheduled",
     "guarded",
@@ -69,7 +70,16 @@ class BatchUnconfirmed:
     error: CallFailed
 
 
-ClientEvent = AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
+@frozen(kw_only=True)
+class LaneChanged:
+    """The breaker of one lane is now `open`, `half open` or `closed`. `wait` is the pause in seconds before a probe."""
+
+    lane: str
+    state: str
+    wait: float
+
+
+ClientEvent = LaneChanged | AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
 """Anything that `on_event` is called with."""
 
 OnEvent = Callable[[ClientEvent], object]
@@ -78,6 +88,7 @@ _LEVELS = {
     AttemptStarted: logging.DEBUG,
     RetryScheduled: logging.INFO,
     BatchFinished: logging.DEBUG,
+    LaneChanged: logging.WARNING,
     BatchUnconfirmed: logging.WARNING,
 }
 

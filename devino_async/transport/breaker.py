@@ -1,0 +1,262 @@
+"""The breaker: after trouble on a send its lane waits until the service is back, so that batch does not follow batch.
+
+A lane is closed while all is well. Trouble opens it: nothing begins, and no input is read. A probe asks the service
+from time to time. Once it answers the lane is half open: one small batch may begin, and its outcome decides. What
+counts as trouble is said here. Permits and pace are limits.py's, when to give up on one call is retry.py's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from math import inf
+
+from attrs import define
+
+from ..errors import BadAnswer, CallFailed, DeadlineExceeded, Refused, RequestNotSent, TooManyRequests
+from ..events import Events, LaneChanged
+from ..exchange import Call, Lane, Transport
+
+__all__ = ["HALF_OPEN_MESSAGES", "Breaker", "State", "Ticket", "TooManyForHalfOpen"]
+
+HALF_OPEN_MESSAGES = 500
+"""How many messages the one batch of a half-open lane may hold."""
+
+# So many half-open batches in a row may end Unconfirmed, although probes were answered, before they end a stream.
+_MAX_STRIKES = 3
+_FIRST_PAUSE = 0.2
+_MAX_PAUSE = 30.0
+
+
+class State(Enum):
+    """The state of one lane."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half open"
+
+
+class TooManyForHalfOpen(Exception):
+    """The lane is half open and the batch is too large: send its first messages with the same ticket."""
+
+
+@define(eq=False)
+class _Circuit:
+    """One lane. `openings` counts how often it opened, so that news of older batches changes nothing."""
+
+    lane: Lane
+    state: State = State.CLOSED
+    openings: int = 0
+    pause: float = _FIRST_PAUSE
+    strikes: int = 0
+    troubled_since: float = 0.0
+    probe_at: float = 0.0
+    # The batch that may begin while the lane is half open, once one has asked.
+    holder: "Ticket | None" = None
+    # Every waiter shares one future, and each change of the circuit needs a new one.
+    changed: "asyncio.Future[None] | None" = None
+    waiters: int = 0
+    probing: "asyncio.Task[None] | None" = None
+
+
+class Ticket:
+    """One batch on its way through the breaker, all of its attempts included."""
+
+    def __init__(self, breaker: "Breaker", circuit: _Circuit, began: float, patience: float | None) -> None:
+        self._breaker = breaker
+        self._circuit = circuit
+        self._began = began
+        self._patience = patience
+        self._opening = circuit.openings
+
+    def __repr__(self) -> str:
+        return f"Ticket({self._circuit.lane.value}: {self._circuit.state.value})"
+
+    @property
+    def patient(self) -> bool:
+        """True if only continuous trouble ends its batch, and no number of attempts."""
+        return self._patience is not None
+
+    @property
+    def struck_out(self) -> bool:
+        """True if so many half-open batches in a row ended Unconfirmed that a stream should end."""
+        return self._circuit.strikes >= _MAX_STRIKES
+
+    async def admit(self, call: Call) -> None:
+        """Return when the lane lets the call begin.
+
+        Raises DeadlineExceeded if the trouble lasts too long, RequestNotSent if the breaker is closed for good, and
+        TooManyForHalfOpen where only a smaller batch may begin.
+        """
+        circuit = self._circuit
+        while circuit.state is not State.CLOSED and circuit.holder is not self:
+            if circuit.state is State.HALF_OPEN and circuit.holder is None:
+                # Synchronous from the check to here: of several that wake in one turn, only the first gets it.
+                circuit.holder = self
+            else:
+                await self._breaker.wait(circuit, self._give_up_at(call), call.operation)
+        self._opening = circuit.openings
+        if circuit.holder is self and call.messages > HALF_OPEN_MESSAGES:
+            raise TooManyForHalfOpen
+
+    def _give_up_at(self, call: Call) -> float:
+        if self._patience is None:
+            return call.give_up_at
+        return max(self._circuit.troubled_since, self._began) + self._patience
+
+    def attempt_failed(self, error: CallFailed) -> None:
+        """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
+        if isinstance(error, Refused) and error.status != 408:
+            # A 429 is a hold. Any other refusal is an answer: the service is there.
+            self.give_back() if isinstance(error, TooManyRequests) else self.ended(unconfirmed=False)
+        elif error.permanent or isinstance(error, DeadlineExceeded):
+            self.give_back()
+        else:
+            self._breaker.opened_by(self, unconfirmed=not error.proves_unsent)
+
+    def ended(self, *, unconfirmed: bool) -> None:
+        """Note that an answer came, and whether it left the whole batch Unconfirmed, which is trouble too."""
+        if unconfirmed:
+            self._breaker.opened_by(self, unconfirmed=True)
+        else:
+            self._breaker.closed_by(self)
+
+    def give_back(self) -> None:
+        """Let another batch be the one of a half-open lane. Changes nothing for a ticket that is not."""
+        if self._circuit.holder is self:
+            self._circuit.holder = None
+            _wake(self._circuit)
+
+    def is_news(self) -> bool:
+        """Return whether its outcome says something about the lane as it is now."""
+        circuit = self._circuit
+        return self._opening == circuit.openings and (circuit.state is State.CLOSED or circuit.holder is self)
+
+
+class Breaker:
+    """The circuits of all lanes that send, and the probes that ask whether the service is back."""
+
+    def __init__(
+        self,
+        pool: Transport,
+        probe: Call,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]],
+        events: Events,
+    ) -> None:
+        self._pool = pool
+        self._probe = probe
+        self._clock = clock
+        self._sleep = sleep
+        self._events = events
+        self._circuits = {lane: _Circuit(lane) for lane in (Lane.BULK, Lane.URGENT)}
+        self._closed = False
+
+    def ticket(self, lane: Lane, *, began: float | None = None, patience: float | None = None) -> Ticket:
+        """Return the ticket of a new batch.
+
+        `patience` is how many seconds of continuous trouble it waits for, counted from `began` at the earliest. With
+        None the deadline of each call decides.
+        """
+        return Ticket(self, self._circuits[lane], self._clock() if began is None else began, patience)
+
+    async def until_readable(self, lane: Lane, patience: float) -> None:
+        """Return when input may be read for this lane: while it is open, none may.
+
+        Returns after `patience` seconds of trouble too, because a batch that waits will then end the stream.
+        """
+        circuit = self._circuits[lane]
+        since = self._clock()
+        while circuit.state is State.OPEN and not self._closed:
+            if not await self._wait(circuit, max(circuit.troubled_since, since) + patience):
+                return
+
+    def close(self) -> None:
+        """Stop probing, and end all waiting: what waits here is not in flight."""
+        self._closed = True
+        for circuit in self._circuits.values():
+            if circuit.probing is not None:
+                circuit.probing.cancel()
+            _wake(circuit)
+
+    async def wait(self, circuit: _Circuit, give_up_at: float, operation: str) -> None:
+        """Return at the next change of the circuit. Raises what `Ticket.admit` raises."""
+        if self._closed:
+            closed = RequestNotSent("the client was closed while the service was in trouble", operation=operation)
+            closed.retriable = False
+            raise closed
+        if not await self._wait(circuit, give_up_at):
+            raise DeadlineExceeded("the service was in trouble for too long", operation=operation, attempts=0)
+
+    async def _wait(self, circuit: _Circuit, give_up_at: float) -> bool:
+        """Wait for the next change of the circuit. Returns False where there is no time left for it."""
+        if (seconds := give_up_at - self._clock()) <= 0:
+            return False
+        if circuit.changed is None or circuit.changed.done():
+            circuit.changed = asyncio.get_running_loop().create_future()
+        circuit.waiters += 1
+        try:
+            if circuit.state is State.OPEN and circuit.probing is None:
+                circuit.probing = asyncio.create_task(self._probing(circuit), name="devino-probe")
+            await asyncio.wait({circuit.changed}, timeout=None if seconds == inf else seconds)
+        finally:
+            circuit.waiters -= 1
+        return True
+
+    # What the lanes hear. Both are synchronous, so no other code sees a circuit half changed.
+
+    def opened_by(self, ticket: Ticket, *, unconfirmed: bool) -> None:
+        """Open the lane, again with the next longer pause if it was half open for this ticket."""
+        circuit = ticket._circuit  # noqa: SLF001 - one mechanism in two classes
+        if not ticket.is_news():
+            return
+        if circuit.state is State.CLOSED:
+            circuit.troubled_since = self._clock()
+        else:
+            circuit.pause = min(2 * circuit.pause, _MAX_PAUSE)
+            circuit.strikes += unconfirmed
+        circuit.openings += 1
+        circuit.probe_at = self._clock() + circuit.pause
+        self._change(circuit, State.OPEN)
+
+    def closed_by(self, ticket: Ticket) -> None:
+        """Close the lane if it was half open for this ticket."""
+        circuit = ticket._circuit  # noqa: SLF001
+        if ticket.is_news() and circuit.state is State.HALF_OPEN:
+            circuit.strikes, circuit.pause = 0, _FIRST_PAUSE
+            self._change(circuit, State.CLOSED)
+
+    def _change(self, circuit: _Circuit, state: State) -> None:
+        circuit.state, circuit.holder = state, None
+        _wake(circuit)
+        wait = circuit.pause if state is State.OPEN else 0.0
+        self._events.emit(LaneChanged(lane=circuit.lane.value, state=state.value, wait=wait))
+
+    # Probes
+
+    async def _probing(self, circuit: _Circuit) -> None:
+        # A task of its own, as no single waiter owns it. It runs while somebody waits, and `close` cancels it.
+        try:
+            while circuit.waiters:
+                await self._sleep(max(0.0, circuit.probe_at - self._clock()))
+                if await self._answers():
+                    self._change(circuit, State.HALF_OPEN)
+                    return
+                circuit.pause = min(2 * circuit.pause, _MAX_PAUSE)
+                circuit.probe_at = self._clock() + circuit.pause
+        finally:
+            circuit.probing = None
+
+    async def _answers(self) -> bool:
+        """Return whether the service gave any whole answer below 500, a refusal included."""
+        try:
+            await self._pool.exchange(self._probe)
+        except CallFailed as error:
+            whole = isinstance(error, Refused | BadAnswer)
+            return whole or (error.status is not None and 300 <= error.status < 400)
+        return True
+
+
+def _wake(circuit: _Circuit) -> None:
+    if circuit.changed is not None and not circuit.changed.done():
+        circuit.changed.set_result(None)
