@@ -20,6 +20,7 @@ __all__ = [
     "ClientEvent",
     "Events",
     "LaneChanged",
+    "LaneHeld",
     "OnEvent",
     "RetryScheduled",
     "guarded",
@@ -71,6 +72,19 @@ class BatchUnconfirmed:
 
 
 @frozen(kw_only=True)
+class LaneHeld:
+    """A 429 holds one operation in one lane for `wait` seconds. `asked` is the service's own wish, None without one.
+
+    A wish of over an hour is cut to one, so `wait` may be shorter than `asked`.
+    """
+
+    lane: str
+    operation: str
+    wait: float
+    asked: float | None
+
+
+@frozen(kw_only=True)
 class LaneChanged:
     """The breaker of one lane is now `open`, `half open` or `closed`. `wait` is the pause in seconds before a probe."""
 
@@ -79,7 +93,7 @@ class LaneChanged:
     wait: float
 
 
-ClientEvent = LaneChanged | AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
+ClientEvent = LaneChanged | LaneHeld | AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
 """Anything that `on_event` is called with."""
 
 OnEvent = Callable[[ClientEvent], object]
@@ -89,6 +103,7 @@ _LEVELS = {
     RetryScheduled: logging.INFO,
     BatchFinished: logging.DEBUG,
     LaneChanged: logging.WARNING,
+    LaneHeld: logging.INFO,
     BatchUnconfirmed: logging.WARNING,
 }
 

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from .errors import CallFailed, refusal
 from .redaction import Redaction
 
-__all__ = ["Answer", "Call", "Lane", "Transport"]
+__all__ = ["Admission", "Answer", "Call", "Lane", "Transport"]
 
 _MEGABYTE = 1_000_000
 
@@ -25,6 +25,8 @@ class Lane(Enum):
     LOOK_UPS = "look-ups"
     BULK = "bulk"
     URGENT = "urgent"
+    PROBES = "probes"
+    """Questions of the breaker. They use fresh connections, as sends do."""
 
 
 @frozen(kw_only=True)
@@ -65,6 +67,31 @@ def _refused(answer: Answer, operation: str) -> CallFailed:
     )
 
 
+class Admission(Protocol):
+    """What a send shows before each attempt, and what hears how the attempt ended (see transport/breaker.py)."""
+
+    @property
+    def patient(self) -> bool:
+        """True if only continuous trouble ends its batch, and no number of attempts."""
+        ...
+
+    async def admit(self, call: "Call", /) -> None:
+        """Return when an attempt may begin."""
+        ...
+
+    def may_begin(self) -> bool:
+        """Return whether that still holds."""
+        ...
+
+    def attempt_failed(self, error: CallFailed, /) -> None:
+        """Note how an attempt failed."""
+        ...
+
+    def give_back(self) -> None:
+        """Let another batch begin in its place."""
+        ...
+
+
 @frozen(kw_only=True)
 class Call:
     """One request: what to say, and what the transport has to know about saying it.
@@ -77,7 +104,8 @@ class Call:
     answers for single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
     `refusal` makes the error for a call that was refused as a whole, from the answer and the operation's name.
 
-    The transport itself sets `give_up_at`, after which no attempt may begin, and `attempt`, counted from 1.
+    `admission` is what a send needs to begin, None for look-ups. The transport itself sets `give_up_at`, after which no
+    attempt may begin, and `attempt`, counted from 1.
     """
 
     operation: str
@@ -87,6 +115,8 @@ class Call:
     body: tuple[bytes, ...] | None = field(default=None, repr=False)
     repeatable: bool = True
     urgent: bool = False
+    probe: bool = False
+    admission: Admission | None = field(default=None, eq=False)
     messages: int = 0
     answer_limit: int = 64 * _MEGABYTE
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
@@ -104,7 +134,7 @@ class Call:
     def lane(self) -> Lane:
         """Whose permits and connections it uses."""
         if self.repeatable:
-            return Lane.LOOK_UPS
+            return Lane.PROBES if self.probe else Lane.LOOK_UPS
         return Lane.URGENT if self.urgent else Lane.BULK
 
 

@@ -66,7 +66,7 @@ class Attempt:
         look-up whether there was a connection.
         """
         self._problem = _in_words(error)
-        self._permanent = isinstance(error, _PERMANENT)
+        self._permanent = isinstance(error, _PERMANENT) or _refused_by_proxy(error)
         if self.call.body is None and isinstance(error, _NEVER_CONNECTED):
             self.ledger.handed = Handed.NOTHING
 
@@ -128,6 +128,7 @@ class Attempt:
                 body=answer.excerpt() if self._status is not None else None,
             )
         error.retriable = decision.retry or decision.verdict is Verdict.READ
+        error.permanent = self._permanent
         if isinstance(error, TooManyRequests):
             error.retry_after = self._retry_after
         return error
@@ -147,6 +148,11 @@ class Attempt:
 def _looks_like_json(body: bytes) -> bool:
     text = body.strip(b"\xef\xbb\xbf \t\r\n")
     return text[:1] in {b"{", b"["} and text[-1:] in {b"}", b"]"}
+
+
+def _refused_by_proxy(error: Exception) -> bool:
+    """Return whether a proxy said no in a way that another attempt will not change, such as 407."""
+    return isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500 and error.status not in {408, 429}
 
 
 def _in_words(error: Exception) -> str:

@@ -98,6 +98,14 @@ class Ticket:
         if circuit.holder is self and call.messages > HALF_OPEN_MESSAGES:
             raise TooManyForHalfOpen
 
+    def may_begin(self) -> bool:
+        """Return whether the lane lets the batch begin now. Its news then counts for the lane as it is now."""
+        circuit = self._circuit
+        if circuit.state is not State.CLOSED and circuit.holder is not self:
+            return False
+        self._opening = circuit.openings
+        return True
+
     def _give_up_at(self, call: Call) -> float:
         if self._patience is None:
             return call.give_up_at

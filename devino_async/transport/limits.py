@@ -1,4 +1,4 @@
-"""Limits: how many attempts are in flight at once in each lane, and that a 429 holds all of them.
+"""Limits: how many attempts are in flight at once in each lane, what a 429 holds, and that the breaker is asked first.
 
 A permit covers one attempt and is not held while waiting for the next one. How fast attempts may begin is pace.py's,
 and whether there is a next one is retry.py's.
@@ -10,16 +10,19 @@ from collections.abc import Awaitable, Callable
 from attrs import frozen
 
 from ..checks import require_number
-from ..errors import DeadlineExceeded, TooManyRequests
-from ..events import AttemptStarted, Events
+from ..errors import CallFailed, DeadlineExceeded, TooManyRequests
+from ..events import AttemptStarted, Events, LaneHeld
 from ..exchange import Answer, Call, Lane, Transport
+from .breaker import TooManyForHalfOpen
 from .pace import Pace
 
 __all__ = ["Limited", "Limits"]
 
-# How long a 429 without Retry-After holds every call, in seconds.
+# How long a 429 without Retry-After holds its lane and operation, in seconds: twice as long each time in a row, but
+# never so long that a service which is back would wait for us.
 _DEFAULT_HOLD = 1.0
-# A Retry-After of more than this holds the client only for so long. The error still gives the whole wait.
+_MAX_DEFAULT_HOLD = 4.0
+# A Retry-After of more than this holds them only for so long. The error still gives the whole wait.
 _MAX_HOLD = 3600.0
 
 
@@ -66,16 +69,36 @@ class Limited:
         self._events = events
         self._in_flight = {lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}
         self._pace = Pace(limits.requests_per_second, limits.messages_per_second, clock=clock, sleep=sleep)
+        # The last default hold of each lane and operation, while 429 follows 429.
+        self._default_holds: dict[tuple[Lane, str], float] = {}
 
     async def exchange(self, call: Call) -> Answer:
         """Make one attempt as soon as it may begin. Raises DeadlineExceeded if that would be too late."""
+        admission = call.admission
+        if admission is None:
+            return await self._exchange(call)
+        try:
+            return await self._exchange(call)
+        except TooManyForHalfOpen:
+            raise
+        except BaseException:
+            # Whatever ended it, a half-open lane must not wait for a batch that will not begin.
+            admission.give_back()
+            raise
+
+    async def _exchange(self, call: Call) -> Answer:
         while True:
+            if call.admission is not None:
+                await call.admission.admit(call)
             # Held calls wait without a permit: the hold may be long, and a permit is for what is in flight.
             await self._wait_for_the_hold(call)
             async with self._in_flight[call.lane]:
                 # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. A 429 may come
                 # to another call meanwhile. Then nothing was booked: give the permit back and wait for the hold.
-                if await self._pace.turn(call):
+                if not await self._pace.turn(call):
+                    continue
+                # The lane may have opened while the call waited for its permit and the pace.
+                if call.admission is None or call.admission.may_begin():
                     return await self._attempt(call)
 
     async def _attempt(self, call: Call) -> Answer:
@@ -84,15 +107,36 @@ class Limited:
                 AttemptStarted(operation=call.operation, attempt=call.attempt, messages=call.messages, size=call.size)
             )
         try:
-            return await self._inner.exchange(call)
-        except TooManyRequests as refused:
-            wait = _DEFAULT_HOLD if refused.retry_after is None else refused.retry_after
-            self._pace.hold(min(wait, _MAX_HOLD))
+            answer = await self._inner.exchange(call)
+        except CallFailed as error:
+            # Synchronous until it is raised again: nothing else of this lane begins before the lane knows.
+            if isinstance(error, TooManyRequests):
+                self._hold(call, error.retry_after)
+            else:
+                self._default_holds.pop((call.lane, call.operation), None)
+            if call.admission is not None:
+                call.admission.attempt_failed(error)
             raise
+        self._default_holds.pop((call.lane, call.operation), None)
+        return answer
+
+    def _hold(self, call: Call, asked: float | None) -> None:
+        key = call.lane, call.operation
+        if asked is None:
+            wait = min(2 * self._default_holds.get(key, _DEFAULT_HOLD / 2), _MAX_DEFAULT_HOLD)
+            # Several that were in flight together count once.
+            if self._pace.held_until(call) <= self._clock():
+                self._default_holds[key] = wait
+            else:
+                wait = 0.0
+        else:
+            wait = min(asked, _MAX_HOLD)
+        self._pace.hold(call, wait)
+        self._events.emit(LaneHeld(lane=call.lane.value, operation=call.operation, wait=wait, asked=asked))
 
     async def _wait_for_the_hold(self, call: Call) -> None:
-        while (wait := self._pace.held_until - self._clock()) > 0:
-            if self._pace.held_until > call.give_up_at:
+        while (wait := self._pace.held_until(call) - self._clock()) > 0:
+            if self._pace.held_until(call) > call.give_up_at:
                 raise DeadlineExceeded(
                     f"nothing may be sent for another {wait:.0f} s, which is beyond the deadline",
                     operation=call.operation,

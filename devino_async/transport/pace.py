@@ -1,4 +1,4 @@
-"""Pace: when the next attempt may begin. Two weighted rates and the hold after a 429, shared by all calls of a client.
+"""Pace: when the next attempt may begin. Weighted rates shared by all calls of a client, and holds after a 429.
 
 Nothing is booked before it begins, so a waiter that is cancelled costs the others nothing. Nothing is polled. How many
 attempts are in flight at once is limits.py's.
@@ -60,22 +60,27 @@ class Pace:
         self._requests = None if requests_per_second is None else _Rate(requests_per_second)
         self._messages = None if messages_per_second is None else _Rate(messages_per_second)
         self._lines = {lane: asyncio.Lock() for lane in Lane}
-        self.held_until = 0.0
+        self._holds: dict[tuple[Lane, str], float] = {}
 
-    def hold(self, seconds: float) -> None:
-        """Let nothing begin for so long."""
-        self.held_until = max(self.held_until, self._clock() + seconds)
+    def hold(self, call: Call, seconds: float) -> None:
+        """Let nothing of this call's lane and operation begin for so long."""
+        key = call.lane, call.operation
+        self._holds[key] = max(self._holds.get(key, 0.0), self._clock() + seconds)
+
+    def held_until(self, call: Call) -> float:
+        """Return when the hold of this call's lane and operation ends, or ended."""
+        return self._holds.get((call.lane, call.operation), 0.0)
 
     async def turn(self, call: Call) -> bool:
         """Wait until the rates let the call begin, and book it. Return False, with nothing booked, if a hold came."""
         candidates = ((self._requests, 1), (self._messages, call.messages))
         rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
         if not rates:
-            return self.held_until <= self._clock()
+            return self.held_until(call) <= self._clock()
         # The lock makes the queue of a lane: one waiter sleeps, the others wait for it in their order. Between the last
         # look at the rates and the booking there is no await, so waiters of other lanes cannot book in between.
         async with self._lines[call.lane]:
-            while self.held_until <= (now := self._clock()):
+            while self.held_until(call) <= (now := self._clock()):
                 begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)
                 if begins <= now:
                     for rate, weight in rates:

@@ -1,54 +1,68 @@
 """Retry: the same call again, where the attempt before proved that this is safe.
 
 Whether it is safe was decided by verdict.py and stands on the error as `retriable`. Here is when and how often, and
-the one exception that a policy may ask for (`retry_on_503`).
+the one exception that a policy may ask for (`retry_on_503`). Waiting for a lane in trouble is breaker.py's.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from attrs import evolve, frozen
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
-from ..checks import require_number
+from ..checks import require_kind, require_number
 from ..errors import CallFailed, DeadlineExceeded, ServerFailed, TooManyRequests
 from ..events import Events, RetryScheduled
-from ..exchange import Answer, Call, Transport
+from ..exchange import Answer, Call, Lane, Transport
+from .breaker import TooManyForHalfOpen
 
 __all__ = ["RetryPolicy", "Retrying"]
 
-# Each retry takes a token, and each call that succeeds gives a part of one back: in an outage retries soon end.
-_BUDGET = 50.0
-_BUDGET_A_SUCCESS = 0.2
+# What a call that succeeds pays back of the token that a retry takes.
+_REFUND = 0.2
 
 
 @frozen(kw_only=True)
 class RetryPolicy:
     """How often and how long to retry what is proved unsent, and look-ups that failed on the way.
 
-    - `attempts`: requests a call, the first one included.
-    - `deadline`: seconds since the first failure after which no further attempt begins. An attempt that has begun has
-      its own time-outs. Waiting for the pace of Limits does not count.
-    - `backoff`, `longest_backoff`: in seconds. Before retry n comes a random wait of up to `backoff` * 2^(n-1) (full
-      jitter), and of at most `longest_backoff`.
+    - `attempts`: requests for one `send` or one look-up, the first one included. A 429 does not count.
+    - `deadline`: seconds since the first failure of one `send` or one look-up after which no further attempt begins.
+      An attempt that has begun has its own time-outs. Waiting for the pace of Limits does not count.
+    - `stream_deadline`: seconds of continuous trouble that end `send_many` and `send_all`. Nothing else bounds their
+      retries.
+    - `backoff`, `max_backoff`: in seconds. Before retry n comes a random wait of up to `backoff` * 2^(n-1) (full
+      jitter), and of at most `max_backoff`.
+    - `budget`, `budget_per_second`: retries that may be made without a success in between, in each lane (sends, urgent
+      sends, look-ups), and how many come back every second. Each success pays back a fifth of one. A retry after 429
+      and the retries of a stream cost nothing: a hold and the breaker pace those.
+    - `stop_when_all_rejected`: end a stream with SendingRefused when every message of a batch of 100 or more is
+      rejected for the account's sake, such as an empty balance.
     - `retry_on_503`: repeat sends after 503 too, which can send twice. Off by default, as gateways answer 503 for
       requests that they had passed on.
     """
 
     attempts: int = 5
-    deadline: float = 300.0
+    deadline: float = 30.0
+    stream_deadline: float = 900.0
     backoff: float = 0.5
-    longest_backoff: float = 30.0
+    max_backoff: float = 30.0
+    budget: float = 50.0
+    budget_per_second: float = 1.0
+    stop_when_all_rejected: bool = True
     retry_on_503: bool = False
 
     def __attrs_post_init__(self) -> None:
         require_number("RetryPolicy.attempts", self.attempts, minimum=1, whole=True)
-        for name in ("deadline", "backoff", "longest_backoff"):
+        for name in ("deadline", "stream_deadline", "backoff", "max_backoff", "budget", "budget_per_second"):
             require_number(f"RetryPolicy.{name}", getattr(self, name))
+        for name in ("stop_when_all_rejected", "retry_on_503"):
+            require_kind(f"RetryPolicy.{name}", getattr(self, name), bool)
 
 
 class Retrying:
-    """Repeats the inner exchange as far as its errors allow."""
+    """Repeats the inner exchange as far as its errors and the policy allow."""
 
     def __init__(
         self,
@@ -66,89 +80,63 @@ class Retrying:
         self._sleep = sleep
         self._random = random
         self._events = events
-        self._budget = _BUDGET
+        self._exponential = wait_exponential(multiplier=policy.backoff, max=policy.max_backoff)
+        self._budgets = {lane: _Budget(policy, clock) for lane in Lane}
 
     async def exchange(self, call: Call) -> Answer:
         """Return the answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
-        course = _Course(evolve(call, give_up_at=self._clock() + self._policy.deadline))
-        answer: Answer | None = None
+        course = _Course(call, self._policy, self._clock)
+        retrying = AsyncRetrying(
+            retry=retry_if_exception(self._may_repeat),
+            wait=partial(self._wait, course),
+            stop=partial(self._is_over, course),
+            sleep=self._sleep,
+            before_sleep=partial(self._announce, course),
+            reraise=True,
+        )
         try:
-            answer = await self._attempt(course)
-            if answer is None and self._may_repeat(course.errors[-1]):
-                answer = await self._again(course)
-        except asyncio.CancelledError:
-            # This task belongs to the client, so only closing cancels a send, here while it waited between two
-            # attempts. If an earlier attempt may have been processed, its error must be raised: a bare cancellation
-            # would count as proved unsent.
+            answer: Answer = await retrying(self._attempt, course)
+        except CallFailed:
+            pass  # Raised below: tenacity's frames and its object that refers to itself stay behind here.
+        except (TooManyForHalfOpen, asyncio.CancelledError):
+            # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
+            # been processed, its error must be raised: these two would count as proved unsent.
             if course.left_open() is None:
                 raise
-        if answer is None:
-            raise course.conclusion()
-        self._budget = min(_BUDGET, self._budget + _BUDGET_A_SUCCESS)
-        return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
-
-    async def _again(self, course: "_Course") -> Answer | None:
-        """Make further attempts. Most calls need none, so tenacity's object is made only here."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(lambda error: isinstance(error, CallFailed)),
-            wait=lambda _: self._wait(course),
-            stop=lambda state: self._is_over(course, state),
-            sleep=self._sleep,
-            before_sleep=lambda state: self._announce(course, state),
-            retry_error_callback=lambda _: None,
-        )
-        failed_first = True
-
-        async def attempt() -> Answer | None:
-            nonlocal failed_first
-            if failed_first:
-                failed_first = False
-            elif (answer := await self._attempt(course)) is not None:
-                return answer
-            if self._may_repeat(course.errors[-1]):
-                raise course.errors[-1]
-            return None
-
-        try:
-            return await retrying(attempt)
+        else:
+            self._budgets[call.lane].refund()
+            return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
         finally:
-            # tenacity's object refers to itself, so it and all that it holds live on until the next collection.
-            course.call = evolve(course.call, body=())
+            # tenacity's object refers to itself, so what it holds lives on until the next garbage collection.
+            course.forget_body()
+        raise course.conclusion()
 
-    async def _attempt(self, course: "_Course") -> Answer | None:
-        """Return the answer of one attempt, or None if it failed, with the error noted on the course."""
-        failure: CallFailed
+    async def _attempt(self, course: "_Course") -> Answer:
         try:
-            course.attempts += 1
-            call = course.call if course.attempts == 1 else evolve(course.call, attempt=course.attempts)
-            return await self._inner.exchange(call)
+            return await self._inner.exchange(course.next_call())
         except CallFailed as error:
             failure = error
-        course.errors.append(failure)
-        if len(course.errors) == 1:
-            # The deadline runs from the first failure. The wait before it was for a permit and the pace.
-            course.call = evolve(course.call, give_up_at=self._clock() + self._policy.deadline)
-        if isinstance(failure, DeadlineExceeded):
-            course.attempts -= 1
-        return None
+        course.failed(failure)
+        raise failure
 
-    def _may_repeat(self, error: CallFailed) -> bool:
+    def _may_repeat(self, error: BaseException) -> bool:
         # The pool swallows the cancellation of a send, to say what became of it. This task then still counts as being
         # cancelled, and must begin nothing more: the client is closing.
         task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if not isinstance(error, CallFailed) or (task is not None and task.cancelling()):
             return False
         return error.retriable or (
             self._policy.retry_on_503 and isinstance(error, ServerFailed) and error.status == 503
         )
 
-    def _wait(self, course: "_Course") -> float:
+    def _wait(self, course: "_Course", state: RetryCallState) -> float:
         last = course.errors[-1]
-        max_wait: float = min(self._policy.longest_backoff, self._policy.backoff * 2.0 ** (len(course.errors) - 1))
-        wait = self._random() * max_wait
-        if isinstance(last, TooManyRequests) and last.retry_after is not None:
-            wait += last.retry_after
-        return wait
+        if isinstance(last, TooManyRequests):
+            # The hold of limits.py makes every call wait. The jitter keeps them from coming back all at once.
+            return (last.retry_after or 0.0) + self._random() * self._policy.backoff
+        if course.patient and last.proves_unsent:
+            return 0.0  # The breaker says when.
+        return self._random() * self._exponential(state)
 
     def _announce(self, course: "_Course", state: RetryCallState) -> None:
         error = course.errors[-1]
@@ -157,25 +145,85 @@ class Retrying:
         )
 
     def _is_over(self, course: "_Course", state: RetryCallState) -> bool:
-        if course.attempts >= self._policy.attempts:
+        if course.is_over(state.upcoming_sleep):
             return True
-        if self._clock() + state.upcoming_sleep > course.call.give_up_at:
-            course.too_late = True
-            return True
-        if self._budget < 1:
-            return True
-        self._budget -= 1
-        return False
+        return course.pays and not self._budgets[course.call.lane].spend()
+
+
+class _Budget:
+    """Tokens for the retries of one lane, so that calls in an outage soon make one attempt each."""
+
+    def __init__(self, policy: RetryPolicy, clock: Callable[[], float]) -> None:
+        self._max_tokens = policy.budget
+        self._per_second = policy.budget_per_second
+        self._clock = clock
+        self._tokens = policy.budget
+        self._counted_at = clock()
+
+    def spend(self) -> bool:
+        """Take a token. Returns False if there is none."""
+        now = self._clock()
+        self._add((now - self._counted_at) * self._per_second)
+        self._counted_at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def refund(self) -> None:
+        """Give back what a success is worth."""
+        self._add(_REFUND)
+
+    def _add(self, tokens: float) -> None:
+        self._tokens = min(self._max_tokens, self._tokens + tokens)
 
 
 class _Course:
     """One call on its way through its attempts."""
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
+    def __init__(self, call: Call, policy: RetryPolicy, clock: Callable[[], float]) -> None:
+        self.patient = call.admission is not None and call.admission.patient
+        self._max_attempts = None if self.patient else policy.attempts
+        self._deadline = policy.stream_deadline if self.patient else policy.deadline
+        self._clock = clock
+        self.call = evolve(call, give_up_at=clock() + self._deadline)
         self.attempts = 0
         self.errors: list[CallFailed] = []
-        self.too_late = False
+        # Attempts that count against the policy's number.
+        self._counted = 0
+        self._too_late = False
+
+    @property
+    def pays(self) -> bool:
+        """True if the next attempt costs a token of the budget."""
+        return not self.patient and not isinstance(self.errors[-1], TooManyRequests)
+
+    def next_call(self) -> Call:
+        """Return the call of the next attempt."""
+        self.attempts += 1
+        return self.call if self.attempts == 1 else evolve(self.call, attempt=self.attempts)
+
+    def failed(self, error: CallFailed) -> None:
+        """Note the error of an attempt."""
+        self.errors.append(error)
+        if len(self.errors) == 1:
+            # The deadline runs from the first failure. The wait before it was for a permit and the pace.
+            self.call = evolve(self.call, give_up_at=self._clock() + self._deadline)
+        if isinstance(error, DeadlineExceeded):
+            self.attempts -= 1  # It ended before it was an attempt.
+        elif not isinstance(error, TooManyRequests):
+            self._counted += 1
+
+    def is_over(self, wait: float) -> bool:
+        """Return whether no attempt may follow after so many seconds."""
+        if self._max_attempts is not None and self._counted >= self._max_attempts:
+            return True
+        self._too_late = self._clock() + wait > self.call.give_up_at
+        return self._too_late
+
+    def forget_body(self) -> None:
+        """Let go of the request's body."""
+        self.call = evolve(self.call, body=())
 
     def left_open(self) -> CallFailed | None:
         """Return the last error of a send that does not prove it unsent. What comes after cannot undo that."""
@@ -187,7 +235,7 @@ class _Course:
         """Return the error to raise, with the earlier ones."""
         last = self.errors[-1]
         error = self.left_open() or last
-        if self.too_late and self.left_open() is None and not isinstance(last, TooManyRequests):
+        if self._too_late and self.left_open() is None and not isinstance(last, TooManyRequests):
             error = self._given_up(last)
         error.earlier = tuple(each for each in self.errors if each is not error)
         error.attempts = self.attempts

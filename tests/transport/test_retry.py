@@ -91,7 +91,7 @@ async def test_full_jitter() -> None:
     """The wait before retry n is a random part of backoff * 2^(n-1), never more than the longest."""
     clock = Clock()
     with pytest.raises(RequestNotSent):
-        await retrying(Script(unsent), clock, 0.5, attempts=6, backoff=1.0, longest_backoff=5.0).exchange(SEND)
+        await retrying(Script(unsent), clock, 0.5, attempts=6, backoff=1.0, max_backoff=5.0).exchange(SEND)
     assert clock.slept == [0.5, 1.0, 2.0, 2.5, 2.5]
 
 
