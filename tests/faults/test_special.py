@@ -194,7 +194,7 @@ async def test_a_deadline_after_a_503_proves_nothing() -> None:
 
 async def test_closing_after_a_503_proves_nothing() -> None:
     """When closing ends the wait after a 503, the message is Unconfirmed and not NotSent."""
-    policy = RetryPolicy(attempts=5, backoff=1_000.0, longest_backoff=1_000.0, deadline=10_000.0, retry_on_503=True)
+    policy = RetryPolicy(attempts=5, backoff=1_000.0, max_backoff=1_000.0, deadline=10_000.0, retry_on_503=True)
     waiting = asyncio.Event()
 
     def seen(event: Any) -> None:

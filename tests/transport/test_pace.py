@@ -168,7 +168,7 @@ async def test_a_hold_books_nothing(rates: Any) -> None:
     """While a hold lasts, no turn is given and none is paid for."""
     clock = Clock()
     paced = pace(clock, **rates)
-    paced.hold(5)
+    paced.hold(BULK, 5)
     assert not await paced.turn(BULK)
     clock.now = 5.0
     assert await paced.turn(BULK)
@@ -182,6 +182,6 @@ async def test_a_hold_ends_the_waiting() -> None:
     assert await paced.turn(BULK)
     waiting = asyncio.create_task(paced.turn(BULK))
     await asyncio.sleep(0)
-    paced.hold(60)
+    paced.hold(BULK, 60)
     await clock.run()
     assert not await waiting

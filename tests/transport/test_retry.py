@@ -176,16 +176,49 @@ async def test_retry_after_beyond_the_deadline_ends_at_once() -> None:
     assert caught.value.retry_after == 3600.0
 
 
-async def test_one_429_holds_every_call() -> None:
-    """While a 429 holds, other calls of the same client wait too. A call whose deadline is nearer gives up at once."""
+async def test_a_429_holds_its_lane_and_operation() -> None:
+    """While a 429 holds, calls of the same lane and operation wait too. Others do not."""
     clock, script = Clock(), Script(too_many(50.0), OK)
-    shared = retrying(script, clock, random=0.0, attempts=1)
+    shared = retrying(script, clock, random=0.0, deadline=10.0)
     with pytest.raises(TooManyRequests):
         await shared.exchange(SEND)
-    await shared.exchange(SEND)
+    for other in (
+        Call(operation="statuses", method="POST", path="/"),
+        Call(operation="send", method="POST", path="/", repeatable=False, urgent=True),
+    ):
+        await shared.exchange(other)
+        assert clock.now == 0.0
+    with pytest.raises(DeadlineExceeded):
+        await shared.exchange(SEND)
+    assert clock.now == 0.0
+    patient = Retrying(
+        shared._inner, RetryPolicy(deadline=100.0), clock=clock, sleep=clock.sleep, random=lambda: 0.0, events=Events()
+    )
+    await patient.exchange(SEND)
     assert clock.now >= 50.0
-    impatient = retrying(script, clock, deadline=0.0)
-    await impatient.exchange(SEND)
+
+
+async def test_a_429_is_not_an_attempt() -> None:
+    """However often the service says 429, the number of attempts does not end the call: only its deadline does."""
+    clock, script = Clock(), Script(*[too_many(None)] * 20, OK)
+    answer = await retrying(script, clock, attempts=2, deadline=1_000.0).exchange(SEND)
+    assert answer.attempts == 21
+
+
+async def test_a_429_costs_no_budget() -> None:
+    """A retry after 429 is paced by the hold, so a storm of them leaves the budget whole."""
+    clock, script = Clock(), Script(*[too_many(1.0)] * 80, unsent, OK)
+    await retrying(script, clock, deadline=1_000.0, budget=1.0, budget_per_second=0.0).exchange(SEND)
+
+
+async def test_a_429_without_a_wish() -> None:
+    """Without Retry-After the hold is 1 s, twice as long each time in a row up to 4 s, and 1 s again after an answer."""
+    clock, script = Clock(), Script(*[too_many(None)] * 4, OK, too_many(None), OK)
+    shared = retrying(script, clock, random=0.0, deadline=1_000.0)
+    await shared.exchange(SEND)
+    assert clock.now == 1 + 2 + 4 + 4
+    await shared.exchange(SEND)
+    assert clock.now == 11 + 1
 
 
 async def test_a_held_call_beyond_its_deadline_gives_up() -> None:
@@ -203,17 +236,44 @@ async def test_a_held_call_beyond_its_deadline_gives_up() -> None:
 async def test_the_budget_ends_retries_in_an_outage() -> None:
     """Retries are paid from a budget that all calls share. In an outage calls soon fail after one attempt each."""
     script = Script(unsent)
-    shared = retrying(script, Clock(), attempts=5)
+    shared = retrying(script, Clock(), attempts=5, budget_per_second=0.0)
     for _ in range(100):
         with pytest.raises(RequestNotSent):
             await shared.exchange(SEND)
-    assert script.attempts <= 100 + 50
+    assert script.attempts == 100 + 50
+
+
+async def test_the_budget_belongs_to_its_lane() -> None:
+    """Look-ups that fail never spend what a send needs."""
+    script = Script(unsent)
+    shared = retrying(script, Clock(), attempts=5, budget_per_second=0.0)
+    for _ in range(100):
+        with pytest.raises(RequestNotSent):
+            await shared.exchange(Call(operation="statuses", method="POST", path="/"))
+    before = script.attempts
+    with pytest.raises(RequestNotSent):
+        await shared.exchange(SEND)
+    assert script.attempts == before + 5
+
+
+async def test_time_brings_the_budget_back() -> None:
+    """The budget comes back by itself, so many tokens a second and never more than it holds."""
+    clock, script = Clock(), Script(unsent)
+    shared = retrying(script, clock, random=0.0, attempts=5, budget=4.0, budget_per_second=0.5)
+    made = []
+    for pause in (0.0, 0.0, 4.0, 100.0):
+        clock.now += pause
+        before = script.attempts
+        with pytest.raises(RequestNotSent):
+            await shared.exchange(SEND)
+        made.append(script.attempts - before)
+    assert made == [5, 1, 3, 5]
 
 
 async def test_success_earns_the_budget_back() -> None:
     """Calls that succeed pay into the budget, so that retries come back after an outage."""
     script = Script(unsent)
-    shared = retrying(script, Clock(), attempts=5)
+    shared = retrying(script, Clock(), attempts=5, budget_per_second=0.0)
     for _ in range(100):
         with pytest.raises(RequestNotSent):
             await shared.exchange(SEND)
