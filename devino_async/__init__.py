@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .errors import Reason as Reason
     from .errors import Refused as Refused
     from .errors import RequestNotSent as RequestNotSent
+    from .errors import SendingRefused as SendingRefused
     from .errors import ServerFailed as ServerFailed
     from .errors import TooManyRequests as TooManyRequests
     from .errors import Unauthorized as Unauthorized
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from .events import BatchFinished as BatchFinished
     from .events import BatchUnconfirmed as BatchUnconfirmed
     from .events import ClientEvent as ClientEvent
+    from .events import LaneChanged as LaneChanged
+    from .events import LaneHeld as LaneHeld
     from .events import RetryScheduled as RetryScheduled
     from .protocol.account import Account as Account
     from .protocol.account import AccountType as AccountType

@@ -5,6 +5,7 @@
     |-- InvalidMessage          a message that breaks a rule of the page (also a ValueError)
     |-- InvalidQuery            ids or filters that the page does not allow (also a ValueError)
     |-- InvalidCallback         a body that is no callback (also a ValueError)
+    |-- SendingRefused          the service rejects whole batches, for the account's sake
     |-- ClientClosed            the client no longer takes work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
@@ -53,6 +54,7 @@ __all__ = [
     "Reason",
     "Refused",
     "RequestNotSent",
+    "SendingRefused",
     "ServerFailed",
     "TooManyRequests",
     "Unauthorized",
@@ -108,6 +110,21 @@ class ConfigurationError(DevinoError):
 
 class ClientClosed(DevinoError):
     """The client was closed, or is closing, and takes no more work."""
+
+
+class SendingRefused(DevinoError):
+    """The service rejected every message of a batch for one reason that lies with the account or the sender.
+
+    `reasons` holds that reason, such as an empty balance. The stream ends here, because the service would reject the
+    rest as well. `RetryPolicy(stop_when_all_rejected=False)` turns this off.
+    """
+
+    def __init__(self, reasons: tuple[Reason, ...]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__(f"the service rejects all messages: {'; '.join(map(str, self.reasons))}")
+
+    def __reduce__(self) -> tuple[Callable[..., DevinoError], tuple[Any, ...]]:
+        return type(self), (self.reasons,)
 
 
 class OutboxFull(DevinoError):

@@ -13,6 +13,8 @@ from devino_async import (
     BatchUnconfirmed,
     ClientEvent,
     DevinoClient,
+    LaneChanged,
+    LaneHeld,
     Message,
     RetryPolicy,
     RetryScheduled,
@@ -43,14 +45,15 @@ async def test_a_retried_send(service: Any, caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.DEBUG, "devino_async"):
         async with client(service, events.append) as devino:
             assert isinstance(await devino.send(MESSAGE), Accepted)
-    first, retry, second, finished = events
+    first, held, retry, second, finished = events
+    assert held == LaneHeld(lane="bulk", operation="send", wait=0.05, asked=0.0)
     assert isinstance(first, AttemptStarted)
     assert isinstance(second, AttemptStarted)
     assert (first.operation, first.attempt, first.messages, second.attempt) == ("send", 1, 1, 2)
     assert isinstance(retry, RetryScheduled)
     assert (type(retry.error), retry.attempt, retry.wait) == (TooManyRequests, 1, 0.0)
     assert finished == BatchFinished(messages=1, accepted=1, rejected=0, not_sent=0, unconfirmed=0)
-    assert len([record for record in caplog.records if record.name == "devino_async"]) == 4
+    assert len([record for record in caplog.records if record.name == "devino_async"]) == 5
     for secret in ("secret", "79000004567"):
         assert secret not in caplog.text + repr(events)
 
@@ -68,7 +71,9 @@ async def test_an_unconfirmed_batch(service: Any, caplog: pytest.LogCaptureFixtu
     [unconfirmed] = [event for event in events if isinstance(event, BatchUnconfirmed)]
     assert unconfirmed.messages == 1
     assert isinstance(unconfirmed.error, ServerFailed)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    [opened] = [event for event in events if isinstance(event, LaneChanged)]
+    assert (opened.lane, opened.state) == ("bulk", "open")
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
 
 
 async def test_hooks_that_raise(service: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,7 +53,7 @@ MAY_USE: dict[str, set[str]] = {
     "version": set(),
     "protocol": {"attrs", "cattrs", "json"},
     "flow": {"asyncio", "attrs", "time"},
-    "transport": {"aiohttp", "asyncio", "attrs", "tenacity", "time", "yarl"},
+    "transport": {"aiohttp", "asyncio", "attrs", "tenacity", "yarl"},
     "client": {"asyncio", "attrs", "time"},
     "campaigns": {"attrs", "json"},
     "cli": {"asyncio", "attrs", "click", "json", "rich", "sqlite3", "time"},

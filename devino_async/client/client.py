@@ -16,7 +16,7 @@ from ..errors import ClientClosed
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
-from ..protocol import account, sending, statistics
+from ..protocol import account, sending, statistics, statuses
 from ..protocol.account import Account
 from ..protocol.details import DetailQuery
 from ..protocol.message import Message
@@ -28,12 +28,17 @@ from ..transport.limits import Limits
 from ..transport.pool import PoolOptions, SessionPool, Timeouts
 from ..transport.retry import RetryPolicy
 from ..transport.stack import stacked
+from .batches import Batches, SendOptions
 from .config import base_url_from, credentials_from
-from .dispatch import Dispatch, OnUnclaimed, SendOptions
+from .dispatch import Dispatch, OnUnclaimed
 from .lookups import DetailPaginator, LookUps
 from .outbox import Outboxes, OutboxOptions
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
+
+
+# What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
+_PROBE = evolve(statuses.call(["0"]), probe=True)
 
 
 @frozen
@@ -104,12 +109,15 @@ class DevinoClient:
         events = Events(on_event)
         # One for the whole client: long work of one part stands back for urgent work of another.
         turns = Turns()
-        transport = stacked(self._pool, limits, retry or RetryPolicy(), events)
+        retry = retry or RetryPolicy()
+        clock = time.monotonic
+        transport, self._breaker = stacked(self._pool, _PROBE, limits=limits, retry=retry, events=events, clock=clock)
+        batches = Batches(transport, self._breaker, turns, retry=retry, events=events)
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False
         self._dispatch = Dispatch(
-            transport, self._owner, turns, limits=limits, events=events, on_unclaimed=on_unclaimed
+            batches, self._owner, turns, clock=clock, limits=limits, events=events, on_unclaimed=on_unclaimed
         )
         self._outboxes = Outboxes(self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits)
         self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone)
@@ -265,6 +273,7 @@ class DevinoClient:
         self._closed = True
         self._dispatch.close()
         self._look_ups.close()
+        self._breaker.close()
         try:
             until = time.monotonic() + grace
             await self._outboxes.aclose(grace)

@@ -5,57 +5,28 @@ the client, so that a caller that is cancelled loses no receipt. When a send may
 transport's. Options are the client's.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from functools import cache
 
-from attrs import frozen
-
-from ..errors import CallFailed, ClientClosed, DevinoError, Forbidden, Unauthorized
-from ..events import BatchFinished, BatchUnconfirmed, Events, guarded
-from ..exchange import Answer, Transport
+from ..errors import ClientClosed, DevinoError
+from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner, hand_over
 from ..flow.pipeline import Pipeline
-from ..flow.steps import Pacing, Turns, at_once, in_steps
-from ..protocol import send_results, sending
+from ..flow.steps import Pacing, Turns
+from ..protocol import sending
 from ..protocol.message import Message
 from ..protocol.packing import Packed
 from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from ..transport.limits import Limits
+from .batches import Batch, Batches, SendOptions, receipts_without_request
 
-__all__ = ["Dispatch", "OnUnclaimed", "SendOptions"]
+__all__ = ["Dispatch", "OnUnclaimed"]
 
 _log = logging.getLogger("devino_async")
 
 OnUnclaimed = Callable[[Sequence[Receipt]], object]
-
-
-@frozen(kw_only=True, eq=False)
-class SendOptions:
-    """What is asked of one POST beside its messages. Messages with different options never share a POST.
-
-    There is one object for each choice of options, so that comparing them costs nothing.
-    """
-
-    include_segment_id: bool = False
-    shorten_url: bool = False
-
-    @staticmethod
-    @cache
-    def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
-        """Return the one object for these options."""
-        return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
-
-
-@frozen
-class _Batch:
-    """What became of one batch. With `fatal` every further batch would fail too."""
-
-    receipts: Receipts
-    fatal: DevinoError | None = None
 
 
 class Dispatch:
@@ -63,15 +34,17 @@ class Dispatch:
 
     def __init__(
         self,
-        transport: Transport,
+        batches: Batches,
         owner: Owner,
         turns: Turns,
         *,
+        clock: Callable[[], float],
         limits: Limits,
         events: Events,
         on_unclaimed: OnUnclaimed | None,
     ) -> None:
-        self._transport = transport
+        self._batches = batches
+        self._clock = clock
         self._owner = owner
         self._turns = turns
         self._limits = limits
@@ -84,9 +57,12 @@ class Dispatch:
         """Begin nothing more. What becomes unconfirmed from now on is gathered in `unconfirmed`."""
         self._closing = True
 
-    async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool) -> Receipts:
-        """Send one batch in a POST of its own. Raises only for misuse. The caller owns the task and its receipts."""
-        return (await self._send_batch(chunk, options, urgent=urgent)).receipts
+    async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Receipts:
+        """Send one batch of single sends, the oldest of which began at `began`, by the client's clock.
+
+        Raises only for misuse. The caller owns the task and its receipts.
+        """
+        return self._finished(await self._batches.of_sends(chunk, options, urgent=urgent, began=began)).receipts
 
     async def stream(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
@@ -120,9 +96,13 @@ class Dispatch:
 
     def _pipeline(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
-    ) -> Pipeline[Message, _Batch]:
-        async def work(chunk: Chunk[Message]) -> _Batch:
-            return _unsent_by_closing(chunk) if self._closing else await self._send_batch(chunk, options)
+    ) -> Pipeline[Message, Batch]:
+        began = self._clock()
+
+        async def work(chunk: Chunk[Message]) -> Batch:
+            if self._closing:
+                return _unsent_by_closing(chunk)
+            return self._finished(await self._batches.of_stream(chunk, options, began=began))
 
         chunks = Chunks(
             messages,
@@ -137,50 +117,12 @@ class Dispatch:
             work,
             in_flight=self._limits.in_flight,
             start=self._owner.start,
+            ready=self._batches.until_readable,
             stop_after=lambda batch: batch.fatal is not None,
             on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
         )
 
-    async def _send_batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool = False) -> _Batch:
-        call = sending.call(
-            chunk.slices,
-            len(chunk.items),
-            include_segment_id=options.include_segment_id,
-            shorten_url=options.shorten_url,
-            urgent=urgent,
-        )
-        failure: CallFailed | None
-        try:
-            answer = await self._transport.exchange(call)
-            receipts = await self._read(answer, chunk.items)
-            failure = None
-        except CallFailed as error:
-            failure = error
-        except asyncio.CancelledError:
-            # Only closing cancels this task. An attempt that is under way ends by the verdict of
-            # the pool's ledger, as a CallFailed. So none was under way.
-            failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
-        except DevinoError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a fault of one batch must not cost the receipts of others
-            failure = sending.unforeseen(error)
-        if failure is None:
-            return self._finished(_Batch(receipts))
-        receipts = sending.receipts_after(failure, chunk.items)
-        if not failure.proves_unsent:
-            self._events.emit(BatchUnconfirmed(messages=len(receipts), error=failure))
-        return self._finished(_Batch(receipts, failure if isinstance(failure, Unauthorized | Forbidden) else None))
-
-    async def _read(self, answer: Answer, messages: Sequence[Message]) -> Receipts:
-        reading = send_results.read(answer, messages)
-        try:
-            return await in_steps(reading, self._turns)
-        except asyncio.CancelledError:
-            # Closing cancelled this task between two steps. The answer is here, so it is read to
-            # its end: otherwise the ids of accepted messages would be lost.
-            return at_once(reading)
-
-    def _finished(self, batch: _Batch) -> _Batch:
+    def _finished(self, batch: Batch) -> Batch:
         if self._closing and batch.receipts.counts[Unconfirmed]:
             self.unconfirmed += [each for each in batch.receipts if isinstance(each, Unconfirmed)]
         if self._events.heard(BatchFinished):
@@ -196,7 +138,7 @@ class Dispatch:
             )
         return batch
 
-    def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, _Batch]) -> None:
+    def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, Batch]) -> None:
         """Report what the consumer of a stream was not given."""
         left = pipeline.take_left_items()
         if left:
@@ -213,7 +155,7 @@ class Dispatch:
             guarded(self._on_unclaimed, receipts)
 
 
-async def _batches_of(pipeline: Pipeline[Message, _Batch]) -> AsyncGenerator[_Batch, None]:
+async def _batches_of(pipeline: Pipeline[Message, Batch]) -> AsyncGenerator[Batch, None]:
     """What became of each batch. After a fatal one the last is of the messages that were read and never begun."""
     fatal: DevinoError | None = None
     async with aclosing(pipeline.results()) as batches:
@@ -221,13 +163,12 @@ async def _batches_of(pipeline: Pipeline[Message, _Batch]) -> AsyncGenerator[_Ba
             fatal = fatal or batch.fatal
             yield batch
     if fatal is not None:
-        error = fatal if isinstance(fatal, CallFailed) else sending.never_begun(str(fatal))
-        yield _Batch(sending.receipts_after(error, pipeline.take_left_items()), fatal)
+        yield Batch(receipts_without_request(pipeline.take_left_items(), fatal), fatal)
 
 
-def _unsent_by_closing(chunk: Chunk[Message]) -> _Batch:
+def _unsent_by_closing(chunk: Chunk[Message]) -> Batch:
     error = sending.never_begun("the client was closed before the message was sent")
-    return _Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
+    return Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
 
 
 def _unsent_without_caller(left: list[Message]) -> Receipts:

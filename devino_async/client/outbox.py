@@ -22,7 +22,8 @@ from ..protocol import sending
 from ..protocol.message import Message, Priority
 from ..protocol.receipts import Receipt
 from ..transport.limits import Limits
-from .dispatch import Dispatch, SendOptions
+from .batches import SendOptions
+from .dispatch import Dispatch
 
 __all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
 
@@ -229,7 +230,9 @@ class Outbox:
 
     async def _exchange(self, taken: list[Waiting]) -> None:
         try:
-            receipts = await self._dispatch.batch(_chunk_of(taken), taken[0].group, urgent=self._urgent)
+            receipts = await self._dispatch.batch(
+                _chunk_of(taken), taken[0].group, urgent=self._urgent, began=taken[0].arrived
+            )
         except DevinoError as misuse:
             for entry in taken:
                 if not entry.outcome.done():

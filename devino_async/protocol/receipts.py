@@ -216,6 +216,11 @@ class Receipts:
             self._runs.append(FailedRun(messages[at : at + _RECEIPTS_A_RUN], kind, error))
         self.counts[kind] += len(messages)
 
+    def extend(self, others: "Receipts") -> None:
+        """Add the receipts of the messages that follow."""
+        self._runs.extend(others._runs)
+        self.counts.update(others.counts)
+
     def mixed(self, run: MixedRun) -> None:
         """Add up to about a hundred messages whose results were read one by one."""
         self._runs.append(run)

@@ -12,16 +12,16 @@ from typing import Any
 
 from attrs import frozen
 
-from ..errors import BadAnswer, CallFailed
+from ..errors import BadAnswer, CallFailed, Reason
 from ..exchange import Answer
 from .message import Message
-from .receipts import MixedRun, Receipts
+from .receipts import MixedRun, Receipts, Rejected
 from .sending import ENDPOINT, ids_in, may_accept
 from .skimming import Skimmed, skim
 from .wire.envelope import bad_answer, cleared, is_refusal, reason_texts_in, reasons_from_envelope, refused
 from .wire.strict_json import Run, Unreadable, decode, members, text_in_steps
 
-__all__ = ["Facts", "Meaning", "decide", "read"]
+__all__ = ["Facts", "Meaning", "account_reasons", "decide", "read"]
 
 # About a hundred results.
 _SHORT_BYTES = 8_192
@@ -80,6 +80,26 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, R
         problem = yield from _read_in_steps(reading, answer.body)
     # This raises, so the text of the answer must not be a local here: error trackers record locals.
     return reading.outcome(problem)
+
+
+def account_reasons(receipts: Receipts) -> Generator[None, None, tuple[Reason, ...]]:
+    """Return the reason for which every message was rejected, if it lies with the account or the sender.
+
+    That is one key on all of them, with a `ref` that is empty or names the sender. Otherwise the result is empty.
+    Yields after every hundred or so.
+    """
+    shared: Reason | None = None
+    for number, receipt in enumerate(receipts, 1):
+        reasons = receipt.reasons if isinstance(receipt, Rejected) else ()
+        for reason in reasons:
+            shared = shared or reason
+            if reason.key != shared.key or (reason.ref or "from").rpartition(".")[2] != "from":
+                return ()
+        if not reasons:
+            return ()
+        if number % _ITEMS_A_STEP == 0:
+            yield
+    return () if shared is None else (shared,)
 
 
 def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, str | None]:

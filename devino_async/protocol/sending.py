@@ -4,7 +4,7 @@ When a send may be repeated is the transport's decision. Cutting streams into ba
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from json.encoder import encode_basestring
 
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
@@ -18,6 +18,7 @@ __all__ = [
     "MAX_MESSAGES",
     "call",
     "encode",
+    "encode_in_steps",
     "encode_one",
     "ids_in",
     "may_accept",
@@ -26,6 +27,7 @@ __all__ = [
     "unforeseen",
 ]
 
+_MESSAGES_A_STEP = 512
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
 _ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"REJECTED"|' + _ACCEPTED, re.IGNORECASE)
@@ -142,6 +144,16 @@ def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
         framed += (b",", piece)
     framed[:1] = [b'{"messages":[']
     return (*framed, b"]}")
+
+
+def encode_in_steps(messages: Sequence[Message]) -> Generator[None, None, list[bytes]]:
+    """Return messages as slices for `call`. Yields after every few hundred of them."""
+    slices: list[bytes] = []
+    for at in range(0, len(messages), _MESSAGES_A_STEP):
+        if at:
+            yield
+        slices.append(",".join(encode(messages[at : at + _MESSAGES_A_STEP])).encode())
+    return slices
 
 
 def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:

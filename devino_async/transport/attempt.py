@@ -152,7 +152,9 @@ def _looks_like_json(body: bytes) -> bool:
 
 def _refused_by_proxy(error: Exception) -> bool:
     """Return whether a proxy said no in a way that another attempt will not change, such as 407."""
-    return isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500 and error.status not in {408, 429}
+    return (
+        isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500 and error.status not in {408, 429}
+    )
 
 
 def _in_words(error: Exception) -> str:

@@ -61,20 +61,21 @@ class _Circuit:
 class Ticket:
     """One batch on its way through the breaker, all of its attempts included."""
 
-    def __init__(self, breaker: "Breaker", circuit: _Circuit, began: float, patience: float | None) -> None:
+    def __init__(self, breaker: "Breaker", circuit: _Circuit, began: float, patience: float, *, patient: bool) -> None:
         self._breaker = breaker
         self._circuit = circuit
         self._began = began
         self._patience = patience
+        self.patient = patient
         self._opening = circuit.openings
 
     def __repr__(self) -> str:
         return f"Ticket({self._circuit.lane.value}: {self._circuit.state.value})"
 
     @property
-    def patient(self) -> bool:
-        """True if only continuous trouble ends its batch, and no number of attempts."""
-        return self._patience is not None
+    def lane(self) -> Lane:
+        """The lane that its batch goes by."""
+        return self._circuit.lane
 
     @property
     def struck_out(self) -> bool:
@@ -89,6 +90,7 @@ class Ticket:
         """
         circuit = self._circuit
         while circuit.state is not State.CLOSED and circuit.holder is not self:
+            self._breaker.check_open(call.operation)
             if circuit.state is State.HALF_OPEN and circuit.holder is None:
                 # Synchronous from the check to here: of several that wake in one turn, only the first gets it.
                 circuit.holder = self
@@ -107,9 +109,10 @@ class Ticket:
         return True
 
     def _give_up_at(self, call: Call) -> float:
-        if self._patience is None:
-            return call.give_up_at
-        return max(self._circuit.troubled_since, self._began) + self._patience
+        if self.patient:
+            return max(self._circuit.troubled_since, self._began) + self._patience
+        # Before its first attempt a single send counts from its own beginning, after it from the first failure.
+        return call.give_up_at if call.attempt > 1 else self._began + self._patience
 
     def attempt_failed(self, error: CallFailed) -> None:
         """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
@@ -160,13 +163,12 @@ class Breaker:
         self._circuits = {lane: _Circuit(lane) for lane in (Lane.BULK, Lane.URGENT)}
         self._closed = False
 
-    def ticket(self, lane: Lane, *, began: float | None = None, patience: float | None = None) -> Ticket:
-        """Return the ticket of a new batch.
+    def ticket(self, lane: Lane, began: float, patience: float, *, patient: bool = False) -> Ticket:
+        """Return the ticket of a new batch, which began at `began` and waits for `patience` seconds of trouble.
 
-        `patience` is how many seconds of continuous trouble it waits for, counted from `began` at the earliest. With
-        None the deadline of each call decides.
+        A `patient` ticket is a stream's: nothing but continuous trouble ends it, and no number of attempts.
         """
-        return Ticket(self, self._circuits[lane], self._clock() if began is None else began, patience)
+        return Ticket(self, self._circuits[lane], began, patience, patient=patient)
 
     async def until_readable(self, lane: Lane, patience: float) -> None:
         """Return when input may be read for this lane: while it is open, none may.
@@ -187,12 +189,15 @@ class Breaker:
                 circuit.probing.cancel()
             _wake(circuit)
 
-    async def wait(self, circuit: _Circuit, give_up_at: float, operation: str) -> None:
-        """Return at the next change of the circuit. Raises what `Ticket.admit` raises."""
+    def check_open(self, operation: str) -> None:
+        """Raise RequestNotSent, not to be tried again, once the breaker is closed for good."""
         if self._closed:
             closed = RequestNotSent("the client was closed while the service was in trouble", operation=operation)
             closed.retriable = False
             raise closed
+
+    async def wait(self, circuit: _Circuit, give_up_at: float, operation: str) -> None:
+        """Return at the next change of the circuit. Raises what `Ticket.admit` raises."""
         if not await self._wait(circuit, give_up_at):
             raise DeadlineExceeded("the service was in trouble for too long", operation=operation, attempts=0)
 
@@ -215,7 +220,7 @@ class Breaker:
 
     def opened_by(self, ticket: Ticket, *, unconfirmed: bool) -> None:
         """Open the lane, again with the next longer pause if it was half open for this ticket."""
-        circuit = ticket._circuit  # noqa: SLF001 - one mechanism in two classes
+        circuit = ticket._circuit
         if not ticket.is_news():
             return
         if circuit.state is State.CLOSED:
@@ -229,7 +234,7 @@ class Breaker:
 
     def closed_by(self, ticket: Ticket) -> None:
         """Close the lane if it was half open for this ticket."""
-        circuit = ticket._circuit  # noqa: SLF001
+        circuit = ticket._circuit
         if ticket.is_news() and circuit.state is State.HALF_OPEN:
             circuit.strikes, circuit.pause = 0, _FIRST_PAUSE
             self._change(circuit, State.CLOSED)

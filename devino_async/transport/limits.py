@@ -24,6 +24,8 @@ _DEFAULT_HOLD = 1.0
 _MAX_DEFAULT_HOLD = 4.0
 # A Retry-After of more than this holds them only for so long. The error still gives the whole wait.
 _MAX_HOLD = 3600.0
+# And no 429 holds for less, or a Retry-After of 0 would make a loop without a pause.
+_MIN_HOLD = 0.05
 
 
 @frozen(kw_only=True)
@@ -130,7 +132,7 @@ class Limited:
             else:
                 wait = 0.0
         else:
-            wait = min(asked, _MAX_HOLD)
+            wait = max(_MIN_HOLD, min(asked, _MAX_HOLD))
         self._pace.hold(call, wait)
         self._events.emit(LaneHeld(lane=call.lane.value, operation=call.operation, wait=wait, asked=asked))
 

@@ -233,17 +233,18 @@ class _Course:
 
     def conclusion(self) -> CallFailed:
         """Return the error to raise, with the earlier ones."""
-        last = self.errors[-1]
-        error = self.left_open() or last
-        if self._too_late and self.left_open() is None and not isinstance(last, TooManyRequests):
-            error = self._given_up(last)
+        tried = [each for each in self.errors if not isinstance(each, DeadlineExceeded)]
+        late = self._too_late or len(tried) < len(self.errors)
+        error = self.left_open() or (tried or self.errors)[-1]
+        if late and tried and self.left_open() is None and not isinstance(error, TooManyRequests):
+            error = self._given_up(error)
         error.earlier = tuple(each for each in self.errors if each is not error)
         error.attempts = self.attempts
         return error
 
     def _given_up(self, last: CallFailed) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"no time is left for another attempt; the last one: {last.problem}",
+            f"no time is left for another attempt. The last one: {last.problem}",
             operation=last.operation,
             status=last.status,
             body=last.body,

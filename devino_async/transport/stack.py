@@ -5,17 +5,22 @@ Only the order stands here. What each of them does is in its own file.
 
 import asyncio
 import random
-import time
+from collections.abc import Callable
 
 from ..events import Events
+from ..exchange import Call, Transport
+from .breaker import Breaker
 from .limits import Limited, Limits
-from .pool import SessionPool
 from .retry import Retrying, RetryPolicy
 
 __all__ = ["stacked"]
 
 
-def stacked(pool: SessionPool, limits: Limits, retry: RetryPolicy, events: Events) -> Retrying:
-    """Return what a client exchanges its calls through."""
-    limited = Limited(pool, limits, clock=time.monotonic, sleep=asyncio.sleep, events=events)
-    return Retrying(limited, retry, clock=time.monotonic, sleep=asyncio.sleep, random=random.random, events=events)
+def stacked(
+    pool: Transport, probe: Call, *, limits: Limits, retry: RetryPolicy, events: Events, clock: Callable[[], float]
+) -> tuple[Retrying, Breaker]:
+    """Return what a client exchanges its calls through, and the breaker whose tickets its sends need."""
+    breaker = Breaker(pool, probe, clock=clock, sleep=asyncio.sleep, events=events)
+    limited = Limited(pool, limits, clock=clock, sleep=asyncio.sleep, events=events)
+    retrying = Retrying(limited, retry, clock=clock, sleep=asyncio.sleep, random=random.random, events=events)
+    return retrying, breaker

@@ -5,10 +5,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from devino_async import CallFailed, Limits, Message, OutboxOptions, Priority, Receipt
-from devino_async.client.dispatch import Dispatch, SendOptions
+from dispatch_lab import dispatch_on
+
+from devino_async import CallFailed, Message, OutboxOptions, Priority, Receipt
+from devino_async.client.batches import SendOptions
 from devino_async.client.outbox import Outbox
-from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns
@@ -73,9 +74,7 @@ class Lab:
         self.service = Service()
         self.unclaimed: list[Receipt] = []
         self.owner = Owner()
-        self.dispatch = Dispatch(
-            self.service, self.owner, Turns(), limits=Limits(), events=Events(), on_unclaimed=self.unclaimed.extend
-        )
+        self.dispatch = dispatch_on(self.service, self.owner, on_unclaimed=self.unclaimed.extend)
         self.begun: set[int] = set()
         self.now = 0.0
         self.timers: list[tuple[float, Callable[[], None]]] = []

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 
 import pytest
+from dispatch_lab import dispatch_on
 
 from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, Receipt, Unconfirmed
-from devino_async.client.dispatch import Dispatch, SendOptions
+from devino_async.client.batches import SendOptions
+from devino_async.client.dispatch import Dispatch
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.chunking import Chunk
-from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns
-from devino_async.transport.limits import Limits
 
 MESSAGES = [Message(sender="MyCompany", to=f"7900000000{number}", text="x") for number in range(6)]
 CHUNK = Chunk(MESSAGES[:1], [b"{}"])
@@ -37,7 +37,7 @@ class Script:
 
 
 def dispatch(failure: Exception) -> Dispatch:
-    return Dispatch(Script(failure), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    return dispatch_on(Script(failure))
 
 
 async def test_an_unforeseen_exception() -> None:
@@ -56,7 +56,7 @@ async def test_an_unforeseen_exception() -> None:
 async def test_a_consumer_that_awaits_nothing(urgent: bool, turns_a_run: int) -> None:
     """Others get turns while the receipts of one batch are given, and several after each run if something is urgent."""
     turns = Turns()
-    made = Dispatch(Script(ValueError()), Owner(), turns, limits=Limits(), events=Events(), on_unclaimed=None)
+    made = dispatch_on(Script(ValueError()), turns=turns)
     passed = 0
 
     async def other() -> None:
@@ -86,7 +86,7 @@ async def test_an_input_that_bears_being_cancelled(more: int) -> None:
     """What an input still gives after its reader was left is not sent, and has a receipt all the same."""
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
-    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
+    made = dispatch_on(script, on_unclaimed=unclaimed.extend)
     read = []
 
     async def source() -> AsyncIterator[Message]:
@@ -127,7 +127,7 @@ async def test_messages_are_packed(kind: str) -> None:
         for number in range(1_000):
             yield Message(sender="MyCompany", to=f"7900{number:07}", text="x")
 
-    made = Dispatch(Watching(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    made = dispatch_on(Watching(ValueError()))
     before = sum(type(each) is Message for each in gc.get_objects())
     stream = made.stream(source() if kind == "iterator" else source_async(), 1_000, SendOptions())
     assert len([receipt async for receipt in stream]) == 1_000
@@ -165,10 +165,8 @@ async def test_a_hook_that_cancels() -> None:
     def cancelling(event: object) -> None:
         raise asyncio.CancelledError
 
-    made = Dispatch(
-        Script(ValueError()), Owner(), Turns(), limits=Limits(), events=Events(cancelling), on_unclaimed=None
-    )
-    assert [type(receipt) for receipt in await made.batch(CHUNK, SendOptions(), urgent=False)] == [Accepted]
+    made = dispatch_on(Script(ValueError()), events=Events(cancelling))
+    assert [type(receipt) for receipt in await made.batch(CHUNK, SendOptions(), urgent=False, began=0.0)] == [Accepted]
 
 
 async def test_a_logger_that_raises() -> None:
@@ -181,7 +179,7 @@ async def test_a_logger_that_raises() -> None:
     logger.addFilter(broken)
     logger.setLevel(logging.DEBUG)
     try:
-        [receipt] = await dispatch(ValueError()).batch(CHUNK, SendOptions(), urgent=False)
+        [receipt] = await dispatch(ValueError()).batch(CHUNK, SendOptions(), urgent=False, began=0.0)
         assert isinstance(receipt, Accepted)
     finally:
         logger.removeFilter(broken)
@@ -198,7 +196,7 @@ async def test_an_input_that_is_cancelled() -> None:
     unclaimed: list[Receipt] = []
     script = Script(ValueError())
     script.calls = 2
-    made = Dispatch(script, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=unclaimed.extend)
+    made = dispatch_on(script, on_unclaimed=unclaimed.extend)
     receipts: list[Receipt] = []
     with pytest.raises(asyncio.CancelledError):
         async for receipt in made.stream(source(), 2, SendOptions()):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dispatch_lab import dispatch_on
 from outbox_lab import Lab, Service, message, sent
 
 import devino_async
@@ -26,9 +27,8 @@ from devino_async import (
     RequestNotSent,
     Unconfirmed,
 )
-from devino_async.client.dispatch import Dispatch, SendOptions
+from devino_async.client.batches import SendOptions
 from devino_async.client.outbox import Outboxes
-from devino_async.events import Events
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns
 
@@ -474,7 +474,7 @@ async def test_receipts_come_in_turns() -> None:
 def test_priorities_have_lanes() -> None:
     """HIGH and REALTIME go by an outbox of their own, everything else by the other."""
     service = Service()
-    dispatch = Dispatch(service, Owner(), Turns(), limits=Limits(), events=Events(), on_unclaimed=None)
+    dispatch = dispatch_on(service)
     outboxes = Outboxes(dispatch, Owner(), Turns(), OutboxOptions(), Limits())
     by = {priority: outboxes.of(message(1, priority)) for priority in (None, *Priority)}
     assert by[Priority.HIGH] is by[Priority.REALTIME]

@@ -336,14 +336,22 @@ async def test_closing_tells_of_all_unconfirmed(service: Any) -> None:
     """The report of closing holds what a readable answer leaves unconfirmed too, and nothing from before."""
     odd = {"code": "HM", "messageId": "7"}
 
+    arrived, go = asyncio.Event(), asyncio.Event()
+
     async def doubtful(request: web.Request, body: Any) -> web.StreamResponse:
+        if request.path != "/sms/messages":
+            return web.json_response({"result": []})  # The breaker's probe.
+        if body["messages"][0]["to"] == message(2).to:
+            arrived.set()
+            await go.wait()
         return web.json_response({"result": [odd] * len(body["messages"])})
 
     service.answering = doubtful
     devino = client(service)
     assert type(await devino.send(message(1))) is Unconfirmed
     [late] = send_all_of(devino, range(2, 3))
-    await asyncio.sleep(0)
+    await arrived.wait()
+    asyncio.get_running_loop().call_soon(go.set)
     report = await devino.aclose()
     assert [each.message for each in report.unconfirmed] == [message(2)]
     assert type(await late) is Unconfirmed

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import virtual_time
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -48,8 +49,8 @@ class Lab:
     def _note(self, event: ClientEvent) -> None:
         self.told.append((event.lane, event.state, event.wait))  # type: ignore[union-attr]
 
-    def ticket(self, patience: float | None = 900.0, lane: Lane = Lane.BULK) -> Ticket:
-        return self.breaker.ticket(lane, patience=patience)
+    def ticket(self, patience: float = 900.0, lane: Lane = Lane.BULK, *, patient: bool = True) -> Ticket:
+        return self.breaker.ticket(lane, virtual_time.now(), patience, patient=patient)
 
     async def opened(self, lane: Lane = Lane.BULK) -> Ticket:
         """A lane that one batch has just opened."""
@@ -234,15 +235,19 @@ async def test_lanes_are_apart(lab: Lab) -> None:
 
 @lab
 async def test_patience(lab: Lab) -> None:
-    """A stream waits for as long as trouble may last for it. A single send waits until its call gives up."""
+    """A stream waits for as long as trouble may last for it. A single send waits for its own deadline.
+
+    That counts from the beginning of the send, and after a first attempt from that attempt's failure.
+    """
     await lab.opened()
-    call = Call(operation="send", method="POST", path="/", messages=1, give_up_at=30.0)
+    again = evolve(SEND, attempt=2, give_up_at=45.0)
     ends = []
-    for ticket in (lab.ticket(patience=None), lab.ticket(patience=900.0)):
+    tickets = [(lab.ticket(30.0, patient=False), SEND), (lab.ticket(30.0, patient=False), again), (lab.ticket(), SEND)]
+    for ticket, call in tickets:
         with pytest.raises(DeadlineExceeded):
             await ticket.admit(call)
         ends.append(virtual_time.now())
-    assert ends == [30.0, 900.0]
+    assert ends == [30.0, 45.0, 900.0]
 
 
 @lab
@@ -322,7 +327,7 @@ def test_any_course_of_events(seed: int) -> None:
 
         async def batch() -> None:
             nonlocal openings
-            ticket = lab.ticket(patience=chance.choice([None, 50.0, 900.0]))
+            ticket = lab.ticket(chance.choice([5.0, 50.0, 900.0]), patient=chance.random() < 0.5)
             call = Call(operation="send", method="POST", path="/", messages=1, give_up_at=virtual_time.now() + 60)
             try:
                 await ticket.admit(call)

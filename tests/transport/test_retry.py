@@ -212,7 +212,7 @@ async def test_a_429_costs_no_budget() -> None:
 
 
 async def test_a_429_without_a_wish() -> None:
-    """Without Retry-After the hold is 1 s, twice as long each time in a row up to 4 s, and 1 s again after an answer."""
+    """Without Retry-After the hold is 1 s, twice as long each time up to 4 s, and 1 s again after an answer."""
     clock, script = Clock(), Script(*[too_many(None)] * 4, OK, too_many(None), OK)
     shared = retrying(script, clock, random=0.0, deadline=1_000.0)
     await shared.exchange(SEND)

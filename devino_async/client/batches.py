@@ -1,0 +1,198 @@
+"""Batches: one chunk of messages becomes one receipt for each of them, in one POST or in several small ones.
+
+A lane that is half open takes only a small batch: then the chunk is cut here. What ends a stream is decided here too.
+Streams and their callers are dispatch.py's. When a send may be repeated is the transport's.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator, Sequence
+from functools import cache
+from typing import TypeVar
+
+from attrs import evolve, frozen
+
+from ..errors import (
+    CallFailed,
+    DeadlineExceeded,
+    DevinoError,
+    Forbidden,
+    OutcomeUnknown,
+    SendingRefused,
+    TooManyRequests,
+    Unauthorized,
+)
+from ..events import BatchUnconfirmed, Events
+from ..exchange import Lane, Transport
+from ..flow.chunking import Chunk
+from ..flow.steps import Turns, at_once, in_steps
+from ..protocol import send_results, sending
+from ..protocol.message import Message
+from ..protocol.receipts import Receipts, Rejected, Unconfirmed
+from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Ticket, TooManyForHalfOpen
+from ..transport.retry import RetryPolicy
+
+__all__ = ["Batch", "Batches", "SendOptions", "receipts_without_request"]
+
+T = TypeVar("T")
+_TicketOf = Callable[[], Ticket]
+
+# Fewer rejections than this may be an accident of the input.
+_MIN_ALL_REJECTED = 100
+
+
+@frozen(kw_only=True, eq=False)
+class SendOptions:
+    """What is asked of one POST beside its messages. Messages with different options never share a POST.
+
+    There is one object for each choice of options, so that comparing them costs nothing.
+    """
+
+    include_segment_id: bool = False
+    shorten_url: bool = False
+
+    @staticmethod
+    @cache
+    def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
+        """Return the one object for these options."""
+        return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
+
+
+@frozen
+class Batch:
+    """What became of one batch. With `fatal` every further batch of its stream would fail too."""
+
+    receipts: Receipts
+    fatal: DevinoError | None = None
+
+
+class Batches:
+    """Sends batches through the transport. Whoever calls owns the task, which only closing cancels."""
+
+    def __init__(
+        self, transport: Transport, breaker: Breaker, turns: Turns, *, retry: RetryPolicy, events: Events
+    ) -> None:
+        self._transport = transport
+        self._breaker = breaker
+        self._turns = turns
+        self._retry = retry
+        self._events = events
+
+    async def of_sends(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Batch:
+        """Send a batch of single sends, the oldest of which began at `began`. Raises only for misuse."""
+        lane = Lane.URGENT if urgent else Lane.BULK
+        patience = self._retry.deadline
+        return await self._in_pieces(chunk, options, lambda: self._breaker.ticket(lane, began, patience))
+
+    async def of_stream(self, chunk: Chunk[Message], options: SendOptions, *, began: float) -> Batch:
+        """Send a batch of a stream that began at `began`. Raises only for misuse."""
+        patience = self._retry.stream_deadline
+        return await self._in_pieces(
+            chunk, options, lambda: self._breaker.ticket(Lane.BULK, began, patience, patient=True)
+        )
+
+    async def until_readable(self) -> None:
+        """Return when a stream may read its input: while its lane is open, it may not."""
+        await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
+
+    async def _in_pieces(self, chunk: Chunk[Message], options: SendOptions, ticket_of: _TicketOf) -> Batch:
+        receipts, fatal = Receipts(), None
+        rest: Chunk[Message] | None = chunk
+        while rest is not None and fatal is None:
+            ticket, piece = ticket_of(), rest
+            try:
+                part, failure = await self._exchange(piece, options, ticket)
+                rest = None
+            except TooManyForHalfOpen:
+                # The ticket may begin now, but only with this much. What remains asks for a ticket of its own.
+                piece, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
+                part, failure = await self._exchange(piece, options, ticket)
+            receipts.extend(part)
+            fatal = await self._fatal(part, failure, ticket)
+        if rest is not None and fatal is not None:
+            receipts.extend(receipts_without_request(rest.items, fatal))
+        return Batch(receipts, fatal)
+
+    async def _exchange(
+        self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket
+    ) -> tuple[Receipts, CallFailed | None]:
+        call = sending.call(
+            chunk.slices,
+            len(chunk.items),
+            include_segment_id=options.include_segment_id,
+            shorten_url=options.shorten_url,
+            urgent=ticket.lane is Lane.URGENT,
+        )
+        failure: CallFailed
+        try:
+            answer = await self._transport.exchange(evolve(call, admission=ticket))
+        except CallFailed as error:
+            failure = error
+        except asyncio.CancelledError:
+            # Only closing cancels this task. An attempt that is under way ends by the verdict of the pool's ledger, as
+            # a CallFailed. So none was under way.
+            failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
+        except (DevinoError, TooManyForHalfOpen):
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of one batch must not cost the receipts of others
+            failure = sending.unforeseen(error)
+            ticket.ended(unconfirmed=True)
+        else:
+            try:
+                receipts = await self._finish(send_results.read(answer, chunk.items))
+            except CallFailed as error:
+                failure = error
+                ticket.ended(unconfirmed=not error.proves_unsent)
+            except Exception as error:  # noqa: BLE001
+                failure = sending.unforeseen(error)
+                ticket.ended(unconfirmed=True)
+            else:
+                ticket.ended(unconfirmed=receipts.counts[Unconfirmed] == len(receipts))
+                return receipts, None
+        if not failure.proves_unsent:
+            self._events.emit(BatchUnconfirmed(messages=len(chunk.items), error=failure))
+        return sending.receipts_after(failure, chunk.items), failure
+
+    async def _finish(self, work: Generator[None, None, T]) -> T:
+        try:
+            return await in_steps(work, self._turns)
+        except asyncio.CancelledError:
+            # Closing cancelled this task between two steps. An answer that is here is read to its end: otherwise the
+            # ids of accepted messages would be lost. Nothing new begins after it, as the breaker is closed by then.
+            return at_once(work)
+
+    async def _fatal(self, receipts: Receipts, failure: CallFailed | None, ticket: Ticket) -> DevinoError | None:
+        """Return what ends a stream after this batch, if anything does. For single sends nothing comes of it."""
+        if isinstance(failure, Unauthorized | Forbidden):
+            return failure
+        if not ticket.patient:
+            return None
+        if failure is not None and (failure.permanent or isinstance(failure, DeadlineExceeded | TooManyRequests)):
+            return failure
+        if ticket.struck_out and receipts.counts[Unconfirmed] == len(receipts):
+            return _struck_out(failure)
+        if self._retry.stop_when_all_rejected and receipts.counts[Rejected] == len(receipts) >= _MIN_ALL_REJECTED:
+            reasons = await self._finish(send_results.account_reasons(receipts))
+            return SendingRefused(reasons) if reasons else None
+        return None
+
+
+def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) -> Receipts:
+    """Return the receipts of messages that were read and for which no request was made, as the stream ended."""
+    if isinstance(fatal, CallFailed) and fatal.proves_unsent:
+        return sending.receipts_after(fatal, messages)
+    return sending.receipts_after(sending.never_begun(str(fatal)), messages)
+
+
+def _cut(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:
+    """Return the first `count` messages of a chunk, and the others."""
+    first, others = chunk.items[:count], chunk.items[count:]
+    small = Chunk(first, (yield from sending.encode_in_steps(first)), chunk.position)
+    return small, Chunk(others, (yield from sending.encode_in_steps(others)), chunk.position + count)
+
+
+def _struck_out(failure: CallFailed | None) -> OutcomeUnknown:
+    why = "three small batches in a row may or may not have been sent, although the service can be reached"
+    error = OutcomeUnknown(why, operation=sending.ENDPOINT.operation)
+    if failure is not None:
+        error.status, error.body, error.earlier = failure.status, failure.body, (failure,)
+    return error

@@ -1,0 +1,51 @@
+"""A Dispatch on any transport, with a breaker whose probes are answered at once."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from devino_async.client.batches import Batches
+from devino_async.client.dispatch import Dispatch
+from devino_async.events import Events
+from devino_async.exchange import Answer, Call, Transport
+from devino_async.flow.ownership import Owner
+from devino_async.flow.steps import Turns
+from devino_async.transport.breaker import Breaker
+from devino_async.transport.limits import Limits
+from devino_async.transport.retry import RetryPolicy
+
+PROBE = Call(operation="statuses", method="POST", path="/")
+
+
+class Reachable:
+    """Answers every probe."""
+
+    async def exchange(self, call: Call) -> Answer:
+        return Answer(status=200, body=b"{}")
+
+
+async def at_once(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def dispatch_on(
+    transport: Transport,
+    owner: Owner | None = None,
+    turns: Turns | None = None,
+    *,
+    events: Events | None = None,
+    retry: RetryPolicy | None = None,
+    on_unclaimed: Callable[..., Any] | None = None,
+) -> Dispatch:
+    turns, events = turns or Turns(), events or Events()
+    breaker = Breaker(Reachable(), PROBE, clock=time.monotonic, sleep=at_once, events=events)
+    return Dispatch(
+        Batches(transport, breaker, turns, retry=retry or RetryPolicy(), events=events),
+        owner or Owner(),
+        turns,
+        clock=time.monotonic,
+        limits=Limits(),
+        events=events,
+        on_unclaimed=on_unclaimed,
+    )
