@@ -98,7 +98,12 @@ def _revive(cls: "type[DevinoError]", args: tuple[Any, ...], state: dict[str, An
 
 
 class DevinoError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """The root of every error that this package raises on purpose.
+
+    What `send_all` raises carries `report`, the SendReport of the messages that were read before.
+    """
+
+    report: Any = None
 
     def __reduce__(self) -> tuple[Callable[..., "DevinoError"], tuple[Any, ...]]:
         return _revive, (type(self), self.args, dict(self.__dict__))

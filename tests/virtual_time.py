@@ -46,5 +46,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def now() -> float:
-    """The time of the loop that runs."""
-    return asyncio.get_running_loop().time()
+    """The time of the loop that runs, 0 before it does."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return 0.0

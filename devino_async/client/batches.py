@@ -5,7 +5,7 @@ Streams and their callers are dispatch.py's. When a send may be repeated is the 
 """
 
 import asyncio
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cache
 from typing import TypeVar
 
@@ -28,13 +28,12 @@ from ..flow.steps import Turns, at_once, in_steps
 from ..protocol import send_results, sending
 from ..protocol.message import Message
 from ..protocol.receipts import Receipts, Rejected, Unconfirmed
-from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Ticket, TooManyForHalfOpen
+from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 from ..transport.retry import RetryPolicy
 
 __all__ = ["Batch", "Batches", "SendOptions", "receipts_without_request"]
 
 T = TypeVar("T")
-_TicketOf = Callable[[], Ticket]
 
 # Fewer rejections than this may be an accident of the input.
 _MIN_ALL_REJECTED = 100
@@ -80,32 +79,38 @@ class Batches:
     async def of_sends(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Batch:
         """Send a batch of single sends, the oldest of which began at `began`. Raises only for misuse."""
         lane = Lane.URGENT if urgent else Lane.BULK
-        patience = self._retry.deadline
-        return await self._in_pieces(chunk, options, lambda: self._breaker.ticket(lane, began, patience))
+        return await self._in_pieces(chunk, options, lane, Patience(began, self._retry.deadline))
 
-    async def of_stream(self, chunk: Chunk[Message], options: SendOptions, *, began: float) -> Batch:
-        """Send a batch of a stream that began at `began`. Raises only for misuse."""
-        patience = self._retry.stream_deadline
-        return await self._in_pieces(
-            chunk, options, lambda: self._breaker.ticket(Lane.BULK, began, patience, patient=True)
-        )
+    async def of_stream(self, chunk: Chunk[Message], options: SendOptions, patience: Patience) -> Batch:
+        """Send a batch of the stream that this patience belongs to. Raises only for misuse."""
+        batch = await self._in_pieces(chunk, options, Lane.BULK, patience)
+        if batch.fatal is not None:
+            # Other batches of the stream may wait for the lane. Each would cost half a thousand messages more.
+            self._breaker.end(patience)
+        return batch
+
+    def patience_of_stream(self, began: float) -> Patience:
+        """Return what all batches of a stream share."""
+        return Patience(began, self._retry.stream_deadline, stream=True)
 
     async def until_readable(self) -> None:
         """Return when a stream may read its input: while its lane is open, it may not."""
         await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
 
-    async def _in_pieces(self, chunk: Chunk[Message], options: SendOptions, ticket_of: _TicketOf) -> Batch:
+    async def _in_pieces(self, chunk: Chunk[Message], options: SendOptions, lane: Lane, patience: Patience) -> Batch:
         receipts, fatal = Receipts(), None
         rest: Chunk[Message] | None = chunk
+        came_to = TooManyForHalfOpen()
         while rest is not None and fatal is None:
-            ticket, piece = ticket_of(), rest
+            ticket, piece = self._breaker.ticket(lane, patience), rest
             try:
-                part, failure = await self._exchange(piece, options, ticket)
+                part, failure = await self._exchange(piece, options, ticket, came_to)
                 rest = None
-            except TooManyForHalfOpen:
+            except TooManyForHalfOpen as cut:
                 # The ticket may begin now, but only with this much. What remains asks for a ticket of its own.
+                came_to = cut
                 piece, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
-                part, failure = await self._exchange(piece, options, ticket)
+                part, failure = await self._exchange(piece, options, ticket, came_to)
             receipts.extend(part)
             fatal = await self._fatal(part, failure, ticket)
         if rest is not None and fatal is not None:
@@ -113,7 +118,7 @@ class Batches:
         return Batch(receipts, fatal)
 
     async def _exchange(
-        self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket
+        self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen
     ) -> tuple[Receipts, CallFailed | None]:
         call = sending.call(
             chunk.slices,
@@ -124,7 +129,9 @@ class Batches:
         )
         failure: CallFailed
         try:
-            answer = await self._transport.exchange(evolve(call, admission=ticket))
+            answer = await self._transport.exchange(
+                evolve(call, admission=ticket, attempt=came_to.attempt, give_up_at=came_to.give_up_at)
+            )
         except CallFailed as error:
             failure = error
         except asyncio.CancelledError:

@@ -12,7 +12,7 @@ from typing import Self
 from attrs import evolve, frozen
 
 from ..checks import require_callable, require_kind, require_number
-from ..errors import ClientClosed
+from ..errors import ClientClosed, DevinoError
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
@@ -119,7 +119,9 @@ class DevinoClient:
         self._dispatch = Dispatch(
             batches, self._owner, turns, clock=clock, limits=limits, events=events, on_unclaimed=on_unclaimed
         )
-        self._outboxes = Outboxes(self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits)
+        self._outboxes = Outboxes(
+            self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits=limits, clock=clock
+        )
         self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone)
 
     def __repr__(self) -> str:
@@ -208,7 +210,14 @@ class DevinoClient:
         stream = self.send_many(
             messages, batch_size=batch_size, include_segment_id=include_segment_id, shorten_url=shorten_url
         )
-        return SendReport.of([receipt async for receipt in stream])
+        receipts: list[Receipt] = []
+        try:
+            async for receipt in stream:
+                receipts.append(receipt)  # noqa: PERF401 - what came before an error counts too
+        except DevinoError as error:
+            error.report = SendReport.of(receipts)
+            raise
+        return SendReport.of(receipts)
 
     # Reading back
 

@@ -97,12 +97,12 @@ class Dispatch:
     def _pipeline(
         self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
     ) -> Pipeline[Message, Batch]:
-        began = self._clock()
+        patience = self._batches.patience_of_stream(self._clock())
 
         async def work(chunk: Chunk[Message]) -> Batch:
             if self._closing:
                 return _unsent_by_closing(chunk)
-            return self._finished(await self._batches.of_stream(chunk, options, began=began))
+            return self._finished(await self._batches.of_stream(chunk, options, patience))
 
         chunks = Chunks(
             messages,

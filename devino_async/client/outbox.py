@@ -5,7 +5,6 @@ when an exchange ends. How they gather is flow/buffer.py's. How a batch is sent 
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
@@ -263,7 +262,16 @@ class Outbox:
 class Outboxes:
     """The outboxes of a client: one for the priorities HIGH and REALTIME, one for everything else."""
 
-    def __init__(self, dispatch: Dispatch, owner: Owner, turns: Turns, options: OutboxOptions, limits: Limits) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch,
+        owner: Owner,
+        turns: Turns,
+        options: OutboxOptions,
+        *,
+        limits: Limits,
+        clock: Callable[[], float],
+    ) -> None:
         self._bulk, self._urgent = (
             Outbox(
                 dispatch,
@@ -273,7 +281,7 @@ class Outboxes:
                 max_in_flight=limits.in_flight,
                 batch_bytes=limits.batch_bytes,
                 urgent=urgent,
-                clock=time.monotonic,
+                clock=clock,
                 later=lambda delay, pump: asyncio.get_running_loop().call_later(delay, pump),
             )
             for urgent in (False, True)

@@ -16,7 +16,7 @@ from ..errors import BadAnswer, CallFailed, DeadlineExceeded, Refused, RequestNo
 from ..events import Events, LaneChanged
 from ..exchange import Call, Lane, Transport
 
-__all__ = ["HALF_OPEN_MESSAGES", "Breaker", "State", "Ticket", "TooManyForHalfOpen"]
+__all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket", "TooManyForHalfOpen"]
 
 HALF_OPEN_MESSAGES = 500
 """How many messages the one batch of a half-open lane may hold."""
@@ -36,7 +36,14 @@ class State(Enum):
 
 
 class TooManyForHalfOpen(Exception):
-    """The lane is half open and the batch is too large: send its first messages with the same ticket."""
+    """The lane is half open and the batch is too large: send its first messages with the same ticket.
+
+    `attempt` is the number of the next attempt, and `give_up_at` the time after which none may begin. The parts of
+    the batch go on from there, so that cutting it gives no message more attempts or time.
+    """
+
+    attempt: int = 1
+    give_up_at: float = inf
 
 
 @define(eq=False)
@@ -58,19 +65,36 @@ class _Circuit:
     probing: "asyncio.Task[None] | None" = None
 
 
+@define(eq=False)
+class Patience:
+    """How long the batches of one stream, or one batch of single sends, wait while a lane is in trouble.
+
+    It waits for `seconds`, from `began` at the earliest, by the breaker's clock. A `stream` is ended by nothing but
+    continuous trouble, and by no number of attempts. Once `over`, none of its batches waits any longer.
+    """
+
+    began: float
+    seconds: float
+    stream: bool = False
+    over: bool = False
+
+
 class Ticket:
     """One batch on its way through the breaker, all of its attempts included."""
 
-    def __init__(self, breaker: "Breaker", circuit: _Circuit, began: float, patience: float, *, patient: bool) -> None:
+    def __init__(self, breaker: "Breaker", circuit: _Circuit, patience: Patience) -> None:
         self._breaker = breaker
         self._circuit = circuit
-        self._began = began
         self._patience = patience
-        self.patient = patient
         self._opening = circuit.openings
 
     def __repr__(self) -> str:
         return f"Ticket({self._circuit.lane.value}: {self._circuit.state.value})"
+
+    @property
+    def patient(self) -> bool:
+        """True if only continuous trouble ends its batch, and no number of attempts."""
+        return self._patience.stream
 
     @property
     def lane(self) -> Lane:
@@ -91,6 +115,8 @@ class Ticket:
         circuit = self._circuit
         while circuit.state is not State.CLOSED and circuit.holder is not self:
             self._breaker.check_open(call.operation)
+            if self._patience.over:
+                raise _never("the stream ended while the service was in trouble", call.operation)
             if circuit.state is State.HALF_OPEN and circuit.holder is None:
                 # Synchronous from the check to here: of several that wake in one turn, only the first gets it.
                 circuit.holder = self
@@ -109,10 +135,11 @@ class Ticket:
         return True
 
     def _give_up_at(self, call: Call) -> float:
-        if self.patient:
-            return max(self._circuit.troubled_since, self._began) + self._patience
+        patience = self._patience
+        if patience.stream:
+            return max(self._circuit.troubled_since, patience.began) + patience.seconds
         # Before its first attempt a single send counts from its own beginning, after it from the first failure.
-        return call.give_up_at if call.attempt > 1 else self._began + self._patience
+        return call.give_up_at if call.attempt > 1 else patience.began + patience.seconds
 
     def attempt_failed(self, error: CallFailed) -> None:
         """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
@@ -163,12 +190,15 @@ class Breaker:
         self._circuits = {lane: _Circuit(lane) for lane in (Lane.BULK, Lane.URGENT)}
         self._closed = False
 
-    def ticket(self, lane: Lane, began: float, patience: float, *, patient: bool = False) -> Ticket:
-        """Return the ticket of a new batch, which began at `began` and waits for `patience` seconds of trouble.
+    def ticket(self, lane: Lane, patience: Patience) -> Ticket:
+        """Return the ticket of a new batch."""
+        return Ticket(self, self._circuits[lane], patience)
 
-        A `patient` ticket is a stream's: nothing but continuous trouble ends it, and no number of attempts.
-        """
-        return Ticket(self, self._circuits[lane], began, patience, patient=patient)
+    def end(self, patience: Patience) -> None:
+        """Let none of a stream's batches wait any longer: the stream has ended."""
+        patience.over = True
+        for circuit in self._circuits.values():
+            _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: float) -> None:
         """Return when input may be read for this lane: while it is open, none may.
@@ -192,9 +222,7 @@ class Breaker:
     def check_open(self, operation: str) -> None:
         """Raise RequestNotSent, not to be tried again, once the breaker is closed for good."""
         if self._closed:
-            closed = RequestNotSent("the client was closed while the service was in trouble", operation=operation)
-            closed.retriable = False
-            raise closed
+            raise _never("the client was closed while the service was in trouble", operation)
 
     async def wait(self, circuit: _Circuit, give_up_at: float, operation: str) -> None:
         """Return at the next change of the circuit. Raises what `Ticket.admit` raises."""
@@ -268,6 +296,12 @@ class Breaker:
             whole = isinstance(error, Refused | BadAnswer)
             return whole or (error.status is not None and 300 <= error.status < 400)
         return True
+
+
+def _never(why: str, operation: str) -> RequestNotSent:
+    error = RequestNotSent(why, operation=operation, attempts=0)
+    error.retriable = False
+    return error
 
 
 def _wake(circuit: _Circuit) -> None:

@@ -98,10 +98,12 @@ class Retrying:
             answer: Answer = await retrying(self._attempt, course)
         except CallFailed:
             pass  # Raised below: tenacity's frames and its object that refers to itself stay behind here.
-        except (TooManyForHalfOpen, asyncio.CancelledError):
+        except (TooManyForHalfOpen, asyncio.CancelledError) as early:
             # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
             # been processed, its error must be raised: these two would count as proved unsent.
             if course.left_open() is None:
+                if isinstance(early, TooManyForHalfOpen):
+                    early.attempt, early.give_up_at = course.attempts, course.call.give_up_at
                 raise
         else:
             self._budgets[call.lane].refund()
@@ -186,11 +188,10 @@ class _Course:
         self._max_attempts = None if self.patient else policy.attempts
         self._deadline = policy.stream_deadline if self.patient else policy.deadline
         self._clock = clock
-        self.call = evolve(call, give_up_at=clock() + self._deadline)
-        self.attempts = 0
+        # A part of a batch that was cut goes on where the whole batch was.
+        self.attempts = self._counted = call.attempt - 1
+        self.call = evolve(call, give_up_at=min(call.give_up_at, clock() + self._deadline))
         self.errors: list[CallFailed] = []
-        # Attempts that count against the policy's number.
-        self._counted = 0
         self._too_late = False
 
     @property
@@ -201,12 +202,12 @@ class _Course:
     def next_call(self) -> Call:
         """Return the call of the next attempt."""
         self.attempts += 1
-        return self.call if self.attempts == 1 else evolve(self.call, attempt=self.attempts)
+        return self.call if self.attempts == self.call.attempt else evolve(self.call, attempt=self.attempts)
 
     def failed(self, error: CallFailed) -> None:
         """Note the error of an attempt."""
         self.errors.append(error)
-        if len(self.errors) == 1:
+        if self.attempts == 1:
             # The deadline runs from the first failure. The wait before it was for a permit and the pace.
             self.call = evolve(self.call, give_up_at=self._clock() + self._deadline)
         if isinstance(error, DeadlineExceeded):

@@ -1,14 +1,15 @@
 """A Dispatch on any transport, with a breaker whose probes are answered at once."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
 
+from reachable import Reachable, at_once
+
 from devino_async.client.batches import Batches
 from devino_async.client.dispatch import Dispatch
 from devino_async.events import Events
-from devino_async.exchange import Answer, Call, Transport
+from devino_async.exchange import Call, Transport
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns
 from devino_async.transport.breaker import Breaker
@@ -16,17 +17,6 @@ from devino_async.transport.limits import Limits
 from devino_async.transport.retry import RetryPolicy
 
 PROBE = Call(operation="statuses", method="POST", path="/")
-
-
-class Reachable:
-    """Answers every probe."""
-
-    async def exchange(self, call: Call) -> Answer:
-        return Answer(status=200, body=b"{}")
-
-
-async def at_once(seconds: float) -> None:
-    await asyncio.sleep(0)
 
 
 def dispatch_on(

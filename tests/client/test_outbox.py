@@ -419,7 +419,7 @@ async def test_no_traceback_shows_a_message() -> None:
     lab, secret = Lab(), Message(sender="MyCompany", to="79001234567", text="the code is 4711")
     outbox = OutboxOptions(capacity=1, when_full="refuse")
     devino = DevinoClient("key", base_url="http://127.0.0.1:9", limits=Limits(in_flight=1), outbox=outbox)
-    devino._dispatch._transport = lab.service
+    devino._dispatch._batches._transport = lab.service
 
     async def raised() -> BaseException:
         try:
@@ -475,7 +475,7 @@ def test_priorities_have_lanes() -> None:
     """HIGH and REALTIME go by an outbox of their own, everything else by the other."""
     service = Service()
     dispatch = dispatch_on(service)
-    outboxes = Outboxes(dispatch, Owner(), Turns(), OutboxOptions(), Limits())
+    outboxes = Outboxes(dispatch, Owner(), Turns(), OutboxOptions(), limits=Limits(), clock=lambda: 0.0)
     by = {priority: outboxes.of(message(1, priority)) for priority in (None, *Priority)}
     assert by[Priority.HIGH] is by[Priority.REALTIME]
     assert by[None] is by[Priority.LOW] is by[Priority.MEDIUM]

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from certs import Certificates
 from fault_script import Script, id_for
 from fault_server import FaultServer, Request
+from reachable import untroubled
 
 from devino_async import (
     Accepted,
@@ -93,7 +94,6 @@ class Outcome:
     server: FaultServer
     attempts: int
     events: list[Any]
-    raised: list[BaseException]
 
 
 @cache
@@ -115,36 +115,29 @@ async def run(row: Row, certificates: Certificates) -> Outcome:
     """Send the row's messages to a server that plays its scripts."""
     tls = None if row.server == "plain" else getattr(certificates, row.server)
     events: list[Any] = []
-    raised: list[BaseException] = []
     async with asyncio.timeout(BOUND), FaultServer(row.scripts, tls=tls) as server:
         secure = tls is not None if row.client_tls is None else row.client_tls
         port = server.port if row.listens else refused_port()
         options = PoolOptions(ssl_context=getattr(certificates, row.client), **row.pool)
-        async with DevinoClient(
-            KEY,
-            base_url=f"http{'s' if secure else ''}://127.0.0.1:{port}",
-            timeouts=row.timeouts,
-            retry=row.retry,
-            pool=options,
-            on_event=events.append,
+        async with untroubled(
+            DevinoClient(
+                KEY,
+                base_url=f"http{'s' if secure else ''}://127.0.0.1:{port}",
+                timeouts=row.timeouts,
+                retry=row.retry,
+                pool=options,
+                on_event=events.append,
+            )
         ) as client:
-            receipts = await sent(client, messages(row.count, row.long), raised)
+            receipts = await sent(client, messages(row.count, row.long))
         await settled(server)
     attempts = sum(isinstance(event, AttemptStarted) for event in events)
-    return Outcome(receipts=receipts, server=server, attempts=attempts, events=events, raised=raised)
+    return Outcome(receipts=receipts, server=server, attempts=attempts, events=events)
 
 
-async def sent(client: DevinoClient, batch: Sequence[Message], raised: list[BaseException]) -> list[Receipt]:
-    """The receipts of the batch, sent in one POST."""
-    if len(batch) == 1:
-        return [await client.send(batch[0])]
-    receipts: list[Receipt] = []
-    try:
-        async for receipt in client.send_many(batch):
-            receipts.append(receipt)  # noqa: PERF401 - what came before an error counts too
-    except CallFailed as error:
-        raised.append(error)
-    return receipts
+async def sent(client: DevinoClient, batch: Sequence[Message]) -> list[Receipt]:
+    """The receipts of the batch, sent in one POST. Single sends share one, and unlike a stream they give up."""
+    return list(await asyncio.gather(*map(client.send, batch)))
 
 
 async def settled(server: FaultServer) -> None:

@@ -41,4 +41,4 @@ async def run_naive(row: Row) -> Outcome:
             error = RequestNotSent("failed", operation="send")
             receipts = [NotSent(each, error) for each in batch]
         await settled(server)
-    return Outcome(receipts=receipts, server=server, attempts=len(server.connections), events=[], raised=[])
+    return Outcome(receipts=receipts, server=server, attempts=len(server.connections), events=[])

@@ -16,6 +16,7 @@ from certs import Certificates, made
 from fault_check import KEY, PATIENT, messages, sent
 from fault_script import End, Take
 from fault_server import FaultServer
+from reachable import untroubled
 
 from devino_async import DevinoClient, NotSent, PoolOptions, RetryPolicy
 
@@ -28,10 +29,10 @@ async def share(count: int, cuts: int, certificates: Certificates, *, tls: bool,
     for _ in range(cuts):
         script = (Take(dice.random()), End("rst"))
         async with FaultServer((script,), tls=certificates.good if tls else None, receive_buffer=None) as server:
-            async with DevinoClient(
-                KEY, base_url=server.url, timeouts=PATIENT, retry=RetryPolicy(attempts=1), pool=pool
+            async with untroubled(
+                DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=RetryPolicy(attempts=1), pool=pool)
             ) as client:
-                receipts = await sent(client, messages(count), [])
+                receipts = await sent(client, messages(count))
         proved += isinstance(receipts[0], NotSent)
     return proved / cuts
 

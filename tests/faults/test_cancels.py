@@ -9,16 +9,28 @@ import random
 from collections.abc import AsyncIterator, Iterator, Sequence
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from chance import GROUPS, chance, seeds
 from fault_check import BOUND, KEY, PATIENT, TWICE, messages, settled, unsound
 from fault_script import ALL_BUT_ONE, GOOD, End, Pause, Say, Script, Take, http, ok, part
 from fault_server import FaultServer
+from reachable import reachable
 
-from devino_async import Accepted, ClientClosed, DevinoClient, Limits, Message, Receipt
+from devino_async import (
+    Accepted,
+    ClientClosed,
+    DeadlineExceeded,
+    DevinoClient,
+    Limits,
+    Message,
+    OutcomeUnknown,
+    Receipt,
+)
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
+# A stream gives up as soon as a single send here.
+SOON = evolve(TWICE, stream_deadline=0.05)
 SCRIPTS: tuple[Script, ...] = (
     GOOD,
     GOOD,
@@ -63,7 +75,7 @@ class Course:
     async def stream(self, client: DevinoClient, dice: random.Random, batch: Sequence[Message]) -> None:
         source = self.source(batch) if dice.random() < 0.5 else self.slow_source(batch)
         leave_after = dice.choice((None, None, 1, 7, 10))
-        with contextlib.suppress(ClientClosed):
+        with contextlib.suppress(ClientClosed, DeadlineExceeded, OutcomeUnknown):
             async with contextlib.aclosing(client.send_many(source, batch_size=10)) as stream:
                 async for receipt in stream:
                     self.receipts.append(receipt)
@@ -91,10 +103,10 @@ async def cancelled(seed: int) -> list[str]:
     batch = messages(1 if one else 40)
     closing = dice.random() < 0.4
     async with asyncio.timeout(BOUND), FaultServer(scripts) as server:
-        client = DevinoClient(
-            KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_unclaimed=course.receipts.extend,
+        client = reachable(DevinoClient(
+            KEY, base_url=server.url, timeouts=PATIENT, retry=SOON, on_unclaimed=course.receipts.extend,
             limits=Limits(in_flight=dice.choice((1, 2, 4)), batch_bytes=dice.choice((900, 32_000_000))),
-        )  # fmt: skip
+        ))  # fmt: skip
         work = course.send(client, batch[0]) if one else course.stream(client, dice, batch)
         task = asyncio.create_task(work)
         await moment(dice, server, task)
@@ -126,7 +138,9 @@ async def test_a_cancelled_caller_does_not_cancel_its_send() -> None:
     """The exchange of a caller that left goes on to its answer, and `on_unclaimed` gets the receipt."""
     unclaimed: list[Receipt] = []
     async with asyncio.timeout(BOUND), FaultServer(((Take("request"), Pause(50), Say(ok)),)) as server:
-        client = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_unclaimed=unclaimed.extend)
+        client = reachable(
+            DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE, on_unclaimed=unclaimed.extend)
+        )
         task = asyncio.create_task(client.send(messages(1)[0]))
         while not any(request.complete for request in server.requests):
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ import pytest
 from fault_check import KEY, PATIENT, SHORT
 from fault_script import End, How, Say, Script, Take, chunked, http
 from fault_server import FaultServer
+from reachable import reachable
 
 from devino_async import AttemptStarted, CallFailed, DetailQuery, DevinoClient, RetryPolicy
 
@@ -69,7 +70,9 @@ async def asked(name: str, *scripts: Script, attempts: int, timeouts: Any) -> tu
     retry = RetryPolicy(attempts=attempts, backoff=0.0)
     async with (
         FaultServer(scripts) as server,
-        DevinoClient(KEY, base_url=server.url, timeouts=timeouts, retry=retry, on_event=events.append) as client,
+        reachable(
+            DevinoClient(KEY, base_url=server.url, timeouts=timeouts, retry=retry, on_event=events.append)
+        ) as client,
     ):
         try:
             answer = await CALLS[name](client)

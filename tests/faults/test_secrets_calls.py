@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from certs import Certificates
 from fault_check import BOUND, KEY, TWICE, messages, refused_port
 from fault_script import End, Say, Take
 from fault_server import FaultServer, Request
+from reachable import untroubled
 from rows_echoes import ANSWERS, ESCAPED, FAULTS, Fault
 from seen import LOGIN, PASSWORD, PHONE, TEXT, chain, foreign, leaks, logged, recorded, shown, strangers
 
@@ -32,6 +33,8 @@ from devino_async import (
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 START, END = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 2, tzinfo=UTC)
+# A stream ends with its first failure.
+ONCE = evolve(TWICE, stream_deadline=0.0)
 QUERY = DetailQuery(date_time_from=START, date_time_to=END, recipient=PHONE)
 SEARCH = DetailQuery(date_time_from=START, date_time_to=END, search_text=TEXT)
 CREDENTIALS: dict[str, dict[str, str]] = {"key": {"api_key": KEY}, "login": {"login": LOGIN, "password": PASSWORD}}
@@ -166,12 +169,12 @@ async def exercised(
     """Make one call against a service that plays the fault."""
     tls = None if fault.server == "plain" else getattr(certificates, fault.server)
     async with asyncio.timeout(BOUND), FaultServer((fault.script,), tls=tls) as server:
-        client = DevinoClient(
+        client = untroubled(DevinoClient(
             base_url=server.url if fault.listens else f"http://127.0.0.1:{refused_port()}",
-            timeouts=fault.timeouts, retry=TWICE, outbox=OutboxOptions(linger=3_600 * (call is flush)),
+            timeouts=fault.timeouts, retry=ONCE, outbox=OutboxOptions(linger=3_600 * (call is flush)),
             pool=PoolOptions(ssl_context=certificates.trusting),
             on_event=witness.event, on_unclaimed=witness.receipts, **credentials,
-        )  # fmt: skip
+        ))  # fmt: skip
         witness.seen += [repr(client), repr(vars(client))]
         try:
             await call(client, witness)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from certs import Certificates
-from fault_check import KEY, PATIENT, SHORT, TWICE, Row, check, messages, run, settled, unsound
+from fault_check import KEY, PATIENT, SHORT, TWICE, Row, check, messages, run, sent, settled, unsound
 from fault_script import GOOD, End, Pause, Say, Script, Sip, Take, http, ok
 from fault_server import FaultServer
+from reachable import untroubled
 
 from devino_async import (
     Accepted,
@@ -19,6 +20,7 @@ from devino_async import (
     NotSent,
     PoolOptions,
     RetryPolicy,
+    SendReport,
     Timeouts,
     Unconfirmed,
 )
@@ -66,7 +68,7 @@ async def test_names_that_lead_nowhere(monkeypatch: pytest.MonkeyPatch, found: A
         raise found
 
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
-    async with DevinoClient(KEY, base_url="https://devino.test", timeouts=PATIENT, retry=TWICE) as client:
+    async with untroubled(DevinoClient(KEY, base_url="https://devino.test", timeouts=PATIENT, retry=TWICE)) as client:
         receipt = await client.send(messages(1)[0])
     assert isinstance(receipt, NotSent)
     assert receipt.error.attempts == 2
@@ -84,7 +86,7 @@ async def test_a_full_backlog() -> None:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         timeouts = Timeouts(connect=0.2, read=20.0)
         try:
-            async with DevinoClient(KEY, base_url=url, timeouts=timeouts, retry=TWICE) as client:
+            async with untroubled(DevinoClient(KEY, base_url=url, timeouts=timeouts, retry=TWICE)) as client:
                 receipt = await client.send(messages(1)[0])
         finally:
             for each in waiting:
@@ -106,7 +108,7 @@ async def two_sends(server: FaultServer, *, reuse: bool, timeouts: Timeouts = PA
     """Send two messages one after the other on one client; what is unsound about it."""
     pair = messages(2)
     pool = PoolOptions(reuse_connections=reuse)
-    async with DevinoClient(KEY, base_url=server.url, timeouts=timeouts, retry=TWICE, pool=pool) as client:
+    async with untroubled(DevinoClient(KEY, base_url=server.url, timeouts=timeouts, retry=TWICE, pool=pool)) as client:
         receipts = [await client.send(pair[0])]
         await settled(server)
         await settled(server)
@@ -152,8 +154,8 @@ async def with_503_allowed(*scripts: Script, retry: RetryPolicy | None = None) -
     events: list[Any] = []
     policy = retry or RetryPolicy(attempts=2, backoff=0.0, retry_on_503=True)
     async with FaultServer(scripts) as server:
-        async with DevinoClient(
-            KEY, base_url=server.url, timeouts=PATIENT, retry=policy, on_event=events.append
+        async with untroubled(
+            DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=policy, on_event=events.append)
         ) as client:
             receipt = await client.send(messages(1)[0])
         await settled(server)
@@ -202,7 +204,7 @@ async def test_closing_after_a_503_proves_nothing() -> None:
             waiting.set()
 
     async with FaultServer((LOST,)) as server:
-        client = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=policy, on_event=seen)
+        client = untroubled(DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=policy, on_event=seen))
         task = asyncio.create_task(client.send(messages(1)[0]))
         await waiting.wait()
         await client.aclose(grace=0)
@@ -221,7 +223,7 @@ async def test_one_429_holds_every_send(certificates: Certificates) -> None:
     """After a 429 no other task of the client sends either; one that would have to wait too long gives up at once."""
     script: Script = (Take("request"), Say(http(429, "{}", "Retry-After: 86400"), refuses=True), End("eof"))
     async with FaultServer((script, GOOD)) as server:
-        async with DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE) as client:
+        async with untroubled(DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=TWICE)) as client:
             first, second = [await client.send(each) for each in messages(2)]
         assert len(server.connections) == 1
     assert isinstance(first, NotSent)
@@ -236,8 +238,9 @@ async def test_closing_waits_for_no_peer_that_reads_no_more(monkeypatch: pytest.
     pool = PoolOptions(reuse_connections=True, send_buffer=4_096)
     texts = [Message(sender="Lab", to=f"7900{number:07}", text="я" * 1_000) for number in range(36)]
     async with FaultServer((script,)) as server:
-        devino = DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=RetryPolicy(attempts=1), pool=pool)
-        report = await devino.send_all(texts)
+        once = RetryPolicy(attempts=1)
+        devino = untroubled(DevinoClient(KEY, base_url=server.url, timeouts=PATIENT, retry=once, pool=pool))
+        report = SendReport.of(await sent(devino, texts))
         async with asyncio.timeout(30):
             await devino.aclose(grace=0)
     assert report.total == len(report.unconfirmed) + len(report.not_sent) == len(texts)

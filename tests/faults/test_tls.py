@@ -10,9 +10,10 @@ from typing import Literal, Self
 import pytest
 from attrs import define, field
 from certs import Certificates
-from fault_check import BOUND, KEY, PATIENT, TWICE, messages, settled, unsound
+from fault_check import BOUND, KEY, PATIENT, TWICE, messages, sent, settled, unsound
 from fault_script import GOOD
 from fault_server import FaultServer
+from reachable import untroubled
 
 from devino_async import (
     Accepted,
@@ -133,11 +134,11 @@ async def conversed(
         FaultServer((GOOD,), tls=getattr(certificates, tls)) as server,
         Relay(server.port, cut, most, how) as relay,
     ):
-        async with DevinoClient(
+        async with untroubled(DevinoClient(
             KEY, base_url=relay.url, timeouts=timeouts, retry=TWICE, on_event=events.append,
             pool=PoolOptions(ssl_context=certificates.trusting),
-        ) as client:  # fmt: skip
-            receipts = [receipt async for receipt in client.send_many(BATCH)]
+        )) as client:  # fmt: skip
+            receipts = await sent(client, BATCH)
         await settled(server)
         attempts = sum(isinstance(event, AttemptStarted) for event in events)
         assert relay.accepted == attempts
@@ -190,8 +191,8 @@ async def test_look_ups_trust_no_more(server: str, certificates: Certificates) -
     events: list[object] = []
     async with FaultServer((GOOD,), tls=getattr(certificates, server)) as service:
         pool = PoolOptions(ssl_context=certificates.trusting)
-        async with DevinoClient(
-            KEY, base_url=service.url, timeouts=PATIENT, retry=TWICE, pool=pool, on_event=events.append
+        async with untroubled(
+            DevinoClient(KEY, base_url=service.url, timeouts=PATIENT, retry=TWICE, pool=pool, on_event=events.append)
         ) as client:
             with pytest.raises(CallFailed) as caught:
                 await client.account()

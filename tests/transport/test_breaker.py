@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devino_async.errors import CallFailed, DeadlineExceeded, OutcomeUnknown, Refused, RequestNotSent, TooManyRequests
 from devino_async.events import ClientEvent, Events
 from devino_async.exchange import Answer, Call, Lane
-from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Ticket, TooManyForHalfOpen
+from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 
 SEND = Call(operation="send", method="POST", path="/", repeatable=False, messages=1)
 PROBE = Call(operation="statuses", method="POST", path="/probe")
@@ -50,7 +50,7 @@ class Lab:
         self.told.append((event.lane, event.state, event.wait))  # type: ignore[union-attr]
 
     def ticket(self, patience: float = 900.0, lane: Lane = Lane.BULK, *, patient: bool = True) -> Ticket:
-        return self.breaker.ticket(lane, virtual_time.now(), patience, patient=patient)
+        return self.breaker.ticket(lane, Patience(virtual_time.now(), patience, stream=patient))
 
     async def opened(self, lane: Lane = Lane.BULK) -> Ticket:
         """A lane that one batch has just opened."""
