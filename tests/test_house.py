@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "campaigns": {"errors", "protocol"},
     "cli": {"", "campaigns", "contrib", "sandbox", "version"},
-    "webhooks": {"checks", "flow", "protocol", "errors"},
+    "webhooks": {"checks", "flow", "protocol", "errors", "redaction"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
