@@ -60,7 +60,7 @@ MAY_USE: dict[str, set[str]] = {
     "webhooks": {"asyncio"},
     "storage": {"asyncio", "sqlite3", "time"},
     "tracking": {"asyncio", "attrs", "json", "sqlite3", "time"},
-    "contrib": {"aiohttp", "django", "starlette"},
+    "contrib": {"aiohttp", "asyncio", "django", "starlette"},
     "sandbox": {"aiohttp", "asyncio", "attrs", "json", "multidict", "sqlite3", "time", "yarl"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -49,6 +49,7 @@ class Sending:
         self._more = True
         self._interrupted = False
         self._stopped_at_bad_row = False
+        self._all_followed = True
         on_signal(signal.SIGINT, self._interrupt)
 
     async def run(self, results: Results) -> int:
@@ -81,7 +82,8 @@ class Sending:
             return INTERRUPTED
         if failure is not None or results.broken is not None:
             return FAILED
-        return 0 if results.all_accepted and not self._stopped_at_bad_row else MESSAGES_FAILED
+        all_well = results.all_accepted and self._all_followed and not self._stopped_at_bad_row
+        return 0 if all_well else MESSAGES_FAILED
 
     async def _deliver(self, results: Results) -> None:
         async with self._client as devino:
@@ -94,7 +96,7 @@ class Sending:
                 flushing.cancel()
             if self._track_for is not None and not self._interrupted:
                 results.flush()
-                await follow(devino, results.message_ids, self._track_for)
+                self._all_followed = await follow(devino, results.message_ids, self._track_for)
 
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0

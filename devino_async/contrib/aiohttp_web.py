@@ -52,7 +52,7 @@ async def serving(
     descriptors. At the end of the block it lets no more in and finishes what is in flight. Raises OSError if the port
     is not free.
     """
-    gate = Gate(max_unproved=max_unauthenticated, seconds=header_timeout)
+    gate = Gate(max_unauthenticated=max_unauthenticated, header_timeout=header_timeout)
     answer = endpoint(receiver)
 
     async def handler(request: web.BaseRequest) -> web.Response:

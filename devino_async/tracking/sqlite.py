@@ -7,7 +7,7 @@ transactions are storage/sqlite.py, what events mean is ladder.py.
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
@@ -16,20 +16,27 @@ from attrs import evolve
 
 from ..errors import ConfigurationError
 from ..storage.sqlite import SQLiteFile
-from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
-from .store import by_message, noted
+from .ladder import Delivery, DeliveryChange, StatusEvent
+from .rounding import family_of, known_of, noted
+from .store import by_message
 
 __all__ = ["SQLiteStore"]
 
-_VERSION = 1
+# `rounded` is the float64 of an id that a float64 cannot hold, as text: SQLite may read digits as another float.
+_VERSION = 2
+_INDEX_OF_ROUNDED = "CREATE INDEX message_rounded ON message (rounded) WHERE rounded IS NOT NULL"
 _SCHEMA = (
-    "CREATE TABLE message (id TEXT PRIMARY KEY, told REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE message (id TEXT PRIMARY KEY, told REAL NOT NULL, rounded TEXT) WITHOUT ROWID",
     "CREATE INDEX message_told ON message (told)",
+    _INDEX_OF_ROUNDED,
     """CREATE TABLE event (id TEXT, status TEXT, at TEXT, error_code TEXT, PRIMARY KEY (id, status, at, error_code))
     WITHOUT ROWID""",
 )
 _KNOWN = "SELECT id, status, at, error_code FROM event WHERE id IN (SELECT value FROM json_each(?))"
+_RELATED = """SELECT rounded, id FROM message
+    WHERE rounded IS NOT NULL AND rounded IN (SELECT value FROM json_each(?))"""
 _PRUNED_AT_ONCE = 1_000
+_Families = dict[str, dict[str, Collection[StatusEvent]]]
 
 
 class SQLiteStore:
@@ -40,7 +47,14 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
-        self._file = SQLiteFile(path, schema=_SCHEMA, version=_VERSION, kind="delivery store", error=ConfigurationError)
+        self._file = SQLiteFile(
+            path,
+            schema=_SCHEMA,
+            version=_VERSION,
+            upgrades={1: _upgraded_from_1},
+            kind="delivery store",
+            error=ConfigurationError,
+        )
         self._path = path
         self._clock = clock
 
@@ -56,8 +70,8 @@ class SQLiteStore:
         wanted = list(message_ids)
 
         def read(connection: sqlite3.Connection) -> dict[str, Delivery]:
-            known = _known(connection, wanted)
-            return {each: delivery_of(each, known.get(each, ())) for each in wanted}
+            families = _families(connection, wanted)
+            return {each: known_of(each, families[each]) for each in wanted}
 
         return await self._file.do(read)
 
@@ -78,12 +92,12 @@ class SQLiteStore:
 def _added(connection: sqlite3.Connection, events: Sequence[StatusEvent], now: float) -> list[DeliveryChange]:
     events = list(map(_storable, events))
     news = by_message(events)
-    known = _known(connection, list(news))
-    changes = [noted(each, known.get(each, set()), news[each]) for each in news]
+    families = _families(connection, list(news))
+    changes = [noted(each, families[each], news[each]) for each in news]
     connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", map(_row, events))
     connection.executemany(
-        "INSERT INTO message VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
-        ((each, now) for each in news),
+        "INSERT INTO message VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
+        ((each, now, _rounded(each)) for each in news),
     )
     return [change for change in changes if change is not None]
 
@@ -94,6 +108,33 @@ def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, 
         event = _event(*row)
         known.setdefault(event.message_id, set()).add(event)
     return known
+
+
+def _families(connection: sqlite3.Connection, message_ids: list[str]) -> _Families:
+    """Return for each id the events of all stored ids with the same float64. Ids of one family share one dict."""
+    names = {each: _rounded(each) for each in message_ids}
+    related = connection.execute(_RELATED, (json.dumps([name for name in set(names.values()) if name]),)).fetchall()
+    known = _known(connection, list({*message_ids, *(each for _, each in related)}))
+    by_name: _Families = {name: {} for name in names.values() if name is not None}
+    for name, each in related:
+        by_name[name][each] = known.get(each, set())
+    families: _Families = {}
+    for each, name in names.items():
+        alone: dict[str, Collection[StatusEvent]] = {each: known[each]} if each in known else {}
+        families[each] = alone if name is None else by_name[name]
+    return families
+
+
+def _rounded(message_id: str) -> str | None:
+    nearest = family_of(message_id)
+    return None if nearest is None else repr(nearest)
+
+
+def _upgraded_from_1(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE message ADD COLUMN rounded TEXT")
+    connection.create_function("rounded_of", 1, _rounded, deterministic=True)
+    connection.execute("UPDATE message SET rounded = rounded_of(id)")
+    connection.execute(_INDEX_OF_ROUNDED)
 
 
 def _pruned(connection: sqlite3.Connection, before: float) -> int:

@@ -10,12 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from ..checks import require_number
+
 __all__ = ["Gate", "OncePerMinute"]
 
 _log = logging.getLogger("devino_async")
 
 _NO_DESCRIPTORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _MINUTE = 60.0
+_MAX_SECONDS = 3_600
 
 
 class OncePerMinute:
@@ -38,33 +41,36 @@ class OncePerMinute:
 
 
 class Gate:
-    """Close connections that have sent no valid token for `seconds`, and the oldest ones of more than `max_unproved`.
+    """Close connections that have sent no valid token, in time or for because there are too many.
 
-    The newest are let in: a good sender needs milliseconds to send its token, and an attacker keeps a connection
+    They have `header_timeout` seconds. Where there are more than `max_unauthenticated`, the oldest one is closed. The
+    newest are let in: a good sender needs milliseconds to send its token, and an attacker keeps a connection
     for as long as it can.
     """
 
-    def __init__(self, *, max_unproved: int, seconds: float) -> None:
-        self._max_unproved = max_unproved
-        self._seconds = seconds
+    def __init__(self, *, max_unauthenticated: int, header_timeout: float) -> None:
+        require_number("header_timeout", header_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
+        require_number("max_unauthenticated", max_unauthenticated, minimum=1, whole=True)
+        self._max_unauthenticated = max_unauthenticated
+        self._header_timeout = header_timeout
         self._loop = asyncio.get_running_loop()
         # In the order in which they came, as dicts keep it.
-        self._unproved: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
+        self._unauthenticated: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._warnings = OncePerMinute(self._loop.time)
         self._handler_before: Any = None
 
     def __len__(self) -> int:
-        return len(self._unproved)
+        return len(self._unauthenticated)
 
     def entered(self, connection: asyncio.Transport) -> None:
         """Count a new connection."""
-        self._unproved[connection] = self._loop.call_later(self._seconds, self._close, connection)
-        if len(self._unproved) > self._max_unproved:
+        self._unauthenticated[connection] = self._loop.call_later(self._header_timeout, self._close, connection)
+        if len(self._unauthenticated) > self._max_unauthenticated:
             self._close_oldest()
 
     def proved(self, connection: asyncio.BaseTransport | None) -> None:
         """Count a connection no more, as it has sent a valid token or is closed."""
-        timer = self._unproved.pop(connection, None) if connection is not None else None
+        timer = self._unauthenticated.pop(connection, None) if connection is not None else None
         if timer is not None:
             timer.cancel()
 
@@ -92,8 +98,8 @@ class Gate:
             loop.default_exception_handler(context)
 
     def _close_oldest(self) -> None:
-        if self._unproved:
-            self._close(next(iter(self._unproved)))
+        if self._unauthenticated:
+            self._close(next(iter(self._unauthenticated)))
 
     def _close(self, connection: Any) -> None:
         self.proved(connection)
