@@ -9,13 +9,19 @@ from decimal import Decimal
 
 from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
 
-__all__ = ["Family", "family_of", "known_of", "noted"]
+__all__ = ["MAX_MEMBERS", "Family", "family_of", "forms_of", "known_of", "needs_members", "noted"]
 
 _EXACT = 2**53
 _MAX_DIGITS = 64
 
 Family = Mapping[str, Collection[StatusEvent]]
-"""The events of all stored ids with one float64, by id."""
+"""The events of stored ids with one float64, by id.
+
+A family may have a thousand members where ids are dense. An id itself and the forms of its float64 are enough, unless
+`needs_members` says that it depends on the others. Two others tell then that there is not only one.
+"""
+MAX_MEMBERS = 5
+"""How many stored members of a family are asked for: an id itself, two forms, and two others."""
 
 
 def family_of(message_id: str) -> float | None:
@@ -26,9 +32,25 @@ def family_of(message_id: str) -> float | None:
     return nearest if nearest >= _EXACT else None
 
 
+def forms_of(rounded: float) -> set[str]:
+    """Return what a float64 round trip prints for the ids of a family: as JavaScript does, or digit by digit."""
+    return {str(int(rounded)), str(int(Decimal(repr(rounded))))}
+
+
+def needs_members(message_id: str, family: Family) -> bool:
+    """Return whether the other members count: where the id, or a stored one of the family, may be a rounded one."""
+    rounded = family_of(message_id)
+    if rounded is None:
+        return False
+    forms = (each for each in forms_of(rounded) if each == message_id or each in family)
+    return any(not _has_receipt(family.get(each, ())) for each in forms)
+
+
 def known_of(message_id: str, family: Family) -> Delivery:
     """Return what is known of a message that was asked for, which makes its id a known one."""
-    return delivery_of(message_id, _events(message_id, {message_id: (), **family}, {message_id}))
+    if not needs_members(message_id, family):
+        return delivery_of(message_id, family.get(message_id, ()))
+    return delivery_of(message_id, _events(message_id, family, {message_id}))
 
 
 def noted(
@@ -38,21 +60,22 @@ def noted(
 
     A rounded id's news is about the only known id of the family, if there is one.
     """
-    after = {**family, message_id: {*family.get(message_id, ()), *news}}
-    about = message_id
-    if len(after) > 1:
+    own = family.get(message_id, ())
+    about, after = message_id, {**family, message_id: {*own, *news}}
+    if needs_members(message_id, family):
         exact = _exact(after)
         if message_id not in exact and len(exact) == 1:
             [about] = exact
-    was, now = delivery_of(about, _events(about, family)), delivery_of(about, _events(about, after))
+        was, now = delivery_of(about, _events(about, family)), delivery_of(about, _events(about, after))
+    else:
+        was, now = delivery_of(message_id, own), delivery_of(message_id, after[message_id])
     family[message_id] = after[message_id]
     return None if was == now else DeliveryChange(was, now)
 
 
 def _events(message_id: str, family: Family, asked: Collection[str] = ()) -> Collection[StatusEvent]:
-    own = family.get(message_id, ())
-    if len(family) < 2 or _exact(family) | {*asked} != {message_id}:
-        return own
+    if _exact(family) | {*asked} != {message_id}:
+        return family.get(message_id, ())
     return {event for events in family.values() for event in events}
 
 
@@ -68,6 +91,5 @@ def _has_receipt(events: Collection[StatusEvent]) -> bool:
 
 
 def _may_be_rounded(message_id: str) -> bool:
-    """Return whether a float64 round trip can have printed this id: as JavaScript does, or digit by digit."""
-    nearest = float(message_id)
-    return int(message_id) in {int(nearest), int(Decimal(repr(nearest)))}
+    rounded = family_of(message_id)
+    return rounded is not None and message_id in forms_of(rounded)

@@ -17,7 +17,7 @@ from attrs import evolve
 from ..errors import ConfigurationError
 from ..storage.sqlite import SQLiteFile
 from .ladder import Delivery, DeliveryChange, StatusEvent
-from .rounding import family_of, known_of, noted
+from .rounding import MAX_MEMBERS, family_of, forms_of, known_of, needs_members, noted
 from .store import by_message
 
 __all__ = ["SQLiteStore"]
@@ -33,10 +33,9 @@ _SCHEMA = (
     WITHOUT ROWID""",
 )
 _KNOWN = "SELECT id, status, at, error_code FROM event WHERE id IN (SELECT value FROM json_each(?))"
-_RELATED = """SELECT rounded, id FROM message
-    WHERE rounded IS NOT NULL AND rounded IN (SELECT value FROM json_each(?))"""
+_MEMBERS = f"SELECT id FROM message WHERE rounded = ? LIMIT {MAX_MEMBERS}"  # noqa: S608 - a number of ours
 _PRUNED_AT_ONCE = 1_000
-_Families = dict[str, dict[str, Collection[StatusEvent]]]
+_Known = dict[str, Collection[StatusEvent]]
 
 
 class SQLiteStore:
@@ -70,8 +69,8 @@ class SQLiteStore:
         wanted = list(message_ids)
 
         def read(connection: sqlite3.Connection) -> dict[str, Delivery]:
-            families = _families(connection, wanted)
-            return {each: known_of(each, families[each]) for each in wanted}
+            known, related = _related(connection, wanted)
+            return {each: known_of(each, _family(known, related[each])) for each in wanted}
 
         return await self._file.do(read)
 
@@ -92,8 +91,12 @@ class SQLiteStore:
 def _added(connection: sqlite3.Connection, events: Sequence[StatusEvent], now: float) -> list[DeliveryChange]:
     events = list(map(_storable, events))
     news = by_message(events)
-    families = _families(connection, list(news))
-    changes = [noted(each, families[each], news[each]) for each in news]
+    known, related = _related(connection, list(news))
+    changes = []
+    for each in news:
+        family = _family(known, related[each])
+        changes.append(noted(each, family, news[each]))
+        known[each] = family[each]
     connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", map(_row, events))
     connection.executemany(
         "INSERT INTO message VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
@@ -102,27 +105,35 @@ def _added(connection: sqlite3.Connection, events: Sequence[StatusEvent], now: f
     return [change for change in changes if change is not None]
 
 
-def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, set[StatusEvent]]:
-    known: dict[str, set[StatusEvent]] = {}
+def _known(connection: sqlite3.Connection, message_ids: list[str]) -> _Known:
+    known: dict[str, list[StatusEvent]] = {}
     for row in connection.execute(_KNOWN, (json.dumps(message_ids),)):
         event = _event(*row)
-        known.setdefault(event.message_id, set()).add(event)
-    return known
+        known.setdefault(event.message_id, []).append(event)
+    return {**known}
 
 
-def _families(connection: sqlite3.Connection, message_ids: list[str]) -> _Families:
-    """Return for each id the events of all stored ids with the same float64. Ids of one family share one dict."""
+def _related(connection: sqlite3.Connection, message_ids: list[str]) -> tuple[_Known, dict[str, set[str]]]:
+    """Return the stored events by id, and for each id those on which it depends: itself, and some of its family."""
     names = {each: _rounded(each) for each in message_ids}
-    related = connection.execute(_RELATED, (json.dumps([name for name in set(names.values()) if name]),)).fetchall()
-    known = _known(connection, list({*message_ids, *(each for _, each in related)}))
-    by_name: _Families = {name: {} for name in names.values() if name is not None}
-    for name, each in related:
-        by_name[name][each] = known.get(each, set())
-    families: _Families = {}
+    related = {each: {each, *forms_of(float(name))} if name else {each} for each, name in names.items()}
+    known = _known(connection, list(set().union(*related.values())))
+    # Ids that are new, and so are not found in the file.
+    together: dict[str | None, list[str]] = {}
     for each, name in names.items():
-        alone: dict[str, Collection[StatusEvent]] = {each: known[each]} if each in known else {}
-        families[each] = alone if name is None else by_name[name]
-    return families
+        together.setdefault(name, []).append(each)
+    more: set[str] = set()
+    for each, name in names.items():
+        if name and needs_members(each, _family(known, related[each])):
+            members = {one for (one,) in connection.execute(_MEMBERS, (name,))}
+            more |= members
+            related[each] |= members.union(together[name][:MAX_MEMBERS])
+    known.update(_known(connection, list(more - known.keys())))
+    return known, related
+
+
+def _family(known: _Known, related: Iterable[str]) -> _Known:
+    return {each: known[each] for each in related if each in known}
 
 
 def _rounded(message_id: str) -> str | None:

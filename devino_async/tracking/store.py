@@ -7,12 +7,13 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 from ..checks import OneLoop, require_number
 from ..protocol.statuses import Status
 from .ladder import Delivery, DeliveryChange, StatusEvent
-from .rounding import Family, family_of, known_of, noted
+from .rounding import MAX_MEMBERS, Family, family_of, forms_of, known_of, needs_members, noted
 
 __all__ = ["MemoryStore", "Store", "by_message"]
 
@@ -50,7 +51,7 @@ class MemoryStore:
         # twice the memory, and make garbage collections that block the event loop.
         self._known: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
         # The ids with one float64, which are nearly always one: then it is that id itself, to save memory.
-        self._families: dict[float, str | frozenset[str]] = {}
+        self._families: dict[float, str | set[str]] = {}
         self._loop = OneLoop("store in memory", may_move=True)
 
     def __len__(self) -> int:
@@ -100,24 +101,38 @@ class MemoryStore:
         """Do nothing: a store in memory holds nothing open."""
 
     def _family(self, message_id: str) -> Family:
-        """Return the events of an id and of all others with the same float64."""
+        """Return the events of an id, and of those others with the same float64 on which it depends."""
         rounded = family_of(message_id)
-        members = self._families.get(rounded, ()) if rounded is not None else message_id
-        return {each: _events(each, self._known[each]) for each in _ids(members) if each in self._known}
+        if rounded is None:
+            return self._stored({message_id})
+        family = self._stored({message_id, *forms_of(rounded)})
+        if needs_members(message_id, family):
+            members = _ids(self._families.get(rounded, ()))
+            family |= self._stored(islice(members, MAX_MEMBERS))
+        return family
+
+    def _stored(self, message_ids: Iterable[str]) -> dict[str, Collection[StatusEvent]]:
+        return {each: _events(each, self._known[each]) for each in message_ids if each in self._known}
 
     def _join(self, message_id: str) -> None:
         rounded = family_of(message_id)
-        if rounded is not None:
-            others = _ids(self._families.get(rounded, ()))
-            self._families[rounded] = frozenset({*others, message_id}) if others else message_id
+        if rounded is None:
+            return
+        members = self._families.setdefault(rounded, message_id)
+        if isinstance(members, set):
+            members.add(message_id)
+        elif members != message_id:
+            self._families[rounded] = {members, message_id}
 
     def _forget_oldest(self) -> None:
         message_id, _ = self._known.popitem(last=False)
         rounded = family_of(message_id)
         if rounded is not None:
-            others = {*_ids(self._families.pop(rounded))} - {message_id}
-            if others:
-                self._families[rounded] = frozenset(others) if len(others) > 1 else others.pop()
+            members = self._families[rounded]
+            if isinstance(members, set):
+                members.discard(message_id)
+            if not members or members == message_id:
+                del self._families[rounded]
 
 
 def _ids(members: str | Collection[str]) -> Collection[str]:

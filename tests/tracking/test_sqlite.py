@@ -177,7 +177,7 @@ async def test_the_look_up_of_rounded_ids_is_fast(tmp_path: Path) -> None:
     await store.add([StatusEvent(str(2**61 + number), Status.SENT, NOON) for number in range(0, 50_000, 500)])
 
     def plans(connection: sqlite3.Connection) -> str:
-        return str(connection.execute(f"EXPLAIN QUERY PLAN {sqlite_module._RELATED}", ("[]",)).fetchall())
+        return str(connection.execute(f"EXPLAIN QUERY PLAN {sqlite_module._MEMBERS}", ("1",)).fetchall())
 
     said = await store._file.do(plans)
     assert "SEARCH message" in said

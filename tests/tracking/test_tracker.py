@@ -290,6 +290,15 @@ async def test_a_rounded_id_is_never_guessed(tracker: DeliveryTracker) -> None:
     assert (await tracker.delivery(ROUNDED)).status is Status.DELIVERED
 
 
+async def test_dense_ids(tracker: DeliveryTracker) -> None:
+    """Hundreds of known ids with one float64 keep their own news, and a rounded one counts for none of them."""
+    ids = [str(2**61 + number) for number in range(-100, 200) if number != 48]
+    await tracker.on_receipts([Accepted(MESSAGE, each) for each in ids])
+    await tracker.on_status([callback(ROUNDED, Status.EXPIRED), *(callback(each, Status.SENT) for each in ids)])
+    await tracker.on_status([callback(each, Status.DELIVERED, 1) for each in ids])
+    assert {(await tracker.delivery(each)).status for each in ids} == {Status.DELIVERED}
+
+
 async def test_an_exact_id_is_its_own(tracker: DeliveryTracker) -> None:
     """An id that happens to look rounded keeps its own news, and what a float64 holds exactly is never joined."""
     await tracker.on_receipts([Accepted(MESSAGE, str(2**61)), Accepted(MESSAGE, ID), Accepted(MESSAGE, "5")])
