@@ -300,7 +300,7 @@ def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, De
     unread = 0
     problem: str
     try:
-        for depth, name, value in members(answer.body, "result", "data"):
+        for depth, name, value in members(answer.body, "result", "data", lenient=True):
             if depth == 0:
                 top[name] = value
             elif name != "data":

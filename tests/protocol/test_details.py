@@ -463,8 +463,7 @@ def test_page_fields() -> None:
     "body",
     ["", "<html>", "[]", "null", "{}", '{"result":null}', '{"result":5}', '{"result":[]}', '{"result":{"data":5}}',
      '{"result":{"data":"rows"}}', '{"result":{"data":[{}]}} x',
-     '{"result":{"data":[{}]', '{"result":{"data":[{"price":NaN}]}}',
-     '{"result":{"data":[{"taskId":' + "9" * 5000 + "}]}}",
+     '{"result":{"data":[{}]', '{"result":{"data":NaN}}',
      '{"result":{"data":[' + "[" * 100_000, '{"result":{"data":[{}],"data":[{}]}}'],
 )  # fmt: skip
 def test_pages_that_break_the_page(body: str) -> None:

@@ -157,7 +157,7 @@ def test_numbers_and_empty_texts() -> None:
     assert read_and_count([row("5", 7.0, statusDateTime=None)], ["5"]) == (found, 0)
 
 
-@pytest.mark.parametrize("result", ['"5"', "5", "true", "NaN", "[NaN]", '[{"smsId":' + "9" * 5000 + "}]"])
+@pytest.mark.parametrize("result", ['"5"', "5", "true", "NaN", "[NaN", "[" * 100_000])
 def test_results_that_break_the_page(result: str) -> None:
     """A result that is neither list nor object, and a body that is not JSON, is BadAnswer."""
     with pytest.raises(BadAnswer):

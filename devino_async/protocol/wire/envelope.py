@@ -44,7 +44,7 @@ def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
 def _outcome_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T | CallFailed:
     problem: str
     try:
-        envelope = as_object(decode(answer.body))
+        envelope = as_object(decode(answer.body, lenient=True))
         if envelope.get("result") is not None:
             return read(envelope["result"])
         if is_refusal(envelope):
