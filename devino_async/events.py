@@ -85,10 +85,10 @@ class ItemsUnread:
 
 @frozen(kw_only=True)
 class TotalDiffers:
-    """A look-up came to its end with other than the `total` rows that the service counted for it.
+    """A look-up ended with more or fewer rows than the `total` that the service counted for it.
 
-    `rows` counts different rows from the beginning of the look-up, with those before a `start_offset`. Rows may be
-    missing, or new ones may have come while the pages were read.
+    `rows` is how many different rows there were, including those before a `start_offset`. Either rows are missing, or
+    new ones came while the pages were read.
     """
 
     operation: str
@@ -118,7 +118,7 @@ class Events:
         self._on_event = on_event
 
     def heard(self, kind: type[ClientEvent]) -> bool:
-        """Return whether the logger or the callable takes such events. Others need not be made."""
+        """Return whether the logger or the callable wants such events. Others need not be made."""
         try:
             return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
         except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and logs it

@@ -91,8 +91,8 @@ class LookUps:
                         for each in found:
                             yield each
         finally:
-            # Tasks are left only if the consumer is gone. Nothing is lost with a look-up, so it
-            # need not end by itself.
+            # Tasks are left only if the consumer has gone. A look-up may be cut off, as it changes
+            # nothing at the service.
             for task in pipeline.left_tasks:
                 task.cancel()
 
@@ -103,7 +103,7 @@ class LookUps:
         require_number("page_size", page_size, minimum=1, whole=True)
         require_number("start_offset", start_offset, whole=True)
 
-        # Found now and not with the first page, where the caller no longer stands.
+        # This raises InvalidQuery here, where the look-up is made, and not at the first page.
         details.written_dates(query, self._zone)
 
         def part(narrowed: DetailQuery) -> Callable[[int, int], Awaitable[DetailPage]]:
@@ -154,13 +154,12 @@ class LookUps:
         try:
             yield
         except asyncio.CancelledError:
-            # Two may cancel: the client that is closed cancels the exchange, the program cancels
-            # the caller's own task. `cancelling` counts the second only, which must come out as it
-            # is.
+            # Closing the client cancels the exchange, and the program may cancel the caller's task.
+            # `cancelling` counts only the latter, which must stay a CancelledError.
             task = asyncio.current_task()
             if not self._closing or (task is not None and task.cancelling()):
                 raise
         else:
             return
-        # Raised behind the `except`, so that no CancelledError hangs on it as its context.
+        # Raised after the `except`, so that it has no CancelledError as its context.
         raise ClientClosed("the client was closed while the call was under way")

@@ -1,7 +1,7 @@
 """Paginator: row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, or where the page says that it is the last one. What a row is, and how a
-page is fetched, is the caller's.
+It stops at an empty page, or at a page that says it is the last one. The caller knows what a row is
+and how a page is fetched.
 """
 
 from collections import deque
@@ -16,22 +16,23 @@ R = TypeVar("R")
 P = TypeVar("P", bound="Page")
 
 Fetch = Callable[[int, int], Awaitable[P]]
-"""Gives the page of `limit` rows from `offset` on: fetch(offset, limit)."""
+"""Returns the page of `limit` rows from `offset` on: fetch(offset, limit)."""
 
 KeyOf = Callable[[R], Hashable]
-"""Says which row this is. None stands for a row that cannot be told from others."""
+"""Returns the identity of a row, or None for a row that has none."""
 
 OnTotalDiffers = Callable[[int, int], object]
 """Called with how many rows there were, and how many the service counted."""
 
-# Rows are compared with so many that were given before. They take a few megabytes.
+# A row is compared with this many rows before it. Their keys need a few megabytes.
 _MAX_REMEMBERED = 50_000
-# Pages in a row that bring nothing new. A service that ignores `offset` would have no last page.
+# After this many pages without a new row, the walk ends. A service that ignores `offset` would
+# otherwise give the same page for ever.
 _MAX_STALE_PAGES = 10
 
 
 class Page(Protocol):
-    """What the paginator has to know of a page. `size` is how many rows the service puts on one."""
+    """The part of a page that the paginator reads. `size` is how many rows the service puts on one page."""
 
     @property
     def rows(self) -> tuple[Any, ...]: ...
@@ -73,15 +74,15 @@ class Paginator(Generic[R, P]):
     async def __aiter__(self) -> AsyncIterator[R]:
         async for page, repeats in self._walk():
             for place, row in enumerate(page.rows):
-                # Counted before the yield: a consumer that stops there has this row, and may never
-                # come back here.
+                # Counted before the yield. A consumer that leaves its loop there has this row, and
+                # this generator may never run again.
                 self.offset += 1
                 if place not in repeats:
                     self._given.append(row)
                     yield row
 
     async def pages(self) -> AsyncIterator[P]:
-        """Page by page. The rows of a page count as given with it. A page without rows is not given."""
+        """Yield page by page. The rows of a page count as given with it. A page without rows is left out."""
         async for page, repeats in self._walk():
             self.offset += len(page.rows)
             for row in page.rows:
@@ -110,7 +111,7 @@ class Paginator(Generic[R, P]):
 
 
 class _Progress:
-    """How far the pages of one part were read, and whether there are more."""
+    """How far the pages of one part were read, and whether more pages follow."""
 
     def __init__(self, offset: int, page_size: int) -> None:
         self._page_size = page_size
@@ -133,7 +134,7 @@ class _Progress:
 
     @property
     def total_differs(self) -> bool:
-        """Whether there were other than `total` rows. Starting behind the last row is no difference."""
+        """Whether there were more or fewer than `total` rows. Starting behind the last row misses none."""
         if self.total is None or (self.offset == self._start and self.offset > self.total):
             return False
         return self.offset - self.repeats != self.total

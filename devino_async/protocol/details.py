@@ -1,4 +1,4 @@
-"""Details: GET /sms-stat/detail, everything that is known of messages that were sent, a page at a time.
+"""Details: GET /sms-stat/detail, everything that is known of sent messages, a page at a time.
 
 The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's, walking
 through pages is flow's.
@@ -27,7 +27,7 @@ from .wire.strict_json import Run, Unreadable, members
 __all__ = ["ENDPOINT", "DetailPage", "DetailQuery", "SortOrder", "call", "key_of", "read", "split", "written_dates"]
 
 ENDPOINT = Endpoint(operation="details", method="GET", path="/sms-stat/detail")
-# Common servers and gateways refuse request lines over 8 KB. What stands before the query string must fit as well.
+# Common servers and gateways refuse request lines over 8 KB. Host and path count as well.
 MAX_URL_BYTES = 8_000
 _MAX_ADDRESS_BYTES = 400
 _MAX_FILTER_BYTES = 4_000
@@ -111,7 +111,7 @@ class DetailQuery:
     status: DetailStatus | None = field(default=None, converter=_status)
     time_offset: int | None = None
     user_id: int | None = None
-    # What of the query string is the same for every part and page: all but dates and ids, encoded.
+    # The encoded part of the query string that is the same for every page: all but dates and ids.
     _filters: str = field(init=False, default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -180,7 +180,7 @@ def _check_dates(start: object, end: object, problems: Problems) -> None:
             problems.add("dateTimeTo", "must not be before dateTimeFrom")
 
 
-# All but dates and ids, which stand last and are encoded by `call`.
+# All but dates and ids, which are encoded by `call`.
 _FILTERS = tuple(
     each.name
     for each in fields(DetailQuery)
@@ -230,14 +230,14 @@ def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
 
 
 def _part(query: DetailQuery, ids: list[str | int]) -> DetailQuery:
-    """Return the query for some of its ids. All of it was checked already, so nothing is checked again."""
+    """Return the query for some of its ids. The query was checked already, so nothing is checked again."""
     part = copy(query)
     object.__setattr__(part, "message_ids", tuple(ids))
     return part
 
 
 def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, str]]:
-    """Return the dates of a query by their wire names. Raises InvalidQuery for an aware one where no zone is known."""
+    """Return the dates of a query by their wire names. Raises InvalidQuery for an aware one without a zone."""
     if query.date_time_from is None or query.date_time_to is None:
         return []
     moments = {"dateTimeFrom": query.date_time_from, "dateTimeTo": query.date_time_to}
@@ -278,7 +278,7 @@ def _or_complete_order(query: DetailQuery, name: str) -> Any:
 
 
 def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
-    """Return what tells a row of this query from all others, or None where its columns do not say that."""
+    """Return the key that only one row of this query has, or None where the columns do not give one."""
     if row.message_id is None or (query.by_segments and row.segment_id is None):
         return None
     return row.message_id, row.segment_id
@@ -287,7 +287,7 @@ def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
     """Return the page. Yields after every few rows. Raises BadAnswer or Refused."""
     outcome = yield from _outcome_of(answer, zone)
-    # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
+    # Raised here, because the locals of _outcome_of hold the answer, and error trackers record locals.
     if isinstance(outcome, CallFailed):
         raise outcome
     return outcome

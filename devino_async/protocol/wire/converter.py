@@ -40,7 +40,7 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 Reader = Callable[..., Any]
-"""Makes a value of what stands on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
+"""Makes a value of what came on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
 
 _MAX_PROBLEMS = 5
 _MAX_DIGITS = 64
@@ -76,7 +76,7 @@ def _whole(value: Any, _: Any = None) -> int:
 
 
 def _whole_in(value: Any) -> int | None:
-    """Return the whole number that a JSON number is. 7.0 is one, but 1e999999 would be a number of a million digits."""
+    """Return a JSON number as a whole number, or None. 7.0 is one, but 1e999999 would be a million digits long."""
     if isinstance(value, Decimal):
         return int(value) if value.adjusted() < _MAX_DIGITS and value == value.to_integral_value() else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -102,7 +102,7 @@ def _money(value: Any, _: Any = None) -> Decimal:
 
 
 def as_id(value: Any, _: Any = None) -> str:
-    """Return an id as text, from printable text or a whole number. A float has lost digits already."""
+    """Return an id as text, from printable text or a whole number. A float is refused, as it may have lost digits."""
     if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -139,7 +139,7 @@ def as_moment(value: Any, _: Any = None) -> datetime:
 
 
 def as_yes_or_no(value: Any, _: Any = None) -> bool:
-    """Return the truth of the service's "Yes" or "No", or of a real boolean."""
+    """Return True or False for the service's "Yes" or "No", or for a real boolean."""
     if isinstance(value, bool):
         return value
     known = {"yes": True, "no": False}
@@ -168,7 +168,7 @@ _READERS: dict[Any, Reader] = {
 
 
 def _reader(kind: Any) -> Reader | None:
-    """Return how a field of this kind is read, beside null, or None for a kind that is not one value."""
+    """Return the reader of a field of this kind, or None for a kind that is not a single value."""
     choice = get_origin(kind) in {Union, UnionType}
     options = [each for each in get_args(kind) if each is not type(None)] if choice else [kind]
     enums = [each for each in options if isinstance(each, type) and issubclass(each, StrEnum)]
@@ -212,12 +212,12 @@ def wire_class(
         every.keys() - read.keys(),
         "extra" in every,
     )
-    # Now, as the first answer would otherwise block the event loop for it.
+    # Made now, as making it for the first answer would block the event loop.
     _converter.get_structure_hook(cls)
 
 
 def _column_reader(kind: Any, own: Reader | None) -> Reader:
-    # cattrs would come by the same readers, by way of its unions and optionals. A detail row has thirty of them.
+    # cattrs would find the same readers, but slower, through unions and optionals. A detail row has thirty columns.
     hook = own or _reader(kind) or _converter.get_structure_hook(kind)
     if type(None) not in get_args(kind):
         return hook

@@ -1,8 +1,8 @@
 """Strict JSON: exact integers and decimals, and no NaN, double keys, huge integers or bottomless nesting.
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
-An answer that is read item by item may be read leniently. Such a number is a float there, which no reader accepts, so
-that it costs its item only. What the values mean is the chapters' knowledge.
+An answer that is read item by item may be read leniently. There, such a number becomes a float. Readers refuse floats,
+so it costs only its item. What the values mean is the chapters' knowledge.
 """
 
 import json
@@ -19,7 +19,7 @@ Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
 Skim = Callable[[str, int], tuple[Sized, int]]
-"""Reads items that it knows by their look: skim(text, at) returns a few hundred of them or none, each followed by a
+"""Reads items that look as expected: skim(text, at) returns a few hundred of them or none, each followed by a
 comma and another object, and the place of that object."""
 
 Scan = Callable[[str, int], tuple[Any, int]]
