@@ -112,7 +112,7 @@ class DevinoClient:
             transport, self._owner, turns, limits=limits, events=events, on_unclaimed=on_unclaimed
         )
         self._outboxes = Outboxes(self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits)
-        self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone)
+        self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone, events=events)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"
@@ -244,7 +244,7 @@ class DevinoClient:
             time_offset=time_offset,
             zone=self._zone,
         )
-        return statistics.read(await self._look_ups.ask(call), zone=self._zone)
+        return await self._look_ups.statistics(call)
 
     async def account(self) -> Account:
         """The account's balance and state."""

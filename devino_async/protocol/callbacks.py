@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ..errors import InvalidCallback
 from ..redaction import mask_phone
 from .statuses import Status
-from .wire.converter import Mismatch, as_id, as_object, camel, structure, wire_class
+from .wire.converter import Mismatch, as_id, as_object, structure, structure_readable, wire_class
 from .wire.strict_json import Unreadable, decode
 
 __all__ = ["Events", "IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming", "read", "unread_in"]
@@ -25,12 +25,11 @@ T = TypeVar("T", bound="StatusCallback | IncomingMessage")
 _log = logging.getLogger("devino_async")
 
 _EVENTS_A_STEP = 64
-_ODD_EVENTS_A_STEP = 4  # An odd one is read several times.
+_WEIGHT_OF_AN_ODD_ONE = 8  # It is read column by column.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Ten digits are seconds. As milliseconds they would be a day of early 1970.
 _SECONDS = range(10**9, 10**10)
 _MAX_NUMBER = 10**20
-_MAX_DIGITS = 64
 
 
 @frozen
@@ -117,51 +116,15 @@ def _status(value: Any, _: Any = None) -> Status | str:
     return Status._value2member_map_.get(value, value)  # type: ignore[return-value]
 
 
-# The readers of fields that may be None. What they refuse is kept in `extra`.
-
-
-def _code(value: Any, _: Any = None) -> int | None:
-    if value == "":
-        return None
-    whole = _whole_in(value)
-    if whole is not None:
-        return whole
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= _MAX_DIGITS:
-        return int(value)
-    raise Mismatch("must be a whole number")
-
-
-def _text(value: Any, _: Any = None) -> str | None:
-    if isinstance(value, str):
-        return value or None
-    whole = _whole_in(value)
-    if whole is None and not isinstance(value, Decimal):
-        raise Mismatch("must be a str")
-    return str(value if whole is None else whole)
-
-
-def _options(value: Any, _: Any = None) -> dict[str, Any] | None:
-    return None if value == "" else as_object(value)
-
-
-_SECONDARY: dict[type, tuple[str, ...]] = {
-    StatusCallback: ("error_code", "options"),
-    IncomingMessage: ("to", "sender", "text", "transaction_id", "prefix", "operator", "country_name"),
-}
-_NAMES = {"timestamp": "ts", "sender": "from"}
 wire_class(
     StatusCallback,
     names={"timestamp": "ts"},
-    hooks={"message_id": as_id, "timestamp": _moment, "status": _status, "error_code": _code, "options": _options},
+    hooks={"message_id": as_id, "timestamp": _moment, "status": _status, "options": as_object},
 )
 wire_class(
     IncomingMessage,
-    names=_NAMES,
-    hooks={
-        "incoming_message_id": as_id,
-        "timestamp": _moment,
-        **dict.fromkeys(_SECONDARY[IncomingMessage], _text),
-    },
+    names={"timestamp": "ts", "sender": "from"},
+    hooks={"incoming_message_id": as_id, "timestamp": _moment},
 )
 
 
@@ -193,23 +156,18 @@ def read(body: bytes | str) -> Generator[None, None, Events]:
     incoming: list[IncomingMessage] = []
     unread, problem, weight = 0, None, 0
     for value in _values(body):
-        is_odd = False
+        odd_fields = 1
         try:
-            event = _event(value)
+            event, odd_fields = structure_readable(value, _kind_of(value))
         except Mismatch:
-            is_odd = True
-        if is_odd:
-            try:
-                event = _readable(value)
-            except Mismatch as error:
-                unread += 1
-                problem = problem or str(error)
-                event = None
-        if isinstance(event, StatusCallback):
-            statuses.append(event)
-        elif event is not None:
-            incoming.append(event)
-        weight += _EVENTS_A_STEP // _ODD_EVENTS_A_STEP if is_odd else 1
+            unread += 1
+            problem = problem or _problem_of(value)
+        else:
+            if isinstance(event, StatusCallback):
+                statuses.append(event)
+            else:
+                incoming.append(event)
+        weight += _WEIGHT_OF_AN_ODD_ONE if odd_fields else 1
         if weight >= _EVENTS_A_STEP:
             weight = 0
             yield
@@ -222,28 +180,12 @@ def _kind_of(value: Any) -> type[StatusCallback] | type[IncomingMessage]:
     return IncomingMessage if has_id else StatusCallback
 
 
-def _event(value: Any) -> StatusCallback | IncomingMessage | None:
-    return structure(value, _kind_of(value))
-
-
-def _readable(value: Any) -> StatusCallback | IncomingMessage:
-    """Return an item whose secondary fields cannot all be read. Those are None, and in `extra` as they came."""
-    return _without_unreadable(as_object(value), _kind_of(value))
-
-
-def _without_unreadable(value: dict[str, Any], kind: type[T]) -> T:
-    secondary = {_NAMES.get(name, camel(name)) for name in _SECONDARY[kind]}
-    needed = {name: each for name, each in value.items() if name not in secondary}
-    structure(needed, kind)
-    readable, unreadable = dict(needed), {}
-    for name in secondary & value.keys():
-        try:
-            structure({**needed, name: value[name]}, kind)
-            readable[name] = value[name]
-        except Mismatch:
-            unreadable[name] = value[name]
-    event = structure(readable, kind)
-    return evolve(event, extra={**event.extra, **unreadable})
+def _problem_of(value: Any) -> str:
+    try:
+        structure(value, _kind_of(value))
+    except Mismatch as error:
+        return str(error)
+    return "cannot be read"
 
 
 def unread_in(events: Events) -> str:
