@@ -69,7 +69,7 @@ async def test_serving(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_broken_chunk() -> None:
-    """A body that stops being HTTP in the middle calls no hook, is refused or cut off, and is not an error of the app."""
+    """A body that stops being HTTP in the middle calls no hook, is refused or cut off, and is not an app error."""
     called: list[Any] = []
 
     async def keep(events: Any) -> None:
