@@ -290,6 +290,15 @@ async def test_a_rounded_id_is_never_guessed(tracker: DeliveryTracker) -> None:
     assert (await tracker.delivery(ROUNDED)).status is Status.DELIVERED
 
 
+async def test_a_rounded_id_in_the_same_news(tracker: DeliveryTracker) -> None:
+    """A receipt and a rounded callback that are stored together give changes of the one message."""
+    changes = await tracker._store.add([StatusEvent(ID, Status.ACCEPTED), StatusEvent(ROUNDED, Status.DELIVERED, NOON)])
+    assert [(each.after.message_id, each.after.status) for each in changes] == [
+        (ID, Status.ACCEPTED),
+        (ID, Status.DELIVERED),
+    ]
+
+
 async def test_dense_ids(tracker: DeliveryTracker) -> None:
     """Hundreds of known ids with one float64 keep their own news, and a rounded one counts for none of them."""
     ids = [str(2**61 + number) for number in range(-100, 200) if number != 48]
