@@ -41,11 +41,10 @@ class OncePerMinute:
 
 
 class Gate:
-    """Close connections that have sent no valid token, in time or for because there are too many.
+    """Close connections that send no valid token: after `header_timeout` seconds, and where there are too many.
 
-    They have `header_timeout` seconds. Where there are more than `max_unauthenticated`, the oldest one is closed. The
-    newest are let in: a good sender needs milliseconds to send its token, and an attacker keeps a connection
-    for as long as it can.
+    Of more than `max_unauthenticated` the oldest one is closed. A good sender needs milliseconds to send its token,
+    while an attacker keeps its connections for as long as it can.
     """
 
     def __init__(self, *, max_unauthenticated: int, header_timeout: float) -> None:

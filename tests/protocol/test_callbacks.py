@@ -45,7 +45,7 @@ def test_one_or_many(parse: Callable[[bytes | str], Any], one: dict[str, Any]) -
 
 @pytest.mark.parametrize("status", [*Status, "BRAND_NEW"])
 def test_statuses(status: str) -> None:
-    """All ten statuses become members; what is new stays text."""
+    """All ten statuses become members. What is new stays a str."""
     [event] = parse_callbacks(changed(EVENT, status=str(status)))
     assert event.status == status
     assert isinstance(event.status, Status) is (status in Status.__members__)
@@ -99,7 +99,7 @@ def test_bad_ids(bad: Any) -> None:
 
 
 def test_null_absent_extra() -> None:
-    """Optional fields may be null or absent; unknown ones are kept, exact; `options` come back as a mapping."""
+    """Optional fields may be null or absent. Unknown ones are kept, exact. `options` come back as a mapping."""
     bare = {name: EVENT[name] for name in ("messageId", "ts", "status")}
     [event] = parse_callbacks(json.dumps(bare))
     assert (event.error_code, event.options, event.extra) == (None, None, {})
@@ -263,7 +263,7 @@ def test_null_id_or_time(parse: Callable[[bytes | str], Any], one: dict[str, Any
 
 @pytest.mark.parametrize("name", ["prefix", "transactionId"])
 def test_empty_prefix(name: str) -> None:
-    """A message without a key word may say so by an empty text; it must not get lost for that."""
+    """A message without a key word may say so by an empty str, and must not get lost for that."""
     [message] = parse_incoming(changed(INCOMING, **{name: ""}))
     assert message.text == "Hi"
 
