@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import click
 
 import devino_async
-from devino_async.contrib.aiohttp_web import serving
 
 from .console import USAGE, as_json, on_signal, printable, run, say, stop
 
@@ -40,6 +39,8 @@ def listen(
 async def _listen(
     *, host: str, port: int, public: str | None, token: str | None, database: str | None, json_lines: bool
 ) -> None:
+    from devino_async.contrib.aiohttp_web import serving  # noqa: PLC0415
+
     token = token or devino_async.new_token()
     tracker = devino_async.DeliveryTracker(devino_async.SQLiteStore(database)) if database is not None else None
     stopped = asyncio.Event()

@@ -1,6 +1,5 @@
 """`devino status`: delivery statuses by message id."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -8,8 +7,8 @@ import click
 
 import devino_async
 
-from .console import as_json, printable, run, say
-from .options import connection, connection_of
+from .console import as_json, printable, run, say, standard_input
+from .options import connection, connection_of, time_zone
 
 __all__ = ["status"]
 
@@ -18,6 +17,7 @@ __all__ = ["status"]
 @click.argument("ids", nargs=-1, metavar="ID...")
 @click.option("--file", type=click.File(encoding="utf-8-sig", errors="replace"), help="A file of ids, one a line.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout.")
+@time_zone
 @connection
 def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **options: Any) -> None:
     """Look up delivery statuses of any number of messages. `-` reads ids from standard input, one a line."""
@@ -30,7 +30,7 @@ def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **optio
 def _wanted(ids: tuple[str, ...]) -> Iterator[str]:
     for each in ids:
         if each == "-":
-            yield from _ids_in(sys.stdin)
+            yield from _ids_in(standard_input())
         else:
             yield each
 
