@@ -1,7 +1,7 @@
 """The command line: one group, and a file for each command, which is imported when the command is called.
 
-A command's file imports what it needs at its top, with two exceptions, both because they load aiohttp. Names of the
-front door are asked for where they are used, and a server is imported where it is started. So no `--help` loads aiohttp.
+A command's file imports what it needs at its top, with two exceptions, because those load aiohttp: names of the front
+door are asked for where they are used, and a server is imported where it is started. So no `--help` loads aiohttp.
 
 Data goes to stdout, everything else to stderr. Exit status: 0 all well, 1 some messages rejected, not sent or
 unconfirmed, 2 usage or configuration, 3 the call failed. After a signal it is 128 and the signal's number.

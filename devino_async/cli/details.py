@@ -71,12 +71,12 @@ async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     # The file may hold older rows, so every mistake in the query or the credentials is found before it is opened.
     client = devino_async.DevinoClient(**connection_of(options))
     query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
+    rows = client.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
     with ExitStack() as stack:
         file = sys.stdout if output is None else stack.enter_context(open_output(output, overwrite=overwrite))
         rendering = Rendering(form, file, query.out_fields)
-        async with client as devino:
-            rows = devino.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
-            walk = _Walk(rows, rendering, max_rows, judge_total=query.message_ids is None, to_file=output is not None)
+        walk = _Walk(rows, rendering, max_rows, judge_total=query.message_ids is None, to_file=output is not None)
+        async with client:
             status = await walk.write()
         rendering.finish()
     if form == "table" and status == 0 and rendering.count == max_rows:
