@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from .events import BatchFinished as BatchFinished
     from .events import BatchUnconfirmed as BatchUnconfirmed
     from .events import ClientEvent as ClientEvent
+    from .events import ItemsUnread as ItemsUnread
     from .events import RetryScheduled as RetryScheduled
+    from .events import TotalDiffers as TotalDiffers
     from .protocol.account import Account as Account
     from .protocol.account import AccountType as AccountType
     from .protocol.callbacks import IncomingMessage as IncomingMessage
