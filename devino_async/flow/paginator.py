@@ -141,10 +141,10 @@ class _Progress:
     def _goes_on(self, page: Page) -> bool:
         if page.more or (self.total is not None and self.offset < self.total):
             return True
-        if page.more is False or self.total is not None:
+        if page.more is False:
             return False
-        # The page says nothing. A service that caps pages below what was asked says so in `size`.
-        # Such a page is full, not short.
+        # The page does not say. A service that caps pages below what was asked says so in `size`.
+        # Such a page is full, not short. That `total` is reached proves nothing, as it may lie.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 

@@ -102,7 +102,7 @@ def test_null_absent_extra() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"status": None}, {"status": 5}, {"status": True}, {"errorCode": "x"}, {"errorCode": 1.5}, {"errorCode": True},
+    [{"status": None}, {"status": []}, {"status": True}, {"errorCode": "x"}, {"errorCode": 1.5}, {"errorCode": True},
      {"options": "a"}, {"options": [["a", "b"]]}],
 )  # fmt: skip
 def test_events_that_break_the_page(fields: dict[str, Any]) -> None:
@@ -111,9 +111,7 @@ def test_events_that_break_the_page(fields: dict[str, Any]) -> None:
         parse_callbacks(changed(EVENT, **fields))
 
 
-@pytest.mark.parametrize(
-    "fields", [{"text": 5}, {"from": 79001234567}, {"text": ["H", "i"]}, {"to": True}, {"prefix": 1.5}]
-)
+@pytest.mark.parametrize("fields", [{"from": {}}, {"text": ["H", "i"]}, {"to": True}, {"prefix": 1.5}])
 def test_incoming_that_break_the_page(fields: dict[str, Any]) -> None:
     """A value of the wrong kind makes the whole body no incoming message."""
     with pytest.raises(InvalidCallback):
