@@ -10,9 +10,10 @@ import click
 
 import devino_async
 
-from .console import FAILED, MESSAGES_FAILED, open_output, run, say
+from .console import MESSAGES_FAILED, open_output, run, say
 from .options import connection, connection_of, moment, time_zone, upper
 from .rendering import Rendering
+from .shortfalls import Shortfalls
 
 __all__ = ["details"]
 
@@ -69,72 +70,35 @@ async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     page_size, offset, overwrite = options.pop("page_size"), options.pop("offset"), options.pop("overwrite")
     max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
     # The file may hold older rows, so every mistake in the query or the credentials is found before it is opened.
-    client = devino_async.DevinoClient(**connection_of(options))
+    shortfalls = Shortfalls(counted=bool(options["calculate_total_count"]))
+    client = devino_async.DevinoClient(**connection_of(options), on_event=shortfalls)
     query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
     rows = client.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
     with ExitStack() as stack:
         file = sys.stdout if output is None else stack.enter_context(open_output(output, overwrite=overwrite))
         rendering = Rendering(form, file, query.out_fields)
-        walk = _Walk(rows, rendering, max_rows, judge_total=query.message_ids is None, to_file=output is not None)
-        async with client:
-            status = await walk.write()
-        rendering.finish()
-    if form == "table" and status == 0 and rendering.count == max_rows:
-        say(f"these are the first {max_rows} rows; --max-rows, or --format csv or jsonl, gives more")
-    return status
-
-
-class _Walk:
-    """One walk through the pages. `judge_total` is unset where each part of a look-up has a total of its own."""
-
-    def __init__(
-        self,
-        rows: "devino_async.DetailPaginator",
-        rendering: Rendering,
-        max_rows: int | None,
-        *,
-        judge_total: bool,
-        to_file: bool,
-    ) -> None:
-        self._rows = rows
-        self._rendering = rendering
-        self._max_rows = max_rows
-        self._judge_total = judge_total
-        self._to_file = to_file
-        self._begin = rows.offset
-
-    async def write(self) -> int:
-        """Write all rows and return the exit status. A failure says where to resume."""
         try:
-            return await self._write_pages()
-        except (devino_async.DevinoError, asyncio.CancelledError) as error:
-            if isinstance(error, devino_async.DevinoError):
-                say(f"devino: {error}")
-            elsewhere = " with another --output" if self._to_file else ""
-            say(f"to go on: --offset {self._begin + self._rendering.count}{elsewhere}")
-            if not isinstance(error, devino_async.DevinoError):
-                raise
-            return FAILED
+            async with client:
+                await _write(rows, rendering, max_rows, say_total=query.message_ids is None)
+        except (devino_async.DevinoError, asyncio.CancelledError):
+            say(f"to go on: --offset {rows.offset}{'' if output is None else ' with another --output'}")
+            raise
+        finally:
+            rendering.finish()
+            differs = shortfalls.tell()
+    if form == "table" and rendering.count == max_rows:
+        say(f"these are the first {max_rows} rows; --max-rows, or --format csv or jsonl, gives more")
+    return MESSAGES_FAILED if differs else 0
 
-    async def _write_pages(self) -> int:
-        total = None
-        async for page in self._rows.pages():
-            if self._judge_total and page.total is not None:
-                if total is None:
-                    say(f"{page.total:,} rows match")
-                total = page.total
-            left = None if self._max_rows is None else self._max_rows - self._rendering.count
-            for row in page.rows[:left]:
-                self._rendering.row(row)
-            if self._rendering.count == self._max_rows:
-                return 0
-        return self._compare_with(total)
 
-    def _compare_with(self, total: int | None) -> int:
-        """Return the exit status of a walk that came to its end. The service named `total`, or None."""
-        reached = self._begin + self._rendering.count
-        # A total of 0 beside rows was not counted.
-        if not total or reached == total:
-            return 0
-        say(f"the service named {total:,} rows, but its pages end at {reached:,}; look again when no status changes")
-        return MESSAGES_FAILED
+async def _write(
+    rows: "devino_async.DetailPaginator", rendering: Rendering, max_rows: int | None, *, say_total: bool
+) -> None:
+    async for page in rows.pages():
+        if say_total and page.total and rendering.count == 0:
+            say(f"{page.total:,} rows match")
+        left = None if max_rows is None else max_rows - rendering.count
+        for row in page.rows[:left]:
+            rendering.row(row)
+        if rendering.count == max_rows:
+            return

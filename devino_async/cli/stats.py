@@ -10,6 +10,7 @@ import devino_async
 
 from .console import as_json, printable, run
 from .options import connection, connection_of, moment, time_zone
+from .shortfalls import Shortfalls
 
 __all__ = ["stats"]
 
@@ -33,7 +34,8 @@ def stats(start: datetime, end: datetime, json_lines: bool, **options: Any) -> N
 
 async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[str, Any]) -> None:
     group_by = devino_async.GroupBy(options.pop("group_by"))
-    async with devino_async.DevinoClient(**connection_of(options)) as devino:
+    shortfalls = Shortfalls()
+    async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
         found = await devino.statistics(start, end, group_by=group_by, **options)
     if not json_lines:
         click.echo(f"{'status':14} {'date':26} {'messages':>12} {'segments':>12}")
@@ -43,6 +45,7 @@ async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[
         else:
             numbers = f"{row['messages']:>12,} {row['segments']:>12,}"
             click.echo(f"{printable(row['status']):14} {printable(row['date']):26} {numbers}")
+    shortfalls.tell()
 
 
 def _rows(found: "devino_async.Statistics") -> Iterator[dict[str, Any]]:

@@ -9,6 +9,7 @@ import devino_async
 
 from .console import as_json, printable, run, say, standard_input
 from .options import connection, connection_of, time_zone
+from .shortfalls import Shortfalls
 
 __all__ = ["status"]
 
@@ -40,7 +41,8 @@ def _ids_in(lines: Iterable[str]) -> Iterator[str]:
 
 
 async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> None:
-    async with devino_async.DevinoClient(**connection_of(options)) as devino:
+    shortfalls = Shortfalls()
+    async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
         unknown = dict.fromkeys(ids)
         async for each in devino.iter_statuses(unknown):
             unknown.pop(each.message_id, None)
@@ -51,3 +53,4 @@ async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> No
                 click.echo(f"{each.message_id}  {printable(each.status):14} {printable(changed)}".rstrip())
     for each_id in unknown:
         say(f"{each_id}: the service does not know this id")
+    shortfalls.tell()

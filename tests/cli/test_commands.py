@@ -1,4 +1,4 @@
-"""All commands but `send` and `details`, against the real sandbox: their output, their files, and their exit statuses."""
+"""All commands but `send` and `details`, against the real sandbox: their output and their exit statuses."""
 
 import os
 import re

@@ -53,7 +53,7 @@ def test_details_of_many(cli: Any) -> None:
 def test_details_replace_only_what_they_may(cli: Any) -> None:
     """--overwrite replaces a file. A file that is empty, or is not a regular one, needs no leave."""
     [first, _] = cli.sent()
-    for arguments in (["--output", cli.file("older"), "--overwrite"], ["--output", cli.file("")]):
+    for arguments in (["--output", cli.file("older", "a.jsonl"), "--overwrite"], ["--output", cli.file("", "b.jsonl")]):
         result = cli.run("details", "--message-id", first, "--json", *arguments)
         assert result.exit_code == 0, result.output
         assert [row["message_id"] for row in cli.lines(arguments[1].read_text(encoding="utf-8"))] == [first]
@@ -102,9 +102,39 @@ def test_details_short_of_their_total(cli: Any, service: str, offset: int) -> No
     result = cli.run(*arguments, "--offset", offset)
     assert [row["message_id"] for row in cli.lines(result.stdout)] == [str(number) for number in range(offset, 6)]
     assert result.exit_code == 1
-    assert "the service named 9 rows, but its pages end at 6" in result.stderr
+    assert "the service counted 9 rows, but gave 6: rows are missing, or new ones came" in result.stderr
     # A walk that was asked to stop before the end says nothing of the total.
     assert cli.run(*arguments, "--max-rows", "2").exit_code == 0
+
+
+class _Odd(BaseHTTPRequestHandler):
+    """One row with a cell that cannot be read, beside a total of 0, and one status without an id."""
+
+    def do_GET(self) -> None:
+        self._answer(b'{"result": {"data": [{"messageId": "1", "countryId": []}], "more": false, "total": 0}}')
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(b'{"result": [{"status": "SENT"}, {"smsId": "1", "status": "SENT"}]}')
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+@pytest.mark.parametrize("service", [_Odd], indirect=True)
+@pytest.mark.parametrize("command", [["details", "--task-id", "1"], ["status", "1"]])
+def test_items_that_cannot_be_read(cli: Any, service: str, command: list[str]) -> None:
+    """What could not be read is said on stderr, and all else is given. A total that was not asked for may be 0."""
+    result = cli.run(*command, "--base-url", service, "--json")
+    assert [row["message_id"] for row in cli.lines(result.stdout)] == ["1"]
+    assert result.exit_code == 0
+    assert "1 items of the answers could not be read whole" in result.stderr
 
 
 class _Failing(BaseHTTPRequestHandler):
