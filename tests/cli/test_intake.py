@@ -75,6 +75,7 @@ def test_no_thread_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert [row["line"] for row in found] == list(range(2, len(found) + 2))
     assert 0 < len(found) < 5_000
     assert {row["outcome"] for row in found} == {"accepted"}
+    assert f"{len(found):,} rows: {len(found):,} accepted" in result.stderr
     assert "devino: the system cannot start a thread" in result.stderr
 
 
@@ -102,4 +103,5 @@ def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
     result = cli.run("send", cli.file("sender,to,text\n" + rows), "--json")
     assert result.exit_code == 3, result.output
     assert len(cli.lines(result.stdout)) == 700
+    assert "700 rows: 700 accepted" in result.stderr
     assert "devino: there is not enough memory to read on" in result.stderr
