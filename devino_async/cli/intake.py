@@ -37,7 +37,7 @@ class Intake:
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread still waits for input that is no longer wanted."""
+        """Whether a thread still waits for input after the reading was stopped."""
         return self._reading is not None and not self._reading.ended
 
     def stop(self) -> None:
@@ -51,8 +51,8 @@ class Intake:
     async def next_run(self) -> list[Row]:
         """Return the next rows: none at the end, and after `stop` only rows that were read already.
 
-        Raises what the reading raised, after all rows before it. Raises CommandFailed if there is no thread or no
-        memory for the reading.
+        Raises what the reading raised, after all rows before it. Raises CommandFailed if the system has no thread or
+        memory left for the reading.
         """
         if self._first is not None:
             first, self._first = self._first, None

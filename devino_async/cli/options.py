@@ -18,7 +18,7 @@ from .console import say
 __all__ = ["connection", "connection_of", "moment", "time_zone", "upper", "zone"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-# The environment's proxies that other programs use. This one uses only its own, because theirs are often for browsers.
+# Proxies in the environment that other programs use. The library never uses them, so a user must hear of it.
 _FOREIGN_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -61,7 +61,7 @@ def time_zone(command: F) -> F:
         "--time-zone",
         type=zone,
         metavar="NAME",
-        help="The zone of the service's dates, such as Europe/Moscow. Without it they have none.",
+        help="The zone of the service's dates, such as Europe/Moscow. Without it dates have no zone.",
     )(command)
 
 

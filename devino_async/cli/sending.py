@@ -169,7 +169,6 @@ class Sending:
             self._results.finish()
         if sys.stderr.isatty():
             say("\x1b[?25h")  # The progress bar had hidden the cursor.
-        flush_streams()
         os._exit(exit_status_of(number))
 
 

@@ -1,4 +1,4 @@
-"""Shortfalls: what the answers of a look-up lacked, from the client's events. Commands tell of it when they end."""
+"""Shortfalls: what the answers of a look-up lacked, from the client's events. Commands say it when they end."""
 
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ class Shortfalls:
     def tell(self) -> bool:
         """Write what was noted to stderr. Return whether there were other rows than the service's total."""
         if self._unread:
-            say(f"{self._unread:,} items of the answers could not be read whole")
+            say(f"items of the answers that could not be read whole: {self._unread:,}")
         for each in self._totals:
             say(f"the service counted {each.total:,} rows, but gave {each.rows:,}: rows are missing, or new ones came")
         return bool(self._totals)
