@@ -12,7 +12,6 @@ from typing import Any
 import click
 
 import devino_async
-from devino_async.contrib.aiohttp_web import serving
 
 from .console import USAGE, as_json, on_signal, printable, run, say, stop
 
@@ -76,6 +75,8 @@ async def _listen(
     json_lines: bool,
     bounds: dict[str, Any],
 ) -> None:
+    from devino_async.contrib.aiohttp_web import serving  # noqa: PLC0415
+
     token = token or devino_async.new_token()
     tracker = devino_async.DeliveryTracker(devino_async.SQLiteStore(database)) if database is not None else None
     stopped = asyncio.Event()
