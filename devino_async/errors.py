@@ -115,7 +115,7 @@ class OutboxFull(DevinoError):
 
 
 class ChangesMissed(DevinoError):
-    """Changes of deliveries were dropped, because their reader fell behind. The deliveries themselves are not affected."""
+    """Changes of deliveries were dropped, because their reader fell behind. The deliveries are not affected."""
 
 
 def _told(problem: Reason) -> str:
