@@ -15,7 +15,8 @@ MAX_SEMICOLONS = 0.01
 MAX_NOBODIES = 0.003
 MIN_COMMENTS = 0.03
 
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])[\"')]*\s+|\n\s*\n|\n\s*(?:- |\d+\. )")
+_POINT = r"(?:- |\d+\. )"
+_SENTENCE_ENDS = re.compile(rf"(?<=[.!?])[\"')]*\s+{_POINT}?|\n\s*{_POINT}|\n\s*\n")
 _NOBODIES = re.compile(r"\b(?:nobody|whoever|those who|is no)\b", re.IGNORECASE)
 _THE_PAGE = re.compile(r"\bthe page", re.IGNORECASE)
 _NAMED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
