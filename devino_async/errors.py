@@ -2,24 +2,24 @@
 
     DevinoError
     |-- ConfigurationError      credentials, address or options that cannot work
-    |-- InvalidMessage          a message that breaks a rule of the API docs (also a ValueError)
-    |-- InvalidQuery            ids or filters that the API docs do not allow (also a ValueError)
-    |-- InvalidCallback         a body that is not a callback (also a ValueError)
+    |-- InvalidMessage          a message that breaks a rule of the page (also a ValueError)
+    |-- InvalidQuery            ids or filters that the page does not allow (also a ValueError)
+    |-- InvalidCallback         a body that is no callback (also a ValueError)
     |-- ClientClosed            the client no longer takes work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
     |-- MessageRejected         raised by Rejected.raise_for_outcome()
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
-    `-- CallFailed              one HTTP call failed
-        |-- RequestNotSent      proved never processed by the service
-        |-- Refused             a 4xx answer, or a refusal in the answer's envelope
+    `-- CallFailed              one HTTP call came to nothing
+        |-- RequestNotSent        proved never processed by the service
+        |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
         |   |-- Unauthorized    401
         |   |-- Forbidden       403
         |   `-- TooManyRequests 429
-        |-- OutcomeUnknown      may have been processed, no answer says so
+        |-- OutcomeUnknown      may have been processed, nobody can tell
         |-- ServerFailed        5xx
-        |-- BadAnswer           an answer that cannot be read, or is for something else
+        |-- BadAnswer           unreadable, or its counts differ from what was asked
         `-- DeadlineExceeded    gave up between attempts, each of them proved unprocessed
 
 Facts that steer the SDK (`retriable`, `proves_unsent`) sit on the classes. No message here ever holds a
@@ -64,9 +64,9 @@ _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{0,80}")
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a message or a call was refused, in the service's own words (API docs, "Error codes").
+    """Why a message or a call was refused, in the service's own words ("reasons" on the API page).
 
-    `key` is one of an open set, such as `to.format.invalid`. `ref` names the field (`to` or `messages[i].to`).
+    `key` is one of an open set, such as `to.format.invalid`; `ref` names the field (`to` or `messages[i].to`).
     The service's `default_message` may repeat the value that it refused, so text and repr leave it out.
     """
 
@@ -84,7 +84,7 @@ class Reason:
 
 
 def _as_name(text: str) -> str:
-    # Names of errors and fields are shown. A sentence in their place may repeat what was sent.
+    # Names of errors and fields are shown; a sentence in their place may repeat what was sent.
     return text if _NAME.fullmatch(text) else "<withheld>"
 
 
@@ -103,7 +103,7 @@ class DevinoError(Exception):
 
 
 class ConfigurationError(DevinoError):
-    """Credentials, address or options that cannot work. Mostly raised while the object is made."""
+    """Credentials, address or options that cannot work; raised while the client is made."""
 
 
 class ClientClosed(DevinoError):
@@ -111,21 +111,21 @@ class ClientClosed(DevinoError):
 
 
 class OutboxFull(DevinoError):
-    """As many single sends wait as OutboxOptions allows, and `when_full` is "refuse". The message was not sent."""
+    """As many single sends wait already as OutboxOptions allows, and it says to refuse; nothing was sent."""
 
 
 class ChangesMissed(DevinoError):
-    """Changes of deliveries were dropped, because their reader fell behind. The deliveries are not affected."""
+    """Changes of deliveries were dropped, because their reader fell behind; what is known is not affected."""
 
 
 def _told(problem: Reason) -> str:
-    # Problems that the SDK finds itself never hold the value, so they can be shown in full.
+    # Problems that the SDK finds itself never hold the value, so that they can be told in full.
     where = f"{problem.ref}: " if problem.ref else ""
     return f"{where}{problem.key} ({problem.default_message})"
 
 
 class _Problems(DevinoError, ValueError):
-    """Input that breaks rules. `problems` holds all of them, not only the first."""
+    """Input that breaks rules; `problems` holds all of them, not only the first."""
 
     _subject: ClassVar[str]
 
@@ -135,13 +135,13 @@ class _Problems(DevinoError, ValueError):
 
 
 class InvalidMessage(_Problems):
-    """A message that breaks rules of the API docs. `problems` lists all of them with the service's own keys."""
+    """A message that breaks rules of the page; `problems` lists all of them with the service's own keys."""
 
     _subject = "message"
 
 
 class InvalidQuery(_Problems):
-    """Ids, dates or filters that the API docs do not allow. `problems` lists all of them."""
+    """Ids, dates or filters that the page does not allow; `problems` lists all of them."""
 
     _subject = "query"
 
@@ -151,7 +151,7 @@ class InvalidCallback(DevinoError, ValueError):
 
 
 class _OutcomeError(DevinoError):
-    """A receipt that is not Accepted, as an exception. `receipt` is that receipt."""
+    """A receipt that is not Accepted, as an exception; `receipt` is that receipt."""
 
     def __init__(self, message: str, *, receipt: Any) -> None:
         super().__init__(message)
@@ -159,27 +159,24 @@ class _OutcomeError(DevinoError):
 
 
 class MessageRejected(_OutcomeError):
-    """The service refused this message."""
+    """The service said no to this message."""
 
 
 class MessageNotSent(_OutcomeError):
-    """It is proved that the service never processed the message. Sending it again is safe."""
+    """The message was proved never processed; sending it again is safe."""
 
 
 class MessageUnconfirmed(_OutcomeError):
-    """The message may have been sent. Sending it again may send it twice."""
+    """The message may have been sent; sending it again may send it twice."""
 
 
 class CallFailed(DevinoError):
-    """One call of the API failed.
+    """One call of the API came to nothing.
 
-    - `operation`: the name of the call.
-    - `attempts`: how many requests were made.
-    - `status`: the HTTP status of the last answer, or None.
-    - `body`: an excerpt of that answer, without anything secret or personal.
-    - `reasons`: the service's own words.
-    - `message_ids`: ids that were found in an answer that could not be trusted.
-    - `earlier`: the errors of the attempts before the last one.
+    `operation` names the call, `attempts` counts the requests made, `status` is the HTTP status of the last answer
+    or None, `body` an excerpt of that answer without anything secret or personal, `reasons` the service's own
+    words, `message_ids` ids that were found in an answer that could not be trusted, `earlier` the errors of the
+    attempts before the last one.
     """
 
     retriable: bool = False
@@ -223,7 +220,7 @@ class RequestNotSent(CallFailed):
 
 
 class Refused(CallFailed):
-    """The service refused the whole call and processed nothing."""
+    """The service answered and said no to the whole call; it processed nothing."""
 
     proves_unsent = True
 
@@ -233,7 +230,7 @@ class Unauthorized(Refused):
 
 
 class Forbidden(Refused):
-    """403: the credentials are known but may not do this. A key can be limited to some methods."""
+    """403: the credentials are known but may not do this; keys can be scoped to some methods."""
 
 
 class TooManyRequests(Refused):
@@ -244,7 +241,7 @@ class TooManyRequests(Refused):
 
 
 class OutcomeUnknown(CallFailed):
-    """The request may have been processed, and no answer says so. A send is never repeated after this."""
+    """The request may have been processed and no answer tells. A send is never repeated after this."""
 
 
 class ServerFailed(CallFailed):
@@ -252,7 +249,7 @@ class ServerFailed(CallFailed):
 
 
 class BadAnswer(CallFailed):
-    """An answer that cannot be read, or that is for something else."""
+    """An answer that cannot be read, or that answers something else than what was asked."""
 
 
 class DeadlineExceeded(CallFailed):
@@ -265,5 +262,5 @@ _REFUSALS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 429: T
 
 
 def refusal(status: int | None) -> type[Refused]:
-    """Return the class for a refusal with this HTTP status."""
+    """The class for a refusal with this HTTP status."""
     return Refused if status is None else _REFUSALS.get(status, Refused)
