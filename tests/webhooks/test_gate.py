@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from web_servers import EVENT, TOKEN, Seen
 
-from devino_async import ConfigurationError, new_token
+from devino_async import ConfigurationError
 from devino_async.contrib.aiohttp_web import serving
 from devino_async.webhooks.gate import OncePerMinute
 
@@ -53,7 +53,12 @@ async def half_requests(address: str, count: int) -> AsyncIterator[list[asyncio.
             writer.close()
 
 
-@pytest.mark.parametrize("sent", [b"", HALF, HALF + b"\r\n", f"POST /{new_token()} HTTP/1.1\r\n\r\n".encode()])
+OTHER = b"POST /" + b"x" * 43 + b" HTTP/1.1\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", HALF, HALF + b"\r\n", OTHER], ids=["nothing", "half", "no token", "another token"]
+)
 async def test_header_timeout(sent: bytes) -> None:
     """A connection that has sent no valid token in time is closed, whatever else it has sent."""
     async with serving(Seen().receiver(), header_timeout=0.05) as address:
