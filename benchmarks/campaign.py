@@ -2,8 +2,8 @@
 
 The plain loop makes dicts, posts them with `json=`, reads `await response.json()`, checks nothing. Both send the same
 messages to the same server. "ready" has its messages or dicts made before the clock starts, "making" makes them on the
-way; "own texts" are different for each message, else all have one. Also the longest time that the event loop was held
-up, seen by a task that asks to be woken every half millisecond. One message a request is singles.py's.
+way. "own texts" are different for each message. Otherwise all messages have one text. How long the event loop is
+blocked is seen by a task that asks to be woken every half millisecond. One message a request is singles.py's.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ def own_dicts(count: int) -> Iterable[dict[str, str]]:
 
 
 async def plain(url: str, messages: Iterable[Any]) -> int:
-    """The plain loop; gives how many messages were accepted."""
+    """Send by the plain loop. Return how many messages were accepted."""
     accepted = 0
     async with aiohttp.ClientSession(headers={"Authorization": "Key key"}) as session:
         batch: list[Any] = []
@@ -68,7 +68,7 @@ async def plain(url: str, messages: Iterable[Any]) -> int:
 
 
 async def ours(url: str, messages: Iterable[Any]) -> int:
-    """The SDK; gives how many messages were accepted."""
+    """Send by the SDK. Return how many messages were accepted."""
     accepted = 0
     async with DevinoClient("key", base_url=url) as devino:
         async for receipt in devino.send_many(messages):
@@ -117,7 +117,7 @@ class Seen:
 
 
 async def watched(work: Awaitable[int], stalls: list[float]) -> int:
-    """The work's result; what the event loop was late for a wake-up goes to `stalls`."""
+    """Return the work's result. How late the event loop was for each wake-up goes to `stalls`."""
 
     async def watch() -> None:
         last = time.perf_counter()

@@ -117,7 +117,7 @@ def serve(ready: Connection) -> None:
 
 @contextmanager
 def canned_server() -> Iterator[str]:
-    """The server's address; it ends with the block."""
+    """Yield the address of a server, which ends with the block."""
     here, there = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
     process.start()

@@ -64,7 +64,7 @@ async def read(body: bytes, messages: list[Any]) -> None:
 
 
 async def handed_out(body: bytes, messages: list[Any]) -> None:
-    """Receipts made when they are taken, as send_many gives them; reading is not part of the steps."""
+    """Make receipts as they are taken, as send_many does. Reading is not part of the steps."""
     receipts = at_once(send_results.read(Answer(status=200, body=body), messages))
     await asyncio.sleep(0)
     for run in receipts.take():
@@ -74,7 +74,7 @@ async def handed_out(body: bytes, messages: list[Any]) -> None:
 
 
 def decoded(body: bytes, messages: list[Any]) -> list[Any]:
-    """One receipt for each message, by the SDK; all kept, as those of the floors are."""
+    """One receipt for each message, by the SDK. All are kept, as those of the floors are."""
     receipts = at_once(send_results.read(Answer(status=200, body=body), messages))
     return [receipt for run in receipts.take() for receipt in run]
 
@@ -100,7 +100,7 @@ def encoders(dicts: list[Any], messages: list[Any]) -> dict[str, Callable[[], An
 
 
 def contenders() -> dict[str, list[Contender]]:
-    """Everybody, for each piece of work."""
+    """All contenders, for each piece of work."""
     messages, dicts = list(made_messages(BATCH)), list(made_dicts(BATCH))
     works: dict[str, dict[str, Callable[[], Any]]] = {
         "build and check": {
@@ -127,7 +127,7 @@ def contenders() -> dict[str, list[Contender]]:
 
 
 def longest_steps() -> None:
-    """How long the codec holds the event loop at a time, without garbage collection."""
+    """How long the codec blocks the event loop at a time, without garbage collection."""
     messages = list(own_messages(BATCH))
     plain, segmented = (body_of(sending_answer(BATCH, with_segments)) for with_segments in (False, True))
     works = {

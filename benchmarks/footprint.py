@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 ROUNDS = 9
 SHORT, LONG = 200_000, 1_000_000
 
-# Linux tells the peak of this very program; that of getrusage may be the parent's, whose copy the process began as.
+# VmHWM is the peak of this very program. That of getrusage may be the parent's, as the process began as its copy.
 CAMPAIGN = """
 import asyncio, resource, sys
 sys.path.insert(0, {here!r})
@@ -58,7 +58,7 @@ def run(arguments: list[str], environment: dict[str, str], _: object = None) -> 
 
 
 def starting() -> dict[str, list[str]]:
-    """What is started, with its arguments; without the command where its libraries are not installed."""
+    """What is started, with its arguments. The command is left out if its libraries are not installed."""
     programs = {
         NOTHING: ["-c", "pass"],
         LIBRARIES: ["-c", "import aiohttp, attrs, cattrs, tenacity"],
@@ -94,7 +94,7 @@ def memory() -> None:
 
 
 def starts() -> None:
-    """Imports and the command; what an interpreter takes for nothing is subtracted from the imports."""
+    """Imports and the command. The time that an empty interpreter takes is subtracted from the imports."""
     with contenders() as programs:
         taken = in_turn(programs, ROUNDS, lambda each: each.work(None))
     bare = taken[NOTHING]

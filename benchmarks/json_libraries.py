@@ -1,6 +1,6 @@
 """Which JSON library reads the answers: orjson, the json module and the SDK's own way, on speed and on exactness.
 
-An id is a number of any length and money is a decimal; whatever a library does not keep here is lost for good. Typed
+An id is a number of any length and money is a decimal. What a library does not keep here is lost for good. Typed
 results are reads.py's and codec.py's.
 """
 
@@ -31,7 +31,7 @@ def ways() -> dict[str, Callable[[bytes], Any]]:
 
 
 def contenders() -> dict[str, tuple[int, list[Contender]]]:
-    """How many rows each answer holds, and everybody who reads it."""
+    """How many rows each answer holds, and all that read it."""
     answers = {
         "answer to a send of 32,000": (32_000, sending_answer(32_000, False)),
         "statuses of 500": (500, statuses_answer([b"%d" % (10**18 + number) for number in range(500)])),

@@ -1,7 +1,7 @@
 """How long one message takes: alone, and while a campaign runs in the same program.
 
-Beside it stands a POST by aiohttp, on a connection of its own as `send` makes it by default, and on a kept one; and the
-same POST in a task of its own behind a shield, which is the least that keeps a cancelled caller from cutting it short.
+Beside it stands a POST by aiohttp, on a connection of its own as `send` makes it by default, and on a kept one. The
+same POST stands there in a task of its own behind a shield. Without these two, a cancelled caller would cut it short.
 How many messages go through is singles.py's.
 """
 
@@ -28,7 +28,7 @@ SETTLING = 0.002
 CAMPAIGN = 10 * BATCH
 TO = "79001234567"
 SERVICE_TIMES = (0, 3, 10)
-"""Milliseconds that the service takes to answer; on loopback and from memory it takes none."""
+"""Milliseconds that the service takes to answer. On loopback and from memory it takes none."""
 
 Send = Callable[[], Awaitable[bool]]
 Through = Callable[[str], Any]
@@ -36,7 +36,7 @@ Through = Callable[[str], Any]
 
 @asynccontextmanager
 async def by_post(url: str, *, keep: bool, shield: bool = False) -> AsyncIterator[tuple[Send, Send]]:
-    """A POST of one message; and the plain campaign."""
+    """A POST of one message, and the plain campaign."""
     connector = aiohttp.TCPConnector(force_close=not keep)
     async with aiohttp.ClientSession(connector=connector, headers={"Authorization": "Key key"}) as session:
 
@@ -60,7 +60,7 @@ async def by_post(url: str, *, keep: bool, shield: bool = False) -> AsyncIterato
 
 @asynccontextmanager
 async def by_client(url: str, *, keep: bool) -> AsyncIterator[tuple[Send, Send]]:
-    """`send` of one message; and `send_many`."""
+    """`send` of one message, and `send_many`."""
     async with DevinoClient("key", base_url=url, pool=PoolOptions(reuse_connections=keep)) as devino:
 
         async def lone() -> bool:
@@ -83,7 +83,7 @@ async def timed(send: Send) -> float:
 
 
 async def alone(ways: dict[str, Through], url: str) -> dict[str, list[list[float]]]:
-    """Milliseconds of lone sends, one after the other; all ways in turn, every other time backwards."""
+    """Milliseconds of lone sends, one after the other. All ways take turns, every other time backwards."""
     taken: dict[str, list[list[float]]] = {name: [[] for _ in range(ROUNDS)] for name in ways}
     for turn in range(ROUNDS):
         async with _opened(ways, url) as sends:
@@ -130,7 +130,7 @@ def figures(taken: list[float]) -> list[str]:
 
 
 def lone_rows(taken: dict[str, list[list[float]]]) -> list[list[str]]:
-    """A row for each way; it is compared with the POST that its name stands under."""
+    """A row for each way. It is compared with the POST that its name stands under."""
     rows = []
     floor: list[float] = []
     for name, turns in taken.items():

@@ -1,7 +1,8 @@
 """How anything is measured here: contenders run in turn, and ratios are taken round by round.
 
-A shared machine may change its speed twofold within minutes, so a ratio of two best times says little. Those who run
-right after one another are compared, and the median of these ratios is shown. What is measured is in the other files.
+A shared machine may change its speed twofold within minutes, so a ratio of two best times says little. Contenders that
+run right after one another are compared, and the median of these ratios is shown. What is measured is in the other
+files.
 """
 
 import gc
@@ -17,7 +18,7 @@ OURS = "devino_async"
 
 @frozen
 class Contender:
-    """One way to do a piece of work; `prepare` makes what `work` is given and is not on the clock."""
+    """One way to do a piece of work. `prepare` makes what `work` is given, and is not on the clock."""
 
     name: str
     work: Callable[[Any], object]
@@ -43,7 +44,7 @@ def seconds(contender: Contender, *, collecting: bool = False) -> float:
 def in_turn(
     contenders: Iterable[Contender], rounds: int, measure: Callable[[Contender], Any] = seconds
 ) -> dict[str, list[Any]]:
-    """What was measured of each, round by round; every other round goes backwards, so that nobody is always first."""
+    """What was measured of each, round by round. Every other round goes backwards, so that none is always first."""
     order = list(contenders)
     measured: dict[str, list[Any]] = {each.name: [] for each in order}
     for turn in range(rounds):
@@ -58,7 +59,7 @@ def ratio(theirs: Iterable[float], ours: Iterable[float]) -> float:
 
 
 def steps(work: Coroutine[Any, Any, object]) -> list[float]:
-    """How long each step took between two turns of the event loop, in milliseconds; the work only ever sleeps(0)."""
+    """How long each step took between two turns of the event loop, in milliseconds. The work may only sleep(0)."""
     taken = []
     while True:
         began = time.perf_counter()
@@ -77,7 +78,7 @@ def percentile(values: Iterable[float], part: float) -> float:
 
 
 def show(title: str, heads: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    """Print a table; the first column is text, the others are figures."""
+    """Print a table. The first column is text, the others are figures."""
     lines = [list(heads), *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     print(f"\n{title}")

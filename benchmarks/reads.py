@@ -96,7 +96,7 @@ def as_it_is(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def contenders(url: str) -> dict[str, list[Contender]]:
-    """Everybody, for each look-up."""
+    """All contenders, for each look-up."""
 
     def run(work: Callable[[str], Coroutine[Any, Any, int]], _: object) -> None:
         found = asyncio.run(work(url))
@@ -120,7 +120,7 @@ def contenders(url: str) -> dict[str, list[Contender]]:
 
 
 def table() -> None:
-    """A table for each look-up; one run before them has the server make its answers."""
+    """A table for each look-up. One run before them makes the server prepare its answers."""
     with canned_server() as url:
         for group, everybody in contenders(url).items():
             everybody[0].work(None)

@@ -84,7 +84,7 @@ async def through_send(url: str) -> AsyncIterator[Send]:
 
 
 async def one_by_one(through: Callable[[str], Any], at_once: int, url: str) -> int:
-    """Each message by a call of its own, so many at once; gives how many were accepted."""
+    """Send each message by a call of its own, so many at once. Return how many were accepted."""
     numbers = iter(range(COUNT))
     accepted = 0
     async with through(url) as send:
@@ -121,7 +121,7 @@ def run(sending: Callable[[str], Any], url: str) -> Spent:
 
 
 def contenders(url: str) -> list[Contender]:
-    """Theirs first, ours last; without Twilio's SDK where it is not installed."""
+    """Theirs first, ours last. Twilio's SDK is left out if it is not installed."""
     ways: dict[str, Callable[[str], Any]] = {
         RAW: partial(one_by_one, through_aiohttp, AT_ONCE),
         RAW_ALL: partial(one_by_one, through_aiohttp, COUNT),
@@ -135,7 +135,7 @@ def contenders(url: str) -> list[Contender]:
 
 
 def table() -> None:
-    """A row for each way; the first round warms up and does not count."""
+    """A row for each way. The first round warms up and does not count."""
     # Twilio's client uses what aiohttp is about to drop.
     warnings.simplefilter("ignore", DeprecationWarning)
     with canned_server() as url:

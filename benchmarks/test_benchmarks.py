@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::Depr
 
 
 def run(benchmark: Any, group: str, contender: Contender, rounds: int = 5) -> None:
-    """Measure one contender; what it prepares is not on the clock."""
+    """Measure one contender. What it prepares is not on the clock."""
     benchmark.group = group
     benchmark.pedantic(contender.work, setup=lambda: ((contender.prepare(),), {}), rounds=rounds, warmup_rounds=1)
 
@@ -103,7 +103,7 @@ def test_starts(benchmark: Any, starts: list[Contender], which: int) -> None:
 
 
 class Gauge:
-    """A clock that goes on by what is measured, so that pytest-benchmark shows figures that are no times of its own."""
+    """A clock that goes on by what is measured, so that pytest-benchmark shows figures that are not its own times."""
 
     def __init__(self) -> None:
         self.shown = 0.0
@@ -123,7 +123,7 @@ GAUGE = Gauge()
 @pytest.mark.parametrize("which", [0, 1], ids=names(campaign.contenders(NOWHERE)["ready"]))
 @pytest.mark.parametrize("group", campaign.contenders(NOWHERE))
 def test_stalls(benchmark: Any, url: str, group: str, which: int, what: str) -> None:
-    """How long the event loop stands still during a campaign, garbage collection on."""
+    """How long the event loop is blocked during a campaign, garbage collection on."""
     part = 1.0 if what == "longest" else 0.99
 
     def work() -> None:

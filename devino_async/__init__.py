@@ -1,14 +1,14 @@
-"""Asyncio SDK for the Devino Telecom SMS API. The front door: everything public is imported from here.
+"""Asyncio SDK for the Devino Telecom SMS API. Import everything public from here.
 
-Each name is loaded when it is first asked for, so that a program pays only for what it uses.
+Each name is loaded when it is first used, so a program loads only what it needs.
 """
 
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# The only list of public names. Type checkers read it as it stands: `as` marks a name as public. At run time these
-# imports are skipped. _homes() reads them from the compiled code of this module.
+# The only list of public names. Type checkers read these imports, and `as` marks a name as public. At run time they
+# are skipped: _homes() finds them in the compiled code of this module.
 if TYPE_CHECKING:
     from .client.client import CloseReport as CloseReport
     from .client.client import DevinoClient as DevinoClient
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from .events import BatchFinished as BatchFinished
     from .events import BatchUnconfirmed as BatchUnconfirmed
     from .events import ClientEvent as ClientEvent
+    from .events import ItemsUnread as ItemsUnread
     from .events import LaneChanged as LaneChanged
     from .events import LaneHeld as LaneHeld
     from .events import RetryScheduled as RetryScheduled
+    from .events import TotalDiffers as TotalDiffers
     from .protocol.account import Account as Account
     from .protocol.account import AccountType as AccountType
     from .protocol.callbacks import IncomingMessage as IncomingMessage
@@ -90,7 +92,7 @@ _found: dict[str, str] = {}
 def _homes() -> dict[str, str]:
     """Return the module that each public name comes from."""
     if not _found:
-        # Costs a millisecond, but attrs imports it in any case.
+        # Importing dis takes a millisecond. attrs imports it in any case.
         import dis  # noqa: PLC0415
 
         found, home = {}, ""
@@ -99,7 +101,7 @@ def _homes() -> dict[str, str]:
                 home = f".{step.argval}"
             elif step.opname == "IMPORT_FROM" and step.argval not in globals():
                 found[step.argval] = home
-        # In one step: another thread must not find half of the names.
+        # One step, so that another thread never sees half of the names.
         _found.update(found)
     return _found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["require_callable", "require_kind", "require_number"]
+__all__ = ["OneLoop", "require_callable", "require_kind", "require_number"]
 
 
 def require_number(
@@ -51,3 +51,28 @@ def require_callable(name: str, value: Callable[..., object] | None) -> None:
     """Check that a hook can be called, or is None."""
     if value is not None and not callable(value):
         raise ConfigurationError(f"{name} must be callable, not {type(value).__name__}")
+
+
+class OneLoop:
+    """The event loop on which an object is used: the one that runs at its first use.
+
+    With `may_move` another loop may follow once that one is closed. Two loops in two threads are never right: what one
+    of them awaits, the other one cannot wake.
+    """
+
+    def __init__(self, what: str, *, may_move: bool = False) -> None:
+        self._what = what
+        self._may_move = may_move
+        self._bound: dict[str, Any] = {}
+
+    def check(self, running: Any) -> None:
+        """Check that the running loop is the right one. Raises ConfigurationError."""
+        # setdefault is one step, so two threads cannot both be the first.
+        bound = self._bound.setdefault("loop", running)
+        if bound is not running and self._may_move and bound.is_closed():
+            self._bound["loop"] = bound = running
+        if bound is not running:
+            raise ConfigurationError(
+                f"this {self._what} is in use on another event loop, and can only be used on one. Under WSGI or from "
+                "threads, run one loop in a thread and call asyncio.run_coroutine_threadsafe(coroutine, loop).result()"
+            )

@@ -2,28 +2,28 @@
 
     DevinoError
     |-- ConfigurationError      credentials, address or options that cannot work
-    |-- InvalidMessage          a message that breaks a rule of the page (also a ValueError)
-    |-- InvalidQuery            ids or filters that the page does not allow (also a ValueError)
-    |-- InvalidCallback         a body that is no callback (also a ValueError)
+    |-- InvalidMessage          a message that breaks a rule of the API docs (also a ValueError)
+    |-- InvalidQuery            ids, dates or filters that cannot be asked for (also a ValueError)
+    |-- InvalidCallback         a body that is not a callback (also a ValueError)
     |-- SendingRefused          the service rejects whole batches, for the account's sake
-    |-- ClientClosed            the client no longer takes work
+    |-- ClientClosed            the client no longer accepts work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
     |-- MessageRejected         raised by Rejected.raise_for_outcome()
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
-    `-- CallFailed              one HTTP call came to nothing
-        |-- RequestNotSent        proved never processed by the service
+    `-- CallFailed              one HTTP call failed
+        |-- RequestNotSent      proved never processed by the service
         |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
         |   |-- Unauthorized    401
         |   |-- Forbidden       403
         |   `-- TooManyRequests 429
-        |-- OutcomeUnknown      may have been processed, nobody can tell
+        |-- OutcomeUnknown      may have been processed, or may not
         |-- ServerFailed        5xx
         |-- BadAnswer           unreadable, or its counts differ from what was asked
-        `-- DeadlineExceeded    gave up between attempts, each of them proved unprocessed
+        `-- DeadlineExceeded    gave up between attempts that were all proved unprocessed
 
-Facts that steer the SDK (`retriable`, `proves_unsent`) sit on the classes. No message here ever holds a
+Facts that steer the SDK (`retriable`, `proves_unsent`) are attributes of the classes. No error text holds a
 credential, a message text or a full phone number. Nothing in this file does I/O.
 """
 
@@ -66,10 +66,10 @@ _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{0,80}")
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a message or a call was refused, in the service's own words ("reasons" on the API page).
+    """Why a message or a call was refused, in the service's own words ("reasons" in the API docs).
 
-    `key` is one of an open set, such as `to.format.invalid`; `ref` names the field (`to` or `messages[i].to`).
-    The service's `default_message` may repeat the value that it refused, so text and repr leave it out.
+    `key` is one of an open set, such as `to.format.invalid`. `ref` names the field (`to` or `messages[i].to`).
+    `default_message` may repeat the refused value, so str and repr leave it out.
     """
 
     key: str
@@ -86,7 +86,7 @@ class Reason:
 
 
 def _as_name(text: str) -> str:
-    # Names of errors and fields are shown; a sentence in their place may repeat what was sent.
+    # Names of errors and fields are shown. A sentence in their place may repeat what was sent.
     return text if _NAME.fullmatch(text) else "<withheld>"
 
 
@@ -110,11 +110,11 @@ class DevinoError(Exception):
 
 
 class ConfigurationError(DevinoError):
-    """Credentials, address or options that cannot work; raised while the client is made."""
+    """Credentials, an address or options that cannot work. Raised while the client is made."""
 
 
 class ClientClosed(DevinoError):
-    """The client was closed, or is closing, and takes no more work."""
+    """The client was closed, or is closing, and accepts no more work."""
 
 
 class SendingRefused(DevinoError):
@@ -133,21 +133,21 @@ class SendingRefused(DevinoError):
 
 
 class OutboxFull(DevinoError):
-    """As many single sends wait already as OutboxOptions allows, and it says to refuse; nothing was sent."""
+    """As many single sends wait already as OutboxOptions allows. Nothing was sent."""
 
 
 class ChangesMissed(DevinoError):
-    """Changes of deliveries were dropped, because their reader fell behind; what is known is not affected."""
+    """Changes of deliveries were dropped, because their reader fell behind. The stored deliveries are complete."""
 
 
 def _told(problem: Reason) -> str:
-    # Problems that the SDK finds itself never hold the value, so that they can be told in full.
+    # A problem that the SDK finds itself never holds the value, so it is shown in full.
     where = f"{problem.ref}: " if problem.ref else ""
     return f"{where}{problem.key} ({problem.default_message})"
 
 
 class _Problems(DevinoError, ValueError):
-    """Input that breaks rules; `problems` holds all of them, not only the first."""
+    """Input that breaks rules. `problems` holds all of the problems, not only the first."""
 
     _subject: ClassVar[str]
 
@@ -157,13 +157,13 @@ class _Problems(DevinoError, ValueError):
 
 
 class InvalidMessage(_Problems):
-    """A message that breaks rules of the page; `problems` lists all of them with the service's own keys."""
+    """A message that breaks rules of the API docs. `problems` lists all of them with the service's own keys."""
 
     _subject = "message"
 
 
 class InvalidQuery(_Problems):
-    """Ids, dates or filters that the page does not allow; `problems` lists all of them."""
+    """Ids, dates or filters that cannot be asked for. `problems` lists everything that is wrong."""
 
     _subject = "query"
 
@@ -173,7 +173,7 @@ class InvalidCallback(DevinoError, ValueError):
 
 
 class _OutcomeError(DevinoError):
-    """A receipt that is not Accepted, as an exception; `receipt` is that receipt."""
+    """A receipt that is not Accepted, as an exception. `receipt` is that receipt."""
 
     def __init__(self, message: str, *, receipt: Any) -> None:
         super().__init__(message)
@@ -185,20 +185,23 @@ class MessageRejected(_OutcomeError):
 
 
 class MessageNotSent(_OutcomeError):
-    """The message was proved never processed; sending it again is safe."""
+    """The message was proved never processed. Sending it again is safe."""
 
 
 class MessageUnconfirmed(_OutcomeError):
-    """The message may have been sent; sending it again may send it twice."""
+    """The message may have been sent. Sending it again may send it twice."""
 
 
 class CallFailed(DevinoError):
-    """One call of the API came to nothing.
+    """One call of the API failed.
 
-    `operation` names the call, `attempts` counts the requests made, `status` is the HTTP status of the last answer
-    or None, `body` an excerpt of that answer without anything secret or personal, `reasons` the service's own
-    words, `message_ids` ids that were found in an answer that could not be trusted, `earlier` the errors of the
-    attempts before the last one.
+    - `operation`: the name of the call
+    - `attempts`: how many requests were made
+    - `status`: the HTTP status of the last answer, or None
+    - `body`: an excerpt of that answer, without anything secret or personal
+    - `reasons`: why the service refused, in its own words
+    - `message_ids`: ids that were found in an answer that could not be trusted
+    - `earlier`: the errors of the attempts before the last one
     """
 
     retriable: bool = False
@@ -243,7 +246,7 @@ class RequestNotSent(CallFailed):
 
 
 class Refused(CallFailed):
-    """The service answered and said no to the whole call; it processed nothing."""
+    """The service answered and refused the whole call. It processed nothing."""
 
     proves_unsent = True
 
@@ -253,7 +256,7 @@ class Unauthorized(Refused):
 
 
 class Forbidden(Refused):
-    """403: the credentials are known but may not do this; keys can be scoped to some methods."""
+    """403: the credentials are known but may not do this. A key can be limited to some methods."""
 
 
 class TooManyRequests(Refused):
@@ -264,7 +267,7 @@ class TooManyRequests(Refused):
 
 
 class OutcomeUnknown(CallFailed):
-    """The request may have been processed and no answer tells. A send is never repeated after this."""
+    """The request may have been processed, and no answer says whether. A send is never repeated after this."""
 
 
 class ServerFailed(CallFailed):
@@ -272,11 +275,11 @@ class ServerFailed(CallFailed):
 
 
 class BadAnswer(CallFailed):
-    """An answer that cannot be read, or that answers something else than what was asked."""
+    """An answer that cannot be read, or that does not fit what was asked."""
 
 
 class DeadlineExceeded(CallFailed):
-    """The time for retries ended between two attempts, each of them proved unprocessed."""
+    """The time for retries ended. All attempts before that were proved unprocessed."""
 
     proves_unsent = True
 
@@ -285,5 +288,5 @@ _REFUSALS: dict[int, type[Refused]] = {401: Unauthorized, 403: Forbidden, 429: T
 
 
 def refusal(status: int | None) -> type[Refused]:
-    """The class for a refusal with this HTTP status."""
+    """Return the class for a refusal with this HTTP status."""
     return Refused if status is None else _REFUSALS.get(status, Refused)

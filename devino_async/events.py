@@ -1,6 +1,6 @@
 """Events: what happens on the way, as frozen values, for an `on_event` callable and the `devino_async` logger.
 
-No event holds a message text, a credential or a phone number. Where they happen is the transport's and dispatch's.
+No event holds a message text, a credential or a phone number. The transport, dispatch and look-ups emit them.
 """
 
 import asyncio
@@ -19,10 +19,12 @@ __all__ = [
     "BatchUnconfirmed",
     "ClientEvent",
     "Events",
+    "ItemsUnread",
     "LaneChanged",
     "LaneHeld",
     "OnEvent",
     "RetryScheduled",
+    "TotalDiffers",
     "guarded",
 ]
 
@@ -34,7 +36,7 @@ _log.addHandler(logging.NullHandler())
 
 @frozen(kw_only=True)
 class AttemptStarted:
-    """A request begins; `attempt` counts from 1, `messages` is how many SMS it carries, `size` its body in bytes."""
+    """A request begins. `attempt` counts from 1, `messages` is how many SMS it carries, `size` its body in bytes."""
 
     operation: str
     attempt: int
@@ -44,7 +46,7 @@ class AttemptStarted:
 
 @frozen(kw_only=True)
 class RetryScheduled:
-    """Attempt `attempt` failed with `error` and another one will follow in `wait` seconds."""
+    """Attempt `attempt` failed with `error`. Another one follows in `wait` seconds."""
 
     operation: str
     attempt: int
@@ -65,7 +67,7 @@ class BatchFinished:
 
 @frozen(kw_only=True)
 class BatchUnconfirmed:
-    """A whole batch may or may not have been sent; `error.message_ids` are ids that were seen all the same."""
+    """A whole batch may or may not have been sent. `error.message_ids` are ids that were seen all the same."""
 
     messages: int
     error: CallFailed
@@ -93,7 +95,41 @@ class LaneChanged:
     wait: float
 
 
-ClientEvent = LaneChanged | LaneHeld | AttemptStarted | RetryScheduled | BatchFinished | BatchUnconfirmed
+@frozen(kw_only=True)
+class ItemsUnread:
+    """`count` items of one answer could not be read whole.
+
+    `statuses` leaves out an item whose id or status cannot be read. `details` gives the row and keeps what cannot be
+    read in its `extra`. `statistics` leaves out the period. All other items are given as usual.
+    """
+
+    operation: str
+    count: int
+
+
+@frozen(kw_only=True)
+class TotalDiffers:
+    """A look-up ended with more or fewer rows than the `total` that the service counted for it.
+
+    `rows` is how many different rows there were, including those before a `start_offset`. Either rows are missing, or
+    new ones came while the pages were read.
+    """
+
+    operation: str
+    rows: int
+    total: int
+
+
+ClientEvent = (
+    AttemptStarted
+    | RetryScheduled
+    | BatchFinished
+    | BatchUnconfirmed
+    | LaneChanged
+    | LaneHeld
+    | ItemsUnread
+    | TotalDiffers
+)
 """Anything that `on_event` is called with."""
 
 OnEvent = Callable[[ClientEvent], object]
@@ -105,34 +141,36 @@ _LEVELS = {
     LaneChanged: logging.WARNING,
     LaneHeld: logging.INFO,
     BatchUnconfirmed: logging.WARNING,
+    ItemsUnread: logging.WARNING,
+    TotalDiffers: logging.WARNING,
 }
 
 
 class Events:
-    """Tells the logger and the user's callable. An error of the callable is logged and hurts nobody."""
+    """Passes events to the logger and to the user's callable. An error of the callable is only logged."""
 
     def __init__(self, on_event: OnEvent | None = None) -> None:
         self._on_event = on_event
 
     def heard(self, kind: type[ClientEvent]) -> bool:
-        """Whether anybody listens to such events; others need not be made."""
+        """Return whether the logger or the callable wants such events. Others need not be made."""
         try:
             return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and tells of it
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and logs it
             return True
 
     def emit(self, event: ClientEvent) -> None:
-        """Tell of one event."""
-        guarded(lambda told: _log.log(_LEVELS[type(told)], "%r", told), event)
+        """Log one event and call the user's callable with it."""
+        guarded(lambda each: _log.log(_LEVELS[type(each)], "%r", each), event)
         if self._on_event is not None:
             guarded(self._on_event, event)
 
 
 def guarded(hook: Callable[[T], object], value: T) -> None:
-    """Call a hook of the user's; if it raises, log that and go on."""
+    """Call a hook of the user's. If it raises, log that and go on."""
     try:
         hook(value)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - money must not depend on a hook
-        # Its text may hold anything, so only the class is told; and the logger itself may be what failed.
+        # Its text may hold anything, so only the class is logged. The logger itself may be what failed.
         with suppress(Exception):
             _log.error("a hook raised %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""The version, and nothing else: the build reads it from here, and importing it loads nothing."""
+"""The version. The build reads it from here, and importing it loads nothing else."""
 
 __all__ = ["VERSION"]
 

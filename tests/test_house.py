@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "campaigns": {"errors", "protocol"},
     "cli": {"", "campaigns", "contrib", "sandbox", "version"},
-    "webhooks": {"checks", "flow", "protocol", "errors"},
+    "webhooks": {"checks", "flow", "protocol", "errors", "redaction"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
@@ -60,7 +60,7 @@ MAY_USE: dict[str, set[str]] = {
     "webhooks": {"asyncio"},
     "storage": {"asyncio", "sqlite3", "time"},
     "tracking": {"asyncio", "attrs", "json", "sqlite3", "time"},
-    "contrib": {"aiohttp", "django", "starlette"},
+    "contrib": {"aiohttp", "asyncio", "django", "starlette"},
     "sandbox": {"aiohttp", "asyncio", "attrs", "json", "multidict", "sqlite3", "time", "yarl"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""The README's code, run as it stands against the sandbox."""
+"""The README's code, each block alone as in an empty file, run against the sandbox."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,69 +14,116 @@ import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
-from django.conf import settings
-from django.test import AsyncRequestFactory
 from sybil import Sybil
 from sybil.example import Example
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from devino_async import Accepted, Message
+
 README = Path(__file__).parents[1] / "README.md"
-SHELL = re.findall(r"^```sh\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-COMMANDS = [line for block in SHELL[2:] for line in block.splitlines()]
+TEXT = README.read_text(encoding="utf-8")
+SHELL = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+COMMANDS = [line for block in SHELL for line in block.splitlines() if line.startswith("devino ")]
 EXAMPLES: list[Example] = list(
     Sybil(parsers=[PythonCodeBlockParser()], path=str(README.parent), pattern=README.name).parse(README).examples()
 )
-NAMESPACE: dict[str, Any] = {"__name__": "readme"}
+EVENT = json.dumps({"messageId": "1", "ts": 1613404835977, "status": "SENT"}).encode()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed DevinoClient:ResourceWarning")
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"line-{example.line}")
-def test_python(example: Example, sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every Python example of the README runs, with the ones before it."""
+@pytest.fixture(autouse=True)
+def at_the_sandbox(sandbox_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What the README's code leaves to the environment, and a folder for its files."""
     monkeypatch.setenv("DEVINO_BASE_URL", sandbox_url)
-    example.document.namespace.update(NAMESPACE)
-    example.evaluate()
-    NAMESPACE.update(example.document.namespace)
-
-
-def test_a_million_in_small(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The README's million, run with 40,000: one receipt each."""
-    monkeypatch.setenv("DEVINO_BASE_URL", sandbox_url)
-    outcomes = asyncio.run(NAMESPACE["send_a_million"](40_000))
-    assert sum(outcomes.values()) == 40_000
-    assert outcomes["NotSent"] == outcomes["Unconfirmed"] == 0
-
-
-async def test_receiving(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The README's receivers take a callback in each framework, and the tracker has it in its file."""
     monkeypatch.chdir(tmp_path)
-    token, event = NAMESPACE["token"], {"messageId": "1", "ts": 1613404835977, "status": "SENT"}
-    sent = json.dumps(event).encode()
-    config = uvicorn.Config(NAMESPACE["receiving_app"], port=0, log_config=None, ws="none")
-    server = uvicorn.Server(config)
+
+
+def run(example: Example) -> dict[str, Any]:
+    """Run one block by itself and return its names."""
+    names: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(example.parsed, README.name, "exec", dont_inherit=True), names)
+    return names
+
+
+def run_block_with(word: str) -> dict[str, Any]:
+    """Run the only block that holds this word and return its names."""
+    [found] = [each for each in EXAMPLES if word in each.parsed]
+    return run(found)
+
+
+def end_of_thread(names: dict[str, Any]) -> None:
+    """End the event loop that a block runs in a thread."""
+    names["loop"].call_soon_threadsafe(names["loop"].stop)
+    names["thread"].join()
+    names["loop"].close()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: f"line-{example.line}")
+def test_python(example: Example) -> None:
+    """Every Python block of the README runs when it is copied alone into an empty file."""
+    names = run(example)
+    if "thread" in names:
+        end_of_thread(names)
+
+
+def test_a_million_in_small() -> None:
+    """The README's million, run with 40,000: one receipt each."""
+    outcomes = asyncio.run(run_block_with("send_a_million")["send_a_million"](40_000))
+    assert outcomes == {"Accepted": 40_000}
+
+
+def test_from_any_thread() -> None:
+    """The README's way for WSGI: messages from several threads, and a client that is closed on its own loop."""
+    names = run_block_with("send_from_any_thread")
+    receipts: list[object] = []
+
+    def request(number: int) -> None:
+        message = Message(sender="MyCompany", to=f"7900{number:07}", text="Hello")
+        receipts.append(names["send_from_any_thread"](message))
+
+    threads = [threading.Thread(target=request, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    asyncio.run_coroutine_threadsafe(names["client"].aclose(), names["loop"]).result()
+    end_of_thread(names)
+    assert [type(each) for each in receipts] == [Accepted] * 8
+
+
+async def posted(url: str, token: str) -> list[int]:
+    """The answers to a callback, with the right token and with a wrong one."""
+    answers = []
+    async with aiohttp.ClientSession() as session:
+        for each in (token, token[:-1]):
+            async with session.post(f"{url}/{each}", data=EVENT) as response:
+                answers.append(response.status)
+    return answers
+
+
+async def test_receiving_with_aiohttp() -> None:
+    """The README's receiver for aiohttp.web takes a callback, and the tracker has it in its file."""
+    names = run_block_with("make_receiving_app")
+    runner = web.AppRunner(names["make_receiving_app"]())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    assert await posted(f"http://127.0.0.1:{runner.addresses[0][1]}/devino", names["token"]) == [200, 404]
+    assert (await names["tracker"].delivery("1")).status == "SENT"
+    assert Path("deliveries.db").exists()
+    await runner.cleanup()
+
+
+async def test_receiving_with_starlette() -> None:
+    """The README's receiver for FastAPI and Starlette takes a callback, by its route and mounted."""
+    names = run_block_with('add_route("/callbacks')
+    server = uvicorn.Server(uvicorn.Config(names["receiving_app"], port=0, log_config=None, ws="none"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0)
-    runner = web.AppRunner(NAMESPACE["make_receiving_app"]())
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    here = f"http://127.0.0.1:{runner.addresses[0][1]}/devino"
     there = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    async with aiohttp.ClientSession() as session:
-        for url in (here, f"{there}/devino", f"{there}/callbacks"):
-            async with session.post(f"{url}/{token}", data=sent) as response:
-                assert response.status == 200
-            async with session.post(f"{url}/{token[:-1]}", data=sent) as response:
-                assert response.status == 404
-    if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="x")
-    request = AsyncRequestFactory().post("/", sent, content_type="application/json")
-    [route] = NAMESPACE["urlpatterns"]
-    assert (await route.callback(request, token=token)).status_code == 200
-    assert (await NAMESPACE["tracker"].delivery("1")).status == "SENT"
+    for url in (f"{there}/devino", f"{there}/callbacks"):
+        assert await posted(url, names["token"]) == [200, 404]
     server.should_exit = True
     await serving
-    await runner.cleanup()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -94,6 +142,26 @@ def test_command(command: str, sandbox_url: str, tmp_path: Path) -> None:
 
 def test_the_two_commands_come_first() -> None:
     """The first command sets up and runs the main job, the second sets up and passes the tests."""
-    assert SHELL[0].strip().endswith("devino demo")
-    assert "-m pytest" in SHELL[1]
-    assert len(SHELL[0].splitlines()) == len(SHELL[1].splitlines()) == 1
+    set_up = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[{}]' && .venv/bin/"
+    assert SHELL[0] == f"{set_up.format('cli')}devino demo\n"
+    assert SHELL[1].startswith(f"{set_up.format('dev')}python -m pytest")
+    assert SHELL[1].count("\n") == 1
+    assert SHELL[2] == "pip install devino-async\n"
+
+
+def test_it_stays_short() -> None:
+    """A reader gets through it: under 500 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 500
+    assert TEXT.count("https://docs.devino.online") == 1
+
+
+def test_its_figures_are_measured() -> None:
+    """Each figure of the comparison with aiohttp stands in the benchmarks' output, beside the machine that it is of."""
+    results = "\n".join(
+        path.read_text(encoding="utf-8") for path in (README.parent / "benchmarks/results").glob("*.txt")
+    )
+    section = TEXT.partition("## Why not plain aiohttp?")[2]
+    figures = re.findall(r"(\d+(?:\.\d+)?)(?: ms| µs)", section)
+    assert len(figures) == 4
+    for figure in [*figures, *re.findall(r"(?:CPython|aiohttp) \d+\.\d+\.\d+", section)]:
+        assert re.search(rf"(?<![\d.]){re.escape(figure)}(?![\d.])", results), figure

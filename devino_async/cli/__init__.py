@@ -1,12 +1,15 @@
 """The command line: one group, and a file for each command, which is imported when the command is called.
 
-A command's file imports what it needs at its top. It asks the front door for names where it uses them, as that
-loads aiohttp and more: so `devino --help` and `devino send --help` stay below 0.1 s.
+A command's file imports what it needs at its top, with two exceptions, because those load aiohttp: names of the front
+door are asked for where they are used, and a server is imported where it is started. So no `--help` loads aiohttp.
 
 Data goes to stdout, everything else to stderr. Exit status: 0 all well, 1 some messages rejected, not sent or
-unconfirmed, 2 usage or configuration, 3 the call failed, 130 interrupted.
+unconfirmed, 2 usage or configuration, 3 the call failed. After a signal it is 128 and the signal's number.
 """
 
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -49,12 +52,30 @@ class _Lazy(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        _occupy_closed_streams()
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             # click would end in 1, which means here that some messages were not accepted.
             click.echo("devino: interrupted", err=True)
             ctx.exit(130)
+
+
+def _occupy_closed_streams() -> None:
+    """Occupy the file descriptors 0, 1 and 2 that the caller closed, as with `>&-`.
+
+    Otherwise the next file or connection would get such a number, and words for stderr might end up in it. A folder
+    takes the place, so that writing to `/dev/stdout` fails instead of vanishing. `sys.stdout` stays None, which the
+    commands check. Words for people may vanish.
+    """
+    for number, file in enumerate((sys.stdin, sys.stdout, sys.stderr)):
+        if file is None:
+            # The lowest free number is the one that was closed. Windows opens no folder, and needs none.
+            with suppress(OSError):
+                if os.open(os.sep, os.O_RDONLY) != number:
+                    return
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for the rest of the process
 
 
 @click.group(

@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn, TextIO
 
 import click
 
@@ -21,22 +22,32 @@ import devino_async
 
 __all__ = [
     "FAILED",
-    "INTERRUPTED",
     "MESSAGES_FAILED",
+    "STOP_SIGNALS",
     "USAGE",
+    "CommandFailed",
     "as_json",
+    "exit_status_of",
+    "flush_streams",
     "on_signal",
+    "open_output",
     "printable",
     "run",
     "say",
     "silence",
+    "standard_input",
     "stop",
 ]
 
 MESSAGES_FAILED = 1
 USAGE = 2
 FAILED = 3
-INTERRUPTED = 130
+# The signals that ask a command to stop. Windows has no SIGHUP.
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class CommandFailed(Exception):
+    """A failure of this machine that a command can name, such as no memory. It ends in one line and in FAILED."""
 
 
 def say(text: str) -> None:
@@ -51,15 +62,21 @@ def stop(text: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
-    """Run a command to its end and leave with its exit status. Foreseen errors give one line, not a traceback."""
+def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoReturn:
+    """Run a command to its end and leave with its exit status. Foreseen errors give one line, not a traceback.
+
+    `prints` says that the command's results go to stdout. A closed stdout then ends it before it begins.
+    """
+    if prints and not _can_print():
+        work.close()
+        stop("stdout is closed, and the results were to go there", USAGE)
     _accept_any_text(sys.stdout)
     try:
         status = asyncio.run(work)
-        sys.stdout.flush()
+        flush_streams()
     except (devino_async.ConfigurationError, devino_async.InvalidMessage, devino_async.InvalidQuery) as error:
         stop(str(error), USAGE)
-    except devino_async.DevinoError as error:
+    except (devino_async.DevinoError, CommandFailed) as error:
         stop(str(error), FAILED)
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough.
@@ -67,13 +84,38 @@ def run(work: Coroutine[Any, Any, int | None]) -> NoReturn:
         sys.exit(0)
     except OSError as error:
         stop(error.strerror or type(error).__name__, FAILED)
+    except MemoryError:
+        stop("there is not enough memory", FAILED)
     sys.exit(status or 0)
+
+
+def _can_print() -> bool:
+    """Return whether stdout is open for writing. Python leaves None in place of a stream that was closed."""
+    if sys.stdout is None:
+        return False
+    try:
+        number = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return True  # It is not a file but an object of a program that calls us, such as a test.
+    try:
+        # Nothing is written, but a file that is not open for writing is an error all the same.
+        os.write(number, b"")
+    except OSError:
+        return False
+    return True
 
 
 def _accept_any_text(file: Any) -> None:
     """Make writing never fail for a character. Files and pipes get UTF-8, and what cannot be encoded is escaped."""
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(encoding=None if file.isatty() else "utf-8", errors="backslashreplace")
+
+
+def flush_streams() -> None:
+    """Write out what stdout and stderr still hold. Either may be closed."""
+    for file in (sys.stdout, sys.stderr):
+        if file is not None:
+            file.flush()
 
 
 def silence(file: Any) -> None:
@@ -86,13 +128,42 @@ def silence(file: Any) -> None:
         return
 
 
+def standard_input() -> TextIO:
+    """Return stdin. Raises click.UsageError if it is closed."""
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed, and the input was to come from there")
+    return sys.stdin
+
+
+def open_output(path: Path, *, overwrite: bool) -> IO[str]:
+    """Open a file for results. Raises click.UsageError if it cannot be written.
+
+    A regular file that holds anything is refused unless `overwrite` is set, because it may be the only record.
+    """
+    try:
+        if not overwrite and path.is_file() and path.stat().st_size > 0:
+            raise click.UsageError(f"{path} exists and may be the only record; --overwrite replaces it")
+        # A bad row may hold bytes of another encoding, which are written escaped.
+        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
 def on_signal(number: int, call: Callable[[], object]) -> None:
-    """Have the event loop call this when the signal comes."""
+    """Have the event loop call this when the signal comes. A signal that `nohup` had ignored stays ignored."""
+    # Shells ignore SIGINT for background jobs, which must still be able to stop, so SIGINT is always heard.
+    if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
+        return
     loop = asyncio.get_running_loop()
     try:
         loop.add_signal_handler(number, call)
     except NotImplementedError:  # Windows
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
+def exit_status_of(number: int) -> int:
+    """Return the exit status after a signal, as shells tell it."""
+    return 128 + number
 
 
 def as_json(value: Any) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 import devino_async
-from devino_async.sandbox import Sandbox
 
 from .console import as_json, run, say
 from .progress import counting
@@ -47,6 +46,8 @@ def campaign(count: int) -> "Iterator[devino_async.Message]":
 
 
 async def _show(count: int, json_lines: bool) -> None:
+    from devino_async.sandbox import Sandbox  # noqa: PLC0415
+
     async with Sandbox() as sandbox, devino_async.DevinoClient("demo-key", base_url=sandbox.url) as devino:
         say(f"the sandbox listens at {sandbox.url}; sending {count:,} messages")
         began = time.monotonic()

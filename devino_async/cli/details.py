@@ -4,15 +4,16 @@ import asyncio
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
 import devino_async
 
-from .console import FAILED, run, say
-from .options import connection, connection_of, moment, upper
+from .console import MESSAGES_FAILED, open_output, run, say
+from .options import connection, connection_of, moment, time_zone, upper
 from .rendering import Rendering
+from .shortfalls import Shortfalls
 
 __all__ = ["details"]
 
@@ -53,58 +54,51 @@ _TABLE_ROWS = 100
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The same as --format jsonl.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="A file, not stdout.")
+@click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
+@time_zone
 @connection
-def details(form: str, json_lines: bool, **options: Any) -> None:
+def details(form: str, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Show rows of sent messages. Give exactly one of these combinations: --task-id, --task-id with --trigger-id,
-    --from with --to, all four of these, or --message-id.
+    --from with --to, all four of these, or --message-id. If the number of rows is not the service's total, the exit
+    status is 1.
     """
-    run(_show("jsonl" if json_lines else form, options))
+    prints = output is None or str(output) == "-"
+    run(_show("jsonl" if json_lines else form, None if prints else output, options), prints=prints)
 
 
-async def _show(form: str, options: dict[str, Any]) -> int:
-    page_size, offset, output = options.pop("page_size"), options.pop("offset"), options.pop("output")
+async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
+    page_size, offset, overwrite = options.pop("page_size"), options.pop("offset"), options.pop("overwrite")
     max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
     # The file may hold older rows, so every mistake in the query or the credentials is found before it is opened.
-    client = devino_async.DevinoClient(**connection_of(options))
+    shortfalls = Shortfalls(counted=bool(options["calculate_total_count"]))
+    client = devino_async.DevinoClient(**connection_of(options), on_event=shortfalls)
     query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
+    rows = client.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
     with ExitStack() as stack:
-        rendering = Rendering(form, _opened(output, stack), query.out_fields)
-        async with client as devino:
-            rows = devino.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
-            status = await _write(rows, rendering, max_rows, say_total=query.message_ids is None)
-        rendering.finish()
-    if form == "table" and status == 0 and rendering.count == max_rows:
+        file = sys.stdout if output is None else stack.enter_context(open_output(output, overwrite=overwrite))
+        rendering = Rendering(form, file, query.out_fields)
+        try:
+            async with client:
+                await _write(rows, rendering, max_rows, say_total=query.message_ids is None)
+        except (devino_async.DevinoError, asyncio.CancelledError):
+            say(f"to go on: --offset {rows.offset}{'' if output is None else ' with another --output'}")
+            raise
+        finally:
+            rendering.finish()
+            differs = shortfalls.tell()
+    if form == "table" and rendering.count == max_rows:
         say(f"these are the first {max_rows} rows; --max-rows, or --format csv or jsonl, gives more")
-    return status
+    return MESSAGES_FAILED if differs else 0
 
 
 async def _write(
     rows: "devino_async.DetailPaginator", rendering: Rendering, max_rows: int | None, *, say_total: bool
-) -> int:
-    begin = rows.offset
-    try:
-        async for page in rows.pages():
-            if say_total and page.total is not None and rendering.count == 0:
-                say(f"{page.total:,} rows match")
-            for row in page.rows[: None if max_rows is None else max_rows - rendering.count]:
-                rendering.row(row)
-            if rendering.count == max_rows:
-                break
-    except (devino_async.DevinoError, asyncio.CancelledError) as error:
-        if isinstance(error, devino_async.DevinoError):
-            say(f"devino: {error}")
-        say(f"to go on: --offset {begin + rendering.count}")
-        if not isinstance(error, devino_async.DevinoError):
-            raise
-        return FAILED
-    return 0
-
-
-def _opened(output: Path | None, stack: ExitStack) -> IO[str]:
-    if output is None or str(output) == "-":
-        return sys.stdout
-    try:
-        file = output.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-    except OSError as error:
-        raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
-    return stack.enter_context(file)
+) -> None:
+    async for page in rows.pages():
+        if say_total and page.total and rendering.count == 0:
+            say(f"{page.total:,} rows match")
+        left = None if max_rows is None else max_rows - rendering.count
+        for row in page.rows[:left]:
+            rendering.row(row)
+        if rendering.count == max_rows:
+            return

@@ -22,20 +22,32 @@ __all__ = ["follow"]
 
 _PAUSE = 1.0
 _MAX_PAUSE = 30.0
+_SHOWN_ERRORS = 5
 
 
-async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float) -> None:
-    """Look up statuses until all are final, the time is over, or Ctrl-C. Raises CallFailed for a refused credential."""
+async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float) -> bool:
+    """Look up statuses until all are final, the time is over, or Ctrl-C. Return whether all could be looked up.
+
+    Raises CallFailed for a refused credential, and where no look-up was answered.
+    """
     counts = _Counts(len(message_ids))
+    failures: dict[str, devino_async.CallFailed] = {}
 
     async def look_up(ids: list[str]) -> "Mapping[str, devino_async.MessageStatus]":
         found = await devino.statuses(ids)
         counts.note(found)
+        for each in ids:
+            failures.pop(each, None)
         return found
+
+    def on_failure(ids: list[str], error: "devino_async.CallFailed") -> None:
+        failures.update(dict.fromkeys(ids, error))
 
     tracker = devino_async.DeliveryTracker(devino_async.MemoryStore(max_messages=max(len(message_ids), 1)))
     polling = asyncio.create_task(
-        tracker.poll_until_final(message_ids, look_up, pause=_PAUSE, max_pause=_MAX_PAUSE, deadline=seconds)
+        tracker.poll_until_final(
+            message_ids, look_up, pause=_PAUSE, max_pause=_MAX_PAUSE, deadline=seconds, on_failure=on_failure
+        )
     )
     on_signal(signal.SIGINT, polling.cancel)
     with counts.shown():
@@ -44,10 +56,13 @@ async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], se
         say(line)
     if polling.cancelled():
         say("interrupted; the messages are sent, their statuses can be asked for later")
-    else:
-        left = [each for each in polling.result().values() if not each.final]
-        if left:
-            say(f"{len(left):,} are not final yet; ask again later with `devino status`")
+        return True
+    for error, count in Counter(map(str, failures.values())).most_common(_SHOWN_ERRORS):
+        say(f"the statuses of {count:,} messages could not be looked up: {error}")
+    left = [each for each in polling.result().values() if not each.final]
+    if left:
+        say(f"{len(left):,} are not final yet; ask again later with `devino status`")
+    return not any(each.message_id in failures for each in left)
 
 
 class _Counts:

@@ -11,6 +11,8 @@ from typing import Any
 
 from devino_async.campaigns import Row
 
+from .console import CommandFailed
+
 __all__ = ["Intake"]
 
 _ROWS_A_READ = 512
@@ -25,7 +27,7 @@ class Intake:
         self._rows = rows
         self._first: list[Row] | None = None
         self._stopped = asyncio.Event()
-        self._reading: asyncio.Future[None] | None = None
+        self._reading: _Reading | None = None
         self._ready: list[Row] = []
 
     @property
@@ -35,19 +37,23 @@ class Intake:
 
     @property
     def stuck(self) -> bool:
-        """Whether a thread still waits for input that is no longer wanted."""
-        return self._reading is not None and not self._reading.done()
+        """Whether a thread still waits for input after the reading was stopped."""
+        return self._reading is not None and not self._reading.ended
 
     def stop(self) -> None:
         """Read no more. A call that waits for rows returns at once."""
         self._stopped.set()
 
     async def begin(self) -> None:
-        """Read the first run. Raises ConfigurationError for a header that cannot be used."""
+        """Read the first run. Raises ConfigurationError for a header that cannot be used, else like `next_run`."""
         self._first = await self._read()
 
     async def next_run(self) -> list[Row]:
-        """Return the next rows: none at the end, and after `stop` only rows that were read already."""
+        """Return the next rows: none at the end, and after `stop` only rows that were read already.
+
+        Raises what the reading raised, after all rows before it. Raises CommandFailed if the system has no thread or
+        memory left for the reading.
+        """
         if self._first is not None:
             first, self._first = self._first, None
             return first
@@ -61,19 +67,23 @@ class Intake:
     async def _read(self) -> list[Row]:
         if self.stopped:
             return self._take_ready()
-        if self._reading is None or (self._reading.done() and not self._ready):
-            self._reading = asyncio.get_running_loop().create_future()
-            # A daemon, because a read that never returns must not keep the program from ending.
-            threading.Thread(target=self._work, args=(self._reading,), name="devino-intake", daemon=True).start()
+        if self._reading is None or (self._reading.ended and not self._ready):
+            if self._reading is not None and self._reading.failure is not None:
+                raise self._reading.failure
+            self._reading = _Reading(self._rows, self._ready)
+        reading = self._reading
         stopping = asyncio.create_task(self._stopped.wait())
+        waiting: set[asyncio.Future[Any]] = {reading.woken, stopping}
         try:
             while True:
-                waiting: set[asyncio.Future[Any]] = {self._reading, stopping}
                 await asyncio.wait(waiting, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                # Asked before the rows are looked at: the thread may add the last ones and end between the two.
+                ended = reading.ended
                 if self._ready or self.stopped:
                     return self._take_ready()
-                if self._reading.done():
-                    self._reading.result()
+                if ended:
+                    if reading.failure is not None:
+                        raise reading.failure
                     return []
         finally:
             stopping.cancel()
@@ -87,25 +97,47 @@ class Intake:
         del self._ready[: len(taken)]
         return taken
 
-    def _work(self, reading: "asyncio.Future[None]") -> None:
-        loop = reading.get_loop()
-        failure: Exception | None = None
+
+class _Reading:
+    """A thread that appends some hundred rows to a list. `ended` and `failure` hold even if it cannot wake the loop."""
+
+    def __init__(self, rows: Iterator[Row], ready: list[Row]) -> None:
+        self._rows = rows
+        self._ready = ready
+        self._loop = asyncio.get_running_loop()
+        self.woken: asyncio.Future[None] = self._loop.create_future()
+        self.failure: Exception | None = None
+        # A daemon, because a read that never returns must not keep the program from ending.
+        self._thread = threading.Thread(target=self._work, name="devino-intake", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            raise CommandFailed("the system cannot start a thread to read the input with") from None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the thread does nothing more."""
+        return self.woken.done() or not self._thread.is_alive()
+
+    def _work(self) -> None:
         try:
             # One by one, so rows are ready while the next one is still awaited.
             for row in islice(self._rows, _ROWS_A_READ):
                 self._ready.append(row)
+        except MemoryError:
+            self.failure = _NO_MEMORY
         except Exception as error:  # noqa: BLE001 - raised again where the rows are awaited
-            failure = error
+            self.failure = error
         try:
-            loop.call_soon_threadsafe(_settle, reading, failure)
-        except RuntimeError:
-            return  # The loop is closed, so nothing waits for this any more.
+            self._loop.call_soon_threadsafe(_wake, self.woken)
+        except (RuntimeError, MemoryError):
+            return  # The loop is closed and nothing waits, or it looks by itself a moment later.
 
 
-def _settle(reading: "asyncio.Future[None]", failure: Exception | None) -> None:
-    if reading.done():
-        return
-    if failure is None:
-        reading.set_result(None)
-    else:
-        reading.set_exception(failure)
+# Made beforehand, because there may be no memory for it when it is needed.
+_NO_MEMORY = CommandFailed("there is not enough memory to read on")
+
+
+def _wake(woken: "asyncio.Future[None]") -> None:
+    if not woken.done():
+        woken.set_result(None)

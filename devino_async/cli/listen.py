@@ -4,13 +4,14 @@ Requests are read in webhooks/, the server is in contrib/.
 """
 
 import asyncio
+import logging
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
 import devino_async
-from devino_async.contrib.aiohttp_web import serving
 
 from .console import USAGE, as_json, on_signal, printable, run, say, stop
 
@@ -28,18 +29,54 @@ __all__ = ["listen"]
     "--database", type=click.Path(dir_okay=False), help="Keep deliveries in this file, made by DeliveryTracker."
 )
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout; the first one is the address.")
+@click.option(
+    "--header-timeout",
+    type=click.FloatRange(0, 3_600, min_open=True),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Close a connection that has sent no valid token by then.",
+)
+@click.option(
+    "--max-unauthenticated",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="Keep at most this many connections without a valid token. The oldest one is closed for a new one.",
+)
 def listen(
-    *, port: int, host: str, public: str | None, token: str | None, database: str | None, json_lines: bool
+    *,
+    port: int,
+    host: str,
+    public: str | None,
+    token: str | None,
+    database: str | None,
+    json_lines: bool,
+    **bounds: Any,
 ) -> None:
     """Listen until Ctrl-C and print what comes. Put the address that is shown into callback_url, or give it to the
-    service's support for incoming messages. Keep it secret: it is all that anyone needs to send you false events.
+    service's support for incoming messages. Keep it secret: with it, anyone can send you false events.
     """
-    run(_listen(host=host, port=port, public=public, token=token, database=database, json_lines=json_lines))
+    logging.getLogger("devino_async").addHandler(_Saying(logging.WARNING))
+    run(
+        _listen(
+            host=host, port=port, public=public, token=token, database=database, json_lines=json_lines, bounds=bounds
+        )
+    )
 
 
 async def _listen(
-    *, host: str, port: int, public: str | None, token: str | None, database: str | None, json_lines: bool
+    *,
+    host: str,
+    port: int,
+    public: str | None,
+    token: str | None,
+    database: str | None,
+    json_lines: bool,
+    bounds: dict[str, Any],
 ) -> None:
+    from devino_async.contrib.aiohttp_web import serving  # noqa: PLC0415
+
     token = token or devino_async.new_token()
     tracker = devino_async.DeliveryTracker(devino_async.SQLiteStore(database)) if database is not None else None
     stopped = asyncio.Event()
@@ -50,7 +87,7 @@ async def _listen(
         token=token, on_status=printing.on_status, on_incoming=printing.on_incoming
     )
     try:
-        async with serving(receiver, host, port) as address:
+        async with serving(receiver, host, port, **bounds) as address:
             url = f"{(public or address).rstrip('/')}/{token}"
             say(f"listening; the address for callback_url is\n  {url}\nCtrl-C ends it")
             if json_lines:
@@ -61,6 +98,14 @@ async def _listen(
     finally:
         if tracker is not None:
             await tracker.aclose()
+
+
+class _Saying(logging.Handler):
+    """Writes the SDK's warnings to stderr: events that cannot be read, descriptors that ran out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        say(f"devino: {record.getMessage()}")
 
 
 class _Printing:

@@ -5,19 +5,27 @@ Options of one command are in the command's file.
 
 import os
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, available_timezones
 
 import click
 
-__all__ = ["connection", "connection_of", "moment", "upper"]
+import devino_async
+
+from .console import say
+
+__all__ = ["connection", "connection_of", "moment", "time_zone", "upper", "zone"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+# Proxies in the environment that other programs use. The library never uses them, so a user must hear of it.
+_FOREIGN_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 def connection(command: F) -> F:
     """Add the options of every command that calls the service."""
     for option in (
+        click.option("--proxy", metavar="URL", help="An HTTP proxy. Default: $DEVINO_PROXY, or none."),
         click.option("--base-url", help="Default: $DEVINO_BASE_URL, or https://api.devino.online."),
         click.option("--password", help="Default: $DEVINO_PASSWORD."),
         click.option("--login", help="Default: $DEVINO_LOGIN."),
@@ -28,15 +36,49 @@ def connection(command: F) -> F:
 
 
 def connection_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Take these options out, as arguments of a client. Either of login and password may be in the environment."""
+    """Remove these options and return them as arguments of a client.
+
+    Either of login and password may be in the environment. Raises ConfigurationError for a proxy that cannot be used.
+    """
     given = {name: options.pop(name) for name in ("api_key", "login", "password", "base_url")}
     if given["api_key"] is None and (given["login"] is None) != (given["password"] is None):
         for name in ("login", "password"):
             given[name] = given[name] or os.environ.get(f"DEVINO_{name.upper()}")
+    # The URL may hold a password, so no text of ours shows it.
+    proxy = options.pop("proxy") or os.environ.get("DEVINO_PROXY")
+    if proxy:
+        given["pool"] = devino_async.PoolOptions(proxy=proxy)
+    elif unused := next((name for name in _FOREIGN_PROXIES if os.environ.get(name)), None):
+        say(f"{unused} is set but not used; --proxy or $DEVINO_PROXY names the proxy of devino")
+    if (named := options.pop("time_zone", None)) is not None:
+        given["time_zone"] = named
     return given
 
 
+def time_zone(command: F) -> F:
+    """Add the option of every command that reads or shows dates of the service."""
+    return click.option(
+        "--time-zone",
+        type=zone,
+        metavar="NAME",
+        help="The zone of the service's dates, such as Europe/Moscow. Without it dates have no zone.",
+    )(command)
+
+
 # Types are plain functions: click.ParamType can be subclassed with strict types only since click 8.4.
+
+
+def zone(value: str) -> tzinfo:
+    """Convert the IANA name of a time zone."""
+    if value == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(value)
+    except (KeyError, ValueError, OSError):
+        # OSError is for names of folders in the data, such as Europe.
+        if not available_timezones():
+            raise click.BadParameter("this machine has no time zone data; pip install tzdata") from None
+        raise click.BadParameter("must be an IANA name, such as Europe/Moscow") from None
 
 
 def moment(value: str) -> datetime:

@@ -5,12 +5,13 @@ The query for the rows is in details.py.
 
 import csv
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
 import attrs
 
 import devino_async
 
+from .cells import csv_cell
 from .console import as_json, printable
 
 __all__ = ["Rendering"]
@@ -43,8 +44,7 @@ class Rendering:
             known = {name: value for name in self._all if (value := getattr(row, name)) is not None}
             self._file.write(as_json({**row.extra, **known}) + "\n")
         elif self._form == "csv":
-            values: list[Any] = [getattr(row, name) for name in self._columns]
-            self._csv.writerow(["" if value is None else value for value in values])
+            self._csv.writerow([csv_cell(getattr(row, name)) for name in self._columns])
         else:
             self._table_row([printable(getattr(row, name))[:_MAX_WIDTH] for name in self._columns])
 

@@ -16,7 +16,8 @@ import click
 import devino_async
 from devino_async.campaigns import Row, describe_reasons
 
-from .console import as_json, say, silence
+from .cells import csv_cell
+from .console import as_json, open_output, say, silence
 
 __all__ = ["Results", "opened"]
 
@@ -79,7 +80,7 @@ class Results:
             if self.counts[outcome] or outcome == "accepted"
         )
         if self.counts["not_sent"]:
-            yield "not sent: proved never processed; sending those rows again is safe"
+            yield "not sent: proved never processed, so sending those rows again is safe"
         if self.counts["unconfirmed"]:
             yield (
                 "unconfirmed: may have been sent; do not send them again blindly, look them up with "
@@ -111,8 +112,8 @@ class Results:
 
     def _write(self, file: IO[str], result: dict[str, Any]) -> None:
         if self._csv is not None:
-            segments = " ".join(result.get("segment_ids", ()))
-            self._csv.writerow([segments if name == "segment_ids" else result.get(name, "") for name in _COLUMNS])
+            cells = {**result, "segment_ids": " ".join(result.get("segment_ids", ()))}
+            self._csv.writerow([csv_cell(cells.get(name)) for name in _COLUMNS])
         else:
             file.write(as_json(result) + "\n")
 
@@ -125,10 +126,10 @@ class Results:
             file.close()
 
 
-def opened(output: Path | None, source: IO[bytes]) -> tuple[IO[str] | None, str]:
+def opened(output: Path | None, source: IO[bytes], *, overwrite: bool) -> tuple[IO[str] | None, str]:
     """Open the file for the results. Return it with its form, which is CSV by its suffix, else JSON lines.
 
-    Raises click.UsageError if it cannot be written, or is the input itself.
+    Raises click.UsageError if it cannot be written, is the input itself, or holds something and `overwrite` is not set.
     """
     if output is None:
         return None, "jsonl"
@@ -137,11 +138,7 @@ def opened(output: Path | None, source: IO[bytes]) -> tuple[IO[str] | None, str]
     form = "csv" if output.suffix.lower() == ".csv" else "jsonl"
     if _is_same(output, source):
         raise click.UsageError("--output is the input file")
-    try:
-        # A bad row may hold bytes of another encoding, which are written escaped.
-        return output.open("w", encoding="utf-8", errors="backslashreplace", newline=""), form
-    except OSError as error:
-        raise click.UsageError(f"cannot write {output}: {error.strerror}") from None
+    return open_output(output, overwrite=overwrite), form
 
 
 def _is_same(output: Path, source: IO[bytes]) -> bool:

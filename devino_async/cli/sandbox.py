@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from devino_async.sandbox import CallbackFaults, Sandbox
-
 from .console import as_json, on_signal, run, say
 
 __all__ = ["sandbox"]
@@ -35,6 +33,8 @@ def sandbox(port: int, host: str, database: str, json_lines: bool, **faults: Any
 
 
 async def _serve(port: int, host: str, database: str, json_lines: bool, faults: dict[str, Any]) -> None:
+    from devino_async.sandbox import CallbackFaults, Sandbox  # noqa: PLC0415
+
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         on_signal(number, stopped.set)

@@ -3,9 +3,8 @@
 Sending itself is in sending.py, results in results.py, the reading thread in intake.py, --track in following.py.
 """
 
-import signal
-import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +13,7 @@ import click
 import devino_async
 from devino_async.campaigns import read_messages
 
-from .console import INTERRUPTED, MESSAGES_FAILED, on_signal, run, say
+from .console import MESSAGES_FAILED, STOP_SIGNALS, exit_status_of, on_signal, run, say, standard_input
 from .intake import Intake
 from .options import connection, connection_of, moment
 from .results import Results, opened
@@ -40,17 +39,19 @@ _SHOWN_PROBLEMS = 20
 @click.option("--in-flight", type=click.IntRange(1), default=4, show_default=True, help="Batches at the same time.")
 @click.option("--strict", is_flag=True, help="Send nothing if a row is bad. From a pipe, stop at the first bad row.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
+@click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
 @click.option("--track", is_flag=True, help="Then wait for the final statuses, and count them.")
 @click.option("--track-for", type=click.FloatRange(0), default=3_600, show_default=True, metavar="SECONDS")
 @connection
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
     """Send FILE: CSV with a header, or JSON lines, of the fields sender, to, text, validity, scheduled_time, priority,
-    callback_url, options (or options.KEY). `-` is standard input. Ctrl-C stops reading and finishes what is in flight.
+    callback_url, options (or options.KEY). `-` is standard input. Ctrl-C, SIGTERM and SIGHUP stop reading and finish
+    what is in flight. A second one ends at once.
     """
     if output is None and json_lines:
         output = Path("-")
-    run(_send(file, output, options))
+    run(_send(file, output, options), prints=str(output) == "-")
 
 
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
@@ -70,7 +71,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         intake = Intake(read_messages(source, **reading))
         sending = Sending(client, intake, options)
         await intake.begin()
-        return await sending.run(Results(*opened(output, source), keep_ids=options["track"]))
+        file, form = opened(output, source, overwrite=options["overwrite"])
+        return await sending.run(Results(file, form, keep_ids=options["track"]))
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def _reading(options: dict[str, Any]) -> dict[str, Any]:
 
 def _opened(path: Path, stack: ExitStack) -> BinaryIO:
     if str(path) == "-":
-        return sys.stdin.buffer
+        return standard_input().buffer
     try:
         return stack.enter_context(path.open("rb"))
     except OSError as error:
@@ -93,7 +95,14 @@ def _opened(path: Path, stack: ExitStack) -> BinaryIO:
 
 async def _check(intake: Intake) -> int:
     """Read all rows before any is sent, for --strict. Return the exit status."""
-    on_signal(signal.SIGINT, intake.stop)
+    came: list[int] = []
+
+    def stop_reading(number: int) -> None:
+        came.append(number)
+        intake.stop()
+
+    for number in STOP_SIGNALS:
+        on_signal(number, partial(stop_reading, number))
     bad = 0
     while rows := await intake.next_run():
         for row in rows:
@@ -101,9 +110,9 @@ async def _check(intake: Intake) -> int:
                 bad += 1
                 if bad <= _SHOWN_PROBLEMS:
                     say(f"line {row.line}: {row.problem}")
-    if intake.stopped:
+    if came:
         say("interrupted; nothing was sent")
-        return INTERRUPTED
+        return exit_status_of(came[0])
     if bad:
         say(f"{bad:,} bad rows; nothing was sent")
     return MESSAGES_FAILED if bad else 0

@@ -1,20 +1,29 @@
-"""One run of `devino send`: rows go to the client, receipts come back in the input's order, and Ctrl-C stops it.
+"""One run of `devino send`: rows go to the client, receipts come back in the input's order, and a signal stops it.
 
 The options are in send.py, the results in results.py.
 """
 
 import asyncio
 import os
-import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import devino_async
 from devino_async.campaigns import Row
 
-from .console import FAILED, INTERRUPTED, MESSAGES_FAILED, on_signal, say
+from .console import (
+    FAILED,
+    MESSAGES_FAILED,
+    STOP_SIGNALS,
+    CommandFailed,
+    exit_status_of,
+    flush_streams,
+    on_signal,
+    say,
+)
 from .following import follow
 from .intake import Intake
 from .progress import counting
@@ -31,7 +40,7 @@ _FLUSH_INTERVAL = 0.5
 class Sending:
     """The rows that were read and not yet answered, and whether to go on.
 
-    It listens to SIGINT from the start, so `run` must follow.
+    It listens to signals from the start, so `run` must follow.
     """
 
     def __init__(self, client: "devino_async.DevinoClient", intake: Intake, options: dict[str, Any]) -> None:
@@ -47,18 +56,23 @@ class Sending:
         self._left: list[Row] = []
         self._bad_waiting = 0
         self._more = True
-        self._interrupted = False
+        self._interrupted_by: int | None = None
+        self._tracking = False
         self._stopped_at_bad_row = False
-        on_signal(signal.SIGINT, self._interrupt)
+        self._all_followed = True
+        for number in STOP_SIGNALS:
+            on_signal(number, partial(self._interrupt, number))
 
     async def run(self, results: Results) -> int:
         """Send all rows and write their results. Return the exit status."""
         self._results = results
-        failure: devino_async.CallFailed | OSError | None = None
+        failure: Exception | None = None
         try:
             await self._deliver(results)
-        except (devino_async.CallFailed, OSError) as error:
+        except (devino_async.DevinoError, CommandFailed, OSError) as error:
             failure = error
+        except MemoryError:
+            failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)
         for row in [*self._left, *self._intake.left()]:
             results.not_handed_over(row, "reading was stopped before it was handed over")
@@ -66,8 +80,7 @@ class Sending:
         status = self._conclude(results, failure)
         if self._intake.stuck:
             # A thread is blocked in reading standard input. A normal exit would wait for it, or crash.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            flush_streams()
             os._exit(status)
         return status
 
@@ -76,12 +89,13 @@ class Sending:
             say(line)
         if failure is not None:
             say(f"devino: {failure}")
-        if self._interrupted:
+        if self._interrupted_by is not None:
             say("interrupted; every row that was read has its result, the rest was not read")
-            return INTERRUPTED
+            return exit_status_of(self._interrupted_by)
         if failure is not None or results.broken is not None:
             return FAILED
-        return 0 if results.all_accepted and not self._stopped_at_bad_row else MESSAGES_FAILED
+        all_well = results.all_accepted and self._all_followed and not self._stopped_at_bad_row
+        return 0 if all_well else MESSAGES_FAILED
 
     async def _deliver(self, results: Results) -> None:
         async with self._client as devino:
@@ -92,9 +106,10 @@ class Sending:
                         await self._stream(devino, results, advance)
             finally:
                 flushing.cancel()
-            if self._track_for is not None and not self._interrupted:
+            if self._track_for is not None and self._interrupted_by is None:
                 results.flush()
-                await follow(devino, results.message_ids, self._track_for)
+                self._tracking = True
+                self._all_followed = await follow(devino, results.message_ids, self._track_for)
 
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
@@ -139,19 +154,24 @@ class Sending:
             results.invalid(self._waiting.popleft())
             self._bad_waiting -= 1
 
-    def _interrupt(self) -> None:
-        if self._interrupted:
-            self._leave_at_once()
-        self._interrupted = True
+    def _interrupt(self, number: int) -> None:
+        if self._tracking and self._results is not None:
+            # Every row has its result, and nothing is lost with a look-up. Ctrl-C is following.py's own.
+            for line in self._results.summary():
+                say(line)
+            self._leave_at_once(number)
+        if self._interrupted_by is not None:
+            self._leave_at_once(number)
+        self._interrupted_by = number
         self._intake.stop()
         say("interrupted: reading no more, finishing what is in flight; again to end at once")
 
-    def _leave_at_once(self) -> None:
+    def _leave_at_once(self, number: int) -> None:
         if self._results is not None:
             self._results.finish()
         if sys.stderr.isatty():
             say("\x1b[?25h")  # The progress bar had hidden the cursor.
-        os._exit(INTERRUPTED)
+        os._exit(exit_status_of(number))
 
 
 async def _flush_regularly(results: Results) -> None:

@@ -9,7 +9,8 @@ import click
 import devino_async
 
 from .console import as_json, printable, run
-from .options import connection, connection_of, moment
+from .options import connection, connection_of, moment, time_zone
+from .shortfalls import Shortfalls
 
 __all__ = ["stats"]
 
@@ -24,6 +25,7 @@ _GROUPS = ["NONE", "YEAR", "MONTH", "WEEK", "DAY", "HOUR"]
 @click.option("--trigger-id", type=int, help="Only this trigger.")
 @click.option("--time-offset", type=int, help="Recipients' time zone in minutes from UTC, such as 180 for Moscow.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout, one for each status and period.")
+@time_zone
 @connection
 def stats(start: datetime, end: datetime, json_lines: bool, **options: Any) -> None:
     """Count messages and segments by status and period."""
@@ -32,16 +34,18 @@ def stats(start: datetime, end: datetime, json_lines: bool, **options: Any) -> N
 
 async def _show(start: datetime, end: datetime, json_lines: bool, options: dict[str, Any]) -> None:
     group_by = devino_async.GroupBy(options.pop("group_by"))
-    async with devino_async.DevinoClient(**connection_of(options)) as devino:
+    shortfalls = Shortfalls()
+    async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
         found = await devino.statistics(start, end, group_by=group_by, **options)
     if not json_lines:
-        click.echo(f"{'status':14} {'date':20} {'messages':>12} {'segments':>12}")
+        click.echo(f"{'status':14} {'date':26} {'messages':>12} {'segments':>12}")
     for row in _rows(found):
         if json_lines:
             click.echo(as_json(row))
         else:
             numbers = f"{row['messages']:>12,} {row['segments']:>12,}"
-            click.echo(f"{printable(row['status']):14} {printable(row['date']):20} {numbers}")
+            click.echo(f"{printable(row['status']):14} {printable(row['date']):26} {numbers}")
+    shortfalls.tell()
 
 
 def _rows(found: "devino_async.Statistics") -> Iterator[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """`devino status`: delivery statuses by message id."""
 
-import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
@@ -8,8 +7,9 @@ import click
 
 import devino_async
 
-from .console import as_json, printable, run, say
-from .options import connection, connection_of
+from .console import as_json, printable, run, say, standard_input
+from .options import connection, connection_of, time_zone
+from .shortfalls import Shortfalls
 
 __all__ = ["status"]
 
@@ -18,6 +18,7 @@ __all__ = ["status"]
 @click.argument("ids", nargs=-1, metavar="ID...")
 @click.option("--file", type=click.File(encoding="utf-8-sig", errors="replace"), help="A file of ids, one a line.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout.")
+@time_zone
 @connection
 def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **options: Any) -> None:
     """Look up delivery statuses of any number of messages. `-` reads ids from standard input, one a line."""
@@ -30,7 +31,7 @@ def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **optio
 def _wanted(ids: tuple[str, ...]) -> Iterator[str]:
     for each in ids:
         if each == "-":
-            yield from _ids_in(sys.stdin)
+            yield from _ids_in(standard_input())
         else:
             yield each
 
@@ -40,7 +41,8 @@ def _ids_in(lines: Iterable[str]) -> Iterator[str]:
 
 
 async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> None:
-    async with devino_async.DevinoClient(**connection_of(options)) as devino:
+    shortfalls = Shortfalls()
+    async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
         unknown = dict.fromkeys(ids)
         async for each in devino.iter_statuses(unknown):
             unknown.pop(each.message_id, None)
@@ -51,3 +53,4 @@ async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> No
                 click.echo(f"{each.message_id}  {printable(each.status):14} {printable(changed)}".rstrip())
     for each_id in unknown:
         say(f"{each_id}: the service does not know this id")
+    shortfalls.tell()

@@ -122,7 +122,7 @@ class DevinoClient:
         self._outboxes = Outboxes(
             self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits=limits, clock=clock
         )
-        self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone)
+        self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone, events=events)
 
     def __repr__(self) -> str:
         return f"DevinoClient({self._base_url!r}{', closed' if self._closed else ''})"
@@ -261,7 +261,7 @@ class DevinoClient:
             time_offset=time_offset,
             zone=self._zone,
         )
-        return statistics.read(await self._look_ups.ask(call), zone=self._zone)
+        return await self._look_ups.statistics(call)
 
     async def account(self) -> Account:
         """The account's balance and state."""

@@ -1,6 +1,6 @@
-"""Configuration: credentials, address and options, from arguments or the environment, checked before any I/O.
+"""Configuration: credentials and address, from arguments or the environment, checked before any I/O.
 
-The option classes live beside the code that they steer, in transport/.
+The option classes live beside the code that they steer.
 """
 
 import base64
@@ -22,7 +22,7 @@ DEFAULT_BASE_URL = "https://api.devino.online"
 
 @frozen(repr=False)
 class Credentials:
-    """The Authorization header, and what keeps it from being shown."""
+    """The Authorization header, and a Redaction that removes the credentials from texts."""
 
     header: str
     redaction: Redaction
@@ -36,7 +36,8 @@ def credentials_from(
 ) -> Credentials:
     """Return the credentials from the arguments.
 
-    If none is given they come from DEVINO_API_KEY, or from DEVINO_LOGIN and DEVINO_PASSWORD.
+    Without arguments they come from DEVINO_API_KEY, or from DEVINO_LOGIN and DEVINO_PASSWORD. Raises
+    ConfigurationError.
     """
     source = "arguments"
     if api_key is None and login is None and password is None:
@@ -79,7 +80,10 @@ def _from_login(login: str, password: str) -> Credentials:
 
 
 def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.environ) -> str:
-    """Return the address from the argument, from DEVINO_BASE_URL, or the default, without a slash at its end."""
+    """Return the address, without a slash at its end: the argument, else DEVINO_BASE_URL, else the default.
+
+    Raises ConfigurationError.
+    """
     if base_url is not None:
         require_kind("base_url", base_url, str)
         if not base_url:
@@ -99,7 +103,7 @@ def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.envi
 
 
 def _parts(url: str) -> SplitResult | None:
-    # An error of the standard library may hold parts of the URL, so ours must not be raised while it is handled.
+    # The standard library's error may hold parts of the URL. So it ends here, before ours is raised.
     try:
         parts = urlsplit(url)
         _ = parts.hostname, parts.port

@@ -1,4 +1,4 @@
-"""LookUps: questions go down the street and answers come back. They may be repeated, and given up at any time.
+"""LookUps: calls that only ask. They may be repeated, and given up at any time.
 
 Sends are dispatch.py's. What is asked and what an answer means is the chapters'.
 """
@@ -11,15 +11,17 @@ from functools import partial
 
 from ..checks import require_number
 from ..errors import ClientClosed, InvalidQuery, Reason
+from ..events import Events, ItemsUnread, TotalDiffers
 from ..exchange import Answer, Call, Transport
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner
 from ..flow.paginator import Paginator
 from ..flow.pipeline import Pipeline
 from ..flow.steps import Pacing, Turns, in_steps
-from ..protocol import details, statuses
+from ..protocol import details, statistics, statuses
 from ..protocol.detail_rows import DetailRow
 from ..protocol.details import DetailPage, DetailQuery
+from ..protocol.statistics import Statistics
 from ..protocol.statuses import MessageStatus
 from ..transport.limits import Limits
 
@@ -27,18 +29,32 @@ __all__ = ["DetailPaginator", "LookUps"]
 
 
 class DetailPaginator(Paginator[DetailRow, DetailPage]):
-    """Detail rows with `async for`, or DetailPages with `pages()`. `offset` is where to resume."""
+    """Detail rows with `async for`, or DetailPages with `pages()`. No row is given twice. `offset` is where to resume.
+
+    A row is known by its message id and segment id, and compared with the 50,000 rows before it. A walk that ends with
+    other than `total` rows emits TotalDiffers.
+    """
 
 
 class LookUps:
-    """Asks, with a few questions in flight. A call raises CallFailed, or ClientClosed where closing cuts it short."""
+    """Look-ups, with a few calls in flight. Each raises CallFailed, or ClientClosed where closing cuts it short."""
 
-    def __init__(self, transport: Transport, owner: Owner, turns: Turns, limits: Limits, zone: tzinfo | None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        owner: Owner,
+        turns: Turns,
+        limits: Limits,
+        zone: tzinfo | None,
+        *,
+        events: Events | None = None,
+    ) -> None:
         self._transport = transport
         self._owner = owner
         self._turns = turns
         self._limits = limits
         self._zone = zone
+        self._events = events or Events()
         self._closing = False
 
     def close(self) -> None:
@@ -75,8 +91,8 @@ class LookUps:
                         for each in found:
                             yield each
         finally:
-            # Tasks are left only if the consumer is gone. Nothing is lost with a look-up, so it
-            # need not end by itself.
+            # Tasks are left only if the consumer has gone. A look-up may be cut off, as it changes
+            # nothing at the service.
             for task in pipeline.left_tasks:
                 task.cancel()
 
@@ -87,15 +103,38 @@ class LookUps:
         require_number("page_size", page_size, minimum=1, whole=True)
         require_number("start_offset", start_offset, whole=True)
 
+        # This raises InvalidQuery here, where the look-up is made, and not at the first page.
+        details.written_dates(query, self._zone)
+
         def part(narrowed: DetailQuery) -> Callable[[int, int], Awaitable[DetailPage]]:
             async def fetch(offset: int, limit: int) -> DetailPage:
                 answer = await self.ask(details.call(narrowed, offset=offset, limit=limit, zone=self._zone))
-                return await in_steps(details.read(answer, zone=self._zone), self._turns)
+                page = await in_steps(details.read(answer, zone=self._zone), self._turns)
+                self._report_unread(details.ENDPOINT.operation, page.unread)
+                return page
 
             return fetch
 
-        parts = map(part, details.split(query, page_size))
-        return DetailPaginator(parts, page_size=page_size, start_offset=start_offset)
+        def on_total_differs(rows: int, total: int) -> None:
+            self._events.emit(TotalDiffers(operation=details.ENDPOINT.operation, rows=rows, total=total))
+
+        return DetailPaginator(
+            map(part, details.split(query, page_size)),
+            page_size=page_size,
+            start_offset=start_offset,
+            key_of=partial(details.key_of, query),
+            on_total_differs=on_total_differs,
+        )
+
+    async def statistics(self, call: Call) -> Statistics:
+        """Return the counts that the call asks for."""
+        found = statistics.read(await self.ask(call), zone=self._zone)
+        self._report_unread(call.operation, found.unread)
+        return found
+
+    def _report_unread(self, operation: str, count: int) -> None:
+        if count:
+            self._events.emit(ItemsUnread(operation=operation, count=count))
 
     def _check(self) -> None:
         if self._closing:
@@ -105,7 +144,9 @@ class LookUps:
     async def _look_up(self, chunk: Chunk[str | int]) -> list[MessageStatus]:
         ids = [str(each) for each in chunk.items]
         answer = await self._transport.exchange(statuses.call(ids))
-        return statuses.read(answer, ids, zone=self._zone)
+        found, unread = statuses.read(answer, ids, zone=self._zone)
+        self._report_unread(statuses.ENDPOINT.operation, unread)
+        return found
 
     @contextmanager
     def _closing_raises_client_closed(self) -> Iterator[None]:
@@ -113,13 +154,12 @@ class LookUps:
         try:
             yield
         except asyncio.CancelledError:
-            # Two may cancel: the client that is closed cancels the exchange, the program cancels
-            # the caller's own task. `cancelling` counts the second only, which must come out as it
-            # is.
+            # Closing the client cancels the exchange, and the program may cancel the caller's task.
+            # `cancelling` counts only the latter, which must stay a CancelledError.
             task = asyncio.current_task()
             if not self._closing or (task is not None and task.cancelling()):
                 raise
         else:
             return
-        # Raised behind the `except`, so that no CancelledError hangs on it as its context.
+        # Raised after the `except`, so that it has no CancelledError as its context.
         raise ClientClosed("the client was closed while the call was under way")

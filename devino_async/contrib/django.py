@@ -1,9 +1,10 @@
-"""Django under ASGI: path("devino/<str:token>", endpoint(receiver)). What a request means is decided in webhooks/.
+"""Django under ASGI: path("devino/<path:token>", endpoint(receiver)). What a request means is decided in webhooks/.
 
-Django reads a body before it calls a view, so how long that may take, and how much may come without a Content-Length,
-is up to the server in front of it. The receiver checks its limits all the same. To have them while the body comes, let
-asgi.py give `/devino/...` to the receiver itself, which is an ASGI application. Not for WSGI: each request has an event
-loop of its own there, which ends coroutines of yours together with the request.
+`path:` lets an address with a slash at its end through, `str:` does not. Django reads a body before it calls a view, so
+how long that may take, and how much may come without a Content-Length, is up to the server in front of it. The receiver
+checks its limits all the same. To have them while the body comes, let asgi.py give `/devino/...` to the receiver
+itself, which is an ASGI application. Not for WSGI, where each request has an event loop of its own: the receiver raises
+ConfigurationError on the second one.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,8 @@
-"""Starlette and FastAPI: app.add_route("/devino/{token}", endpoint(receiver), methods=METHODS).
+"""Starlette and FastAPI: app.add_route("/devino/{token:path}", endpoint(receiver), methods=METHODS).
 
-What a request means is decided in webhooks/. As the receiver is an ASGI application too, app.mount("/devino", receiver)
-does the same.
+What a request means is decided in webhooks/. The route has `:path` because Starlette would otherwise redirect a request
+for an address with a slash at its end. As the receiver is an ASGI application too, app.mount("/devino", receiver) does
+the same.
 """
 
 from collections.abc import Awaitable, Callable

@@ -1,9 +1,9 @@
 """Chunking: any stream of items, read lazily, becomes chunks bounded by count and by bytes.
 
-Three parts, each for one thing. A reader reads a source into runs: items, and the encoded form of
-each. ChunkBuilder is fed runs and gives full chunks. Pacing (steps.py) says when others on the
-event loop must have their turn. Chunks joins the three. What the items are and how they are encoded
-is the caller's. How many chunks are in flight is pipeline.py's.
+There are three parts. A reader reads a source in runs. A run is some items with the encoded form of
+each. ChunkBuilder joins runs into full chunks. Pacing (steps.py) says when others on the event loop
+must have their turn. Chunks connects the three. The caller decides what the items are and how they
+are encoded. pipeline.py decides how many chunks are in flight.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ __all__ = ["Chunk", "ChunkBuilder", "Chunks"]
 T = TypeVar("T")
 
 Encode = Callable[[Iterable[T]], Iterable[str]]
-"""Gives the encoded form of each item that it is given, and reads no further than it gives."""
+"""Yields the encoded form of each item. It reads an item only when the form of that item is asked for."""
 
 _ITEMS_A_RUN = 64
 # Runs are joined into slices of about this much, as many tiny slices would each cost a system call.
@@ -43,14 +43,14 @@ class Chunk(Generic[T]):
 
 
 class _Reader(Generic[T]):
-    """The items that were read and not taken yet, with their encoded forms. How they are read is the subclasses'."""
+    """Keeps the items that were read and not taken yet, with their encoded forms. The subclasses do the reading."""
 
     def __init__(self) -> None:
         self._items: list[T] = []
         self._encoded: list[str] = []
 
     def stop(self) -> None:
-        """Read no more after the item that is being read. A sync source is read within one step, so it does nothing."""
+        """Stop after the item that is being read. Does nothing for a sync source, which is read within one step."""
 
     def take(self) -> tuple[list[T], list[str]]:
         """Remove and return what was read. An item that could not be encoded is left out."""
@@ -87,7 +87,7 @@ class _AsyncReader(_Reader[T]):
         self._stopped = False
 
     def stop(self) -> None:
-        """Read no more after the item that is being read."""
+        """Stop after the item that is being read."""
         self._stopped = True
 
     async def read(self, count: int) -> bool:
@@ -104,8 +104,8 @@ class _AsyncReader(_Reader[T]):
             coming.append(item)
             self._encoded.append(next(encoding))
             self._items.append(item)
-            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without this line
-            # it would be read on.
+            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without these two
+            # lines we would go on reading it.
             if self._stopped:
                 return False
             if len(self._items) >= count:
@@ -126,16 +126,16 @@ def _emptied(items: deque[T]) -> Iterator[T]:
 
 
 class ChunkBuilder(Generic[T]):
-    """Is fed runs of items with their encoded forms, and gives chunks of at most `max_count` items and `max_bytes`.
+    """Joins runs of items with their encoded forms into chunks of at most `max_count` items and `max_bytes` bytes.
 
-    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold` makes what
-    keeps the items of a chunk: an empty sequence with `extend`, such as a list, or Packed of
+    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold()` returns what
+    keeps the items of one chunk: an empty sequence with `extend`, such as a list, or Packed of
     protocol/packing.py.
 
-    The contract with `hold`: the list that `extend` is given is the only reference of this file to
-    the items in it. So a reader keeps items in one list, and its frames and generators have ended
-    before the builder is fed. (Where the bytes end a chunk within a run, there are more references,
-    and such items are merely not packed.) Guarded by
+    The contract with `hold`: when `extend` is called, its argument is the only list in this file
+    that refers to the items. So a reader keeps its items in one list, and its frames and generators
+    have ended before the builder is fed. There is one exception: if a chunk reaches `max_bytes`
+    within a run, its items have more references, and are not packed. Two tests guard the contract:
     tests/flow/test_chunking.py::test_items_have_one_holder and
     tests/client/test_dispatch.py::test_messages_are_packed.
     """
@@ -145,8 +145,8 @@ class ChunkBuilder(Generic[T]):
         self._max_bytes = max_bytes
         self._hold = hold
         self._full: deque[Chunk[T]] = deque()
-        # The open chunk: its place, its items, its finished slices, and what the next slice is made
-        # of.
+        # The open chunk: the position of its first item, its items, its finished slices, and the
+        # runs of the next slice.
         self._position = 0
         self._items: Any = hold()
         self._slices: list[bytes] = []
@@ -156,7 +156,7 @@ class ChunkBuilder(Generic[T]):
 
     @property
     def room(self) -> int:
-        """How many items the open chunk may still be fed, by count."""
+        """How many more items the open chunk may hold, by count."""
         return self._max_count - len(self._items)
 
     @property
@@ -165,14 +165,14 @@ class ChunkBuilder(Generic[T]):
         return bool(self._full)
 
     def feed(self, items: list[T], encoded: list[str]) -> None:
-        """Add a run of items with the encoded form of each, no more items than there is room for."""
+        """Add a run of items with the encoded form of each. There must be room for all of them."""
         if not items:
             return
         run = ",".join(encoded).encode()
         if self._bytes + len(run) < self._max_bytes:
             self._add(items, run)
             return
-        # The bytes end the chunk somewhere within this run, so each item is judged alone.
+        # The chunk reaches `max_bytes` within this run, so each item is added alone.
         for item, text in zip(items, encoded, strict=True):
             one = text.encode()
             if self._bytes + len(one) >= self._max_bytes:
@@ -180,7 +180,7 @@ class ChunkBuilder(Generic[T]):
             self._add([item], one)
 
     def close(self) -> None:
-        """End the open chunk, if it has any items."""
+        """Finish the open chunk, if it has any items."""
         if not self._items:
             return
         self._close_slice()
@@ -219,8 +219,8 @@ class ChunkBuilder(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. When the source or `encode`
-    raises, what was read before still comes as a chunk, and then the error is raised.
+    `encode` and `hold` are explained at Encode and ChunkBuilder. If the source or `encode` raises,
+    what was read before comes as a chunk first. Then the error is raised.
     """
 
     def __init__(
@@ -246,15 +246,15 @@ class Chunks(Generic[T]):
         self._reader.stop()
 
     def take_left(self) -> list[T]:
-        """Remove and return the items that were read and came in no chunk, for a caller that stops in the middle."""
+        """Remove and return the items that were read but not yielded in a chunk, for a caller that stops early."""
         left = self._builder.take_left()
         items, _ = self._reader.take()
         return left + items
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
-        # The reading task of a pipeline runs this. It may be cancelled at any await, and may never
-        # come back after a yield. So what was read stands in the reader or the builder, never only
-        # in a local name: `take_left` finds it.
+        # The reading task of a pipeline runs this. It may be cancelled at any await, and it may never
+        # come back after a yield. So what was read is always in the reader or the builder, where
+        # `take_left` finds it, and never only in a local variable.
         failure: Exception | None = None
         try:
             while await self._reader.read(min(_ITEMS_A_RUN, self._builder.room)):

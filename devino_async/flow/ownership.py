@@ -1,7 +1,7 @@
 """Ownership: exchanges that cost money run in tasks of the client, not of the caller.
 
-A caller that is cancelled or times out returns at once. Its task goes on and is accounted for. What
-the tasks do is not known here.
+A caller that is cancelled or times out returns at once. Its task goes on, and its result is not
+lost. Nothing in this file knows what the tasks do.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ __all__ = ["Owner", "hand_over"]
 
 T = TypeVar("T")
 
-# How many forks lie between this process and the first one. It is read for every message, where
-# asking the system for the process id would cost a call.
+# How many forks lie between this process and the first one. It is read for every message, because
+# asking the system for the process id would cost a call each time.
 _forks = 0
 
 
@@ -33,8 +33,8 @@ class Owner:
     """Holds tasks until each has ended. It lives on one event loop and in one process."""
 
     def __init__(self) -> None:
-        # The loop refers to tasks only weakly. Without this set, a task whose caller is gone could
-        # be collected.
+        # The loop holds only weak references to tasks. Without this set, a task whose caller is gone
+        # could be garbage-collected.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks = 0
@@ -55,18 +55,18 @@ class Owner:
         return len(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Run the work in a task of its own, which only `drain` cancels."""
+        """Start the work in a task of its own. Cancelling its caller does not cancel it, but `drain` may."""
         task = asyncio.create_task(work, name="devino-exchange")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Return the result of work that may be given up. Cancelling the caller cancels it."""
+        """Run work that may be given up and return its result. Cancelling the caller cancels the work."""
         task = self.start(work)
         try:
-            # `wait` keeps apart who was cancelled: the caller here, or the task by `drain`, which
-            # `result` raises.
+            # `wait` raises CancelledError only if the caller was cancelled. If `drain` cancelled the
+            # task, `result` raises it below.
             await asyncio.wait({task})
         except asyncio.CancelledError:
             task.cancel()
@@ -81,9 +81,9 @@ class Owner:
         try:
             _, late = await asyncio.wait(tasks, timeout=grace)
         except asyncio.CancelledError:
-            # The task that closes the client was cancelled itself. The exchanges are cut short at
-            # once, but still waited for: each has receipts to give, and a session that is closed
-            # first would cost their evidence.
+            # The task that closes the client was cancelled itself. Cancel the exchanges at once, but
+            # still wait for them. Each has receipts to give, and if the session were closed first,
+            # the proof of what was sent would be lost.
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -96,7 +96,7 @@ class Owner:
 
 
 def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
-    """Call `unclaimed` with the task's result when it is there. For a task whose caller is gone."""
+    """Call `unclaimed` with the result of a task whose caller is gone, once there is one."""
 
     def report(done: "asyncio.Task[T]") -> None:
         if not done.cancelled() and done.exception() is None:

@@ -1,10 +1,11 @@
 """Paginator: row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, a short page, or a page that says there is no more. What a row is, and
-how a page is fetched, is the caller's.
+It stops at an empty page, or at a page that says it is the last one. The caller knows what a row is
+and how a page is fetched.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
 from attrs import evolve
@@ -15,11 +16,23 @@ R = TypeVar("R")
 P = TypeVar("P", bound="Page")
 
 Fetch = Callable[[int, int], Awaitable[P]]
-"""Gives the page of `limit` rows from `offset` on: fetch(offset, limit)."""
+"""Returns the page of `limit` rows from `offset` on: fetch(offset, limit)."""
+
+KeyOf = Callable[[R], Hashable]
+"""Returns the identity of a row, or None for a row that has none."""
+
+OnTotalDiffers = Callable[[int, int], object]
+"""Called with how many rows there were, and how many the service counted."""
+
+# A row is compared with this many rows before it. Their keys need a few megabytes.
+_MAX_REMEMBERED = 50_000
+# After this many pages without a new row, the walk ends. A service that ignores `offset` would
+# otherwise give the same page for ever.
+_MAX_STALE_PAGES = 10
 
 
 class Page(Protocol):
-    """What the paginator has to know of a page. `size` is how many rows the service puts on one."""
+    """The part of a page that the paginator reads. `size` is how many rows the service puts on one page."""
 
     @property
     def rows(self) -> tuple[Any, ...]: ...
@@ -28,60 +41,141 @@ class Page(Protocol):
     def size(self) -> int | None: ...
 
     @property
+    def total(self) -> int | None: ...
+
+    @property
     def more(self) -> bool | None: ...
 
 
 class Paginator(Generic[R, P]):
     """Walks the pages of one look-up, or of several one after another as if they were one.
 
-    `async for` gives rows, and `pages()` gives pages. `offset` is the number of the first row that
-    was not given yet, to resume from after a failure. Resuming a look-up in several parts reads the
-    earlier rows again and drops them, as nothing says how many rows each part has.
+    `async for` gives rows, and `pages()` gives pages. A row that an earlier page had is not given
+    again. `offset` is the number of the first row of the service that was not given yet, to resume
+    from after a failure. Resuming a look-up in several parts reads the earlier rows again and drops
+    them, as nothing says how many rows each part has.
     """
 
-    def __init__(self, parts: Iterable[Fetch[P]], *, page_size: int, start_offset: int = 0) -> None:
+    def __init__(
+        self,
+        parts: Iterable[Fetch[P]],
+        *,
+        page_size: int,
+        start_offset: int = 0,
+        key_of: KeyOf[R] | None = None,
+        on_total_differs: OnTotalDiffers | None = None,
+    ) -> None:
         self._parts = list(parts)
         self._page_size = page_size
+        self._given = _Given(key_of)
+        self._on_total_differs = on_total_differs
         self.offset = start_offset
 
     async def __aiter__(self) -> AsyncIterator[R]:
-        async for page in self._walk():
-            for row in page.rows:
-                # Counted before the yield: a consumer that stops there has this row, and may never
-                # come back here.
+        async for page, repeats in self._walk():
+            for place, row in enumerate(page.rows):
+                # Counted before the yield. A consumer that leaves its loop there has this row, and
+                # this generator may never run again.
                 self.offset += 1
-                yield row
+                if place not in repeats:
+                    self._given.append(row)
+                    yield row
 
     async def pages(self) -> AsyncIterator[P]:
-        """Page by page. The rows of a page count as given with it. A look-up without rows gives no page."""
-        async for page in self._walk():
+        """Yield page by page. The rows of a page count as given with it. A page without rows is left out."""
+        async for page, repeats in self._walk():
             self.offset += len(page.rows)
-            yield page
+            for row in page.rows:
+                self._given.append(row)
+            if len(repeats) < len(page.rows):
+                yield _without(page, repeats) if repeats else page
 
-    async def _walk(self) -> AsyncIterator[P]:
+    async def _walk(self) -> AsyncIterator[tuple[P, Collection[int]]]:
+        """Yield pages with rows, and the places of the rows that were given before."""
         # Only where there is one part does the service's own offset say where to resume.
         alone = len(self._parts) == 1
         drop = 0 if alone else self.offset
         for fetch in self._parts:
-            async for page in self._pages_of(fetch, self.offset if alone else 0):
+            progress = _Progress(self.offset if alone else 0, self._page_size)
+            while not progress.ended:
+                page = await fetch(progress.offset, self._page_size)
                 dropped = min(drop, len(page.rows))
                 drop -= dropped
-                if dropped < len(page.rows):
-                    yield _without(page, dropped) if dropped else page
-
-    async def _pages_of(self, fetch: Fetch[P], offset: int) -> AsyncIterator[P]:
-        while True:
-            page = await fetch(offset, self._page_size)
-            count = len(page.rows)
-            offset += count
-            yield page
-            # A service that caps pages below what was asked says so in `size`. Such a page is full,
-            # not short.
-            full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
-            if count < full or page.more is False:
-                return
+                rest = _without(page, range(dropped)) if dropped else page
+                repeats = self._given.repeats_in(rest.rows)
+                progress.record(page, len(repeats))
+                if rest.rows:
+                    yield rest, repeats
+            if self._on_total_differs is not None and progress.total_differs:
+                self._on_total_differs(progress.offset - progress.repeats, progress.total or 0)
 
 
-def _without(page: P, dropped: int) -> P:
+class _Progress:
+    """How far the pages of one part were read, and whether more pages follow."""
+
+    def __init__(self, offset: int, page_size: int) -> None:
+        self._page_size = page_size
+        self._start = self.offset = offset
+        self._stale = 0
+        self.repeats = 0
+        self.total: int | None = None
+        self.ended = False
+
+    def record(self, page: Page, repeats: int) -> None:
+        """Note a page that was fetched, and how many of its rows were given before."""
+        count = len(page.rows)
+        self.offset += count
+        self.repeats += repeats
+        self._stale = self._stale + 1 if count == repeats else 0
+        # An empty page behind the last row may well say that the total is 0. A negative total is not one.
+        if page.total is not None and page.total >= 0 and (count or self.total is None):
+            self.total = page.total
+        self.ended = not count or self._stale >= _MAX_STALE_PAGES or not self._goes_on(page)
+
+    @property
+    def total_differs(self) -> bool:
+        """Whether there were more or fewer than `total` rows. Starting behind the last row misses none."""
+        if self.total is None or (self.offset == self._start and self.offset > self.total):
+            return False
+        return self.offset - self.repeats != self.total
+
+    def _goes_on(self, page: Page) -> bool:
+        if page.more or (self.total is not None and self.offset < self.total):
+            return True
+        if page.more is False:
+            return False
+        # The page does not say. A service that caps pages below what was asked says so in `size`.
+        # Such a page is full, not short. That `total` is reached proves nothing, as it may lie.
+        full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
+        return len(page.rows) >= full
+
+
+class _Given(Generic[R]):
+    """Remembers the rows that were given last."""
+
+    def __init__(self, key_of: KeyOf[R] | None) -> None:
+        self._key_of = key_of
+        self._keys: set[Hashable] = set()
+        self._in_order: deque[Hashable] = deque()
+
+    def append(self, row: R) -> None:
+        """Remember a row, and forget the oldest one if there are too many."""
+        key = None if self._key_of is None else self._key_of(row)
+        if key is None or key in self._keys:
+            return
+        self._keys.add(key)
+        self._in_order.append(key)
+        if len(self._in_order) > _MAX_REMEMBERED:
+            self._keys.discard(self._in_order.popleft())
+
+    def repeats_in(self, rows: Iterable[R]) -> Collection[int]:
+        """Return the places of the rows that were given before. Rows of one page are not compared with each other."""
+        if self._key_of is None:
+            return ()
+        return {place for place, row in enumerate(rows) if self._key_of(row) in self._keys}
+
+
+def _without(page: P, places: Collection[int]) -> P:
     rest: Any = page
-    return evolve(rest, rows=page.rows[dropped:])  # type: ignore[no-any-return]
+    kept = tuple(row for place, row in enumerate(page.rows) if place not in places)
+    return evolve(rest, rows=kept)  # type: ignore[no-any-return]

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from ..exchange import Answer, Call
-from .wire.converter import as_list, as_object, keep_unknown, structure, wire_class
+from .wire.converter import Mismatch, as_list, as_object, as_text, keep_unknown, structure, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import result_of
 
@@ -33,7 +33,8 @@ class AccountType(StrEnum):
 class Account:
     """The company's account. Amounts are exact. Any field may be None, as older answers lack some.
 
-    `currency_id` is the service's number of the currency, which is documented nowhere. `extra` keeps unknown keys.
+    `currency_id` is the service's number of the currency, which is documented nowhere. `extra` keeps unknown keys, and
+    `validPacketChannels` as it came where one of the channels cannot be read.
     """
 
     account_type: AccountType | str | None = None
@@ -69,6 +70,16 @@ def read(answer: Answer) -> Account:
 def _account(result: Any) -> Account:
     result = as_object(result)
     account = structure(result.get("account"), Account)
-    channels = as_list(result.get("validPacketChannels"), str)
-    beside = keep_unknown(result, frozenset({"account", "validPacketChannels"}))
+    listed = as_list(result.get("validPacketChannels"))
+    channels = tuple(as_text(each) for each in listed if _is_text(each))
+    known = {"account", "validPacketChannels"} if len(channels) == len(listed) else {"account"}
+    beside = keep_unknown(result, frozenset(known))
     return evolve(account, valid_packet_channels=channels, extra={**account.extra, **beside})
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        as_text(value)
+    except Mismatch:
+        return False
+    return True

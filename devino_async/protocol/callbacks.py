@@ -1,10 +1,13 @@
 """Callbacks and incoming messages: what the service POSTs to your address, as values.
 
-Bytes in, values out. Receiving them over HTTP and trusting them is the receiver's business, not this file's.
+Bytes in, values out. An item that cannot be read costs that item, and a secondary field that cannot be read costs that
+field. Receiving over HTTP, and trusting what came, is the receiver's business.
 """
 
+import logging
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -12,15 +15,21 @@ from attrs import field, frozen
 from ..errors import InvalidCallback
 from ..redaction import mask_phone
 from .statuses import Status
-from .wire.converter import Mismatch, as_id, as_object, structure, wire_class
+from .wire.converter import Mismatch, as_id, as_object, structure, structure_readable, wire_class
 from .wire.strict_json import Unreadable, decode
 
-__all__ = ["Events", "IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming", "read"]
+__all__ = ["Events", "IncomingMessage", "StatusCallback", "parse_callbacks", "parse_incoming", "read", "unread_in"]
 
-T = TypeVar("T")
+T = TypeVar("T", bound="StatusCallback | IncomingMessage")
+
+_log = logging.getLogger("devino_async")
 
 _EVENTS_A_STEP = 64
+_WEIGHT_OF_AN_ODD_ONE = 8  # It is read column by column.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Ten digits are seconds. As milliseconds they would be a day of early 1970.
+_SECONDS = range(10**9, 10**10)
+_MAX_NUMBER = 10**20
 
 
 @frozen
@@ -28,8 +37,9 @@ class StatusCallback:
     """A change of a message's status (API docs, "Callbacks").
 
     `timestamp` is aware, in UTC. `options` is what the message was sent with, if the service returns it under that
-    name, which the API docs leave open. All other unknown keys are in `extra`. What an `error_code` means is not
-    documented. Nothing proves that a callback comes from the service: look up what matters with `statuses`.
+    name, which the API docs leave open. Unknown keys are in `extra`, and so are `errorCode` and `options` where they
+    cannot be read. What an `error_code` means is not documented. A callback does not prove that it comes from the
+    service: look up what matters with `statuses`.
     """
 
     message_id: str
@@ -42,7 +52,10 @@ class StatusCallback:
 
 @frozen(kw_only=True, repr=False)
 class IncomingMessage:
-    """A message that somebody sent to you (API docs, "Incoming messages"). `timestamp` is aware, in UTC."""
+    """A message that was sent to you (API docs, "Incoming messages").
+
+    `timestamp` is aware, in UTC. Unknown keys are in `extra`, and so are fields that cannot be read.
+    """
 
     incoming_message_id: str
     to: str | None = None
@@ -65,79 +78,120 @@ class IncomingMessage:
 
 @frozen
 class Events:
-    """What one body holds. It is all of one kind."""
+    """What one body holds: the readable items in their order, and how many could not be read.
+
+    `problem` says what is wrong with the first unreadable one. It never holds a value of it.
+    """
 
     statuses: list[StatusCallback] = field(factory=list)
     incoming: list[IncomingMessage] = field(factory=list)
+    unread: int = 0
+    problem: str | None = None
 
 
-def _milliseconds(value: Any, _: Any = None) -> datetime:
-    number = value if isinstance(value, int) and not isinstance(value, bool) else None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
+def _moment(value: Any, _: Any = None) -> datetime:
+    number = _whole_in(value)
+    if number is None and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
         number = int(value)
     try:
+        if isinstance(value, Decimal) and _SECONDS.start <= value < _SECONDS.stop:
+            return _EPOCH + timedelta(microseconds=int(value * 1_000_000))
         if number is not None:
-            return _EPOCH + timedelta(milliseconds=number)
+            return _EPOCH + (timedelta(seconds=number) if number in _SECONDS else timedelta(milliseconds=number))
     except OverflowError:
         pass
     raise Mismatch("must be a time in milliseconds since 1970")
 
 
-def _text_or_number(value: Any, _: Any = None) -> str:
-    return "" if value == "" else as_id(value)
+def _whole_in(value: Any) -> int | None:
+    """Return the whole number that a JSON number is, as 7.0 is one. The bound keeps 1e999999 from becoming an int."""
+    if isinstance(value, Decimal):
+        return int(value) if abs(value) < _MAX_NUMBER and value == value.to_integral_value() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _status(value: Any, _: Any = None) -> Status | str:
+    if not isinstance(value, str) or not value.strip():
+        raise Mismatch("must be a str")
+    return Status._value2member_map_.get(value, value)  # type: ignore[return-value]
 
 
 wire_class(
     StatusCallback,
     names={"timestamp": "ts"},
-    hooks={"message_id": as_id, "timestamp": _milliseconds, "options": as_object},
+    hooks={"message_id": as_id, "timestamp": _moment, "status": _status, "options": as_object},
 )
 wire_class(
     IncomingMessage,
     names={"timestamp": "ts", "sender": "from"},
-    hooks={
-        "incoming_message_id": as_id,
-        "timestamp": _milliseconds,
-        "transaction_id": _text_or_number,
-        "prefix": _text_or_number,
-    },
+    hooks={"incoming_message_id": as_id, "timestamp": _moment},
 )
 
 
 def parse_callbacks(body: bytes | str) -> list[StatusCallback]:
-    """Return the status changes in a callback's body, an array of them or a single one. Raises InvalidCallback."""
-    return _parse(body, StatusCallback, "a status callback")
+    """Return the status changes in a callback's body, an array of them or a single one.
+
+    An item that cannot be read is left out, and the log says how many were. Incoming messages in the same body are for
+    `parse_incoming`. Raises InvalidCallback if the body is not JSON or none of its items is a status callback. An empty
+    array is an empty list.
+    """
+    events = _at_once(body)
+    return _those("a status callback", events, events.statuses, events.incoming)
 
 
 def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
-    """Return the incoming messages in a body, a single one or an array of them. Raises InvalidCallback."""
-    return _parse(body, IncomingMessage, "an incoming message")
+    """Return the incoming messages in a body, a single one or an array of them.
+
+    An item that cannot be read is left out, and the log says how many were. Status changes in the same body are for
+    `parse_callbacks`. Raises InvalidCallback if the body is not JSON or none of its items is an incoming message. An
+    empty array is an empty list.
+    """
+    events = _at_once(body)
+    return _those("an incoming message", events, events.incoming, events.statuses)
 
 
-def read(body: bytes, max_events: int) -> Generator[None, None, Events]:
-    """Return what was POSTed. Yields after every few dozen events. Raises InvalidCallback, also for too many events."""
-    values = _values(body)
-    if len(values) > max_events:
-        raise InvalidCallback(f"the body holds {len(values):,} events, and at most {max_events:,} are allowed")
-    first = values[0] if values else None
-    if isinstance(first, dict) and "incomingMessageId" in first:
-        return Events(incoming=(yield from _structured(values, IncomingMessage, "an incoming message")))
-    return Events(statuses=(yield from _structured(values, StatusCallback, "a status callback")))
+def read(body: bytes | str) -> Generator[None, None, Events]:
+    """Return what was POSTed. Yields after every few dozen items. Raises InvalidCallback for what is not JSON."""
+    statuses: list[StatusCallback] = []
+    incoming: list[IncomingMessage] = []
+    unread, problem, weight = 0, None, 0
+    for value in _values(body):
+        odd_fields = 1
+        try:
+            event, odd_fields = structure_readable(value, _kind_of(value))
+        except Mismatch:
+            unread += 1
+            problem = problem or _problem_of(value)
+        else:
+            if isinstance(event, StatusCallback):
+                statuses.append(event)
+            else:
+                incoming.append(event)
+        weight += _WEIGHT_OF_AN_ODD_ONE if odd_fields else 1
+        if weight >= _EVENTS_A_STEP:
+            weight = 0
+            yield
+    return Events(statuses, incoming, unread, problem)
 
 
-def _structured(values: list[Any], kind: type[T], what: str) -> Generator[None, None, list[T]]:
-    events: list[T] = []
-    problem: str | None = None
+def _kind_of(value: Any) -> type[StatusCallback] | type[IncomingMessage]:
+    """Return what an item is. A null or empty incomingMessageId does not make a status change a message."""
+    has_id = isinstance(value, dict) and value.get("incomingMessageId") not in (None, "")
+    return IncomingMessage if has_id else StatusCallback
+
+
+def _problem_of(value: Any) -> str:
     try:
-        for value in values:
-            events.append(structure(value, kind))
-            if len(events) % _EVENTS_A_STEP == 0:
-                yield
+        structure(value, _kind_of(value))
     except Mismatch as error:
-        problem = str(error)
-    if problem is not None:
-        raise InvalidCallback(f"the body is not {what}: {problem}")
-    return events
+        return str(error)
+    return "cannot be read"
+
+
+def unread_in(events: Events) -> str:
+    """Return words for what could not be read, for a log. They hold nothing of the body."""
+    total = len(events.statuses) + len(events.incoming) + events.unread
+    return f"{events.unread:,} of {total:,} events cannot be read, the first one: {events.problem}"
 
 
 def _values(body: bytes | str) -> list[Any]:
@@ -152,10 +206,18 @@ def _values(body: bytes | str) -> list[Any]:
     raise InvalidCallback(f"the body cannot be read: {problem}")
 
 
-def _parse(body: bytes | str, kind: type[T], what: str) -> list[T]:
-    reading = _structured(_values(body), kind, what)
+def _at_once(body: bytes | str) -> Events:
+    reading = read(body)
     while True:
         try:
             next(reading)
         except StopIteration as finished:
             return finished.value  # type: ignore[no-any-return]
+
+
+def _those(what: str, events: Events, wanted: list[T], others: list[Any]) -> list[T]:
+    if not wanted and (events.unread or others):
+        raise InvalidCallback(f"the body is not {what}: {events.problem or 'it holds events of the other kind'}")
+    if events.unread:
+        _log.warning("a callback: %s", unread_in(events))
+    return wanted

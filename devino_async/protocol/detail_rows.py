@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve, field, fields, frozen
 
 from ..redaction import mask_phone
-from .wire.converter import as_id_if_any, as_yes_or_no, in_zone, structure, wire_class
+from .wire.converter import Mismatch, as_id, as_yes_or_no, in_zone, structure_readable, wire_class
 
 __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]
 
@@ -80,8 +80,10 @@ class DetailField(StrEnum):
 class DetailRow:
     """One message, or one segment of it with `by_segments`. Any column may be None.
 
-    `price` is exact. Dates are naive unless the client was given a `time_zone`: the API docs name none. `extra` keeps
-    columns that this version does not know. The repr shows neither the text nor a full phone number.
+    `price` is exact. Dates are naive unless the client was given a `time_zone`, as the API docs name none. `extra`
+    keeps columns that this version does not know, and under their wire names those whose values cannot be read. A row
+    that is not an object is kept there whole, under the name `row`. The repr shows neither the text nor a full phone
+    number.
     """
 
     company_id: int | None = None
@@ -140,24 +142,28 @@ def _shown(name: str, value: Any) -> str:
 wire_class(
     DetailRow,
     hooks={
-        "message_id": as_id_if_any,
-        "segment_id": as_id_if_any,
-        "provider_message_id": as_id_if_any,
+        "message_id": as_id,
+        "segment_id": as_id,
+        "provider_message_id": as_id,
         "is_contact_group_deleted": as_yes_or_no,
     },
 )
 
 
-def read_row(value: Any, zone: tzinfo | None = None) -> DetailRow:
-    """Return one row of an answer. Raises Mismatch, which names the column."""
+def read_row(value: Any, zone: tzinfo | None = None) -> tuple[DetailRow, bool]:
+    """Return one row of an answer, and whether all of it could be read."""
     # The API docs call the column SEGMENT_COUNT in their table and SEGMENTS_COUNT in their text.
-    if isinstance(value, dict) and "segmentsCount" in value and "segmentCount" not in value:
+    if type(value) is dict and "segmentsCount" in value and "segmentCount" not in value:
         value = {("segmentCount" if name == "segmentsCount" else name): item for name, item in value.items()}
-    row = structure(value, DetailRow)
-    if zone is None:
-        return row
-    return evolve(
-        row,
-        sent_date_time=in_zone(row.sent_date_time, zone),
-        event_date_time=in_zone(row.event_date_time, zone),
-    )
+    try:
+        row, odd = structure_readable(value, DetailRow)
+    except Mismatch:
+        # It is given all the same, as `offset` counts the rows of the service.
+        return DetailRow(extra={"row": value}), False
+    if zone is not None:
+        row = evolve(
+            row,
+            sent_date_time=in_zone(row.sent_date_time, zone),
+            event_date_time=in_zone(row.event_date_time, zone),
+        )
+    return row, not odd

@@ -1,4 +1,4 @@
-"""Details: GET /sms-stat/detail, everything that is known of messages that were sent, a page at a time.
+"""Details: GET /sms-stat/detail, everything that is known of sent messages, a page at a time.
 
 The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's, walking
 through pages is flow's.
@@ -18,16 +18,16 @@ from ..exchange import Answer, Call
 from ..redaction import mask_phone
 from .detail_rows import DetailField, DetailRow, DetailStatus, read_row
 from .message import encodable
-from .wire.converter import Mismatch, camel, structure, wire_class
+from .wire.converter import Mismatch, camel, structure_readable, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import bad_answer, checked_id, is_refusal, reasons_from_envelope, refused
-from .wire.query import Problems, wall_clock
+from .wire.query import Problems, is_aware, wall_clocks
 from .wire.strict_json import Run, Unreadable, members
 
-__all__ = ["ENDPOINT", "DetailPage", "DetailQuery", "SortOrder", "call", "read", "split"]
+__all__ = ["ENDPOINT", "DetailPage", "DetailQuery", "SortOrder", "call", "key_of", "read", "split", "written_dates"]
 
 ENDPOINT = Endpoint(operation="details", method="GET", path="/sms-stat/detail")
-# Common servers and gateways refuse request lines over 8 KB. What stands before the query string must fit as well.
+# Common servers and gateways refuse request lines over 8 KB. Host and path count as well.
 MAX_URL_BYTES = 8_000
 _MAX_ADDRESS_BYTES = 400
 _MAX_FILTER_BYTES = 4_000
@@ -88,8 +88,9 @@ class DetailQuery:
     - `task_id`, `trigger_id`, `date_time_from` and `date_time_to`
     - `message_ids`
 
-    Raises InvalidQuery, a ValueError whose `problems` lists everything that is wrong. `limit` and `offset` are the
-    paginator's. `recipient` may have a leading `+`, which is dropped.
+    Rows come in ascending order of MESSAGE_ID, unless `order_field` or `order` says otherwise. `limit` and `offset` are
+    the paginator's. `recipient` may have a leading `+`, which is dropped. Aware dates need a client with a
+    `time_zone`. Raises InvalidQuery, a ValueError whose `problems` lists everything that is wrong.
     """
 
     task_id: int | None = None
@@ -110,7 +111,7 @@ class DetailQuery:
     status: DetailStatus | None = field(default=None, converter=_status)
     time_offset: int | None = None
     user_id: int | None = None
-    # What of the query string is the same for every part and page: all but dates and ids, encoded.
+    # The encoded part of the query string that is the same for every page: all but dates and ids.
     _filters: str = field(init=False, default="", eq=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -173,13 +174,13 @@ def _check_fields(given: object, problems: Problems) -> None:
 
 def _check_dates(start: object, end: object, problems: Problems) -> None:
     if isinstance(start, datetime) and isinstance(end, datetime):
-        if (start.tzinfo is None) != (end.tzinfo is None):
+        if is_aware(start) != is_aware(end):
             problems.add("dateTimeTo", "must have a time zone if dateTimeFrom has one, and none if it has none")
         elif end < start:
             problems.add("dateTimeTo", "must not be before dateTimeFrom")
 
 
-# All but dates and ids, which stand last and are encoded by `call`.
+# All but dates and ids, which are encoded by `call`.
 _FILTERS = tuple(
     each.name
     for each in fields(DetailQuery)
@@ -189,9 +190,10 @@ _FILTERS = tuple(
 
 @frozen
 class DetailPage:
-    """One page of rows. Trust `rows`: the service computes `pages` and `number` oddly (see the API docs).
+    """One page of rows. Trust `rows`, as the service computes `pages` and `number` oddly (see the API docs).
 
-    `total` and `pages` are there only if `calculate_total_count` was asked for.
+    `total` and `pages` are there only if `calculate_total_count` was asked for. `unread` is how many rows could not be
+    read whole. What could not be read of them is in their `extra`.
     """
 
     rows: tuple[DetailRow, ...] = ()
@@ -202,9 +204,10 @@ class DetailPage:
     total: int | None = None
     pages: int | None = None
     more: bool | None = None
+    unread: int = 0
 
 
-wire_class(DetailPage, omitted={"rows"})
+wire_class(DetailPage, omitted={"rows", "unread"})
 
 
 def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
@@ -212,7 +215,7 @@ def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
     if query.message_ids is None:
         yield query
         return
-    bare = _joined(query, offset=10**12, limit=page_size, zone=None, ids=())
+    bare = _joined(query, [], offset=10**12, limit=page_size)
     room = MAX_URL_BYTES - _MAX_ADDRESS_BYTES - len(ENDPOINT.path) - len(bare)
     part: list[str | int] = []
     used = 0
@@ -227,33 +230,35 @@ def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
 
 
 def _part(query: DetailQuery, ids: list[str | int]) -> DetailQuery:
-    """Return the query for some of its ids. All of it was checked already, so nothing is checked again."""
+    """Return the query for some of its ids. The query was checked already, so nothing is checked again."""
     part = copy(query)
     object.__setattr__(part, "message_ids", tuple(ids))
     return part
 
 
+def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, str]]:
+    """Return the dates of a query by their wire names. Raises InvalidQuery for an aware one without a zone."""
+    if query.date_time_from is None or query.date_time_to is None:
+        return []
+    moments = {"dateTimeFrom": query.date_time_from, "dateTimeTo": query.date_time_to}
+    written = (each.isoformat(sep=" ", timespec="seconds") for each in wall_clocks(moments, zone))
+    return list(zip(moments, written, strict=True))
+
+
 def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = None) -> Call:
     """Return the call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
-    return ENDPOINT.call(query=_joined(query, offset=offset, limit=limit, zone=zone, ids=query.message_ids or ()))
+    chosen = written_dates(query, zone) + [("messageIds", str(each)) for each in query.message_ids or ()]
+    return ENDPOINT.call(query=_joined(query, chosen, offset=offset, limit=limit))
 
 
-def _joined(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None, ids: Sequence[str | int]) -> str:
-    dates = (("dateTimeFrom", query.date_time_from), ("dateTimeTo", query.date_time_to))
-    pairs = [
-        (name, wall_clock(name, moment, zone).isoformat(sep=" ", timespec="seconds"))
-        for name, moment in dates
-        if moment is not None
-    ]
-    pairs += [("limit", str(limit)), ("offset", str(offset))]
-    pairs += [("messageIds", str(each)) for each in ids]
-    written = urlencode(pairs, safe=":")
-    return f"{query._filters}&{written}" if query._filters else written
+def _joined(query: DetailQuery, chosen: list[tuple[str, str]], *, offset: int, limit: int) -> str:
+    pairs = [("limit", str(limit)), ("offset", str(offset)), *chosen]
+    return f"{query._filters}&{urlencode(pairs, safe=':')}"
 
 
 def _filters(query: DetailQuery) -> Iterator[tuple[str, str]]:
     for name in _FILTERS:
-        value, wire = getattr(query, name), camel(name)
+        value, wire = _or_complete_order(query, name), camel(name)
         if value is None:
             continue
         if name == "out_fields":
@@ -264,10 +269,25 @@ def _filters(query: DetailQuery) -> Iterator[tuple[str, str]]:
             yield wire, str(value).removeprefix("+") if name == "recipient" else str(value)
 
 
+def _or_complete_order(query: DetailQuery, name: str) -> Any:
+    """Return what the query says. Without a complete order, pages could repeat rows and leave others out."""
+    value = getattr(query, name)
+    if value is None and query.order_field is None:
+        return {"order": SortOrder.ASC, "order_field": DetailField.MESSAGE_ID}.get(name)
+    return value
+
+
+def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
+    """Return the key that only one row of this query has, or None where the columns do not give one."""
+    if row.message_id is None or (query.by_segments and row.segment_id is None):
+        return None
+    return row.message_id, row.segment_id
+
+
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
     """Return the page. Yields after every few rows. Raises BadAnswer or Refused."""
     outcome = yield from _outcome_of(answer, zone)
-    # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
+    # Raised here, because the locals of _outcome_of hold the answer, and error trackers record locals.
     if isinstance(outcome, CallFailed):
         raise outcome
     return outcome
@@ -277,34 +297,40 @@ def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, De
     top: dict[str, Any] = {}
     page: dict[str, Any] = {}
     rows: list[DetailRow] = []
+    unread = 0
     problem: str
     try:
-        for depth, name, value in members(answer.body, "result", "data"):
+        for depth, name, value in members(answer.body, "result", "data", lenient=True):
             if depth == 0:
                 top[name] = value
             elif name != "data":
                 page[name] = value
             else:
                 page["data"] = None
-                yield from _read_rows(value, zone, rows)
+                unread += yield from _read_rows(value, zone, rows)
         if page or rows:
-            return evolve(structure(page, DetailPage), rows=tuple(rows))
+            # A count of the service that cannot be read is None. The rows do not depend on it.
+            return evolve(structure_readable(page, DetailPage)[0], rows=tuple(rows), unread=unread)
         if is_refusal(top):
             return refused(answer, ENDPOINT.operation, reasons_from_envelope(top))
         problem = "the answer holds no result"
     except Unreadable as error:
         problem = str(error)
     except Mismatch as error:
-        problem = f"row {len(rows)} does not match the API docs: {error}"
+        problem = f"the answer does not match the API docs: {error}"
     return bad_answer(answer, ENDPOINT.operation, problem)
 
 
-def _read_rows(run: Any, zone: tzinfo | None, rows: list[DetailRow]) -> Generator[None, None, None]:
+def _read_rows(run: Any, zone: tzinfo | None, rows: list[DetailRow]) -> Generator[None, None, int]:
     if run is None:
-        return
+        return 0
     if type(run) is not Run:
         raise Mismatch("data must be a list")
-    for row in run:
-        rows.append(read_row(row, zone))
+    unread = 0
+    for value in run:
+        row, whole = read_row(value, zone)
+        rows.append(row)
+        unread += not whole
         if len(rows) % _STEP == 0:
             yield
+    return unread

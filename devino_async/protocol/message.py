@@ -115,7 +115,7 @@ class Message(_Draft):
     ) -> "Message":
         """Check the fields and make the message."""
         try:
-            # As usual and surely right. One expression, as campaigns make millions of messages.
+            # The usual case, surely right. It is one expression, as campaigns make millions of messages.
             plain = (
                 type(to) is str
                 and to.encode().isdigit()
@@ -144,7 +144,7 @@ class Message(_Draft):
         rest = _checked_rest((validity, scheduled_time, priority, callback_url, options), problems)
         if not problems:
             return _made(sender, to, text, rest)
-        # Error trackers record the locals of frames. This one must not show what is personal.
+        # Error trackers record the locals of frames, so this frame must not hold personal data.
         del sender, to, text, callback_url, options, rest, plain
         raise InvalidMessage(problems)
 
@@ -245,7 +245,7 @@ def _text(value: object, problems: list[Reason]) -> str:
         problems.append(Reason("text.length.too.long", "text", problem))
     if not value.isascii() and not encodable(value):
         problems.append(Reason("invalid", "text", "holds half of a surrogate pair, which cannot be sent"))
-    # Only its characters count. A subclass of str may compare as it likes, and equal texts are encoded once.
+    # A subclass of str may have its own equality, and equal texts are encoded once. So only the characters are kept.
     return str.__str__(value)
 
 
@@ -274,7 +274,7 @@ def _scheduled_time(value: object, problems: list[Reason]) -> datetime | None:
     try:
         if isinstance(value, datetime) and value.utcoffset() is not None:
             moment = value.astimezone(UTC)
-            # Classes of other libraries may be written in ways of their own.
+            # A class of another library may have a str() of its own.
             return datetime.combine(moment.date(), moment.time(), UTC) if type(moment) is not datetime else moment
         problem = "must be a datetime with a time zone"
     except OverflowError:

@@ -51,7 +51,7 @@ class _Columns:
 
 
 class Packed(Sequence[Message]):
-    """Messages in their order: equal to those that were put in, and the very same where others hold those too.
+    """Messages in order, equal to those that were added. They are the very same objects where others hold them too.
 
     The contract with flow/chunking.py, which fills it: the list given to `extend` is the last
     reference of the SDK to the messages in it. A second one, in a local name or in a generator that

@@ -1,4 +1,4 @@
-"""Receipts: what became of each message, those of a whole batch, and the report over many of them.
+"""Receipts: what became of one message, of a batch, and of many messages.
 
 Exactly one receipt is made for every message that was read. Which one it is, send_results.py decides.
 """
@@ -16,7 +16,7 @@ from .message import Message
 
 __all__ = ["Accepted", "MixedRun", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Unconfirmed"]
 
-# So few that the young generation of the garbage collector never fills up with them.
+# So few that they never fill the young generation of the garbage collector.
 _RECEIPTS_A_RUN = 128
 
 
@@ -98,7 +98,7 @@ class AcceptedRun:
         receipts: list[Receipt] = []
         segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
         for message, message_id, segment_ids in zip(self.messages, self.ids, segments, strict=False):
-            # The class swap of Message, whose figure stands there, for the other value made by the million.
+            # The same class swap as in message.py, where its gain is noted. Receipts too are made by the million.
             made = _new(_Draft)
             made.message = message
             made.message_id = message_id
@@ -181,8 +181,8 @@ def _reasons(texts: tuple[str | None, ...]) -> tuple[Reason, ...]:
 class Receipts:
     """The receipts of one batch, in the order of its messages.
 
-    They are kept in runs of plain values and made a hundred at a time when they are taken. Tens of thousands of
-    objects that stay alive are what the garbage collector would stop the event loop for.
+    They are kept in runs of plain values and made a hundred at a time when they are taken. The garbage collector would
+    stop the event loop for tens of thousands of live objects.
     """
 
     def __init__(self) -> None:
@@ -193,7 +193,7 @@ class Receipts:
         return self.counts.total()
 
     def __iter__(self) -> Iterator[Receipt]:
-        """Yield those that were not taken yet."""
+        """Yield the receipts that were not taken yet."""
         for run in list(self._runs):
             yield from run.receipts()
 

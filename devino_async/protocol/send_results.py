@@ -103,7 +103,7 @@ def account_reasons(receipts: Receipts) -> Generator[None, None, tuple[Reason, .
 
 
 def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, str | None]:
-    """Read a long answer, or a broken one; gives what is wrong with it."""
+    """Read a long answer, or a broken one. Return what is wrong with it, or None."""
     paused_at = 0
     try:
         text = yield from text_in_steps(body)
@@ -118,7 +118,7 @@ def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, st
 
 
 def _read_at_once(reading: "_Reading", body: bytes) -> bool:
-    """Read a short answer in one piece, as single sends have. Return False for a broken one, which may hold ids."""
+    """Read a short answer in one piece, as single sends get. Return False for a broken one, which may hold ids."""
     try:
         envelope = decode(body)
     except Unreadable:
@@ -172,7 +172,7 @@ class _Reading:
         self._only_rejections = self._only_rejections and all(map(_rejects, run))
 
     def _answered(self, count: int) -> Sequence[Message]:
-        """Return the messages that the next results are for, fewer where there are more results than messages."""
+        """Return the messages that the next results are for. There are fewer if the answer has too many results."""
         self.count += count
         return self._messages[self.count - count : self.count]
 

@@ -63,7 +63,7 @@ MAX_MESSAGES = 32_000
 
 
 def encode(messages: Iterable[Message]) -> Iterator[str]:
-    """Yield each message as it stands in the `messages` array: not escaped, without fields that are None.
+    """Yield each message as it is written in the `messages` array: not escaped, without fields that are None.
 
     Raises InvalidMessage for anything that is not a Message.
     """
@@ -72,7 +72,7 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
     for message in messages:
         if type(message) is not Message:
             problem = _not_a_message(message)
-            # Error trackers record the locals of frames. This one must not show what is personal.
+            # Error trackers record the locals of frames, so this frame must not hold personal data.
             del messages, message, text, escaped, sender, head
             raise problem
         # A campaign has one sender, and often one text.
@@ -164,7 +164,7 @@ def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:
 
 
 def never_begun(why: str) -> RequestNotSent:
-    """Return the error for messages that were read and for which no request was made, or none that could arrive."""
+    """Return the error for messages that were read, but for which no request was made or could arrive."""
     return RequestNotSent(why, operation=ENDPOINT.operation, attempts=0)
 
 

@@ -45,7 +45,7 @@ def _skim_alike(text: str, at: int, first: re.Match[str]) -> tuple[Skimmed, int]
     """Skim results that are written as the first one is, but for the id."""
     begun, between = first.start("id"), first["after"] + first["before"]
     window = text[begun : begun + (first.end() - at + 1) * _MAX_RESULTS]
-    # What stands behind the last separator may be cut off, or followed by something else.
+    # The text after the last separator may be cut off, or followed by something else.
     ids = window.split(between, _MAX_RESULTS)[:-1]
     whole = "".join(ids)
     if not (whole.isdigit() and whole.isascii() and _ID_LENGTHS.issuperset(map(len, ids))):

@@ -8,12 +8,11 @@ from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
-from ..errors import InvalidQuery, Reason
 from ..exchange import Answer, Call
-from .wire.converter import Mismatch, as_list, as_moment, as_object, in_zone, wire_class
+from .wire.converter import Mismatch, as_list, as_moment, as_object, as_text, in_zone, structure, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import result_of
-from .wire.query import Problems, wall_clock
+from .wire.query import Problems, wall_clocks
 
 __all__ = ["ENDPOINT", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
 
@@ -64,10 +63,12 @@ class Statistics:
     """Counts by status, of whole messages and of the segments that are billed.
 
     Each maps a status to its periods in the order of their dates. A status that the service left out is absent.
+    `unread` is how many periods, or lists of them, could not be read. They are missing here and in the totals.
     """
 
     messages: Counts
     segments: Counts
+    unread: int = 0
 
     def total(self, status: str) -> int:
         """Return how many messages have this status, over all periods.
@@ -87,12 +88,11 @@ def _sum(counts: Counts, status: str) -> int:
 
 
 def _date(value: Any, _: Any = None) -> datetime | str:
+    text = as_text(value)
     try:
-        return as_moment(value)
+        return as_moment(text)
     except Mismatch:
-        if isinstance(value, str):
-            return value
-        raise
+        return text
 
 
 wire_class(DateCount, hooks={"date": _date})
@@ -108,7 +108,10 @@ def call(
     time_offset: int | None = None,
     zone: tzinfo | None = None,
 ) -> Call:
-    """Return the counting of what was sent between two dates. Raises InvalidQuery naming everything that is wrong."""
+    """Return the call that counts what was sent between two dates.
+
+    Raises InvalidQuery, also for an aware date without a `zone` to convert it to.
+    """
     problems = Problems()
     problems.moment("startDate", start_date)
     problems.moment("endDate", end_date)
@@ -118,9 +121,7 @@ def call(
     for ref, number in numbers.items():
         problems.whole(ref, number)
     problems.raise_any()
-    start, end = wall_clock("startDate", start_date, zone), wall_clock("endDate", end_date, zone)
-    if end < start:
-        raise InvalidQuery([Reason("invalid", "endDate", "must not be before startDate")])
+    start, end = wall_clocks({"startDate": start_date, "endDate": end_date}, zone)
     pairs = {
         "startDate": start.isoformat(timespec="seconds"),
         "endDate": end.isoformat(timespec="seconds"),
@@ -131,36 +132,58 @@ def call(
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Statistics:
-    """Return the counts. Raises BadAnswer or Refused."""
-    return result_of(answer, ENDPOINT.operation, lambda result: _statistics(result, zone))
+    """Return the counts that can be read. Raises BadAnswer or Refused."""
+    return result_of(answer, ENDPOINT.operation, lambda result: _Reading(zone).statistics(result))
 
 
-def _statistics(result: Any, zone: tzinfo | None) -> Statistics:
-    result = as_object(result)
-    return Statistics(_counts(result.get("messages"), zone), _counts(result.get("segments"), zone))
+class _Reading:
+    """Reads one result and counts what it could not read."""
 
+    def __init__(self, zone: tzinfo | None) -> None:
+        self._zone = zone
+        self._unread = 0
 
-def _counts(table: Any, zone: tzinfo | None) -> dict[StatisticsStatus | str, tuple[DateCount, ...]]:
-    counts = {} if table is None else as_object(table)
-    return {_status(name): _periods(periods, zone) for name, periods in counts.items()}
+    def statistics(self, result: Any) -> Statistics:
+        """Return what can be read. Raises Mismatch where neither of the tables can be read."""
+        tables = as_object(result)
+        given = [name for name in ("messages", "segments") if tables.get(name) is not None]
+        odd = [name for name in given if type(tables[name]) is not dict]
+        if odd and odd == given:
+            as_object(tables[odd[0]])
+        self._unread = len(odd)
+        messages, segments = (
+            self._counts({} if name in odd else tables.get(name) or {}) for name in ("messages", "segments")
+        )
+        return Statistics(messages, segments, self._unread)
+
+    def _counts(self, table: dict[str, Any]) -> dict[StatisticsStatus | str, tuple[DateCount, ...]]:
+        counts = {}
+        for name, listed in table.items():
+            try:
+                counts[_status(name)] = self._periods(as_list(listed))
+            except Mismatch:
+                self._unread += 1
+        return counts
+
+    def _periods(self, listed: list[Any]) -> tuple[DateCount, ...]:
+        counts = []
+        for each in listed:
+            try:
+                count = structure(_dated(each), DateCount)
+            except Mismatch:
+                self._unread += 1
+            else:
+                counts.append(evolve(count, date=in_zone(count.date, self._zone)))
+        return tuple(sorted(counts, key=_sortable))
 
 
 def _status(name: str) -> StatisticsStatus | str:
     return StatisticsStatus(name) if name in StatisticsStatus._value2member_map_ else name
 
 
-def _periods(listed: Any, zone: tzinfo | None) -> tuple[DateCount, ...]:
-    counts = as_list(_dated(listed), DateCount)
-    return tuple(sorted((evolve(each, date=in_zone(each.date, zone)) for each in counts), key=_sortable))
-
-
-def _dated(listed: Any) -> Any:
-    """Give each period a date. With groupBy=NONE it may come without, which the API docs leave open."""
-    return (
-        [{"date": None, **each} if type(each) is dict else each for each in listed]
-        if isinstance(listed, list)
-        else listed
-    )
+def _dated(period: Any) -> Any:
+    """Give a period a date. With groupBy=NONE it may come without, which the API docs leave open."""
+    return {"date": None, **period} if type(period) is dict else period
 
 
 def _sortable(count: DateCount) -> tuple[int, str]:

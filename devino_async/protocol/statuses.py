@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
-from .wire.converter import Mismatch, as_id, in_zone, structure, wire_class
+from .wire.converter import Mismatch, as_id, in_zone, structure_readable, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import checked_id, result_of
 
@@ -43,8 +43,9 @@ class Status(StrEnum):
 class MessageStatus:
     """What the service last knew of one message.
 
-    `status` is a Status, or a plain str when the service says something new. `status_date_time` is naive unless the
-    client was given a `time_zone`: the API docs do not say which zone it is in.
+    `status` is a Status, or a plain str when the service says something new. `status_date_time` is None where it is
+    missing or cannot be read. It is naive unless the client was given a `time_zone`, as the API docs do not say which
+    zone it is in.
     """
 
     message_id: str
@@ -56,22 +57,23 @@ wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as
 
 
 def checked(each: str | int) -> str:
-    """Return the id as it travels. Raises InvalidQuery for anything that cannot be one, as floats and booleans."""
+    """Return the id as it travels. Raises InvalidQuery for anything that cannot be one, such as a float or a bool."""
     return checked_id(each, "ids")
 
 
 def call(ids: Sequence[str]) -> Call:
-    """Return the look-up of up to 500 ids. An id that stands there twice is asked for once."""
+    """Return the look-up of up to 500 ids. An id that is given twice is asked for once."""
     return ENDPOINT.call(body=(json.dumps(list(dict.fromkeys(ids))).encode(),))
 
 
-def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> list[MessageStatus]:
-    """Return the statuses of those ids that the service knows, in the order of the request.
+def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> tuple[list[MessageStatus], int]:
+    """Return the statuses of those ids that the service knows, and how many items could not be read whole.
 
-    An id of the answer belongs to the requested id that it equals. A number that a float64 may have rounded belongs
-    to the only requested id with the same float64. Raises BadAnswer or Refused.
+    The statuses come in the order of the request. An item whose id or status cannot be read is left out. An id of the
+    answer belongs to the requested id that it equals. A number that a float64 may have rounded belongs to the only
+    requested id with the same float64. Raises BadAnswer or Refused.
     """
-    rows = result_of(answer, ENDPOINT.operation, _rows)
+    rows, unread = result_of(answer, ENDPOINT.operation, _rows)
     requested = dict.fromkeys(ids)
     found: dict[str, MessageStatus] = {}
     rounded: list[tuple[int, MessageStatus]] = []
@@ -82,14 +84,23 @@ def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> l
             rounded.append((raw_id, row))
     if rounded:
         _match_rounded(rounded, requested, found)
-    return [_zoned(found[each], zone) for each in requested if each in found]
+    return [_zoned(found[each], zone) for each in requested if each in found], unread
 
 
-def _rows(result: Any) -> list[tuple[Any, MessageStatus]]:
+def _rows(result: Any) -> tuple[list[tuple[Any, MessageStatus]], int]:
     listed = [result] if isinstance(result, dict) else result
     if not isinstance(listed, list):
         raise Mismatch("the result must be a list")
-    return [(row.get("smsId") if isinstance(row, dict) else None, structure(row, MessageStatus)) for row in listed]
+    rows, unread = [], 0
+    for item in listed:
+        try:
+            row, odd = structure_readable(item, MessageStatus)
+        except Mismatch:
+            unread += 1
+            continue
+        unread += bool(odd)
+        rows.append((item["smsId"], row))
+    return rows, unread
 
 
 def _match_rounded(

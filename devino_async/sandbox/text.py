@@ -2,32 +2,51 @@
 
 __all__ = ["is_too_long", "segment_count"]
 
-_BASIC = set(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
+_BASIC = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
     "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
-_ESCAPED = set("\f^{}\\[~]|€")
+_ESCAPED = frozenset("\f^{}\\[~]|€")
+_LATIN = _BASIC | _ESCAPED
 _MAX_LATIN = 34_170
 _MAX_OTHER = 17_085
 
 
 def _is_latin(text: str) -> bool:
-    return (text.isascii() and "`" not in text) or set(text) <= _BASIC | _ESCAPED
+    return _LATIN.issuperset(text)
+
+
+def _is_wide(character: str) -> bool:
+    """Return whether a character takes two UCS-2 units."""
+    return character > "\uffff"
 
 
 def is_too_long(text: str) -> bool:
     """Return whether the text exceeds the limit for its alphabet."""
     if len(text) <= _MAX_OTHER // 2:
         return False
-    return len(text) > _MAX_LATIN if _is_latin(text) else len(text.encode("utf-16-le")) // 2 > _MAX_OTHER
+    if _is_latin(text):
+        return len(text) > _MAX_LATIN
+    return len(text) + sum(map(_is_wide, text)) > _MAX_OTHER
 
 
 def segment_count(text: str) -> int:
-    """Return the number of segments: 160 or 70 characters alone, 153 or 67 each in a chain."""
+    """Return the number of segments: 160 or 70 units alone, 153 or 67 each in a chain.
+
+    A character of two units is not cut in two. Where only one unit of a chained segment is left, it stays empty.
+    """
     if len(text) <= 35:
         return 1
-    if _is_latin(text):
-        units, alone, chained = len(text) + sum(character in _ESCAPED for character in text), 160, 153
-    else:
-        units, alone, chained = len(text.encode("utf-16-le")) // 2, 70, 67
-    return 1 if units <= alone else -(-units // chained)
+    latin = _is_latin(text)
+    alone, chained = (160, 153) if latin else (70, 67)
+    is_double = _ESCAPED.__contains__ if latin else _is_wide
+    doubles = [place for place, character in enumerate(text) if is_double(character)]
+    units = len(text) + len(doubles)
+    if units <= alone:
+        return 1
+    # `lost` counts the units that stay empty, and `place + before` those of the text before a double character.
+    lost = 0
+    for before, place in enumerate(doubles):
+        if (place + before + lost) % chained == chained - 1:
+            lost += 1
+    return -(-(units + lost) // chained)

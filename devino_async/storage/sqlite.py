@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from functools import partial
@@ -47,9 +47,11 @@ class _Failed:
 class SQLiteFile:
     """The file `path`, opened at the first work, created with mode 0600 if it is missing.
 
-    `schema` holds the statements that create the tables, `version` is written into the file's user_version. A file
-    with other tables or another version is refused and left as it is. `kind` names the file's purpose in errors.
-    `error` is raised if the file cannot be opened or used, ClientClosed after `aclose`.
+    `schema` holds the statements that create the tables, `version` is written into the file's user_version.
+    `upgrades` holds the work that brings a file of one version to the next. A file with other tables, or of a version
+    from which no upgrades lead to this one, is refused and left as it is. `kind` names the file's purpose in errors.
+    `error` is raised if the file cannot be opened or used, ClientClosed after `aclose`. Tasks of several event loops
+    may use one SQLiteFile.
     """
 
     def __init__(
@@ -60,10 +62,12 @@ class SQLiteFile:
         version: int,
         kind: str,
         error: type[DevinoError],
+        upgrades: Mapping[int, Work[None]] | None = None,
     ) -> None:
         self._path = os.fspath(path)
         self._schema = schema
         self._version = version
+        self._upgrades = upgrades or {}
         self._kind = kind
         self._error = error
         self._thread = ThreadPoolExecutor(1, f"devino {kind}")
@@ -179,23 +183,30 @@ class SQLiteFile:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # Checked before WAL is switched on, which would change a foreign file for good.
-        self._is_new(connection)
+        self._version_of(connection)
         _switch_to_wal(connection)
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         with _transaction(connection):
             # Asked again: another process may have made the tables meanwhile.
-            if self._is_new(connection):
-                for statement in (*self._schema, f"PRAGMA user_version = {self._version}"):
+            version = self._version_of(connection)
+            if version is None:
+                for statement in self._schema:
                     connection.execute(statement)
+            else:
+                for older in range(version, self._version):
+                    self._upgrades[older](connection)
+            if version != self._version:
+                connection.execute(f"PRAGMA user_version = {self._version}")
 
-    def _is_new(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file has no tables yet. Raises the caller's error for a file of another form."""
+    def _version_of(self, connection: sqlite3.Connection) -> int | None:
+        """Return the file's version, or None if it has no tables yet. Raises the caller's error for another form."""
         # In this order: tables and version come in one commit, so a process that makes them between the two queries
         # is not taken for one that made tables without a version.
         tables = _tables(connection)
         if not tables:
-            return True
+            return None
+        version: int
         [version] = connection.execute("PRAGMA user_version").fetchone()
         with closing(sqlite3.connect(":memory:")) as empty:
             for statement in self._schema:
@@ -203,12 +214,12 @@ class SQLiteFile:
             expected = _tables(empty)
         if not expected <= tables:
             raise self._unusable("it holds other tables. Choose another path")
-        if version != self._version:
+        if version > self._version or not self._upgrades.keys() >= {*range(version, self._version)}:
             raise self._unusable(
                 f"it has form {version}, and this version of devino-async reads form {self._version}. Use the version "
                 "that made it, or choose another path"
             )
-        return False
+        return version
 
 
 def _create(path: str) -> None:

@@ -7,7 +7,7 @@ transactions are storage/sqlite.py, what events mean is ladder.py.
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
@@ -16,20 +16,26 @@ from attrs import evolve
 
 from ..errors import ConfigurationError
 from ..storage.sqlite import SQLiteFile
-from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
-from .store import by_message, noted
+from .ladder import Delivery, DeliveryChange, StatusEvent
+from .rounding import MAX_MEMBERS, family_of, forms_of, known_of, needs_members, noted
+from .store import by_message
 
 __all__ = ["SQLiteStore"]
 
-_VERSION = 1
+# `rounded` is the float64 of an id that a float64 cannot hold, as text: SQLite may read digits as another float.
+_VERSION = 2
+_INDEX_OF_ROUNDED = "CREATE INDEX message_rounded ON message (rounded) WHERE rounded IS NOT NULL"
 _SCHEMA = (
-    "CREATE TABLE message (id TEXT PRIMARY KEY, told REAL NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE message (id TEXT PRIMARY KEY, told REAL NOT NULL, rounded TEXT) WITHOUT ROWID",
     "CREATE INDEX message_told ON message (told)",
+    _INDEX_OF_ROUNDED,
     """CREATE TABLE event (id TEXT, status TEXT, at TEXT, error_code TEXT, PRIMARY KEY (id, status, at, error_code))
     WITHOUT ROWID""",
 )
 _KNOWN = "SELECT id, status, at, error_code FROM event WHERE id IN (SELECT value FROM json_each(?))"
+_MEMBERS = f"SELECT id FROM message WHERE rounded = ? LIMIT {MAX_MEMBERS}"  # noqa: S608 - a number of ours
 _PRUNED_AT_ONCE = 1_000
+_Known = dict[str, Collection[StatusEvent]]
 
 
 class SQLiteStore:
@@ -40,7 +46,14 @@ class SQLiteStore:
     """
 
     def __init__(self, path: str | PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
-        self._file = SQLiteFile(path, schema=_SCHEMA, version=_VERSION, kind="delivery store", error=ConfigurationError)
+        self._file = SQLiteFile(
+            path,
+            schema=_SCHEMA,
+            version=_VERSION,
+            upgrades={1: _upgraded_from_1},
+            kind="delivery store",
+            error=ConfigurationError,
+        )
         self._path = path
         self._clock = clock
 
@@ -56,8 +69,8 @@ class SQLiteStore:
         wanted = list(message_ids)
 
         def read(connection: sqlite3.Connection) -> dict[str, Delivery]:
-            known = _known(connection, wanted)
-            return {each: delivery_of(each, known.get(each, ())) for each in wanted}
+            known, related = _related(connection, wanted)
+            return {each: known_of(each, _family(known, related[each])) for each in wanted}
 
         return await self._file.do(read)
 
@@ -78,22 +91,61 @@ class SQLiteStore:
 def _added(connection: sqlite3.Connection, events: Sequence[StatusEvent], now: float) -> list[DeliveryChange]:
     events = list(map(_storable, events))
     news = by_message(events)
-    known = _known(connection, list(news))
-    changes = [noted(each, known.get(each, set()), news[each]) for each in news]
+    known, related = _related(connection, list(news))
+    changes = []
+    for each in news:
+        family = _family(known, related[each])
+        changes.append(noted(each, family, news[each]))
+        known[each] = family[each]
     connection.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?)", map(_row, events))
     connection.executemany(
-        "INSERT INTO message VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
-        ((each, now) for each in news),
+        "INSERT INTO message VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET told = excluded.told",
+        ((each, now, _rounded(each)) for each in news),
     )
     return [change for change in changes if change is not None]
 
 
-def _known(connection: sqlite3.Connection, message_ids: list[str]) -> dict[str, set[StatusEvent]]:
-    known: dict[str, set[StatusEvent]] = {}
+def _known(connection: sqlite3.Connection, message_ids: list[str]) -> _Known:
+    known: dict[str, list[StatusEvent]] = {}
     for row in connection.execute(_KNOWN, (json.dumps(message_ids),)):
         event = _event(*row)
-        known.setdefault(event.message_id, set()).add(event)
-    return known
+        known.setdefault(event.message_id, []).append(event)
+    return {**known}
+
+
+def _related(connection: sqlite3.Connection, message_ids: list[str]) -> tuple[_Known, dict[str, set[str]]]:
+    """Return the stored events by id, and for each id those on which it depends: itself, and some of its family."""
+    names = {each: _rounded(each) for each in message_ids}
+    related = {each: {each, *forms_of(float(name))} if name else {each} for each, name in names.items()}
+    known = _known(connection, list(set().union(*related.values())))
+    # Ids that are new, and so are not found in the file.
+    together: dict[str | None, list[str]] = {}
+    for each, name in names.items():
+        together.setdefault(name, []).append(each)
+    more: set[str] = set()
+    for each, name in names.items():
+        if name and needs_members(each, _family(known, related[each])):
+            members = {one for (one,) in connection.execute(_MEMBERS, (name,))}
+            more |= members
+            related[each] |= members.union(together[name][:MAX_MEMBERS])
+    known.update(_known(connection, list(more - known.keys())))
+    return known, related
+
+
+def _family(known: _Known, related: Iterable[str]) -> _Known:
+    return {each: known[each] for each in related if each in known}
+
+
+def _rounded(message_id: str) -> str | None:
+    nearest = family_of(message_id)
+    return None if nearest is None else repr(nearest)
+
+
+def _upgraded_from_1(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE message ADD COLUMN rounded TEXT")
+    connection.create_function("rounded_of", 1, _rounded, deterministic=True)
+    connection.execute("UPDATE message SET rounded = rounded_of(id)")
+    connection.execute(_INDEX_OF_ROUNDED)
 
 
 def _pruned(connection: sqlite3.Connection, before: float) -> int:

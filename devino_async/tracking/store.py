@@ -6,14 +6,16 @@ A store decides nothing. What events mean is in ladder.py.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Protocol
 
-from ..checks import require_number
+from ..checks import OneLoop, require_number
 from ..protocol.statuses import Status
-from .ladder import Delivery, DeliveryChange, StatusEvent, delivery_of
+from .ladder import Delivery, DeliveryChange, StatusEvent
+from .rounding import MAX_MEMBERS, Family, family_of, forms_of, known_of, needs_members, noted
 
-__all__ = ["MemoryStore", "Store", "noted"]
+__all__ = ["MemoryStore", "Store", "by_message"]
 
 _EVENTS_A_STEP = 100
 
@@ -38,14 +40,6 @@ class Store(Protocol):
         ...
 
 
-def noted(message_id: str, known: set[StatusEvent], news: Iterable[StatusEvent]) -> DeliveryChange | None:
-    """Add news to the known events of one message, and return the change if its delivery is another one now."""
-    before = delivery_of(message_id, known)
-    known.update(news)
-    after = delivery_of(message_id, known)
-    return None if before == after else DeliveryChange(before, after)
-
-
 class MemoryStore:
     """Keep events in memory, of up to `max_messages` messages. Beyond it, those longest without news are forgotten."""
 
@@ -56,40 +50,48 @@ class MemoryStore:
         # The time of a message's latest news, then its events, in flat tuples. A million sets of events would need
         # twice the memory, and make garbage collections that block the event loop.
         self._known: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
+        # The ids with one float64, which are nearly always one: then it is that id itself, to save memory.
+        self._families: dict[float, str | set[str]] = {}
+        self._loop = OneLoop("store in memory", may_move=True)
 
     def __len__(self) -> int:
         return len(self._known)
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
         """Keep the new ones of these events. Return one change for each changed message."""
+        self._loop.check(asyncio.get_running_loop())
         changes = []
         for number, (message_id, news) in enumerate(by_message(events).items(), 1):
-            known = _events(message_id, self._known.pop(message_id, ()))
-            change = noted(message_id, known, news)
-            self._known[message_id] = _flat(self._clock(), known)
+            family = dict(self._family(message_id))
+            change = noted(message_id, family, news)
+            if self._known.pop(message_id, None) is None:
+                self._join(message_id)
+            self._known[message_id] = _flat(self._clock(), family[message_id])
             if change is not None:
                 changes.append(change)
             if number % _EVENTS_A_STEP == 0:
                 await asyncio.sleep(0)
         while len(self._known) > self._max_messages:
-            self._known.popitem(last=False)
+            self._forget_oldest()
         return changes
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
         """Return what is known of these messages. The status is None where nothing is known."""
+        self._loop.check(asyncio.get_running_loop())
         found = {}
         for number, each in enumerate(message_ids, 1):
-            found[each] = delivery_of(each, _events(each, self._known.get(each, ())))
+            found[each] = known_of(each, self._family(each))
             if number % _EVENTS_A_STEP == 0:
                 await asyncio.sleep(0)
         return found
 
     async def prune(self, seconds: float) -> int:
         """Forget messages without news for that many seconds and return their number."""
+        self._loop.check(asyncio.get_running_loop())
         before = self._clock() - seconds
         pruned = 0
         while self._known and next(iter(self._known.values()))[0] < before:
-            self._known.popitem(last=False)
+            self._forget_oldest()
             pruned += 1
             if pruned % 1_000 == 0:
                 await asyncio.sleep(0)
@@ -97,6 +99,44 @@ class MemoryStore:
 
     async def aclose(self) -> None:
         """Do nothing: a store in memory holds nothing open."""
+
+    def _family(self, message_id: str) -> Family:
+        """Return the events of an id, and of those others with the same float64 on which it depends."""
+        rounded = family_of(message_id)
+        if rounded is None:
+            return self._stored({message_id})
+        family = self._stored({message_id, *forms_of(rounded)})
+        if needs_members(message_id, family):
+            members = _ids(self._families.get(rounded, ()))
+            family |= self._stored(islice(members, MAX_MEMBERS))
+        return family
+
+    def _stored(self, message_ids: Iterable[str]) -> dict[str, Collection[StatusEvent]]:
+        return {each: _events(each, self._known[each]) for each in message_ids if each in self._known}
+
+    def _join(self, message_id: str) -> None:
+        rounded = family_of(message_id)
+        if rounded is None:
+            return
+        members = self._families.setdefault(rounded, message_id)
+        if isinstance(members, set):
+            members.add(message_id)
+        elif members != message_id:
+            self._families[rounded] = {members, message_id}
+
+    def _forget_oldest(self) -> None:
+        message_id, _ = self._known.popitem(last=False)
+        rounded = family_of(message_id)
+        if rounded is not None:
+            members = self._families[rounded]
+            if isinstance(members, set):
+                members.discard(message_id)
+            if not members or members == message_id:
+                del self._families[rounded]
+
+
+def _ids(members: str | Collection[str]) -> Collection[str]:
+    return (members,) if isinstance(members, str) else members
 
 
 def _flat(told_at: float, events: Iterable[StatusEvent]) -> tuple[Any, ...]:

@@ -6,23 +6,25 @@ itself: `poll_until_final` is given the function that asks.
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Self
 
-from ..checks import require_number
-from ..errors import CallFailed, ChangesMissed, Forbidden, Unauthorized
+from ..checks import OneLoop, require_callable, require_number
+from ..errors import CallFailed, Forbidden, Unauthorized
 from ..protocol.callbacks import StatusCallback
 from ..protocol.receipts import Accepted, Receipt
 from ..protocol.statuses import MAX_IDS, MessageStatus, Status
 from .ladder import Delivery, DeliveryChange, StatusEvent
+from .rounding import family_of
 from .store import MemoryStore, Store
+from .waiting import Poll, Reader, Round
 
 __all__ = ["DeliveryTracker"]
 
 LookUp = Callable[[list[str]], Awaitable[Mapping[str, MessageStatus]]]
+OnFailure = Callable[[list[str], CallFailed], object]
 
 _GROWTH = 1.5
 
@@ -33,15 +35,22 @@ class DeliveryTracker:
     `store` is a MemoryStore by default. `backlog` is how many changes may wait for each reader of `changes`. `wait`
     and `changes` know only the news that this tracker was fed with. What another process wrote into the same file is
     seen by `delivery` and `poll_until_final`.
+
+    News of an id that a float64 has rounded counts for the only known id with the same float64, and is never guessed
+    between two. A tracker is used on one event loop, and on another one only once that is closed. A call on a second
+    loop raises ConfigurationError.
     """
 
     def __init__(self, store: Store | None = None, *, backlog: int = 10_000) -> None:
         require_number("backlog", backlog, minimum=1, whole=True)
         self._store: Store = MemoryStore() if store is None else store
         self._backlog = backlog
-        self._readers: set[_Reader] = set()
+        self._readers: set[Reader] = set()
         self._waiters: dict[str, set[asyncio.Future[Delivery]]] = {}
-        self._polls: set[_Poll] = set()
+        # The ids that are waited for, by the float64 that they share with a rounded one.
+        self._waited_near: dict[float, set[str]] = {}
+        self._loop = OneLoop("tracker", may_move=True)
+        self._polls: set[Poll] = set()
         self._recording: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -79,13 +88,18 @@ class DeliveryTracker:
 
     async def delivery(self, message_id: str) -> Delivery:
         """Return what is known of a message. The status is None if nothing is known."""
+        self._loop.check(asyncio.get_running_loop())
         return (await self._store.get([message_id]))[message_id]
 
     async def wait(self, message_id: str, timeout: float | None = None) -> Delivery:
         """Wait until a message is final and return what is known of it. Raises TimeoutError after `timeout` seconds."""
+        self._loop.check(asyncio.get_running_loop())
         told: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
         # Register before the query, or news that comes between the two would be missed.
         self._waiters.setdefault(message_id, set()).add(told)
+        rounded = family_of(message_id)
+        if rounded is not None:
+            self._waited_near.setdefault(rounded, set()).add(message_id)
         try:
             async with asyncio.timeout(timeout):
                 known = await self.delivery(message_id)
@@ -95,10 +109,12 @@ class DeliveryTracker:
             waiters.discard(told)
             if not waiters:
                 self._waiters.pop(message_id, None)
+                self._no_longer_near(message_id)
 
     async def changes(self) -> AsyncGenerator[DeliveryChange, None]:
         """Yield every change from now on. Raises ChangesMissed if the reader falls more than `backlog` behind."""
-        reader = _Reader(self._backlog)
+        self._loop.check(asyncio.get_running_loop())
+        reader = Reader(self._backlog)
         self._readers.add(reader)
         try:
             while True:
@@ -114,18 +130,27 @@ class DeliveryTracker:
         pause: float = 5.0,
         max_pause: float = 300.0,
         deadline: float | None = None,
+        max_failed_rounds: int = 10,
+        on_failure: OnFailure | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> dict[str, Delivery]:
         """Look the messages up until all are final, or for `deadline` seconds. Return what is known of each.
 
         `look_up` is `devino.statuses`. It gets 500 ids at a time, and only those that are not final yet, by callbacks
-        for example. The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`. A
-        look-up that fails is repeated in the next round. Unauthorized and Forbidden are raised.
+        for example. The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`.
+
+        A look-up that fails is repeated in the next round. `on_failure(ids, error)` is called for it, and the log says
+        once a round how many failed and why. The last error is raised when nothing can be asked: after
+        `max_failed_rounds` rounds in a row in which all look-ups failed, and at the deadline if all failed until then.
+        Unauthorized and Forbidden are raised at once. What was learned stays in the tracker.
         """
+        require_number("max_failed_rounds", max_failed_rounds, minimum=1, whole=True)
+        require_callable("on_failure", on_failure)
+        self._loop.check(asyncio.get_running_loop())
         until = None if deadline is None else clock() + deadline
         wanted: dict[str, None] = {}
-        poll = _Poll()
+        poll = Poll()
         for batch in _batches(message_ids):
             wanted.update(dict.fromkeys(batch))
             poll.add(batch)
@@ -133,10 +158,19 @@ class DeliveryTracker:
         self._polls.add(poll)
         try:
             while True:
+                failures = Round()
                 for batch in _batches(poll.left()):
-                    await self._ask(await self._left_of(batch, poll), look_up)
+                    await self._ask(await self._left_of(batch, poll), look_up, failures, on_failure)
+                poll.round_ended(failures)
                 now = clock()
-                if poll.is_over() or (until is not None and now >= until):
+                if poll.is_over():
+                    return await self._store.get(wanted)
+                at_deadline = until is not None and now >= until
+                if poll.error is not None and (
+                    poll.failed_rounds >= max_failed_rounds or (at_deadline and not poll.was_answered)
+                ):
+                    raise poll.error
+                if until is not None and at_deadline:
                     return await self._store.get(wanted)
                 await poll.rest(sleep(pause if until is None else min(pause, until - now)))
                 pause = min(pause * _GROWTH, max_pause)
@@ -145,11 +179,13 @@ class DeliveryTracker:
 
     async def prune(self, seconds: float) -> int:
         """Forget messages without news for that many seconds and return their number."""
+        self._loop.check(asyncio.get_running_loop())
         return await self._store.prune(seconds)
 
     # Inside
 
     async def _record(self, events: Sequence[StatusEvent]) -> None:
+        self._loop.check(asyncio.get_running_loop())
         # In a task of its own, which a cancelled caller leaves running. Otherwise news could reach the store, and
         # those that wait for it would never be woken.
         recording = asyncio.create_task(self._note(events), name="devino-tracker")
@@ -171,87 +207,49 @@ class DeliveryTracker:
             if change.after.final:
                 for poll in self._polls:
                     poll.settled(change.after.message_id)
-                for told in self._waiters.get(change.after.message_id, ()):
-                    if not told.done():
-                        told.set_result(change.after)
+                self._wake(change.after)
+                for neighbour in self._waited_near_to(change.after.message_id):
+                    if (known := await self._store.get([neighbour]))[neighbour].final:
+                        self._wake(known[neighbour])
 
-    async def _left_of(self, batch: list[str], poll: "_Poll") -> list[str]:
+    def _wake(self, known: Delivery) -> None:
+        for told in self._waiters.get(known.message_id, ()):
+            if not told.done():
+                told.set_result(known)
+
+    def _waited_near_to(self, message_id: str) -> set[str]:
+        """Return the other ids that are waited for and that a float64 rounds to this one."""
+        rounded = family_of(message_id)
+        return set() if rounded is None else self._waited_near.get(rounded, set()) - {message_id}
+
+    def _no_longer_near(self, message_id: str) -> None:
+        rounded = family_of(message_id)
+        if rounded is not None and (near := self._waited_near.get(rounded)):
+            near.discard(message_id)
+            if not near:
+                del self._waited_near[rounded]
+
+    async def _left_of(self, batch: list[str], poll: Poll) -> list[str]:
         """Return what is left of a batch. Another process may have settled some of it."""
         for each in (await self._store.get(batch)).values():
             if each.final:
                 poll.settled(each.message_id)
         return poll.left(batch)
 
-    async def _ask(self, message_ids: list[str], look_up: LookUp) -> None:
+    async def _ask(self, message_ids: list[str], look_up: LookUp, asked: Round, on_failure: OnFailure | None) -> None:
         if not message_ids:
             return
+        asked.look_ups += 1
         try:
             found = await look_up(message_ids)
         except (Unauthorized, Forbidden):
             raise
-        except CallFailed:
+        except CallFailed as error:
+            asked.errors.append(error)
+            if on_failure is not None:
+                on_failure(message_ids, error)
             return
         await self.on_look_up(found.values())
-
-
-class _Poll:
-    """The messages that one poll still waits for."""
-
-    def __init__(self) -> None:
-        self._left: dict[str, None] = {}
-        self._over = asyncio.Event()
-
-    def add(self, message_ids: Iterable[str]) -> None:
-        self._left.update(dict.fromkeys(message_ids))
-
-    def settled(self, message_id: str) -> None:
-        self._left.pop(message_id, None)
-        if not self._left:
-            self._over.set()
-
-    def left(self, some: Iterable[str] | None = None) -> list[str]:
-        return list(self._left) if some is None else [each for each in some if each in self._left]
-
-    def is_over(self) -> bool:
-        return not self._left
-
-    async def rest(self, sleep: Awaitable[None]) -> None:
-        """Sleep, but wake up as soon as no message is left."""
-        tasks = {asyncio.ensure_future(sleep), asyncio.create_task(self._wait())}
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _wait(self) -> None:
-        await self._over.wait()
-
-
-class _Reader:
-    """The changes that wait for one reader."""
-
-    def __init__(self, max_waiting: int) -> None:
-        self._max_waiting = max_waiting
-        self._waiting: deque[DeliveryChange] = deque()
-        self._missed = 0
-        self._woken = asyncio.Event()
-
-    def add(self, change: DeliveryChange) -> None:
-        if len(self._waiting) < self._max_waiting:
-            self._waiting.append(change)
-        else:
-            self._missed += 1
-        self._woken.set()
-
-    async def next(self) -> DeliveryChange:
-        while not self._waiting:
-            if self._missed:
-                raise ChangesMissed(f"{self._missed:,} changes were missed, as they were not read in time")
-            self._woken.clear()
-            await self._woken.wait()
-        return self._waiting.popleft()
 
 
 def _batches(message_ids: Iterable[str]) -> Iterable[list[str]]:

@@ -15,10 +15,11 @@ from functools import partial
 from traceback import walk_tb
 from typing import TypeVar
 
-from ..checks import require_callable, require_number
+from ..checks import OneLoop, require_callable, require_number
 from ..errors import ConfigurationError, InvalidCallback
 from ..flow.steps import in_steps
-from ..protocol.callbacks import Events, IncomingMessage, StatusCallback, read
+from ..protocol.callbacks import Events, IncomingMessage, StatusCallback, read, unread_in
+from ..redaction import forgets_arguments
 from . import asgi
 from .tokens import Tokens
 
@@ -29,7 +30,7 @@ _log = logging.getLogger("devino_async")
 MAX_BODY = 256 * 1024
 """The longest body that is read, in bytes."""
 MAX_EVENTS = 1_000
-"""The highest number of events in one body."""
+"""The highest number of events in one call of a coroutine of yours."""
 MAX_WAITING = 1_000
 """The highest number of requests that wait, unread, until one in flight has ended."""
 
@@ -38,27 +39,31 @@ _AFTER_CANCEL = 5.0  # seconds that a coroutine of yours has to end after aclose
 _HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}
 
 T = TypeVar("T")
+_Call = Callable[[], Awaitable[None]]
 
 
+@forgets_arguments
 class CallbackReceiver:
     """Answer the POSTs of the service, in any framework by `handle` or `receive`, or as an ASGI application by itself.
 
     - `token`: the secret of the address, or a list of them while you change it. The path must end with one, or the
       query hold `token=`. Use `new_token()`. What cannot hold 32 random bytes in URL-safe characters is refused.
-    - `on_status`, `on_incoming`: your coroutines. They get all events of a request at once, at most 1,000, so one
-      commit makes them safe. Return after that, as 200 is answered when you return. If one raises, 500 is answered,
-      and a sender that repeats does so. Events may come twice, late and in any order. Events without a coroutine are
-      answered 200 and dropped with a warning, because a repetition would not help.
-    - `hook_timeout`: seconds that a coroutine may take. After that it is cancelled and 503 answered. It holds too for
-      a coroutine whose sender has left, which is finished all the same.
+    - `on_status`, `on_incoming`: your coroutines. They get all events of a request at once, so one commit makes them
+      safe. More than 1,000 come in runs of 1,000. Return after that, as 200 is answered when both have returned. If
+      one raises, 500 is answered, and a sender that repeats does so. Events may come twice, late and in any order.
+      Events without a coroutine are answered 200 and dropped with a warning, because a repetition would not help. So
+      are events that cannot be read among others that can.
+    - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled and 503
+      answered. It holds too for a request whose sender has left, which is finished all the same.
     - `body_timeout`: seconds that a body may take to arrive. After that 408 is answered.
     - `concurrency`: requests in flight, which are read and handled at the same time. Up to 1,000 more wait unread,
       for `hook_timeout` at most. Others get 503 with Retry-After.
 
     The answer is 404 to a wrong or missing token, whatever else is wrong, 405 to anything but POST, 415 to a compressed
-    body, 413 to one over 256 KiB, 400 to one that is not a callback or holds over 1,000 events. Only the token says who
-    called: look up what matters with `statuses`. Raises ConfigurationError for weak tokens and options that cannot
-    work.
+    body, 413 to one over 256 KiB, 400 to one in which no event can be read. Only the token says who called: look up
+    what matters with `statuses`. Raises ConfigurationError for weak tokens and options that cannot work, and for a
+    call on another event loop than the first one. Under WSGI run one loop in a thread, and wait for
+    `asyncio.run_coroutine_threadsafe(receiver.handle(...), loop).result()`.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class CallbackReceiver:
         self._waiting = 0
         self._closing = False
         self._hooks: set[asyncio.Task[None]] = set()
+        self._loop = OneLoop("receiver")
 
     def __repr__(self) -> str:
         return f"CallbackReceiver(<{len(self._tokens)} tokens>)"
@@ -110,12 +116,17 @@ class CallbackReceiver:
         What `chunks` raises is raised here. A caller that is cancelled leaves at once, and a coroutine of yours that
         has begun is finished all the same.
         """
+        self._loop.check(asyncio.get_running_loop())
         status = self._refusal(method, token, headers)
         if status is None:
             status = await self._handled(chunks)
         if status != 200:
             _log.info("a callback was answered %d", status)
         return status, b""
+
+    def lets_in(self, token: str) -> bool:
+        """Return whether this is one of the receiver's tokens. A server may then give its sender more patience."""
+        return token in self._tokens
 
     def headers_for(self, status: int) -> dict[str, str]:
         """Return the headers that belong to the status from `handle` or `receive`."""
@@ -193,24 +204,24 @@ class CallbackReceiver:
         except TimeoutError:
             raise _Refused(408) from None
         try:
-            return await in_steps(read(bytes(body), MAX_EVENTS))
+            events = await in_steps(read(bytes(body)))
         except InvalidCallback as error:
-            _log.warning("%s", error)
-        raise _Refused(400)
+            _log.warning("a callback: %s", error)
+            raise _Refused(400) from None
+        if events.unread:
+            _log.warning("a callback: %s", unread_in(events))
+            if not events.statuses and not events.incoming:
+                raise _Refused(400)
+        return events
 
     def _begin(self, events: Events) -> "asyncio.Task[None] | None":
-        """Start your coroutine in a task that is not cancelled with its request. Return None if there is none."""
+        """Start your coroutines in a task that is not cancelled with its request. Return None if there are none."""
         if self._closing:
             raise _Refused(503)
-        if events.statuses and self._on_status is not None:
-            work = _call(self._on_status, events.statuses)
-        elif events.incoming and self._on_incoming is not None:
-            work = _call(self._on_incoming, events.incoming)
-        else:
-            if dropped := events.statuses or events.incoming:
-                _log.warning("no coroutine for events like %s: %d dropped", type(dropped[0]).__name__, len(dropped))
+        calls = [*_calls(self._on_status, events.statuses), *_calls(self._on_incoming, events.incoming)]
+        if not calls:
             return None
-        hook = asyncio.create_task(work, name="devino-callback")
+        hook = asyncio.create_task(_all_of(calls), name="devino-callback")
         timer = asyncio.get_running_loop().call_later(self._hook_timeout, hook.cancel)
         self._hooks.add(hook)
         hook.add_done_callback(partial(self._ended, timer))
@@ -242,9 +253,32 @@ class _Refused(Exception):
         self.status = status
 
 
-async def _call(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:
+def _calls(hook: Callable[[Sequence[T]], Awaitable[object]] | None, events: Sequence[T]) -> list[_Call]:
+    """Return the calls of your coroutine, each with up to MAX_EVENTS events."""
+    if events and hook is None:
+        _log.warning("no coroutine for events like %s: %d dropped", type(events[0]).__name__, len(events))
+    if not events or hook is None:
+        return []
+    return [partial(_in_runs, hook, events)]
+
+
+async def _in_runs(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:
     # A coroutine of ours around yours: a hook that raises when it is called, or returns no awaitable, fails its task.
-    await hook(events)
+    for start in range(0, len(events), MAX_EVENTS):
+        await hook(events[start : start + MAX_EVENTS])
+
+
+async def _all_of(calls: list[_Call]) -> None:
+    """Await all calls, one after the other, and raise the first error after the last one has ended."""
+    failure: Exception | None = None
+    for call in calls:
+        try:
+            await call()
+        except Exception as error:  # noqa: BLE001 - raised below
+            # The other kind of events must not wait until this one's coroutine is mended.
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 def _place_of(error: BaseException) -> str:

@@ -23,8 +23,12 @@ def new_token() -> str:
 
 
 def token_of(path: str, query: str) -> str:
-    """Return the token of an address: `token=` in its query, still encoded, else the last part of its decoded path."""
-    return parse_qs(query).get("token", [path.rpartition("/")[2]])[0]
+    """Return the token of an address: `token=` in its query, still encoded, else the last part of its decoded path.
+
+    One slash at the end does not count.
+    """
+    last = path.removesuffix("/").rpartition("/")[2]
+    return parse_qs(query).get("token", [last])[0].removesuffix("/")
 
 
 class Tokens:

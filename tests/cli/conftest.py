@@ -80,6 +80,19 @@ class Cli:
         self.folder = folder
         self.processes: list[Process] = []
 
+    def shell(self, line: str, *arguments: Any) -> subprocess.CompletedProcess[str]:
+        """Run a line of sh, where "$@" is the command with these arguments."""
+        command = [sys.executable, "-W", "error", "-m", "devino_async", *map(str, arguments)]
+        return subprocess.run(
+            ["sh", "-c", line, "sh", *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+            cwd=self.folder,
+        )
+
     def run(self, *arguments: Any, given: str | bytes | None = None) -> Result:
         return CliRunner(**RUNNER_OPTIONS).invoke(devino, [str(each) for each in arguments], input=given)
 
@@ -148,7 +161,15 @@ def mute(request: pytest.FixtureRequest) -> Iterator[Mute]:
 def environment(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVINO_BASE_URL", sandbox_url)
     monkeypatch.setenv("DEVINO_API_KEY", "any-key")
-    for name in ("DEVINO_LOGIN", "DEVINO_PASSWORD"):
+    for name in (
+        "DEVINO_LOGIN",
+        "DEVINO_PASSWORD",
+        "DEVINO_PROXY",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 

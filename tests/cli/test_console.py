@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from devino_async import ConfigurationError, DevinoError, Status
-from devino_async.cli.console import as_json, printable, run
+from devino_async.cli.cells import csv_cell
+from devino_async.cli.console import CommandFailed, as_json, printable, run
 
 
 def test_json_is_exact() -> None:
@@ -42,11 +43,41 @@ def test_cells_for_people(value: Any, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "formula",
+    ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "=", "+", "-", "+(", "+7 900-000-00-00", "-1e5", "+cmd|'/c calc'!A1", "+٣"],
+)
+def test_formulas_in_csv(formula: str) -> None:
+    """A cell that a spreadsheet would take as a formula gets a leading apostrophe, which makes it text."""
+    assert csv_cell(formula) == f"'{formula}"
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        (None, ""),
+        ("", ""),
+        ("Привет = -", "Привет = -"),
+        ("+79000000001", "+79000000001"),
+        ("+7 (900) 000.00.00", "+7 (900) 000.00.00"),
+        ("-1.50", "-1.50"),
+        ("79000000001", "79000000001"),
+        (-5, -5),
+        (Decimal("-2.35"), Decimal("-2.35")),
+    ],
+)
+def test_cells_of_csv(value: Any, cell: Any) -> None:
+    """Numbers and phones stay as they are in CSV, and None is empty."""
+    assert csv_cell(value) == cell
+
+
+@pytest.mark.parametrize(
     ("error", "status", "words"),
     [
         (ConfigurationError("api_key must be a str"), 2, "devino: api_key must be a str\n"),
         (DevinoError("the call failed"), 3, "devino: the call failed\n"),
         (OSError(28, "No space left on device"), 3, "devino: No space left on device\n"),
+        (CommandFailed("there is no thread"), 3, "devino: there is no thread\n"),
+        (MemoryError(), 3, "devino: there is not enough memory\n"),
         (None, 0, ""),
     ],
 )

@@ -2,9 +2,13 @@
 
 import json
 import signal
+import socket
 import sys
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +83,61 @@ async def test_listening_for_people_and_for_a_file(cli: Any, tmp_path: Path) -> 
         assert (await tracker.delivery("1")).status is Status.REJECTED
 
 
+def half_request(url: str) -> socket.socket:
+    host, port = url.split("/")[2].split(":")
+    made = socket.create_connection((host, int(port)), timeout=60)
+    made.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n")
+    return made
+
+
+@pytest.mark.parametrize("bound", ["20", "100000"])
+def test_half_requests(cli: Any, bound: str) -> None:
+    """Hundreds of half requests neither keep good callbacks out nor fill stderr, also where descriptors run out."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("limits of another process cannot be set here")
+    process = cli.start("listen", "--port", "0", "--json", "--max-unauthenticated", bound)
+    url = json.loads(process.stdout.readline())["url"]
+    if bound != "20":
+        resource.prlimit(process._process.pid, resource.RLIMIT_NOFILE, (40, 40))
+    made = []
+    try:
+        for number in range(300 if bound == "20" else 120):
+            made.append(half_request(url))
+            if number % 30 == 29:
+                assert post(url, EVENTS) == 200
+    finally:
+        for each in made:
+            each.close()
+    process.signal(signal.SIGINT)
+    status, told = process.end()
+    assert status == 0
+    assert told.count("no free descriptors") == (bound != "20")
+    assert len(told.splitlines()) < 8
+
+
+def test_header_timeout(cli: Any) -> None:
+    """--header-timeout closes a connection that has sent no token by then."""
+    process = cli.start("listen", "--port", "0", "--json", "--header-timeout", "0.05")
+    url = json.loads(process.stdout.readline())["url"]
+    with half_request(url) as attacker:
+        with suppress(ConnectionResetError):
+            assert attacker.recv(1) == b""
+    process.signal(signal.SIGINT)
+    assert process.end()[0] == 0
+
+
+def test_odd_events_are_told(cli: Any) -> None:
+    """Events that cannot be read are counted on stderr, and the others are printed."""
+    process = cli.start("listen", "--port", "0", "--json")
+    url = json.loads(process.stdout.readline())["url"]
+    assert post(f"{url}/", [{**EVENTS[0], "status": None}, EVENTS[1]]) == 200
+    assert json.loads(process.stdout.readline())["status"] == "REJECTED"
+    process.hear("1 of 2 events cannot be read")
+    process.signal(signal.SIGINT)
+    assert process.end()[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [(["--token", "short"], "token must be"), (["--host", "203.0.113.1"], "cannot listen on 203.0.113.1:0")],
@@ -105,3 +164,42 @@ def test_tracking_has_an_end(cli: Any) -> None:
     result = cli.run("send", cli.file("sender,to,text\nMyCompany,79000000995,Hello\n"), "--track", "--track-for", "0")
     assert result.exit_code == 0, result.output
     assert "1 are not final yet" in result.stderr
+
+
+@pytest.mark.parametrize(("failing", "status"), [("all", 3), ("one", 1)])
+def test_tracking_says_what_failed(cli: Any, monkeypatch: pytest.MonkeyPatch, failing: str, status: int) -> None:
+    """--track names the error of look-ups that failed. It exits 3 where none was answered, 1 where some were not."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.startswith("/sms/messages"):
+                result: Any = [{"code": "OK", "messageId": each["to"]} for each in body["messages"]]
+            elif failing == "all" or "79000000000" in body:
+                result = "odd"
+            else:
+                result = [{"smsId": each, "status": "DELIVERED"} for each in body]
+            answer = json.dumps({"result": result}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: Any) -> None:
+            """Keep stderr clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setenv("DEVINO_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        rows = ["sender,to,text", *(f"MyCompany,7900{number:07},Hello" for number in range(501))]
+        result = cli.run("send", cli.file("\n".join(rows)), "--json", "--track", "--track-for", "0")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert result.exit_code == status, result.output
+    count = "501" if failing == "all" else "500"
+    assert f"the statuses of {count} messages could not be looked up: statuses failed" in result.stderr

@@ -22,6 +22,26 @@ def test_csv(cli: Any) -> None:
     assert result.stdout == ""
 
 
+def test_results_of_another_run(cli: Any) -> None:
+    """A file that holds something may be the only record of a run. It is replaced only with --overwrite."""
+    older = cli.file("older", "results.csv")
+    refused = cli.run("send", cli.file(), "--output", older)
+    assert refused.exit_code == 2
+    assert "--overwrite replaces it" in refused.stderr
+    assert older.read_text() == "older"
+    assert cli.run("send", cli.file(), "--output", older, "--overwrite").exit_code == 0
+    assert older.read_text(encoding="utf-8").count("accepted") == 2
+
+
+def test_formulas_in_results(cli: Any) -> None:
+    """A recipient that a spreadsheet would take as a formula is written as text in CSV. A phone stays as it is."""
+    output = cli.folder / "results.csv"
+    text = "sender,to,text\nMyCompany,=1+1,x\nMyCompany,+79000000001,x\n"
+    cli.run("send", cli.file(text), "--output", output)
+    rows = csv.DictReader(output.read_text(encoding="utf-8").splitlines())
+    assert [row["to"] for row in rows] == ["'=1+1", "+79000000001"]
+
+
 def test_json_lines_from_standard_input(cli: Any) -> None:
     """JSON lines are recognised by their first line, wire names are understood, and blank lines are skipped."""
     rows = [

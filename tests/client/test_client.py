@@ -535,7 +535,7 @@ async def test_details_walks_pages(service: Any) -> None:
         seen = [row.message_id async for row in paginator]
         assert seen == [row["messageId"] for row in rows]
         assert paginator.offset == 25
-        assert len(service.requests) == 3
+        assert len(service.requests) == 4
         rest = devino.details(DetailQuery(task_id=5), page_size=10, start_offset=18)
         assert [len(page.rows) async for page in rest.pages()] == [7]
 

@@ -33,13 +33,13 @@ def test_a_file_for_each_framework() -> None:
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_the_same_name_everywhere(name: str) -> None:
-    """Each file offers `endpoint(receiver)`, keeps under 80 lines, and imports its own framework and no other."""
+    """Each file offers `endpoint(receiver)`, keeps under 120 lines, and imports its own framework and no other."""
     pytest.importorskip(FRAMEWORKS[name])
     module = importlib.import_module(f"devino_async.contrib.{name}")
     assert "endpoint" in module.__all__
     assert callable(module.endpoint(CallbackReceiver(token=TOKEN, on_status=nothing)))
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-    assert source.count("\n") < 80
+    assert source.count("\n") < 120
     imported = {
         node.module.split(".")[0]
         for node in ast.walk(ast.parse(source))
@@ -69,7 +69,7 @@ async def test_serving(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_broken_chunk() -> None:
-    """A body that stops being HTTP in the middle calls no hook, is refused or cut off, and is no error of the app."""
+    """A body that stops being HTTP in the middle calls no hook, is refused or cut off, and is not an app error."""
     called: list[Any] = []
 
     async def keep(events: Any) -> None:

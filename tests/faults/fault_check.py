@@ -34,7 +34,7 @@ from devino_async import (
 
 KEY = "key-4f9c1e7ab3d85062"
 # A 429 does not count as an attempt, so only the deadline bounds those.
-TWICE = RetryPolicy(attempts=2, backoff=0.0, deadline=0.5)
+TWICE = RetryPolicy(attempts=2, backoff=0.0, deadline=3.0)
 PATIENT = Timeouts(connect=20.0, read=20.0, total=40.0)
 SHORT = Timeouts(connect=0.4, read=0.4)
 BOUND = float(os.environ.get("FAULT_BOUND", "60"))

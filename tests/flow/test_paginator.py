@@ -9,6 +9,7 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devino_async.flow import paginator as flow_paginator
 from devino_async.flow.paginator import Paginator
 from devino_async.protocol.detail_rows import DetailRow
 from devino_async.protocol.details import DetailPage
@@ -82,8 +83,12 @@ lies = st.builds(
 Fetch = Callable[[int, int], Awaitable[DetailPage]]
 
 
-def paginator(scripts: list[Script], size: int, start: int = 0) -> Paginator[DetailRow, DetailPage]:
-    return Paginator([script.fetch for script in scripts], page_size=size, start_offset=start)
+def paginator(scripts: list[Any], size: int, start: int = 0, **more: Any) -> Paginator[DetailRow, DetailPage]:
+    return Paginator([script.fetch for script in scripts], page_size=size, start_offset=start, **more)
+
+
+def by_task(row: DetailRow) -> int | None:
+    return row.task_id
 
 
 def rows_of(lengths: list[int]) -> list[list[int]]:
@@ -105,9 +110,10 @@ def test_each_row_once(count: int, told: Lies, size: int, cap: int | None) -> No
         assert [row.task_id async for row in walking] == list(range(count))
         assert walking.offset == count
         served = min(size, cap or size)
-        assert [offset for offset, _ in script.asked] == [index * served for index in range(len(script.asked))]
+        offsets = [offset for offset, _ in script.asked]
+        assert offsets == [min(index * served, count) for index in range(len(offsets))]
         assert all(limit == size for _, limit in script.asked)
-        assert len(script.asked) <= count // served + 1
+        assert len(script.asked) <= -(-count // served) + 1
 
     asyncio.run(scenario())
 
@@ -183,6 +189,108 @@ async def test_more_false_ends() -> None:
     script = Script(list(range(8)))
     assert len([row async for row in paginator([script], 4)]) == 8
     assert script.asked == [(0, 4), (4, 4)]
+
+
+class Moving:
+    """A service whose rows change while they are read: page after page as scripted, whatever the offset."""
+
+    def __init__(self, *pages: list[int], total: int | None = None, more: bool | None = True) -> None:
+        self.pages = [*pages]
+        self.total = total
+        self.more = more
+        self.asked: list[int] = []
+
+    async def fetch(self, offset: int, limit: int) -> DetailPage:
+        self.asked.append(offset)
+        rows = self.pages.pop(0) if self.pages else []
+        told = tuple(DetailRow(task_id=row) for row in rows)
+        return DetailPage(rows=told, total=self.total, more=self.more)
+
+
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_no_row_twice(by_page: bool) -> None:
+    """A row that an earlier page had is not given again, but `offset` counts it as the service does."""
+    service = Moving([1, 2, 3], [3, 4, 5], [4, 5], [5, 6])
+    walking = paginator([service], 3, key_of=by_task)
+    if by_page:
+        pages = [[row.task_id for row in page.rows] async for page in walking.pages()]
+        assert pages == [[1, 2, 3], [4, 5], [6]]
+    else:
+        assert [row.task_id async for row in walking] == [1, 2, 3, 4, 5, 6]
+    assert walking.offset == 10
+    assert service.asked == [0, 3, 6, 8, 10]
+
+
+async def test_no_row_twice_after_leaving() -> None:
+    """What was given is remembered by a consumer that leaves the loop and comes back, and what was not given is not."""
+    walking = paginator([Moving([1, 2, 3], [2, 3, 4])], 3, key_of=by_task)
+    async for row in walking:
+        if row.task_id == 2:
+            break
+    assert [row.task_id async for row in walking] == [3, 4]
+
+
+async def test_rows_of_one_page_are_not_compared() -> None:
+    """Two rows with one id on one page are two rows. Rows without an id are never compared."""
+    parts: list[Any] = [Moving([1, 1, 2], [2, 2])]
+    assert [row.task_id async for row in paginator(parts, 3, key_of=by_task)] == [1, 1, 2]
+    assert len([row async for row in paginator([Moving([1, 1], [1])], 2, key_of=lambda _: None)]) == 3
+
+
+async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row is compared with the last ones only, so that a walk of any length keeps a few megabytes."""
+    monkeypatch.setattr(flow_paginator, "_MAX_REMEMBERED", 4)
+    walking = paginator([Moving([1, 2, 3], [4, 5, 6], [1, 5])], 3, key_of=by_task)
+    assert [row.task_id async for row in walking] == [1, 2, 3, 4, 5, 6, 1]
+
+
+async def test_a_service_that_ignores_the_offset() -> None:
+    """A service that gives the same page for ever is left after some pages, and its rows are given once."""
+    service = Moving(*[[1, 2]] * 1_000)
+    assert [row.task_id async for row in paginator([service], 2, key_of=by_task)] == [1, 2]
+    assert len(service.asked) == 11
+
+
+async def test_short_pages_while_there_are_more() -> None:
+    """A short page ends nothing while `more` is true or `total` is not reached."""
+    assert len([row async for row in paginator([Moving([1], [2, 3], [4])], 5)]) == 4
+    silent = Moving([1], [2, 3], [4], total=4, more=None)
+    assert [row.task_id async for row in paginator([silent], 5)] == [1, 2, 3, 4]
+    assert silent.asked == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("service", "start", "told"),
+    [
+        (Moving([1, 2], [3], total=3), 0, []),
+        (Moving([1, 2], [3], total=5), 0, [(3, 5)]),
+        (Moving([1, 2], [2, 3], total=4), 0, [(3, 4)]),
+        (Moving([1, 2], [3], total=2), 0, [(3, 2)]),
+        (Moving([], total=2), 0, [(0, 2)]),
+        (Moving([7, 8], total=9), 7, []),
+        (Moving([7, 8], total=12), 7, [(9, 12)]),
+        (Moving([], total=2), 9, []),
+        (Moving([1], total=None), 0, []),
+        (Moving([1], total=-1), 0, []),
+    ],
+)
+async def test_other_than_total(service: Moving, start: int, told: list[tuple[int, int]]) -> None:
+    """At the end, other than `total` different rows are told with both counts, those before the start included."""
+    heard: list[tuple[int, int]] = []
+    walking = paginator([service], 2, start, key_of=by_task, on_total_differs=lambda *counts: heard.append(counts))
+    async for _ in walking:
+        pass
+    assert heard == told
+
+
+async def test_total_is_not_judged_before_the_end() -> None:
+    """A consumer that leaves early has not missed the rows that it did not want."""
+    heard: list[Any] = []
+    walking = paginator([Moving([1, 2], [3], total=9)], 2, on_total_differs=lambda *counts: heard.append(counts))
+    async for row in walking:
+        if row.task_id == 2:
+            break
+    assert heard == []
 
 
 async def test_the_pages_own_contradiction() -> None:

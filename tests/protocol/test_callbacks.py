@@ -2,13 +2,15 @@
 
 import json
 import pickle
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from attrs import evolve
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from devino_async import InvalidCallback, Status, parse_callbacks, parse_incoming
@@ -43,7 +45,7 @@ def test_one_or_many(parse: Callable[[bytes | str], Any], one: dict[str, Any]) -
 
 @pytest.mark.parametrize("status", [*Status, "BRAND_NEW"])
 def test_statuses(status: str) -> None:
-    """All ten statuses become members; what is new stays text."""
+    """All ten statuses become members. What is new stays a str."""
     [event] = parse_callbacks(changed(EVENT, status=str(status)))
     assert event.status == status
     assert isinstance(event.status, Status) is (status in Status.__members__)
@@ -52,6 +54,7 @@ def test_statuses(status: str) -> None:
 @given(st.integers(0, 253_402_300_799_999), st.booleans(), st.sampled_from(PARSERS))
 def test_timestamps(milliseconds: int, as_text: bool, chosen: tuple[Any, dict[str, Any]]) -> None:
     """`ts` in milliseconds, as number or text, becomes an aware UTC time, exact to the millisecond."""
+    assume(len(str(milliseconds)) != 10)
     parse, one = chosen
     [made] = parse(changed(one, ts=str(milliseconds) if as_text else milliseconds))
     assert made.timestamp.tzinfo is UTC
@@ -59,11 +62,22 @@ def test_timestamps(milliseconds: int, as_text: bool, chosen: tuple[Any, dict[st
 
 
 @pytest.mark.parametrize(
-    "bad", [1613404835977.0, "1613404835977.0", "", "now", "-1", True, [], {}, 10**18, 10**63, "９", " 5"]
+    ("written", "kept"),
+    [(1613404835, "16:00:35+"), ("1613404835", "16:00:35+"), (1613404835.0, "16:00:35+"),
+     (1613404835.977, "16:00:35.977000+"), (1613404835977.0, "16:00:35.977000+")],
+)  # fmt: skip
+@pytest.mark.parametrize(("parse", "one"), PARSERS)
+def test_other_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], written: Any, kept: str) -> None:
+    """Ten digits are seconds, and a whole float is a whole number."""
+    assert kept in str(parse(changed(one, ts=written))[0].timestamp)
+
+
+@pytest.mark.parametrize(
+    "bad", [1.5, 1613404835977.5, 1e300, "1613404835977.0", "", "now", "-1", True, [], {}, 10**18, 10**63, "９", " 5"]
 )
 @pytest.mark.parametrize(("parse", "one"), PARSERS)
 def test_bad_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], bad: Any) -> None:
-    """Without a time in milliseconds that a calendar knows, a body is not a callback."""
+    """Without a time that a calendar knows, an item is not an event."""
     with pytest.raises(InvalidCallback):
         parse(changed(one, ts=bad))
 
@@ -85,7 +99,7 @@ def test_bad_ids(bad: Any) -> None:
 
 
 def test_null_absent_extra() -> None:
-    """Optional fields may be null or absent; unknown ones are kept, exact; `options` come back as a mapping."""
+    """Optional fields may be null or absent. Unknown ones are kept, exact. `options` come back as a mapping."""
     bare = {name: EVENT[name] for name in ("messageId", "ts", "status")}
     [event] = parse_callbacks(json.dumps(bare))
     assert (event.error_code, event.options, event.extra) == (None, None, {})
@@ -100,24 +114,88 @@ def test_null_absent_extra() -> None:
     assert parse_incoming(changed(INCOMING, prefix=2135, new=[1]))[0].prefix == "2135"
 
 
+@pytest.mark.parametrize("status", [None, 5, True, "", " ", ["SENT"], {"a": 1}])
+def test_odd_statuses(status: Any) -> None:
+    """An event without a readable status is not an event. Null is never the text 'None'."""
+    with pytest.raises(InvalidCallback):
+        parse_callbacks(changed(EVENT, status=status))
+
+
 @pytest.mark.parametrize(
-    "fields",
-    [{"status": None}, {"status": 5}, {"status": True}, {"errorCode": "x"}, {"errorCode": 1.5}, {"errorCode": True},
-     {"options": "a"}, {"options": [["a", "b"]]}],
+    ("name", "value"),
+    [("errorCode", "x"), ("errorCode", 1.5), ("errorCode", True), ("errorCode", []), ("options", "a"),
+     ("options", [["a", "b"]]), ("options", 5)],
 )  # fmt: skip
-def test_events_that_break_the_page(fields: dict[str, Any]) -> None:
-    """A value of the wrong kind makes the whole body no callback; null is never the text 'None'."""
-    with pytest.raises(InvalidCallback):
-        parse_callbacks(changed(EVENT, **fields))
+def test_secondary_fields_never_cost_a_status(name: str, value: Any) -> None:
+    """errorCode and options that cannot be read are None, and kept in `extra` as they came."""
+    [event] = parse_callbacks(changed(EVENT, **{"options": {"a": "b"}, "new": 1, name: value}))
+    assert event.status is Status.DELIVERED
+    assert (event.error_code is None) is (name == "errorCode")
+    assert (event.options is None) is (name == "options")
+    assert event.extra.keys() == {name, "new"}
+    assert json.loads(json.dumps(event.extra[name], default=float)) == value
 
 
-@pytest.mark.parametrize(
-    "fields", [{"text": 5}, {"from": 79001234567}, {"text": ["H", "i"]}, {"to": True}, {"prefix": 1.5}]
-)
-def test_incoming_that_break_the_page(fields: dict[str, Any]) -> None:
-    """A value of the wrong kind makes the whole body no incoming message."""
-    with pytest.raises(InvalidCallback):
-        parse_incoming(changed(INCOMING, **fields))
+@pytest.mark.parametrize(("value", "kept"), [(0.0, 0), (2005.0, 2005), ("2005", 2005), ("", None), (None, None)])
+def test_error_codes(value: Any, kept: int | None) -> None:
+    """A whole float is a whole number, and an empty str is None."""
+    [event] = parse_callbacks(changed(EVENT, errorCode=value))
+    assert (event.error_code, event.extra) == (kept, {})
+
+
+@pytest.mark.parametrize("value", [["H", "i"], True, {"a": "b"}])
+@pytest.mark.parametrize("name", ["to", "from", "text", "transactionId", "prefix", "operator", "countryName"])
+def test_incoming_messages_with_an_odd_field(name: str, value: Any) -> None:
+    """A field of an incoming message that cannot be read costs that field, and is kept in `extra`."""
+    [whole], [message] = parse_incoming(changed(INCOMING)), parse_incoming(changed(INCOMING, **{name: value}))
+    attribute = {"from": "sender", "transactionId": "transaction_id", "countryName": "country_name"}.get(name, name)
+    assert message == evolve(whole, **{attribute: None}, extra={name: value})
+
+
+def test_numbers_for_text() -> None:
+    """A number where text is expected is its text, and an empty str is None."""
+    [message] = parse_incoming(changed(INCOMING, text=5, operator=1.5, prefix=7.0, to="", **{"from": 79001234567}))
+    assert (message.text, message.operator, message.prefix) == ("5", "1.5", "7")
+    assert (message.to, message.sender, message.extra) == (None, PHONE, {})
+
+
+ODD: list[Any] = [None, True, False, 0, -1, 1.5, 1e300, "", " ", "x", "\u0000", [], [1], {}, {"a": [1]}, 10**30]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_one_odd_item_costs_only_itself(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever stands in one field of one item, or in place of it, the others arrive whole and in order."""
+    chance = random.Random(seed)
+    caplog.set_level("CRITICAL", logger="devino_async")
+    for number in range(250):
+        statuses = [{**EVENT, "messageId": f"s{each}"} for each in range(chance.randint(1, 4))]
+        incoming = [{**INCOMING, "incomingMessageId": f"i{each}"} for each in range(chance.randint(1, 4))]
+        items = [*statuses, *incoming]
+        chance.shuffle(items)
+        good = json.dumps(items)
+        base = {**chance.choice([EVENT, INCOMING]), chance.choice(["messageId", "incomingMessageId"]): "odd"}
+        odd = {**base, chance.choice([*base, "options", "new"]): chance.choice(ODD)}
+        for name in chance.sample(list(odd), chance.choice([0, 0, 1])):
+            del odd[name]
+        items.insert(chance.randint(0, len(items)), chance.choice([odd, chance.choice(ODD)]))
+        body = json.dumps(items)
+        for parse, mark in ((parse_callbacks, "message_id"), (parse_incoming, "incoming_message_id")):
+            found = [each for each in parse(body) if getattr(each, mark)[:1] in {"s", "i"}]
+            assert found == parse(good), f"seed {seed}, case {number}: {body}"
+
+
+def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says how many items could not be read, and what is wrong with the first, without any value of it."""
+    body = json.dumps([EVENT, {**EVENT, "status": ["sesame"]}, "sesame", INCOMING])
+    assert len(parse_callbacks(body)) == len(parse_incoming(body)) == 1
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["a callback: 2 of 4 events cannot be read, the first one: must be a str @ $.status"] * 2
+
+
+@pytest.mark.parametrize("other", [None, ""])
+def test_an_empty_id_of_the_other_kind(other: Any) -> None:
+    """A status change with an incomingMessageId of null or "" is a status change."""
+    assert parse_callbacks(changed(EVENT, incomingMessageId=other))[0].status is Status.DELIVERED
 
 
 NO_CALLBACK = [
@@ -141,19 +219,20 @@ def test_no_callback(parse: Callable[[bytes | str], Any], body: str) -> None:
 
 
 def test_each_is_not_the_other() -> None:
-    """A status callback is not an incoming message, nor the other way round. One bad event spoils its array."""
+    """A status callback is not an incoming message, nor the other way round. Each parser takes its own of a mixture."""
     with pytest.raises(InvalidCallback):
         parse_incoming(json.dumps(EVENT))
     with pytest.raises(InvalidCallback):
         parse_callbacks(json.dumps(INCOMING))
-    with pytest.raises(InvalidCallback):
-        parse_callbacks(json.dumps([EVENT, INCOMING]))
+    both = json.dumps([EVENT, INCOMING])
+    assert parse_callbacks(both) == parse_callbacks(json.dumps(EVENT))
+    assert parse_incoming(both) == parse_incoming(json.dumps(INCOMING))
 
 
 def test_error_shows_no_values() -> None:
     """The error names the place that does not match the API docs and repeats nothing of what stands there."""
-    with pytest.raises(InvalidCallback, match="text") as raised:
-        parse_incoming(changed(INCOMING, text=["sesame", PHONE]))
+    with pytest.raises(InvalidCallback, match="timestamp") as raised:
+        parse_incoming(changed(INCOMING, ts=["sesame", PHONE]))
     assert "sesame" not in str(raised.value)
     assert PHONE not in str(raised.value)
 
@@ -184,7 +263,7 @@ def test_null_id_or_time(parse: Callable[[bytes | str], Any], one: dict[str, Any
 
 @pytest.mark.parametrize("name", ["prefix", "transactionId"])
 def test_empty_prefix(name: str) -> None:
-    """A message without a key word may say so by an empty text; it must not get lost for that."""
+    """A message without a key word may say so by an empty str, and must not get lost for that."""
     [message] = parse_incoming(changed(INCOMING, **{name: ""}))
     assert message.text == "Hi"
 

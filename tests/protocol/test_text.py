@@ -1,4 +1,4 @@
-"""Alphabets, segments and the API docs' limits, against smsutil as a second opinion."""
+"""Alphabets, segments and the API docs' limits, against smsutil and the sandbox as second and third opinions."""
 
 import pytest
 import smsutil
@@ -13,6 +13,7 @@ from devino_async.protocol.text import (
     length_and_limit,
     segments_of,
 )
+from devino_async.sandbox.text import is_too_long, segment_count
 
 GSM = "@£$¥èé\n\rÅΔ_ΦΞÆß !\"#¤%&'0aZäöñüà"
 EXTENSION = "\f^{}\\[~]|€"
@@ -32,8 +33,39 @@ def counted_by_smsutil(text: str) -> int:
 
 @given(latin | anything | runs)
 def test_segments_against_smsutil(text: str) -> None:
-    """The segments of a text are those that an independent library cuts it into."""
-    assert segments_of(text) == counted_by_smsutil(text)
+    """The segments of a text are those that an independent library cuts it into, and those of the sandbox."""
+    assert segments_of(text) == counted_by_smsutil(text) == segment_count(text)
+
+
+@given(st.text(max_size=300) | st.builds(lambda text, count: text * count, st.text(max_size=9), st.integers(1, 60)))
+def test_every_text(text: str) -> None:
+    """SDK, sandbox and an independent library agree on texts of any characters."""
+    assert segments_of(text) == segment_count(text) == counted_by_smsutil(text)
+
+
+def test_every_character() -> None:
+    """SDK, sandbox and an independent library agree on the alphabet and width of every character."""
+    for code in range(0x110000):
+        if 0xD800 <= code < 0xE000 or 0x3000 < code < 0xFE00 or (code > 0x10000 and code % 4099):
+            continue
+        alone, pair = chr(code) * 71, "a" * 66 + chr(code) + "a" * 87
+        for text in (alone, pair):
+            assert segments_of(text) == segment_count(text), hex(code)
+        assert segments_of(pair) == counted_by_smsutil(pair), hex(code)
+
+
+@given(st.text("aя€😀\ud83d\t", max_size=400))
+def test_half_a_pair(text: str) -> None:
+    """Half of a surrogate pair, which JSON can carry, counts one unit in the SDK and in the sandbox."""
+    assert segments_of(text) == segment_count(text)
+
+
+@given(st.text("aя€😀\t^", max_size=40), st.integers(8_000, 35_000))
+def test_too_long_for_both(text: str, length: int) -> None:
+    """SDK and sandbox agree on which text is too long."""
+    repeated = (text * (length // max(1, len(text)) + 1))[:length]
+    units, limit = length_and_limit(repeated)
+    assert (units > limit) == is_too_long(repeated)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 from devino_async.errors import DevinoError
 from devino_async.storage.sqlite import SQLiteFile
@@ -17,8 +18,8 @@ class NoteError(DevinoError):
     """The error that this file's owner has chosen."""
 
 
-def notes(path: Path, version: int = 3) -> SQLiteFile:
-    return SQLiteFile(path, schema=SCHEMA, version=version, kind="note store", error=NoteError)
+def notes(path: Path, version: int = 3, **options: Any) -> SQLiteFile:
+    return SQLiteFile(path, schema=SCHEMA, version=version, kind="note store", error=NoteError, **options)
 
 
 def insert(number: int, words: str = "x") -> Callable[[sqlite3.Connection], int]:

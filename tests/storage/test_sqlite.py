@@ -70,7 +70,7 @@ async def test_errors_are_their_own_callers(file: SQLiteFile, path: Path) -> Non
 
 
 async def test_a_full_disk_of_the_file(file: SQLiteFile, path: Path) -> None:
-    """Work for which there is no space fails with nothing half kept, and what came together with it is kept."""
+    """Work for which the space is too small fails with nothing half kept, and what came together with it is kept."""
     await file.together(insert(1))
     await file.do(lambda connection: connection.execute("PRAGMA max_page_count = 8").fetchall())
 

@@ -61,6 +61,54 @@ async def test_files_of_this_form(path: Path) -> None:
     assert kept(path) == [0, 1]
 
 
+def words(added: str) -> Callable[[sqlite3.Connection], None]:
+    def upgrade(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE note SET words = words || ?", (added,))
+
+    return upgrade
+
+
+async def test_upgrades(path: Path) -> None:
+    """A file of an earlier version is brought to this one step by step. One without a way is refused unchanged."""
+    file = notes(path, version=3)
+    await file.together(insert(1))
+    await file.aclose()
+    for upgrades in ({}, {4: words("b")}, {3: words("a")}):
+        file = notes(path, version=5, upgrades=upgrades)
+        with pytest.raises(NoteError, match="form 3"):
+            await file.do(numbers)
+        await file.aclose()
+    file = notes(path, version=5, upgrades={3: words("a"), 4: words("b")})
+    assert await file.do(numbers) == [1]
+    await file.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT words FROM note").fetchone() == ("xab",)
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
+    file = notes(path, version=4, upgrades={3: words("a")})
+    with pytest.raises(NoteError, match="form 5"):
+        await file.do(numbers)
+    await file.aclose()
+
+
+async def test_an_upgrade_that_fails(path: Path) -> None:
+    """An upgrade that fails in the middle leaves the file as it was."""
+    file = notes(path, version=3)
+    await file.together(insert(1))
+    await file.aclose()
+
+    def fails(connection: sqlite3.Connection) -> None:
+        words("b")(connection)
+        connection.execute("SELECT * FROM missing")
+
+    file = notes(path, version=5, upgrades={3: words("a"), 4: fails})
+    with pytest.raises(NoteError, match="no such table"):
+        await file.do(numbers)
+    await file.aclose()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT words FROM note").fetchone() == ("x",)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
 async def test_a_path_that_cannot_be_opened(tmp_path: Path) -> None:
     """A missing folder is the owner's error at each call, and once the folder is there, the file opens."""
     file = notes(tmp_path / "missing" / "notes.db")

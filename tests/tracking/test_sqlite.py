@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from devino_async import (
     Status,
     StatusCallback,
 )
+from devino_async.tracking import sqlite as sqlite_module
 from devino_async.tracking.ladder import StatusEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -118,15 +120,29 @@ CREATE TABLE event (id TEXT, status TEXT, at TEXT, error_code TEXT, PRIMARY KEY 
     WITHOUT ROWID;
 INSERT INTO message VALUES ('1', 1000000.0);
 INSERT INTO event VALUES ('1', 'DELIVERED', '2026-11-23T12:00:00+00:00', '0');
+INSERT INTO message VALUES ('2305843009213694000', 1000000.0);
+INSERT INTO event VALUES ('2305843009213694000', 'EXPIRED', '2026-11-23T12:00:00+00:00', '0');
+INSERT INTO message VALUES ('4611686018427387905', 1000000.0), ('4611686018427387906', 1000000.0);
+INSERT INTO message VALUES ('4611686018427388000', 1000000.0);
+INSERT INTO event VALUES ('4611686018427387905', 'ACCEPTED', '', ''), ('4611686018427387906', 'ACCEPTED', '', '');
+INSERT INTO event VALUES ('4611686018427388000', 'DELIVERED', '2026-11-23T12:00:00+00:00', '0');
 PRAGMA user_version = 1;
 """
 
 
 async def test_files_of_earlier_releases(tmp_path: Path) -> None:
-    """A file that an earlier release has made is read and written."""
+    """A file that an earlier release has made is brought to this one's form, then read and written."""
     path = tmp_path / "deliveries.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(FORM_1)
+    async with DeliveryTracker(SQLiteStore(path)) as tracker:
+        assert (await tracker.delivery(str(2**61 + 1))).status is Status.EXPIRED
+        # The neighbours of the old file are known, so the rounded id is not guessed between them.
+        assert (await tracker.delivery(str(2**62 + 1))).status is Status.ACCEPTED
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        [plan] = connection.execute("EXPLAIN QUERY PLAN SELECT id FROM message WHERE rounded = '1'")
+        assert "message_rounded" in plan[-1]
     async with DeliveryTracker(SQLiteStore(path)) as tracker:
         assert await tracker.delivery("1") == Delivery("1", Status.DELIVERED, NOON, 0, final=True)
         await tracker.on_status([callback("1", Status.CLICKED, 5)])
@@ -139,6 +155,39 @@ async def test_callers_that_come_together(tmp_path: Path) -> None:
     news = [[StatusEvent("1", status, NOON)] for status in STEPS]
     changes = await asyncio.gather(*(store.add(each) for each in [*news, news[0]]))
     assert [[each.after.status for each in some] for some in changes] == [*([status] for status in STEPS), []]
+    await store.aclose()
+
+
+def test_many_event_loops(tmp_path: Path) -> None:
+    """A store in a file serves the event loops of several threads, and loses nothing of any."""
+    store = SQLiteStore(tmp_path / "deliveries.db")
+
+    def in_its_own_loop(number: int) -> None:
+        for each in range(20):
+            asyncio.run(store.add([StatusEvent(f"{number}-{each}", Status.SENT, NOON)]))
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(in_its_own_loop, range(8)))
+
+    async def check() -> None:
+        found = await store.get([f"{number}-{each}" for number in range(8) for each in range(20)])
+        assert {each.status for each in found.values()} == {Status.SENT}
+        await store.aclose()
+
+    asyncio.run(check())
+
+
+async def test_the_look_up_of_rounded_ids_is_fast(tmp_path: Path) -> None:
+    """Neither reading nor adding goes through the whole table, however many messages are kept."""
+    store = SQLiteStore(tmp_path / "deliveries.db")
+    await store.add([StatusEvent(str(2**61 + number), Status.SENT, NOON) for number in range(0, 50_000, 500)])
+
+    def plans(connection: sqlite3.Connection) -> str:
+        return str(connection.execute(f"EXPLAIN QUERY PLAN {sqlite_module._MEMBERS}", ("1",)).fetchall())
+
+    said = await store._file.do(plans)
+    assert "SEARCH message" in said
+    assert "SCAN message" not in said
     await store.aclose()
 
 

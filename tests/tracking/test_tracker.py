@@ -217,6 +217,136 @@ async def test_polling_bears_failures(tracker: DeliveryTracker) -> None:
     assert await tracker.poll_until_final([], service.look_up) == {}
 
 
+async def test_polling_says_what_failed(tracker: DeliveryTracker, caplog: pytest.LogCaptureFixture) -> None:
+    """on_failure gets the ids and the error of each look-up that failed, and the log a count and a reason a round."""
+    ids = [str(number) for number in range(600)]
+    service = Service(**{f"id{each}": Status.DELIVERED for each in ids})
+    error = RequestNotSent("no route", operation="statuses")
+    service.failures = [error]
+    told: list[tuple[int, Exception]] = []
+    await tracker.poll_until_final(
+        ids, service.look_up, sleep=Sleeps(), on_failure=lambda some, error: told.append((len(some), error))
+    )
+    assert told == [(500, error)]
+    [said] = [record.getMessage() for record in caplog.records]
+    assert said == "1 of 2 status look-ups failed, the last one: statuses failed: no route"
+
+
+async def test_polling_gives_up(tracker: DeliveryTracker, clock: Clock) -> None:
+    """Where no look-up is answered the error is raised, after so many rounds in a row or at the deadline."""
+    service = Service(id1=Status.SENT)
+    service.failures = [RequestNotSent(f"{number}", operation="statuses") for number in range(9)]
+    with pytest.raises(RequestNotSent, match="3"):
+        await tracker.poll_until_final(["1"], service.look_up, sleep=Sleeps(), max_failed_rounds=4)
+    with pytest.raises(RequestNotSent, match="4"):
+        await tracker.poll_until_final(["1"], service.look_up, sleep=Sleeps(), deadline=0, clock=clock)
+    assert len(service.asked) == 5
+    # An answer in between begins the count anew, and what was answered once is returned at the deadline.
+    service.failures = []
+
+    async def fails_then() -> None:
+        clock.now += 1
+        service.failures = [RequestNotSent("late", operation="statuses")]
+
+    found = await tracker.poll_until_final(
+        ["1"], service.look_up, sleep=Sleeps(fails_then), deadline=1, clock=clock, max_failed_rounds=2
+    )
+    assert found["1"].status is Status.SENT
+
+
+# 2 ** 61 + 1 and + 2 are one float64, which JavaScript prints as ROUNDED.
+ID, NEIGHBOUR = str(2**61 + 1), str(2**61 + 2)
+ROUNDED = "2305843009213694000"
+
+
+@pytest.mark.parametrize("form", [ROUNDED, str(2**61)])
+@pytest.mark.parametrize("first", ["receipt", "callback"])
+async def test_a_rounded_id(tracker: DeliveryTracker, form: str, first: str) -> None:
+    """News of an id that a float64 has rounded counts for the only known id with that float64, in either order."""
+    reader = tracker.changes()
+    change = asyncio.ensure_future(anext(reader))
+    waiting = asyncio.create_task(tracker.wait(ID, timeout=60))
+    await asyncio.sleep(0)
+    if first == "receipt":
+        await tracker.on_receipts([Accepted(MESSAGE, ID)])
+    await tracker.on_status([callback(form, Status.DELIVERED)])
+    if first == "callback":
+        await tracker.on_receipts([Accepted(MESSAGE, ID)])
+    assert (await tracker.delivery(ID)).status is Status.DELIVERED
+    assert await waiting == await tracker.delivery(ID)
+    changes = [await change, await anext(reader)]
+    assert changes[1].after == await tracker.delivery(ID)
+    await reader.aclose()
+
+
+async def test_a_rounded_id_is_never_guessed(tracker: DeliveryTracker) -> None:
+    """Between two known ids with one float64 the news belongs to neither, also if the second one comes later."""
+    await tracker.on_receipts([Accepted(MESSAGE, ID)])
+    await tracker.on_status([callback(ROUNDED, Status.DELIVERED)])
+    assert (await tracker.delivery(ID)).status is Status.DELIVERED
+    await tracker.on_receipts([Accepted(MESSAGE, NEIGHBOUR)])
+    for each in (ID, NEIGHBOUR):
+        assert (await tracker.delivery(each)).status is Status.ACCEPTED
+    assert (await tracker.delivery(ROUNDED)).status is Status.DELIVERED
+
+
+async def test_a_rounded_id_in_the_same_news(tracker: DeliveryTracker) -> None:
+    """A receipt and a rounded callback that are stored together give changes of the one message."""
+    changes = await tracker._store.add([StatusEvent(ID, Status.ACCEPTED), StatusEvent(ROUNDED, Status.DELIVERED, NOON)])
+    assert [(each.after.message_id, each.after.status) for each in changes] == [
+        (ID, Status.ACCEPTED),
+        (ID, Status.DELIVERED),
+    ]
+
+
+async def test_dense_ids(tracker: DeliveryTracker) -> None:
+    """Hundreds of known ids with one float64 keep their own news, and a rounded one counts for none of them."""
+    ids = [str(2**61 + number) for number in range(-100, 200) if number != 48]
+    await tracker.on_receipts([Accepted(MESSAGE, each) for each in ids])
+    await tracker.on_status([callback(ROUNDED, Status.EXPIRED), *(callback(each, Status.SENT) for each in ids)])
+    await tracker.on_status([callback(each, Status.DELIVERED, 1) for each in ids])
+    assert {(await tracker.delivery(each)).status for each in ids} == {Status.DELIVERED}
+
+
+async def test_an_exact_id_is_its_own(tracker: DeliveryTracker) -> None:
+    """An id that happens to look rounded keeps its own news, and what a float64 holds exactly is never joined."""
+    await tracker.on_receipts([Accepted(MESSAGE, str(2**61)), Accepted(MESSAGE, ID), Accepted(MESSAGE, "5")])
+    await tracker.on_status([callback(str(2**61), Status.DELIVERED), callback("05", Status.EXPIRED)])
+    await tracker.on_status([callback(NEIGHBOUR, Status.REJECTED)])
+    assert [(await tracker.delivery(each)).status for each in (str(2**61), ID, NEIGHBOUR, "5")] == [
+        Status.DELIVERED, Status.ACCEPTED, Status.REJECTED, Status.ACCEPTED,
+    ]  # fmt: skip
+
+
+async def test_forgetting_a_neighbour(tracker: DeliveryTracker, clock: Clock) -> None:
+    """A message that was forgotten is not known any more, so a rounded id can only mean the other one."""
+    await tracker.on_receipts([Accepted(MESSAGE, NEIGHBOUR)])
+    clock.now += 100
+    await tracker.on_receipts([Accepted(MESSAGE, ID)])
+    await tracker.on_status([callback(ROUNDED, Status.DELIVERED)])
+    assert (await tracker.delivery(ID)).status is Status.ACCEPTED
+    assert await tracker.prune(50) == 1
+    assert (await tracker.delivery(ID)).status is Status.DELIVERED
+
+
+def test_two_event_loops() -> None:
+    """A tracker and a store in memory serve a loop after the last one was closed, and never two at a time."""
+    tracker, store = DeliveryTracker(), MemoryStore()
+
+    async def use() -> None:
+        await tracker.on_status(history("1"))
+        await store.get(["1"])
+
+    asyncio.run(use())
+    asyncio.run(use())
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(use())
+    for call in (tracker.on_status([]), tracker.delivery("1"), tracker.wait("1"), store.get(["1"]), store.prune(1)):
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            asyncio.run(call)  # type: ignore[arg-type]
+    loop.close()
+
+
 async def test_pruning(tracker: DeliveryTracker, clock: Clock) -> None:
     """Messages without news for long are forgotten. News keeps a message."""
     await tracker.on_status([each for number in range(2_500) for each in history(str(number))])

@@ -4,7 +4,9 @@ import asyncio
 import gc
 import json
 import logging
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -266,3 +268,23 @@ async def test_nothing_private_in_logs(body: Any, caplog: pytest.LogCaptureFixtu
     assert caplog.records
     said = " ".join(str(vars(record)) for record in caplog.records if record.name == "devino_async")
     assert not any(word in said for word in ("private", "79101111111", TOKEN))
+
+
+def test_from_threads() -> None:
+    """From WSGI's threads a receiver works by one event loop in a thread and run_coroutine_threadsafe."""
+    hook = Hook()
+    hook.may_end.set()
+    receiver = hook.receiver(concurrency=2)
+    loop = asyncio.new_event_loop()
+    serving = threading.Thread(target=loop.run_forever)
+    serving.start()
+
+    def request(_: int) -> int:
+        return asyncio.run_coroutine_threadsafe(ask(receiver), loop).result(timeout=60)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(request, range(20))) == {200}
+    loop.call_soon_threadsafe(loop.stop)
+    serving.join()
+    loop.close()
+    assert hook.calls == 20

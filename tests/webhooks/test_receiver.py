@@ -5,6 +5,7 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from traceback import walk_tb
 from typing import Any
 
 import aiohttp
@@ -24,7 +25,7 @@ from web_servers import (
     streaming,
 )
 
-from devino_async import ConfigurationError, Status
+from devino_async import CallbackReceiver, ConfigurationError, Status
 from devino_async.webhooks.receiver import MAX_BODY, MAX_EVENTS, MAX_WAITING
 
 
@@ -69,13 +70,60 @@ async def test_large_bodies(server: Any) -> None:
     assert len(seen.statuses) == 2 * MAX_EVENTS
 
 
+async def test_more_than_1000_events() -> None:
+    """More than 1,000 events in a body come in runs of 1,000, in order. If a run fails, 500 is answered."""
+    runs: list[list[str]] = []
+
+    async def keep(events: Any) -> None:
+        runs.append([each.message_id for each in events])
+        if len(runs) == 5:
+            raise ValueError
+
+    body = json.dumps([{"messageId": str(each), "ts": 1, "status": "SENT"} for each in range(2_500)]).encode()
+    receiver = Seen().receiver(on_status=keep)
+    assert await receiver.handle("POST", TOKEN, {}, body) == (200, b"")
+    assert list(map(len, runs)) == [MAX_EVENTS, MAX_EVENTS, 500]
+    assert [each for run in runs for each in run] == list(map(str, range(2_500)))
+    assert await receiver.handle("POST", TOKEN, {}, body) == (500, b"")
+    assert len(runs) == 5
+
+
 @everywhere
-async def test_too_many_events(server: Any) -> None:
-    """More than 1,000 events in a body are refused."""
+async def test_one_odd_event(server: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What can be read is handed over, whichever kinds are mixed. The rest is counted in the log, without content."""
+    seen = Seen()
+    odd = [{**EVENT, "status": None}, {}, "sesame", {"incomingMessageId": ["sesame"]}]
+    async with server(seen.receiver()) as url:
+        assert await post(f"{url}/{TOKEN}", [odd[0], EVENT, *odd[1:3], INCOMING, odd[3], EVENT]) == 200
+        assert await post(f"{url}/{TOKEN}", odd) == 400
+    assert (len(seen.statuses), len(seen.incoming), seen.calls) == (2, 1, 2)
+    said = [record.getMessage() for record in caplog.records if record.name == "devino_async"]
+    assert any("4 of 7 events cannot be read" in line for line in said)
+    assert not any("sesame" in line for line in said)
+
+
+async def test_one_coroutine_does_not_hold_up_the_other() -> None:
+    """If one of your coroutines raises, the other one gets its events all the same, and 500 is answered."""
+    seen = Seen()
+
+    async def broken(events: Any) -> None:
+        raise ValueError
+
+    receiver = seen.receiver(on_status=broken)
+    assert await receiver.handle("POST", TOKEN, {}, json.dumps([EVENT, INCOMING]).encode()) == (500, b"")
+    assert len(seen.incoming) == 1
+
+
+@everywhere
+async def test_a_slash_at_the_end(server: Any) -> None:
+    """One slash at the end of the address changes nothing, and two are another address."""
     seen = Seen()
     async with server(seen.receiver()) as url:
-        assert await post(f"{url}/{TOKEN}", [EVENT] * (MAX_EVENTS + 1)) == 400
-    assert seen.calls == 0
+        for address in (f"{url}/{TOKEN}/", f"{url}/x?token={TOKEN}/", f"{url}/x/?token={TOKEN}"):
+            assert await post(address, EVENT, allow_redirects=False) == 200
+        assert await post(f"{url}/{TOKEN}//", EVENT, allow_redirects=False) == 404
+        assert await post(f"{url}/{TOKEN[:-1]}/", EVENT, allow_redirects=False) == 404
+    assert seen.calls == 3
 
 
 @everywhere
@@ -95,16 +143,16 @@ BAD = [
     b'{"messageId":"1","ts":1,"status":null}', b'{"messageId":1.5,"ts":1,"status":"SENT"}',
     b'{"messageId":"1","ts":"x","status":"SENT"}', b'{"messageId":"1","ts":1}', b'{"messageId":"1","status":"SENT"}',
     b'{"ts":1,"status":"SENT"}', b'{"messageId":"1","messageId":"2","ts":1,"status":"SENT"}', b"[" * 100_000,
-    b'[{"messageId":"1","ts":1,"status":"SENT"},{}]', b'{"messageId":"1","ts":1,"status":"SENT"} x',
+    b"[{},{}]", b'{"messageId":"1","ts":1,"status":"SENT"} x',
     rb'{"messageId":"\ud800","ts":1,"status":"SENT"}', rb'{"messageId":"1\u0000","ts":1,"status":"SENT"}',
-    b'[{"incomingMessageId":"1","ts":1},{"messageId":"1","ts":1,"status":"SENT"}]', b"a=b&c=d",
+    b'[{"incomingMessageId":"1"},{"messageId":"1"}]', b"a=b&c=d",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("server", [by_aiohttp, by_asgi])
 @pytest.mark.parametrize("body", BAD, ids=lambda body: repr(body[:40]))
 async def test_bad_bodies(server: Any, body: bytes) -> None:
-    """A body that is not a callback is 400 and calls no hook."""
+    """A body in which no event can be read is 400 and calls no hook."""
     seen = Seen()
     async with server(seen.receiver()) as url:
         assert await post(f"{url}/{TOKEN}", body) == 400
@@ -293,6 +341,24 @@ def test_options_that_cannot_work(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError) as raised:
         Seen().receiver(**wrong)
     assert next(iter(wrong)) in str(raised.value)
+
+
+def test_another_event_loop() -> None:
+    """A receiver that is used on a second event loop, as WSGI servers do, says so by ConfigurationError."""
+    receiver = Seen().receiver()
+    body = json.dumps(EVENT).encode()
+    assert asyncio.run(receiver.handle("POST", TOKEN, {}, body)) == (200, b"")
+    with pytest.raises(ConfigurationError, match="run_coroutine_threadsafe"):
+        asyncio.run(receiver.handle("POST", TOKEN, {}, body))
+
+
+def test_no_token_in_frames() -> None:
+    """No frame of a failed construction holds the token, as error trackers record the locals of every frame."""
+    with pytest.raises(ConfigurationError) as raised:
+        CallbackReceiver(token=[TOKEN, "weak sesame"], on_status=Seen().on_status)
+    frames = [frame for frame, _ in walk_tb(raised.value.__traceback__)][1:]
+    assert frames
+    assert not any("sesame" in repr(frame.f_locals) or TOKEN in repr(frame.f_locals) for frame in frames)
 
 
 async def test_handle() -> None:

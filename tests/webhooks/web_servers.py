@@ -46,7 +46,7 @@ class Seen:
 @asynccontextmanager
 async def by_aiohttp(receiver: CallbackReceiver) -> AsyncIterator[str]:
     app = web.Application()
-    app.router.add_route("*", "/devino/{token}", aiohttp_web.endpoint(receiver))
+    app.router.add_route("*", "/devino/{token:.+}", aiohttp_web.endpoint(receiver))
     app.router.add_route("*", "/devino", aiohttp_web.endpoint(receiver))
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -80,7 +80,7 @@ def by_fastapi(receiver: CallbackReceiver) -> Any:
     fastapi = pytest.importorskip("fastapi")
     starlette = pytest.importorskip("devino_async.contrib.starlette")
     app = fastapi.FastAPI()
-    for path in ("/devino/{token}", "/devino"):
+    for path in ("/devino/{token:path}", "/devino"):
         app.add_route(path, starlette.endpoint(receiver), methods=starlette.METHODS)
     return by_uvicorn(app)
 
@@ -112,7 +112,7 @@ def by_django(receiver: CallbackReceiver) -> Any:
     settings.ROOT_URLCONF, settings.ALLOWED_HOSTS, settings.SECRET_KEY = Urls, ["*"], "x"
     settings.LOGGING_CONFIG = None
     settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
-    Urls.urlpatterns = [path("devino/<str:token>", endpoint(receiver)), path("devino", endpoint(receiver))]
+    Urls.urlpatterns = [path("devino/<path:token>", endpoint(receiver)), path("devino", endpoint(receiver))]
     clear_url_caches()
     return by_uvicorn(get_asgi_application())
 

@@ -1,7 +1,9 @@
-"""The one cattrs converter: wire objects become attrs values, strictly.
+"""The one cattrs converter: wire objects become attrs values.
 
-Null never becomes 'None', "No" never True, a float never an id, money never a float. Unknown keys go to `extra`,
-unknown enum values stay text. Which class has which columns is the chapters' knowledge, JSON is strict_json.py's.
+It is strict where a wrong value could hide. Null never becomes 'None', "No" never True, a float never an id, money
+never a float. It is lenient where the meaning is plain. A number is a text where text is expected, 7.0 is the whole
+number 7, and "" is None where a column may be None. Unknown keys go to `extra`, unknown enum values stay text. Which
+class has which columns is the chapters' knowledge, JSON is strict_json.py's.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -10,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from itertools import islice
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, cast, get_args, get_origin
 
 import attrs
 from cattrs import Converter
@@ -21,12 +23,16 @@ from .strict_json import DoubleKeys
 __all__ = [
     "Mismatch",
     "as_id",
+    "as_list",
     "as_moment",
+    "as_object",
+    "as_text",
     "as_yes_or_no",
     "camel",
     "in_zone",
     "keep_unknown",
     "structure",
+    "structure_readable",
     "wire_class",
 ]
 
@@ -34,9 +40,10 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 Reader = Callable[..., Any]
-"""Makes a value of what stands on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
+"""Makes a value of what came on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
 
 _MAX_PROBLEMS = 5
+_MAX_DIGITS = 64
 
 
 class Mismatch(ValueError):
@@ -49,18 +56,30 @@ def camel(name: str) -> str:
     return first + "".join(map(str.title, rest))
 
 
-def _text(value: Any, _: Any = None) -> str:
+def as_text(value: Any, _: Any = None) -> str:
+    """Return a text, or the text of a number."""
     if isinstance(value, str):
         return value
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        whole = _whole_in(value)
+        return str(value if whole is None else whole)
     raise Mismatch("must be a str")
 
 
 def _whole(value: Any, _: Any = None) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= 64:
+    whole = _whole_in(value)
+    if whole is not None:
+        return whole
+    if isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit() and len(value) <= _MAX_DIGITS:
         return int(value)
     raise Mismatch("must be a whole number")
+
+
+def _whole_in(value: Any) -> int | None:
+    """Return a JSON number as a whole number, or None. 7.0 is one, but 1e999999 would be a million digits long."""
+    if isinstance(value, Decimal):
+        return int(value) if value.adjusted() < _MAX_DIGITS and value == value.to_integral_value() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _truth(value: Any, _: Any = None) -> bool:
@@ -72,7 +91,7 @@ def _truth(value: Any, _: Any = None) -> bool:
 def _money(value: Any, _: Any = None) -> Decimal:
     if isinstance(value, Decimal | int) and not isinstance(value, bool):
         return Decimal(value)
-    if isinstance(value, str) and len(value) <= 64:
+    if isinstance(value, str) and len(value) <= _MAX_DIGITS:
         try:
             amount = Decimal(value)
         except InvalidOperation:
@@ -83,7 +102,7 @@ def _money(value: Any, _: Any = None) -> Decimal:
 
 
 def as_id(value: Any, _: Any = None) -> str:
-    """Return an id as text, from printable text or a whole number. A float has lost digits already."""
+    """Return an id as text, from printable text or a whole number. A float is refused, as it may have lost digits."""
     if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -91,18 +110,13 @@ def as_id(value: Any, _: Any = None) -> str:
     raise Mismatch("must be an id, as a str or a whole number")
 
 
-def as_id_if_any(value: Any, _: Any = None) -> str | None:
-    """Return an id that may be missing, which some services write as an empty str."""
-    return None if value == "" else as_id(value)
-
-
-def as_list(value: Any, kind: type[T]) -> tuple[T, ...]:
-    """Return a list of values of one kind. Null is an empty one, and a str is never a list."""
+def as_list(value: Any) -> list[Any]:
+    """Return a list whose items were not read yet. Null is an empty one, and a str is never a list."""
     if value is None:
-        return ()
-    if not isinstance(value, list):
-        raise Mismatch("must be a list")
-    return tuple(structure(each, kind) for each in value)
+        return []
+    if isinstance(value, list):
+        return value
+    raise Mismatch("must be a list")
 
 
 def as_object(value: Any, _: Any = None) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def as_moment(value: Any, _: Any = None) -> datetime:
 
 
 def as_yes_or_no(value: Any, _: Any = None) -> bool:
-    """Return the truth of the service's "Yes" or "No", or of a real boolean."""
+    """Return True or False for the service's "Yes" or "No", or for a real boolean."""
     if isinstance(value, bool):
         return value
     known = {"yes": True, "no": False}
@@ -138,14 +152,14 @@ def _open_enum(members: type[StrEnum]) -> Reader:
     known = members._value2member_map_
 
     def read(value: Any, _: Any = None) -> str:
-        text = _text(value)
+        text = as_text(value)
         return known.get(text, text)  # type: ignore[return-value]
 
     return read
 
 
 _READERS: dict[Any, Reader] = {
-    str: _text,
+    str: as_text,
     int: _whole,
     bool: _truth,
     Decimal: _money,
@@ -154,7 +168,7 @@ _READERS: dict[Any, Reader] = {
 
 
 def _reader(kind: Any) -> Reader | None:
-    """Return how a field of this kind is read, beside null, or None for a kind that is not one value."""
+    """Return the reader of a field of this kind, or None for a kind that is not a single value."""
     choice = get_origin(kind) in {Union, UnionType}
     options = [each for each in get_args(kind) if each is not type(None)] if choice else [kind]
     enums = [each for each in options if isinstance(each, type) and issubclass(each, StrEnum)]
@@ -187,8 +201,8 @@ def wire_class(
     """Teach the converter a class.
 
     `names` holds exceptions from the camel-case rule, `omitted` the attributes that keep their default. `hooks` holds
-    fields with a reader of their own, which is given null only if the field may not be None. A field `extra` gets all
-    unknown keys.
+    fields with a reader of their own. It is given null or "" only if the field may not be None. A field `extra` gets
+    all unknown keys.
     """
     every = {each.name: each.type for each in attrs.fields(cls)}
     read = {name: kind for name, kind in every.items() if name != "extra" and name not in omitted}
@@ -198,28 +212,32 @@ def wire_class(
         every.keys() - read.keys(),
         "extra" in every,
     )
-    # Now, as the first answer would otherwise block the event loop for it.
+    # Made now, as making it for the first answer would block the event loop.
     _converter.get_structure_hook(cls)
 
 
 def _column_reader(kind: Any, own: Reader | None) -> Reader:
-    # cattrs would come by the same readers, by way of its unions and optionals. A detail row has thirty of them.
+    # cattrs would find the same readers, but slower, through unions and optionals. A detail row has thirty columns.
     hook = own or _reader(kind) or _converter.get_structure_hook(kind)
     if type(None) not in get_args(kind):
         return hook
-    return _IF_ANY.get(hook) or (lambda value, kind: None if value is None else hook(value, kind))
+    return _IF_ANY.get(hook) or (lambda value, kind: None if value is None or value == "" else hook(value, kind))
 
 
 def _text_if_any(value: Any, _: Any = None) -> str | None:
-    return value if value is None or type(value) is str else _text(value)
+    if type(value) is str:
+        return value or None
+    return None if value is None else as_text(value)
 
 
 def _whole_if_any(value: Any, _: Any = None) -> int | None:
-    return value if value is None or type(value) is int else _whole(value)
+    if type(value) is int:
+        return value
+    return None if value is None or value == "" else _whole(value)
 
 
 # The commonest ones in one step.
-_IF_ANY: dict[Any, Reader] = {_text: _text_if_any, _whole: _whole_if_any}
+_IF_ANY: dict[Any, Reader] = {as_text: _text_if_any, _whole: _whole_if_any}
 
 
 def _hook_for(cls: Any, converter: Converter) -> Reader:
@@ -258,6 +276,30 @@ def structure(value: Any, kind: type[T]) -> T:
     except Exception:  # noqa: BLE001 - whatever went wrong, the columns are asked one by one for the place
         problem = "; ".join(islice(_problems(value, kind), _MAX_PROBLEMS))
     raise Mismatch(problem or "cannot be read")
+
+
+def structure_readable(value: Any, kind: type[T]) -> tuple[T, int]:
+    """Return an instance with the columns that can be read, and how many columns cannot be read.
+
+    These keep their default, and a field `extra` gets them under their wire name. Raises Mismatch for what is not an
+    object, and where a column without a default cannot be read.
+    """
+    try:
+        return _converter.structure(value, kind), 0
+    except Exception:  # noqa: BLE001, S110 - the columns are read one by one below, outside of this error's context
+        pass
+    columns = _columns_of[kind]
+    odd = {}
+    for each in attrs.fields_dict(cast("Any", kind)).values():
+        wire = columns.names.get(each.name)
+        if wire in as_object(value) and _problem(columns.readers[each.name], value[wire], each.type):
+            odd[wire] = value[wire]
+    found = structure({key: item for key, item in value.items() if key not in odd}, kind)
+    if columns.keeps_unknown:
+        extra = cast("Any", found).extra
+        # It was made in the line before, so no other code has seen it without.
+        object.__setattr__(found, "extra", {**extra, **odd})
+    return found, len(odd)
 
 
 def _problems(value: Any, kind: type) -> Iterator[str]:

@@ -35,7 +35,7 @@ _REASONS_SHOWN = 5
 def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
     """Return what `read` makes of the answer's result. Raises Refused for a refused call, BadAnswer for all else."""
     outcome = _outcome_of(answer, operation, read)
-    # Raised here and not below: the locals of that frame hold the answer, and error trackers record them.
+    # Raised here, because the locals of _outcome_of hold the answer, and error trackers record locals.
     if isinstance(outcome, CallFailed):
         raise outcome
     return outcome
@@ -44,7 +44,7 @@ def result_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T:
 def _outcome_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T | CallFailed:
     problem: str
     try:
-        envelope = as_object(decode(answer.body))
+        envelope = as_object(decode(answer.body, lenient=True))
         if envelope.get("result") is not None:
             return read(envelope["result"])
         if is_refusal(envelope):
@@ -65,7 +65,7 @@ def is_refusal(envelope: Mapping[str, Any]) -> bool:
 
 
 def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
-    """Return the error for a call that was refused as a whole, in the service's words as far as they may be shown."""
+    """Return the error for a call that was refused as a whole, with those words of the service that may be shown."""
     named = answer.redaction.clear("; ".join(map(str, reasons[:_REASONS_SHOWN])))
     return refusal(answer.status)(
         f"the service refused the call: {named}" if named else "the service refused the call",
@@ -78,7 +78,7 @@ def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> Call
 
 
 def refused_as_told(answer: Answer, operation: str) -> CallFailed:
-    """Return the same error with the reasons that stand in the answer's body."""
+    """Return the same error with the reasons in the answer's body."""
     return refused(answer, operation, reasons_from_body(answer.body))
 
 
@@ -124,7 +124,7 @@ def reasons_from_envelope(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
 
 
 def reason_texts_in(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield the same as texts: key, ref and default message of each."""
+    """Yield the same reasons as texts: key, ref and default message."""
     listed = envelope.get("reasons")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict):
@@ -136,7 +136,7 @@ def _text(value: object) -> str | None:
 
 
 def checked_id(value: object, ref: str) -> str:
-    """Return an id as text. Raises InvalidQuery for anything but letters and digits, or a whole number."""
+    """Return an id as text. Raises InvalidQuery for anything but a str of letters and digits, or a whole number."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MAX_ID_LENGTH:
         return str(value)
     if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH:

@@ -1,10 +1,11 @@
 """What the query strings of details and statistics share: checks that gather all problems, and wall-clock times."""
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 
 from ...errors import InvalidQuery, Reason
 
-__all__ = ["Problems", "wall_clock"]
+__all__ = ["Problems", "is_aware", "wall_clocks"]
 
 
 class Problems:
@@ -33,16 +34,40 @@ class Problems:
             raise InvalidQuery(self.found)
 
 
-def wall_clock(ref: str, moment: datetime, zone: tzinfo | None) -> datetime:
-    """Return the naive time to put into a query.
+def is_aware(moment: datetime) -> bool:
+    """Return whether the time says what its zone is."""
+    return moment.utcoffset() is not None
 
-    The API docs name no zone, so it is the wall clock of the zone that the user named for the service. Without one,
-    the time is sent as it was written.
+
+def wall_clocks(moments: Mapping[str, datetime], zone: tzinfo | None) -> list[datetime]:
+    """Return a start and an end as the naive times to put into a query, from a mapping of their wire names.
+
+    The API docs name no zone. A naive time travels as it is, and an aware one as the wall clock of the zone that the
+    user named for the service. Raises InvalidQuery for an aware time without that zone, and for an end before the
+    start.
     """
-    try:
-        if zone is not None and moment.tzinfo is not None:
-            moment = moment.astimezone(zone)
-        return moment.replace(tzinfo=None)
-    except OverflowError:
-        problem = "is outside the years 1 to 9999 in the zone of the service"
-    raise InvalidQuery([Reason("invalid", ref, problem)])
+    problems = Problems()
+    found = []
+    for ref, moment in moments.items():
+        try:
+            found.append(_wall_clock(moment, zone))
+        except ValueError as error:
+            problems.add(ref, str(error))
+        except OverflowError:
+            problems.add(ref, "is outside the years 1 to 9999 in the time zone of the service")
+    if found[1:] and found[1] < found[0]:
+        start, end = moments
+        problems.add(end, f"must not be before {start}")
+    problems.raise_any()
+    return found
+
+
+def _wall_clock(moment: datetime, zone: tzinfo | None) -> datetime:
+    if is_aware(moment):
+        if zone is None:
+            raise ValueError(
+                "has a time zone, and the zone of the service is not known. Name it as DevinoClient(time_zone=...), or "
+                "give a naive datetime, which is sent as it is"
+            )
+        moment = moment.astimezone(zone)
+    return moment.replace(tzinfo=None)

@@ -1,7 +1,8 @@
 """Strict JSON: exact integers and decimals, and no NaN, double keys, huge integers or bottomless nesting.
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
-What the values mean is the chapters' knowledge.
+An answer that is read item by item may be read leniently. There, such a number becomes a float. Readers refuse floats,
+so it costs only its item. What the values mean is the chapters' knowledge.
 """
 
 import json
@@ -10,7 +11,7 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Generator, Iterator, Sized
 from decimal import Decimal, InvalidOperation
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["DoubleKeys", "Member", "Run", "Skim", "Unreadable", "decode", "members", "scan_value", "text_in_steps"]
 
@@ -18,8 +19,11 @@ Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
 Skim = Callable[[str, int], tuple[Sized, int]]
-"""Reads items that it knows by their look: skim(text, at) returns a few hundred of them or none, each followed by a
+"""Reads items that look as expected: skim(text, at) returns a few hundred of them or none, each followed by a
 comma and another object, and the place of that object."""
+
+Scan = Callable[[str, int], tuple[Any, int]]
+"""Reads the JSON value that begins at this place, and returns the place after it: scan(text, at)."""
 
 _ITEMS_A_RUN = 64
 # How many items are scanned after one that could not be skimmed, before skimming is tried again. Doubled each time.
@@ -68,6 +72,24 @@ _decoder = json.JSONDecoder(
 )
 
 
+def _or_float(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parsed(digits: str) -> Any:
+        try:
+            return parse(digits)
+        except Unreadable:
+            return float(digits)
+
+    return parsed
+
+
+_lenient_decoder = json.JSONDecoder(
+    object_pairs_hook=_object,
+    parse_int=_or_float(_integer),
+    parse_float=_or_float(_decimal),
+    parse_constant=float,
+)
+
+
 def _text(body: bytes | str) -> str:
     try:
         return body.lstrip("\ufeff") if isinstance(body, str) else body.decode().removeprefix("\ufeff")
@@ -90,16 +112,23 @@ def text_in_steps(body: bytes) -> Generator[None, None, str]:
     return "".join(pieces)
 
 
-def decode(body: bytes | str) -> Any:
+def decode(body: bytes | str, *, lenient: bool = False) -> Any:
     """Return the value that the body holds. Objects with double keys become DoubleKeys. Raises Unreadable."""
     text = _text(body)
-    value, end = scan_value(text, _skip(text, 0))
+    value, end = (_scan_leniently if lenient else scan_value)(text, _skip(text, 0))
     if _skip(text, end) != len(text):
         raise Unreadable("more text after the JSON value")
     return value
 
 
-def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator[Member]:
+class _How(NamedTuple):
+    """How the values of an answer are read."""
+
+    skim: Skim | None
+    scan: Scan
+
+
+def members(body: bytes | str, *path: str, skim: Skim | None = None, lenient: bool = False) -> Iterator[Member]:
     """Yield the members of the top-level object one by one, so that a long array never has to be read in one piece.
 
     `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way come
@@ -108,7 +137,8 @@ def members(body: bytes | str, *path: str, skim: Skim | None = None) -> Iterator
     and what it returns comes as it is. Raises Unreadable where reading ends, after all that could be read.
     """
     text = _text(body)
-    at = yield from _members(text, _skip(text, 0), path, 0, skim)
+    how = _How(skim, _scan_leniently if lenient else scan_value)
+    at = yield from _members(text, _skip(text, 0), path, 0, how)
     if _skip(text, at) != len(text):
         raise Unreadable("more text after the JSON value")
 
@@ -117,7 +147,7 @@ class Run(list[Any]):
     """Some items of a streamed array."""
 
 
-def _members(text: str, at: int, path: tuple[str, ...], depth: int, skim: Skim | None) -> Generator[Member, None, int]:
+def _members(text: str, at: int, path: tuple[str, ...], depth: int, how: _How) -> Generator[Member, None, int]:
     at = _expect(text, at, "{")
     if text[at : at + 1] == "}":
         return at + 1
@@ -127,7 +157,7 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int, skim: Skim |
         if key in seen:
             raise Unreadable("a key that stands twice in one object")
         seen.add(key)
-        at = yield from _member(text, at, (depth, key), path, skim)
+        at = yield from _member(text, at, (depth, key), path, how)
         at = _skip(text, at)
         if text[at : at + 1] == "}":
             return at + 1
@@ -135,35 +165,35 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int, skim: Skim |
 
 
 def _member(
-    text: str, at: int, place: tuple[int, str], path: tuple[str, ...], skim: Skim | None
+    text: str, at: int, place: tuple[int, str], path: tuple[str, ...], how: _How
 ) -> Generator[Member, None, int]:
     depth, key = place
     opening = text[at : at + 1] if path and key == path[0] else ""
     if opening == "[" and len(path) == 1:
-        return (yield from _items(text, at, place, skim))
+        return (yield from _items(text, at, place, how))
     if opening == "{" and len(path) > 1:
-        return (yield from _members(text, at, path[1:], depth + 1, skim))
-    value, at = scan_value(text, at)
+        return (yield from _members(text, at, path[1:], depth + 1, how))
+    value, at = how.scan(text, at)
     yield depth, key, value
     return at
 
 
-def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Generator[Member, None, int]:
+def _items(text: str, at: int, place: tuple[int, str], how: _How) -> Generator[Member, None, int]:
     at = _skip(text, at + 1)
     if text.startswith("]", at):
         yield *place, Run()
         return at + 1
-    count = _ITEMS_AFTER_AN_ODD_ONE if skim is not None else _ITEMS_A_RUN
+    count = _ITEMS_AFTER_AN_ODD_ONE if how.skim is not None else _ITEMS_A_RUN
     while True:
-        if skim is not None:
-            skimmed, at = skim(text, at)
+        if how.skim is not None:
+            skimmed, at = how.skim(text, at)
             if skimmed:
                 count = _ITEMS_AFTER_AN_ODD_ONE
                 yield *place, skimmed
                 continue
         run, problem = Run(), None
         try:
-            at = _read_run(text, at, run, count)
+            at = _read_run(text, at, run, count, how.scan)
         except Unreadable as error:
             problem = error
         yield *place, run
@@ -174,10 +204,10 @@ def _items(text: str, at: int, place: tuple[int, str], skim: Skim | None) -> Gen
         count = min(2 * count, _ITEMS_A_RUN)
 
 
-def _read_run(text: str, at: int, run: Run, max_items: int) -> int:
+def _read_run(text: str, at: int, run: Run, max_items: int, scan: Scan) -> int:
     """Read items into the run until it is full or the array ends. Return the place after the comma or bracket."""
     while len(run) < max_items:
-        item, at = scan_value(text, at)
+        item, at = scan(text, at)
         run.append(item)
         if text.startswith(",{", at):
             at += 1
@@ -210,10 +240,18 @@ def _skip(text: str, at: int) -> int:
 
 
 def scan_value(text: str, at: int) -> tuple[Any, int]:
-    """Return the JSON value that begins at this place, and the place after it."""
+    """Return the JSON value that begins at this place, and the place after it. Raises Unreadable."""
+    return _scanned(_decoder, text, at)
+
+
+def _scan_leniently(text: str, at: int) -> tuple[Any, int]:
+    return _scanned(_lenient_decoder, text, at)
+
+
+def _scanned(decoder: json.JSONDecoder, text: str, at: int) -> tuple[Any, int]:
     problem = "not JSON"
     try:
-        return _decoder.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
+        return decoder.scan_once(text, at)  # type: ignore[attr-defined, no-any-return]
     except Unreadable:
         raise
     except (ValueError, StopIteration):

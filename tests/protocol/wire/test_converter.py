@@ -7,7 +7,15 @@ from typing import Any
 import attrs
 import pytest
 
-from devino_async.protocol.wire.converter import Mismatch, as_id, as_moment, as_yes_or_no, structure, wire_class
+from devino_async.protocol.wire.converter import (
+    Mismatch,
+    as_id,
+    as_moment,
+    as_yes_or_no,
+    structure,
+    structure_readable,
+    wire_class,
+)
 from devino_async.protocol.wire.strict_json import decode
 
 
@@ -18,9 +26,9 @@ def test_never_an_id(bad: Any) -> None:
         as_id(bad)
 
 
-@pytest.mark.parametrize("bad", [None, 5, 1.5, [], {}, True, b"x"])
+@pytest.mark.parametrize("bad", [None, 1.5, [], {}, True, b"x"])
 def test_never_a_text(bad: Any) -> None:
-    """Nothing but a text becomes a text: null never 'None', a number never its digits."""
+    """Nothing but a text or a number becomes a text: null is never 'None', true never 'True'."""
     with pytest.raises(Mismatch):
         structure(bad, str)
 
@@ -32,11 +40,31 @@ def test_never_a_truth(bad: Any) -> None:
         structure(bad, bool)
 
 
-@pytest.mark.parametrize("bad", [1.0, True, None, "", "1.0", "--1", "-", "x", "９", "9" * 65, Decimal(1)])
+@pytest.mark.parametrize(
+    "bad", [1.0, True, None, "", "1.0", "--1", "-", "x", "９", "9" * 65, Decimal("1.5"), Decimal("1e64")]
+)
 def test_never_a_whole_number(bad: Any) -> None:
-    """Floats, booleans, null and other scripts' digits are no whole numbers."""
+    """Fractions, booleans, null and other scripts' digits are not whole numbers."""
     with pytest.raises(Mismatch):
         structure(bad, int)
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(5, "5"), (Decimal("7.0"), "7"), (Decimal("7.9E+10"), "79000000000"), (Decimal("1.50"), "1.50"),
+     (10**25, "1" + "0" * 25), (Decimal("1E+999999"), "1E+999999")],
+)  # fmt: skip
+def test_numbers_where_text_is_expected(number: Any, text: str) -> None:
+    """A number is its text, a whole float that of the whole number, and no exponent becomes a million digits."""
+    assert structure(number, str) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "number"), [("7.0", 7), ("-7.00", -7), ("1.5e3", 1_500), ("0.0", 0), ("1e63", 10**63)]
+)
+def test_whole_floats(written: str, number: int) -> None:
+    """A float without a fraction is a whole number."""
+    assert structure(decode(written), int) == number
 
 
 @pytest.mark.parametrize("bad", ["nan", "Infinity", "-inf", "", "1,5", "1 000", True, None, 1.5, "9" * 65])
@@ -111,3 +139,33 @@ def test_a_reader_that_fails_otherwise() -> None:
     wire_class(Odd, hooks={"half": lambda value, _: value / 2})
     with pytest.raises(Mismatch, match=r"^cannot be read @ \$\.half$"):
         structure({"half": "sesame"}, Odd)
+
+
+def test_readable_columns() -> None:
+    """A column that cannot be read costs itself: the others are read, it stands in `extra` under its wire name."""
+    read, odd = structure_readable({"id": 5, "weight": 1, "note": ["x"], "new": True}, Parcel)
+    assert (read, odd) == (Parcel(1, "5", None, 7, {"note": ["x"], "new": True}), 1)
+    assert structure_readable({"id": 5, "weight": 1}, Parcel) == (Parcel(1, "5"), 0)
+
+
+@pytest.mark.parametrize("bad", [{"id": 1.5, "weight": 1}, {"id": 5}, {}, None, [], "x", decode('{"id": 5, "id": 6}')])
+def test_what_is_not_readable(bad: Any) -> None:
+    """Without its required columns, or as another kind of value, an item cannot be read at all."""
+    with pytest.raises(Mismatch) as raised:
+        structure_readable(bad, Parcel)
+    assert raised.value.__context__ is None
+
+
+def test_empty_text_is_none() -> None:
+    """An empty text is None where a column may be None, whatever its kind, and nowhere else."""
+
+    @attrs.frozen
+    class Form:
+        name: str | None
+        size: int | None
+        part_id: str | None
+        required: str
+
+    wire_class(Form, hooks={"part_id": as_id})
+    empty = {"name": "", "size": "", "partId": "", "required": ""}
+    assert structure(empty, Form) == Form(None, None, None, "")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async.flow.steps import at_once
+from devino_async.protocol.wire.converter import Mismatch, as_id, structure
 from devino_async.protocol.wire.strict_json import DoubleKeys, Run, Unreadable, decode, members, text_in_steps
 
 scalars = (
@@ -236,3 +237,21 @@ def test_long_texts_in_steps(letter: str, before: int) -> None:
     for broken in (text.encode() + "€".encode()[:2], b"\xff" + text.encode()):
         with pytest.raises(Unreadable):
             at_once(text_in_steps(broken))
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "Infinity", "-Infinity", "9" * 65, "9" * 5_000, "0." + "9" * 70, "1e99999999999999999999"]
+)
+def test_numbers_beyond_trust_read_leniently(number: str) -> None:
+    """Read leniently, a number that cannot be trusted is a float, which no reader accepts, and the rest is read."""
+    text = f'{{"a": [{{"b": 5}}, {{"b": {number}, "c": 1.5}}, {number}]}}'
+    first, second, third = decode(text, lenient=True)["a"]
+    assert (first, second["c"]) == ({"b": 5}, Decimal("1.5"))
+    assert type(second["b"]) is type(third) is float
+    [(_, _, run)] = members(text, "a", lenient=True)
+    assert [type(item) for item in run] == [dict, dict, float]
+    for kind in (str, int, bool, Decimal):
+        with pytest.raises(Mismatch):
+            structure(third, kind)
+    with pytest.raises(Mismatch):
+        as_id(third)
