@@ -112,7 +112,7 @@ class TotalDiffers:
     """A look-up ended with more or fewer rows than the `total` that the service counted for it.
 
     `rows` is how many different rows there were, including those before a `start_offset`. Either rows are missing, or
-    new ones came while the pages were read.
+    new ones came while each page was read.
     """
 
     operation: str

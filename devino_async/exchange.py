@@ -1,7 +1,7 @@
 """THE SEAM between what is said and how it travels: Lane, Call, Answer, Transport.
 
 A chapter of `protocol/` makes a Call and reads an Answer. Everything in `transport/` has the shape of Transport.
-There is no JSON, no service knowledge and no credential here.
+It holds neither JSON nor service knowledge nor credentials.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""DevinoClient: ties the wings together. No HTTP status and no JSON here; sending itself is dispatch.py's."""
+"""DevinoClient: ties the wings together. HTTP statuses and JSON are not seen here. Sending itself is dispatch.py's."""
 
 import asyncio
 import time
@@ -50,14 +50,19 @@ class CloseReport:
 
 @forgets_arguments
 class DevinoClient:
-    """The Devino SMS API. Make one for each event loop and keep it; it is safe to use from many tasks.
+    """The Devino SMS API. Make one for each event loop and keep it. It is safe to use from many tasks.
 
     Credentials are either `api_key`, or `login` and `password`, or the environment (DEVINO_API_KEY, or DEVINO_LOGIN
-    and DEVINO_PASSWORD). `base_url` is DEVINO_BASE_URL or https://api.devino.online if not given. Nothing is opened
-    before the first call. `time_zone` names the zone of the service's dates, which the page does not: without it they
-    stay naive. `outbox` says how single sends gather into batches. `on_unclaimed` is called with receipts that nobody
-    waits for any more, because the caller was cancelled or left `send_many` early; `on_event` with what happens on the
-    way (see events.py). Hooks must be quick, and an error in one is logged and hurts nobody.
+    and DEVINO_PASSWORD). Nothing is opened before the first call.
+
+    - `base_url`: the address of the service. The default is DEVINO_BASE_URL, or https://api.devino.online.
+    - `timeouts`, `retry`, `limits`, `pool`, `outbox`: see the classes of the same names. `outbox` says how single
+      sends gather into batches.
+    - `time_zone`: the zone of the service's dates, which the API docs do not name. Without it they stay naive.
+    - `on_unclaimed`: called with receipts whose caller was cancelled, or left `send_many` early.
+    - `on_event`: called with what happens on the way (see events.py).
+
+    Hooks must be quick. An error in one is logged and changes no outcome.
 
     Raises ConfigurationError for credentials, an address or options that cannot work.
     """
@@ -222,22 +227,22 @@ class DevinoClient:
     # Reading back
 
     async def statuses(self, ids: Iterable[str | int] | AsyncIterable[str | int]) -> dict[str, MessageStatus]:
-        """The statuses of any number of messages by id; ids that the service does not know are absent."""
+        """Return the statuses of any number of messages by id. Ids that the service does not know are absent."""
         return {each.message_id: each async for each in self.iter_statuses(ids)}
 
     async def iter_statuses(
         self, ids: Iterable[str | int] | AsyncIterable[str | int]
     ) -> AsyncGenerator[MessageStatus, None]:
-        """The statuses of any number of messages as they come, 500 to a call and a few calls at once, in input order.
+        """Yield the statuses of any number of messages, in input order. 500 go in one call, and a few calls at once.
 
-        Raises InvalidQuery for what is no id, and CallFailed if a look-up fails for good.
+        Raises InvalidQuery for what cannot be an id, and CallFailed if a look-up fails for good.
         """
         async with aclosing(self._look_ups.statuses(ids)) as found:
             async for each in found:
                 yield each
 
     def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
-        """What is known of the messages that match, as rows or pages; nothing is asked before they are iterated."""
+        """Return what is known of the messages that match, as rows or pages. Nothing is asked before iteration."""
         self._check_open()
         return self._look_ups.details(query, page_size, start_offset)
 

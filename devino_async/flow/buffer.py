@@ -90,7 +90,7 @@ class Buffer(Generic[T, R]):
         return not self._door and self._fits(size)
 
     def append(self, entry: Entry[T, R], now: float) -> None:
-        """Let an entry in, or let it wait at the door if there is no room or others wait for room."""
+        """Let an entry in, or let it wait at the door if it is full or others wait for room."""
         entry.number = self._last = self._last + 1
         entry.arrived = now
         if self._door or not self._fits(entry.size):

@@ -16,7 +16,7 @@ R = TypeVar("R")
 P = TypeVar("P", bound="Page")
 
 Fetch = Callable[[int, int], Awaitable[P]]
-"""Returns the page of `limit` rows from `offset` on: fetch(offset, limit)."""
+"""Returns a page of `limit` rows from `offset` on: fetch(offset, limit)."""
 
 KeyOf = Callable[[R], Hashable]
 """Returns the identity of a row, or None for a row that has none."""
@@ -48,7 +48,7 @@ class Page(Protocol):
 
 
 class Paginator(Generic[R, P]):
-    """Walks the pages of one look-up, or of several one after another as if they were one.
+    """Walks through each page of one look-up, or of several one after another as if they were one.
 
     `async for` gives rows, and `pages()` gives pages. A row that an earlier page had is not given
     again. `offset` is the number of the first row of the service that was not given yet, to resume
@@ -111,7 +111,7 @@ class Paginator(Generic[R, P]):
 
 
 class _Progress:
-    """How far the pages of one part were read, and whether more pages follow."""
+    """How far one part was read, and whether more pages follow."""
 
     def __init__(self, offset: int, page_size: int) -> None:
         self._page_size = page_size
@@ -144,7 +144,7 @@ class _Progress:
             return True
         if page.more is False:
             return False
-        # The page does not say. A service that caps pages below what was asked says so in `size`.
+        # It does not say. A service that caps pages below what was asked says so in `size`.
         # Such a page is full, not short. That `total` is reached proves nothing, as it may lie.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full

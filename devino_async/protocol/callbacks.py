@@ -32,6 +32,9 @@ _SECONDS = range(10**9, 10**10)
 _MAX_NUMBER = 10**20
 
 
+_STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
+
+
 @frozen
 class StatusCallback:
     """A change of a message's status (API docs, "Callbacks").
@@ -113,7 +116,7 @@ def _whole_in(value: Any) -> int | None:
 def _status(value: Any, _: Any = None) -> Status | str:
     if not isinstance(value, str) or not value.strip():
         raise Mismatch("must be a str")
-    return Status._value2member_map_.get(value, value)  # type: ignore[return-value]
+    return _STATUSES.get(value, value)
 
 
 wire_class(

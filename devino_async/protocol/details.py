@@ -285,7 +285,7 @@ def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:
-    """Return the page. Yields after every few rows. Raises BadAnswer or Refused."""
+    """Return a page. Yields after every few rows. Raises BadAnswer or Refused."""
     outcome = yield from _outcome_of(answer, zone)
     # Raised here, because the locals of _outcome_of hold the answer, and error trackers record locals.
     if isinstance(outcome, CallFailed):
