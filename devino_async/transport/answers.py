@@ -58,17 +58,26 @@ def _plain(decompressor: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
         piece = decompressor.unconsumed_tail
 
 
-def wait_asked_for(header: str | None, now: datetime | None = None) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or a date. None if it holds neither."""
+def wait_asked_for(header: str | None, date: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as a number or a date. None if it holds neither.
+
+    A date is read against the answer's own Date header, as the clocks of service and client may differ. Without one
+    it is read against `now`.
+    """
     if header is None:
         return None
     text = header.strip()
     if text.isascii() and text.isdigit():
         return float(text[:12])
+    moment = _moment(text)
+    if moment is None:
+        return None
+    return max((moment - (_moment(date or "") or now)).total_seconds(), 0.0)
+
+
+def _moment(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return max((moment - (now or datetime.now(UTC))).total_seconds(), 0.0)
     except (TypeError, ValueError, OverflowError):
         return None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

@@ -6,6 +6,7 @@ call is made again is retry.py's. aiohttp's exceptions end here: they are put in
 
 import asyncio
 import os
+import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -52,7 +53,7 @@ class Attempt:
         """Note the status line and the headers of the answer."""
         self._status = status
         self._content_type = headers.get("Content-Type", "")
-        self._retry_after = wait_asked_for(headers.get("Retry-After"), datetime.now(UTC))
+        self._retry_after = wait_asked_for(headers.get("Retry-After"), headers.get("Date"), datetime.now(UTC))
 
     def finished(self) -> None:
         """Note that the answer was read to its end."""
@@ -163,6 +164,18 @@ def _in_words(error: Exception) -> str:
         return "the answer is longer than such an answer can be"
     if isinstance(error, UnknownCoding):
         return "the answer is compressed in an unknown way"
+    why = _reason(error)
+    return f"no whole answer ({type(error).__name__}{f': {why}' if why else ''})"
+
+
+def _reason(error: Exception) -> str | None:
+    """Return why a connection failed. TLS and name look-ups have words of their own, which no errno stands for."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        refused = error.certificate_error
+        return refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else "certificate refused"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "the host name is not known"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return getattr(error.os_error, "reason", None) or "TLS failed"
     number = error.errno if isinstance(error, OSError) else None
-    why = f": {os.strerror(number)}" if isinstance(number, int) and number > 0 else ""
-    return f"no whole answer ({type(error).__name__}{why})"
+    return os.strerror(number) if isinstance(number, int) and number > 0 else None

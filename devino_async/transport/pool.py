@@ -94,7 +94,8 @@ class PoolOptions:
         require_kind("PoolOptions.ssl_context", self.ssl_context, ssl.SSLContext, optional=True)
         require_kind("PoolOptions.reuse_connections", self.reuse_connections, bool)
         if not (self.proxy is None or _is_proxy(self.proxy)):
-            raise ConfigurationError("PoolOptions.proxy must be a URL with the http scheme and a host")
+            more = ". SOCKS proxies are not supported" if str(self.proxy).lower().startswith("socks") else ""
+            raise ConfigurationError(f"PoolOptions.proxy must be a URL with the http scheme and a host{more}")
         if not (self.local_address is None or _is_ip_address(self.local_address)):
             raise ConfigurationError("PoolOptions.local_address must be an IP address")
 
@@ -165,6 +166,8 @@ class SessionPool:
             attempt.cut_short()
         except Exception as error:  # noqa: BLE001 - the ledger tells them apart, not the class
             attempt.failed(error)
+            if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+                self._forget_addresses(call.lane)
         # Raised below and not above: inside an `except` block aiohttp's error, and with it the request and its
         # Authorization header, would hang on ours as __context__. For the same reason this frame holds no session.
         outcome = attempt.outcome()
@@ -196,6 +199,12 @@ class SessionPool:
             await read_body(response, call.answer_limit, attempt.body)
             # No await may come between the end of the answer and this note: a cancelled send would lose its answer.
             attempt.finished()
+
+    def _forget_addresses(self, lane: Lane) -> None:
+        """Look the host name up anew for the next connection: the service may have moved."""
+        connector = self._sessions[lane].connector if lane in self._sessions else None
+        if isinstance(connector, aiohttp.TCPConnector):
+            connector.clear_dns_cache()
 
     def _session(self, lane: Lane) -> aiohttp.ClientSession:
         if lane not in self._sessions:

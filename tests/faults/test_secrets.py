@@ -31,8 +31,6 @@ def errors_of(outcome: Any) -> Iterator[BaseException]:
             receipt.raise_for_outcome()
         except DevinoError as error:
             yield from chain(error)
-    for raised in outcome.raised:
-        yield from chain(raised)
     for event in outcome.events:
         if isinstance(getattr(event, "error", None), BaseException):
             yield from chain(event.error)

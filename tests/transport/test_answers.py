@@ -26,4 +26,11 @@ NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 )
 def test_retry_after(header: str | None, seconds: float | None) -> None:
     """Retry-After is read in seconds and as a date. A past date asks for no wait, nonsense counts as absent."""
-    assert wait_asked_for(header, NOW) == seconds
+    assert wait_asked_for(header, None, NOW) == seconds
+
+
+def test_a_date_is_read_against_the_answer_s_own_clock() -> None:
+    """A Retry-After date counts from the answer's Date: a client whose clock is an hour late waits no hour too long."""
+    asked, date = "Mon, 23 Nov 2026 13:00:30 GMT", "Mon, 23 Nov 2026 13:00:00 GMT"
+    assert wait_asked_for(asked, date, NOW) == 30.0
+    assert wait_asked_for(asked, "nonsense", NOW) == 3_630.0
