@@ -33,6 +33,7 @@ SUITE = (
     "test_outbox_faults.py",
 )
 SECRETS = ("test_secrets.py", "test_secrets_calls.py")
+OUTAGES = ("tests/transport/test_breaker.py", "tests/client/test_storms.py", "tests/transport/test_retry.py")
 FIRST_FAILURES = 3
 SECONDS = 300
 AT_ONCE = 4
@@ -52,8 +53,38 @@ class Mutation:
 POOL, LEDGER, VERDICT = "transport/pool.py", "transport/ledger.py", "transport/verdict.py"
 ATTEMPT, RETRY = "transport/attempt.py", "transport/retry.py"
 OUTBOX = "client/outbox.py"
+BREAKER = "transport/breaker.py"
 
 MUTATIONS = (
+    Mutation("trouble opens nothing", BREAKER, "        circuit.openings += 1\n", "        return\n", OUTAGES),
+    Mutation(
+        "a half-open lane takes any batch", BREAKER, "call.messages > HALF_OPEN_MESSAGES", "call.messages < 0", OUTAGES
+    ),
+    Mutation(
+        "a half-open lane takes many batches",
+        BREAKER,
+        "if circuit.state is State.HALF_OPEN and circuit.holder is None:",
+        "if circuit.state is State.HALF_OPEN:",
+        OUTAGES,
+    ),
+    Mutation("strikes are not counted", BREAKER, "circuit.strikes += unconfirmed", "circuit.strikes += 0", OUTAGES),
+    Mutation("old news counts", BREAKER, "if not ticket.is_news():", "if False:", OUTAGES),
+    Mutation("probes go on for ever", BREAKER, "while circuit.waiters:", "while True:", OUTAGES),
+    Mutation("batches of an ended stream wait on", "client/batches.py", "self._breaker.end(patience)", "pass", OUTAGES),
+    Mutation(
+        "an empty balance ends nothing",
+        "client/batches.py",
+        "return SendingRefused(reasons) if reasons else None",
+        "return None",
+        OUTAGES,
+    ),
+    Mutation(
+        "look-ups spend the budget of sends",
+        RETRY,
+        "self._budgets = {lane: _Budget(policy, clock) for lane in Lane}",
+        "self._budgets = dict.fromkeys(Lane, _Budget(policy, clock))",
+        OUTAGES,
+    ),
     Mutation(
         "a send is repeated after ServerDisconnectedError",
         ATTEMPT,
@@ -121,8 +152,8 @@ MUTATIONS = (
     ),
     Mutation("409 and 425 are NotSent", VERDICT, "frozenset({400, 401,", "frozenset({409, 425, 400, 401,"),
     Mutation("a 4xx that accepts is NotSent", VERDICT, "and evidence.carries_result", "and False"),
-    Mutation("429 holds nobody", "transport/pace.py", "self.held_until = max(", "_unused = max("),
-    Mutation("a wait beyond the deadline is waited", RETRY, "wait += last.retry_after", "wait += 0"),
+    Mutation("429 holds nobody", "transport/pace.py", "self._holds[key] = max(", "_unused = max("),
+    Mutation("a wait beyond the deadline is waited", RETRY, "return (last.retry_after or 0.0) + ", "return "),
     Mutation(
         "look-ups are not repeated",
         VERDICT,
@@ -135,13 +166,13 @@ MUTATIONS = (
     Mutation(
         "OutcomeUnknown proves unsent",
         "errors.py",
-        '"""The request may have been processed and no answer tells. A send is never repeated after this."""',
+        '"""The request may have been processed, and no answer says whether. A send is never repeated after this."""',
         '"""The request."""\n\n    proves_unsent = True',
     ),
     Mutation(
         "BadAnswer proves unsent",
         "errors.py",
-        '"""An answer that cannot be read, or that answers something else than what was asked."""',
+        '"""An answer that cannot be read, or that does not fit what was asked."""',
         '"""An answer."""\n\n    proves_unsent = True',
     ),
     Mutation(
