@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 # The only list of public names. Type checkers read these imports, and `as` marks a name as public. At run time they
 # are skipped: _homes() finds them in the compiled code of this module.
 if TYPE_CHECKING:
-    from .client.client import CloseReport as CloseReport
     from .client.client import DevinoClient as DevinoClient
+    from .client.dispatch import CloseReport as CloseReport
     from .client.lookups import DetailPaginator as DetailPaginator
     from .client.outbox import OutboxOptions as OutboxOptions
     from .errors import BadAnswer as BadAnswer

@@ -9,18 +9,18 @@ from datetime import datetime, tzinfo
 from types import TracebackType
 from typing import Self
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from ..checks import require_callable, require_kind, require_number
 from ..errors import ClientClosed, DevinoError
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
-from ..protocol import account, sending, statistics, statuses
+from ..protocol import account, sending, statistics
 from ..protocol.account import Account
 from ..protocol.details import DetailQuery
 from ..protocol.message import Message
-from ..protocol.receipts import Receipt, SendReport, Unconfirmed
+from ..protocol.receipts import Receipt, SendReport
 from ..protocol.statistics import GroupBy, Statistics
 from ..protocol.statuses import MessageStatus
 from ..redaction import forgets_arguments
@@ -30,22 +30,11 @@ from ..transport.retry import RetryPolicy
 from ..transport.stack import stacked
 from .batches import Batches, SendOptions
 from .config import base_url_from, credentials_from
-from .dispatch import Dispatch, OnUnclaimed
-from .lookups import DetailPaginator, LookUps
+from .dispatch import CloseReport, Dispatch, OnUnclaimed
+from .lookups import PROBE, DetailPaginator, LookUps
 from .outbox import Outboxes, OutboxOptions
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
-
-
-# What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
-_PROBE = evolve(statuses.call(["0"]), probe=True)
-
-
-@frozen
-class CloseReport:
-    """What `aclose` left behind: the messages that became unconfirmed while the client was being closed."""
-
-    unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
 @forgets_arguments
@@ -116,7 +105,7 @@ class DevinoClient:
         turns = Turns()
         retry = retry or RetryPolicy()
         clock = time.monotonic
-        transport, self._breaker = stacked(self._pool, _PROBE, limits=limits, retry=retry, events=events, clock=clock)
+        transport, self._breaker = stacked(self._pool, PROBE, limits=limits, retry=retry, events=events, clock=clock)
         batches = Batches(transport, self._breaker, turns, retry=retry, events=events)
         self._owner = Owner()
         self._zone = time_zone

@@ -9,6 +9,8 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
+from attrs import frozen
+
 from ..errors import ClientClosed, DevinoError
 from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
@@ -22,11 +24,18 @@ from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, 
 from ..transport.limits import Limits
 from .batches import Batch, Batches, SendOptions, receipts_without_request
 
-__all__ = ["Dispatch", "OnUnclaimed"]
+__all__ = ["CloseReport", "Dispatch", "OnUnclaimed"]
 
 _log = logging.getLogger("devino_async")
 
 OnUnclaimed = Callable[[Sequence[Receipt]], object]
+
+
+@frozen
+class CloseReport:
+    """What `aclose` left behind: the messages that became unconfirmed while the client was being closed."""
+
+    unconfirmed: tuple[Unconfirmed, ...] = ()
 
 
 class Dispatch:

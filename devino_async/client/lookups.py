@@ -9,6 +9,8 @@ from contextlib import aclosing, contextmanager
 from datetime import tzinfo
 from functools import partial
 
+from attrs import evolve
+
 from ..checks import require_number
 from ..errors import ClientClosed, InvalidQuery, Reason
 from ..events import Events, ItemsUnread, TotalDiffers
@@ -25,7 +27,10 @@ from ..protocol.statistics import Statistics
 from ..protocol.statuses import MessageStatus
 from ..transport.limits import Limits
 
-__all__ = ["DetailPaginator", "LookUps"]
+__all__ = ["PROBE", "DetailPaginator", "LookUps"]
+
+# What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
+PROBE = evolve(statuses.call(["0"]), probe=True)
 
 
 class DetailPaginator(Paginator[DetailRow, DetailPage]):

@@ -11,6 +11,8 @@ from enum import Enum
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
 
+from .deadline import deadline
+
 __all__ = ["Handed", "Ledger", "LedgerBody"]
 
 # How much is handed over at a time. Large slices cost less CPU (3 % of a campaign against slices of 64 KiB).
@@ -82,7 +84,7 @@ class LedgerBody(Payload):
             # a note made afterwards would be missing for a slice that is on its way.
             self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME
             # A body of one small slice never has to wait for the socket.
-            async with asyncio.timeout(self._stall) if self._length > LAST_SLICES_BYTES else nullcontext():
+            async with deadline(self._stall) if self._length > LAST_SLICES_BYTES else nullcontext():
                 await writer.write(piece)
                 await writer.drain()
                 if self._ledger.handed is not Handed.ALL:

@@ -24,6 +24,7 @@ from ..redaction import Redaction, forgets_arguments
 from ..version import VERSION
 from .answers import read_body
 from .attempt import Attempt
+from .deadline import deadline
 from .ledger import LedgerBody
 
 __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
@@ -181,20 +182,24 @@ class SessionPool:
         body = None if call.body is None else LedgerBody(call.body, attempt.ledger, stall=self._timeouts.read)
         url = URL(f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else ""), encoded=True)
         timeout = aiohttp.ClientTimeout(
-            total=self._timeouts.total_for(call.size),
+            # Its timer would win over an answer that came while the loop was blocked: `deadline` stands in for it.
+            total=None,
             connect=self._timeouts.connect,
             sock_connect=self._timeouts.connect,
             sock_read=self._timeouts.read,
         )
-        async with self._session(call.lane).request(
-            call.method,
-            url,
-            data=body,
-            allow_redirects=False,
-            timeout=timeout,
-            ssl=self._options.ssl_context or True,
-            proxy=self._options.proxy,
-        ) as response:
+        async with (
+            deadline(self._timeouts.total_for(call.size)),
+            self._session(call.lane).request(
+                call.method,
+                url,
+                data=body,
+                allow_redirects=False,
+                timeout=timeout,
+                ssl=self._options.ssl_context or True,
+                proxy=self._options.proxy,
+            ) as response,
+        ):
             attempt.begun(response.status, response.headers)
             await read_body(response, call.answer_limit, attempt.body)
             # No await may come between the end of the answer and this note: a cancelled send would lose its answer.

@@ -28,8 +28,8 @@ from devino_async import (
     Unconfirmed,
 )
 from devino_async.client.batches import Batches, SendOptions
-from devino_async.client.client import _PROBE
 from devino_async.client.dispatch import Dispatch
+from devino_async.client.lookups import PROBE
 from devino_async.client.outbox import Outboxes, OutboxOptions
 from devino_async.errors import RequestNotSent
 from devino_async.events import Events
@@ -88,7 +88,7 @@ class Lab:
         events, turns, owner = Events(self.told.append), Turns(), Owner()
         retry, bounds = retry or RetryPolicy(), Limits(**limits)
         transport, self.breaker = stacked(
-            service, _PROBE, limits=bounds, retry=retry, events=events, clock=virtual_time.now
+            service, PROBE, limits=bounds, retry=retry, events=events, clock=virtual_time.now
         )
         batches = Batches(transport, self.breaker, turns, retry=retry, events=events)
         self.dispatch = Dispatch(

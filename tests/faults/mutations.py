@@ -105,7 +105,7 @@ MUTATIONS = (
         "else attempt.ledger.handed\n            attempt.failed(error)",
     ),
     Mutation("redirects are followed", POOL, "allow_redirects=False", "allow_redirects=True"),
-    Mutation("total is not set", POOL, "total=self._timeouts.total_for(call.size)", "total=None"),
+    Mutation("total is not set", POOL, "deadline(self._timeouts.total_for(call.size))", "deadline(1e6)"),
     Mutation("the silence of an answer is not bounded", POOL, "sock_read=self._timeouts.read", "sock_read=None"),
     Mutation("the environment's proxies are used", POOL, "trust_env=False", "trust_env=True"),
     Mutation("sends go on pooled connections", POOL, "force_close=not repeatable and", "force_close=False and"),
@@ -130,7 +130,7 @@ MUTATIONS = (
         LEDGER,
         "            self._ledger.handed = Handed.ALL if handed == self._size else Handed.SOME\n"
         "            # A body of one small slice never has to wait for the socket.\n"
-        "            async with asyncio.timeout(self._stall) if self._length > LAST_SLICES_BYTES else nullcontext():\n"
+        "            async with deadline(self._stall) if self._length > LAST_SLICES_BYTES else nullcontext():\n"
         "                await writer.write(piece)\n",
         "            if True:\n"
         "                await writer.write(piece)\n"
