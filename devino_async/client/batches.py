@@ -5,7 +5,8 @@ Streams and their callers are dispatch.py's. When a send may be repeated is the 
 """
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from datetime import UTC, datetime
 from functools import cache
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from ..errors import (
     DevinoError,
     Forbidden,
     OutcomeUnknown,
+    Reason,
     SendingRefused,
     TooManyRequests,
     Unauthorized,
@@ -31,12 +33,18 @@ from ..protocol.receipts import Receipts, Rejected, Unconfirmed
 from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 from ..transport.retry import RetryPolicy
 
-__all__ = ["Batch", "Batches", "SendOptions", "receipts_without_request"]
+__all__ = ["Batch", "Batches", "SendOptions", "receipts_without_request", "utc_now"]
 
 T = TypeVar("T")
 
 # Fewer rejections than this may be an accident of the input.
 _MIN_ALL_REJECTED = 100
+_MESSAGES_A_STEP = 512
+
+
+def utc_now() -> datetime:
+    """Return what the clock of this machine says."""
+    return datetime.now(UTC)
 
 
 @frozen(kw_only=True, eq=False)
@@ -68,13 +76,21 @@ class Batches:
     """Sends batches through the transport. Whoever calls owns the task, which only closing cancels."""
 
     def __init__(
-        self, transport: Transport, breaker: Breaker, turns: Turns, *, retry: RetryPolicy, events: Events
+        self,
+        transport: Transport,
+        breaker: Breaker,
+        turns: Turns,
+        *,
+        retry: RetryPolicy,
+        events: Events,
+        today: Callable[[], datetime] = utc_now,
     ) -> None:
         self._transport = transport
         self._breaker = breaker
         self._turns = turns
         self._retry = retry
         self._events = events
+        self._today = today
 
     async def of_sends(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Batch:
         """Send a batch of single sends, the oldest of which began at `began`. Raises only for misuse."""
@@ -83,11 +99,34 @@ class Batches:
 
     async def of_stream(self, chunk: Chunk[Message], options: SendOptions, patience: Patience) -> Batch:
         """Send a batch of the stream that this patience belongs to. Raises only for misuse."""
-        batch = await self._in_pieces(chunk, options, Lane.BULK, patience)
+        missed = await self._finish(_missed_in(chunk, self._today()))
+        if missed:
+            batch = await self._without(missed, chunk, options, patience)
+        else:
+            batch = await self._in_pieces(chunk, options, Lane.BULK, patience)
         if batch.fatal is not None:
             # Other batches of the stream may wait for the lane. Each would cost half a thousand messages more.
             self._breaker.end(patience)
         return batch
+
+    async def _without(
+        self, missed: dict[int, Reason], chunk: Chunk[Message], options: SendOptions, patience: Patience
+    ) -> Batch:
+        """Send a chunk without some of its messages, which are Rejected here and cost no request."""
+        good = [message for at, message in enumerate(chunk.items) if at not in missed]
+        slices = await self._finish(sending.encode_in_steps(good))
+        batch = Batch(Receipts())
+        if good:
+            batch = await self._in_pieces(Chunk(good, slices, chunk.position), options, Lane.BULK, patience)
+        others = iter(batch.receipts)
+        receipts = Receipts()
+        receipts.ready(
+            [
+                Rejected(message, (missed[at],)) if at in missed else next(others)
+                for at, message in enumerate(chunk.items)
+            ]
+        )
+        return Batch(receipts, batch.fatal)
 
     def patience_of_stream(self, began: float) -> Patience:
         """Return what all batches of a stream share."""
@@ -188,6 +227,18 @@ def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) ->
     if isinstance(fatal, CallFailed) and fatal.proves_unsent:
         return sending.receipts_after(fatal, messages)
     return sending.receipts_after(sending.never_begun(str(fatal)), messages)
+
+
+def _missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:
+    """Return what is wrong with messages that were to be sent in the past, by their place in the chunk."""
+    missed: dict[int, Reason] = {}
+    if sending.may_be_scheduled(chunk.slices):
+        for at, message in enumerate(chunk.items):
+            if (problem := sending.missed_schedule(message, now)) is not None:
+                missed[at] = problem
+            if at % _MESSAGES_A_STEP == 0:
+                yield
+    return missed
 
 
 def _cut(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:

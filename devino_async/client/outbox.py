@@ -6,13 +6,14 @@ when an exchange ends. How they gather is flow/buffer.py's. How a batch is sent 
 
 import asyncio
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Literal
 
 from attrs import field, frozen
 
 from ..checks import require_number
-from ..errors import ClientClosed, ConfigurationError, DevinoError, OutboxFull
+from ..errors import ClientClosed, ConfigurationError, DevinoError, InvalidMessage, OutboxFull
 from ..flow.buffer import Buffer, Entry
 from ..flow.chunking import Chunk
 from ..flow.ownership import Owner
@@ -21,7 +22,7 @@ from ..protocol import sending
 from ..protocol.message import Message, Priority
 from ..protocol.receipts import Receipt
 from ..transport.limits import Limits
-from .batches import SendOptions
+from .batches import SendOptions, utc_now
 from .dispatch import Dispatch
 
 __all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
@@ -271,7 +272,9 @@ class Outboxes:
         *,
         limits: Limits,
         clock: Callable[[], float],
+        today: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._today = today
         self._bulk, self._urgent = (
             Outbox(
                 dispatch,
@@ -288,7 +291,11 @@ class Outboxes:
         )
 
     def of(self, message: Message) -> Outbox:
-        """Return the outbox for this message."""
+        """Return the outbox for this message. Raises InvalidMessage for one that was to be sent in the past."""
+        if getattr(message, "scheduled_time", None) is not None:
+            problem = sending.missed_schedule(message, self._today())
+            if problem is not None:
+                raise InvalidMessage([problem])
         # What is not a Message is refused by either of them.
         return self._urgent if getattr(message, "priority", None) in _URGENT else self._bulk
 

@@ -173,6 +173,19 @@ class MixedRun:
         return receipts
 
 
+class ReadyRun:
+    """Receipts that are made already."""
+
+    __slots__ = ("_receipts",)
+
+    def __init__(self, receipts: list[Receipt]) -> None:
+        self._receipts = receipts
+
+    def receipts(self) -> list[Receipt]:
+        """Return them."""
+        return self._receipts
+
+
 def _reasons(texts: tuple[str | None, ...]) -> tuple[Reason, ...]:
     each: Any = iter(texts)
     return tuple(map(Reason, each, each, each))
@@ -186,7 +199,7 @@ class Receipts:
     """
 
     def __init__(self) -> None:
-        self._runs: deque[AcceptedRun | FailedRun | MixedRun] = deque()
+        self._runs: deque[AcceptedRun | FailedRun | MixedRun | ReadyRun] = deque()
         self.counts: Counter[type] = Counter()
 
     def __len__(self) -> int:
@@ -220,6 +233,12 @@ class Receipts:
         """Add the receipts of the messages that follow."""
         self._runs.extend(others._runs)
         self.counts.update(others.counts)
+
+    def ready(self, receipts: list[Receipt]) -> None:
+        """Add receipts that are made already."""
+        for at in range(0, len(receipts), _RECEIPTS_A_RUN):
+            self._runs.append(ReadyRun(receipts[at : at + _RECEIPTS_A_RUN]))
+        self.counts.update(map(type, receipts))
 
     def mixed(self, run: MixedRun) -> None:
         """Add up to about a hundred messages whose results were read one by one."""

@@ -5,6 +5,7 @@ When a send may be repeated is the transport's decision. Cutting streams into ba
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from json.encoder import encode_basestring
 
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
@@ -22,12 +23,16 @@ __all__ = [
     "encode_one",
     "ids_in",
     "may_accept",
+    "may_be_scheduled",
+    "missed_schedule",
     "never_begun",
     "receipts_after",
     "unforeseen",
 ]
 
 _MESSAGES_A_STEP = 512
+# By how much the clocks of program and service may differ.
+_SCHEDULE_TOLERANCE = timedelta(minutes=1)
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
 _ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"REJECTED"|' + _ACCEPTED, re.IGNORECASE)
@@ -144,6 +149,21 @@ def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
         framed += (b",", piece)
     framed[:1] = [b'{"messages":[']
     return (*framed, b"]}")
+
+
+def missed_schedule(message: Message, now: datetime) -> Reason | None:
+    """Return what is wrong if the message was to be sent over a minute ago.
+
+    Asked only when a message is first to be sent. Making, copying and pickling one asks no clock.
+    """
+    if message.scheduled_time is None or message.scheduled_time >= now - _SCHEDULE_TOLERANCE:
+        return None
+    return Reason("scheduledTime.is.invalid", "scheduledTime", "is in the past")
+
+
+def may_be_scheduled(slices: Sequence[bytes]) -> bool:
+    """Return whether any of the encoded messages has a time. No text can look like this: its quotes are escaped."""
+    return any(b',"scheduledTime":"' in piece for piece in slices)
 
 
 def encode_in_steps(messages: Sequence[Message]) -> Generator[None, None, list[bytes]]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from reachable import Reachable, at_once
@@ -16,6 +17,7 @@ from devino_async.transport.breaker import Breaker
 from devino_async.transport.limits import Limits
 from devino_async.transport.retry import RetryPolicy
 
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PROBE = Call(operation="statuses", method="POST", path="/")
 
 
@@ -31,7 +33,7 @@ def dispatch_on(
     turns, events = turns or Turns(), events or Events()
     breaker = Breaker(Reachable(), PROBE, clock=time.monotonic, sleep=at_once, events=events)
     return Dispatch(
-        Batches(transport, breaker, turns, retry=retry or RetryPolicy(), events=events),
+        Batches(transport, breaker, turns, retry=retry or RetryPolicy(), events=events, today=lambda: NOON),
         owner or Owner(),
         turns,
         clock=time.monotonic,

@@ -7,6 +7,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -40,6 +41,7 @@ from devino_async.transport.stack import stacked
 
 OPTIONS = SendOptions.of(False, False)
 LATENCY = 0.05
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 Fault = Callable[[Call], CallFailed]
 
 
@@ -90,7 +92,7 @@ class Lab:
         transport, self.breaker = stacked(
             service, PROBE, limits=bounds, retry=retry, events=events, clock=virtual_time.now
         )
-        batches = Batches(transport, self.breaker, turns, retry=retry, events=events)
+        batches = Batches(transport, self.breaker, turns, retry=retry, events=events, today=lambda: NOON)
         self.dispatch = Dispatch(
             batches, owner, turns, clock=virtual_time.now, limits=bounds, events=events, on_unclaimed=None
         )
