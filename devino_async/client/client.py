@@ -182,10 +182,13 @@ class DevinoClient:
         """Send any number of messages. Gives one receipt for each, in the order of the input.
 
         The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
-        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. A receipt's message
-        equals the one that was given, and is the very same object where the program still holds that. After an unusable
-        credential no more is read: what is in flight is still given, then Unauthorized or Forbidden is raised. An error
-        of the input itself is raised in the same way.
+        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. A slow consumer can
+        leave the receipts of so many batches and one more unseen, which go to `on_unclaimed` if it stops early. A
+        receipt's message equals the one that was given, and is the same object where the program still holds that.
+
+        What ends a stream early is raised after the receipts of all that was read: Unauthorized and Forbidden,
+        SendingRefused, DeadlineExceeded after `RetryPolicy.stream_deadline` of trouble, OutcomeUnknown after three
+        half-open batches in doubt, a failure that no repeat can mend, and an error of the input itself.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
