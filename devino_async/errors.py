@@ -5,7 +5,7 @@
     |-- InvalidMessage          a message that breaks a rule of the API docs (also a ValueError)
     |-- InvalidQuery            ids, dates or filters that cannot be asked for (also a ValueError)
     |-- InvalidCallback         a body that is not a callback (also a ValueError)
-    |-- SendingRefused          the service rejects whole batches, for the account's sake
+    |-- SendingRefused          the service rejects whole batches, because of the account
     |-- ClientClosed            the client no longer accepts work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
@@ -110,7 +110,7 @@ class DevinoError(Exception):
 
 
 class ConfigurationError(DevinoError):
-    """Credentials, an address or options that cannot work. Raised while the client is made."""
+    """Something is set up or used in a way that cannot work, such as wrong credentials, options or event loop."""
 
 
 class ClientClosed(DevinoError):

@@ -75,9 +75,8 @@ class BatchUnconfirmed:
 
 @frozen(kw_only=True)
 class LaneHeld:
-    """A 429 holds one operation in one lane for `wait` seconds. `asked` is the service's own wish, None without one.
-
-    A wish of over an hour is cut to one, so `wait` may be shorter than `asked`.
+    """A 429 holds one operation in one lane for `wait` seconds. `asked` is its Retry-After in seconds, or None. More
+    than an hour is cut to an hour, so `wait` may be shorter than `asked`.
     """
 
     lane: str

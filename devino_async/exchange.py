@@ -68,11 +68,11 @@ def _refused(answer: Answer, operation: str) -> CallFailed:
 
 
 class Admission(Protocol):
-    """What a send shows before each attempt, and what hears how the attempt ended (see transport/breaker.py)."""
+    """Says when an attempt of a send may begin, and is told how it ended (see transport/breaker.py)."""
 
     @property
     def patient(self) -> bool:
-        """True if only continuous trouble ends its batch, and no number of attempts."""
+        """True if its attempts are not limited, and only continuous trouble ends its batch."""
         ...
 
     async def admit(self, call: "Call", /) -> None:
@@ -80,7 +80,7 @@ class Admission(Protocol):
         ...
 
     def may_begin(self) -> bool:
-        """Return whether that still holds."""
+        """Return whether it may still begin."""
         ...
 
     def attempt_failed(self, error: CallFailed, /) -> None:

@@ -46,7 +46,7 @@ def mask_phones(text: str) -> str:
 
 
 def forgets_arguments(cls: type[T]) -> type[T]:
-    """Let no error of a class's construction carry the arguments in the locals of its traceback.
+    """Keep constructor arguments out of the traceback when the constructor raises.
 
     The traceback begins in a frame that holds none of them. The error itself says what is wrong.
     """
@@ -80,7 +80,7 @@ class Redaction:
         return f"Redaction(<{len(self._secrets)} secrets>)"
 
     def for_request(self, body: Sequence[bytes], query: str) -> "Redaction":
-        """Return the same for the answer to one request, whose words it may echo."""
+        """Return a Redaction that also clears the words of this request."""
         return evolve(self, sent=(*body, *_words_of(query)))
 
     def without_secrets(self, text: str) -> str:

@@ -1,1 +1,1 @@
-"""The wings joined: the client, what sends, what looks up, and where its options come from."""
+"""The client: sending, look-ups and options."""

@@ -73,7 +73,7 @@ class Batch:
 
 
 class Batches:
-    """Sends batches through the transport. Whoever calls owns the task, which only closing cancels."""
+    """Sends batches through the transport. The caller owns the task. Only closing the client cancels it."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Batches:
         else:
             batch = await self._in_pieces(chunk, options, Lane.BULK, patience)
         if batch.fatal is not None:
-            # Other batches of the stream may wait for the lane. Each would cost half a thousand messages more.
+            # Other batches of the stream may wait for the lane. Each could leave up to 500 more messages Unconfirmed.
             self._breaker.end(patience)
         return batch
 
@@ -133,7 +133,7 @@ class Batches:
         return Patience(began, self._retry.stream_deadline, stream=True)
 
     async def until_readable(self) -> None:
-        """Return when a stream may read its input: while its lane is open, it may not."""
+        """Wait while the lane is in trouble. A stream may read its input after that."""
         await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
 
     async def _in_pieces(self, chunk: Chunk[Message], options: SendOptions, lane: Lane, patience: Patience) -> Batch:
@@ -203,11 +203,11 @@ class Batches:
             return await in_steps(work, self._turns)
         except asyncio.CancelledError:
             # Closing cancelled this task between two steps. An answer that is here is read to its end: otherwise the
-            # ids of accepted messages would be lost. Nothing new begins after it, as the breaker is closed by then.
+            # ids of accepted messages would be lost. Nothing new begins after it, as the breaker has shut down by then.
             return at_once(work)
 
     async def _fatal(self, receipts: Receipts, failure: CallFailed | None, ticket: Ticket) -> DevinoError | None:
-        """Return what ends a stream after this batch, if anything does. For single sends nothing comes of it."""
+        """Return the error that ends a stream after this batch, or None. Single sends ignore it."""
         if isinstance(failure, Unauthorized | Forbidden):
             return failure
         if not ticket.patient:

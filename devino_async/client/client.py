@@ -1,4 +1,5 @@
-"""DevinoClient: ties the wings together. HTTP statuses and JSON are not seen here. Sending itself is dispatch.py's."""
+"""DevinoClient: joins sending, look-ups and the transport. HTTP statuses and JSON are not seen here. Sending itself is
+dispatch.py's."""
 
 import asyncio
 import time
@@ -56,7 +57,7 @@ class DevinoClient:
     Raises ConfigurationError for credentials, an address or options that cannot work.
     """
 
-    # Until the client is made: __del__ also runs where __init__ failed, or was never begun.
+    # True until __init__ has ended, because __del__ runs even if __init__ failed or never ran.
     _closed = True
 
     def __init__(
@@ -101,7 +102,7 @@ class DevinoClient:
             options=pool,
         )
         events = Events(on_event)
-        # One for the whole client: long work of one part stands back for urgent work of another.
+        # One for the whole client, so that all long work makes way for urgent sends.
         turns = Turns()
         retry = retry or RetryPolicy()
         clock = time.monotonic
@@ -137,7 +138,7 @@ class DevinoClient:
     # Sending
 
     async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
-        """Send one message and return what became of it. What happens on the wire is in the receipt, never raised.
+        """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
         Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are in
         flight, and together with all others that wait when one of them ends. Priorities HIGH and REALTIME have a
@@ -270,7 +271,7 @@ class DevinoClient:
         """Take no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
 
         Every send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second
-        call while the first one waits cuts its grace short. A later call only returns the report again. A `send` that
+        call with a shorter `grace` ends the wait sooner. A later call only returns the report again. A `send` that
         still waits for room in a full outbox raises ClientClosed. An attempt may take up to `Timeouts.total`, which is
         longer than the usual grace. Raises ConfigurationError for a `grace` that is not a finite number of at least 0.
         """

@@ -1,8 +1,8 @@
-"""Dispatch: messages go down the street and come back as receipts, one for each, even if the caller is gone by then.
+"""Dispatch: send messages and return one receipt for each, even if the caller is gone by then.
 
 Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task of
-the client, so that a caller that is cancelled loses no receipt. When a send may be repeated is the
-transport's. Options are the client's.
+the client, so that a caller that is cancelled loses no receipt. The transport decides when to repeat a send. The
+client holds the options.
 """
 
 import logging
@@ -165,7 +165,7 @@ class Dispatch:
 
 
 async def _batches_of(pipeline: Pipeline[Message, Batch]) -> AsyncGenerator[Batch, None]:
-    """What became of each batch. After a fatal one the last is of the messages that were read and never begun."""
+    """Yield the outcome of each batch. After a fatal one, a last batch holds the messages read but never begun."""
     fatal: DevinoError | None = None
     async with aclosing(pipeline.results()) as batches:
         async for batch in batches:

@@ -38,7 +38,7 @@ class OutboxOptions:
     """How the messages of single `send` calls gather into batches.
 
     - `linger`: seconds that a message may wait for others although it could leave. 0 waits for nothing.
-    - `capacity`, `capacity_bytes`: how many messages, and bytes of them as they travel, have room in each lane.
+    - `capacity`, `capacity_bytes`: how many messages, and how many bytes of JSON, may wait in each lane.
     - `when_full`: with "wait", `send` waits for room, first come first served. With "refuse" it raises OutboxFull.
     """
 
@@ -93,7 +93,7 @@ class Outbox:
         self._idle: list[asyncio.Future[None]] = []
 
     def put(self, message: Message, options: SendOptions) -> Waiting:
-        """Let a message leave together with others. The `outcome` of what is returned will be its receipt.
+        """Queue a message. The `outcome` of the returned entry is a future of its receipt.
 
         In a full outbox it waits for room, or OutboxFull is raised. A caller that is cancelled while it awaits the
         outcome must call `caller_cancelled`. Raises ClientClosed, and InvalidMessage for what is not a Message.
@@ -105,7 +105,7 @@ class Outbox:
         # Error trackers record the locals of a traceback. The entry's repr shows nothing, the bytes would show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
-            # No entry will wait at the door, so nothing else would end the linger of those that fill the room.
+            # A refused entry does not wait at the door, so nothing else would end the linger of the others.
             self._buffer.flush()
             self._pump_soon()
             raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait")
@@ -120,7 +120,7 @@ class Outbox:
         self._turns.urgent_ends()
 
     def caller_cancelled(self, entry: Waiting) -> None:
-        """Take out a message that still waits. One that was handed over goes its way.
+        """Take out a message that still waits. One that is already in a batch is still sent.
 
         Its receipt goes to `on_unclaimed`, now or when the exchange ends.
         """
@@ -144,7 +144,7 @@ class Outbox:
             await asyncio.wait(waiting)
 
     def close(self) -> None:
-        """Take no more, and turn away what waits for room. What has room leaves as exchanges end."""
+        """Accept no more messages, and refuse those that wait for room. The others leave as exchanges end."""
         self._closing = True
         cancelled: list[Waiting] = []
         for entry in self._buffer.take_door():
@@ -213,7 +213,7 @@ class Outbox:
         if task.cancelled():
             self._settle(taken, _unsent(taken, "the exchange was cancelled before it began"))
         elif (error := task.exception()) is not None:
-            # It was not foreseen, so how far the exchange came is unknown.
+            # An unexpected error, so it is not known what was sent.
             untold = [entry for entry in taken if not entry.outcome.done() or entry.outcome.cancelled()]
             receipts = sending.receipts_after(sending.unforeseen(error), [entry.item for entry in untold])
             self._settle(untold, list(receipts))

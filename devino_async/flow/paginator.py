@@ -145,7 +145,7 @@ class _Progress:
         if page.more is False:
             return False
         # It does not say. A service that caps pages below what was asked says so in `size`.
-        # Such a page is full, not short. That `total` is reached proves nothing, as it may lie.
+        # Such a page is full, not short. Reaching `total` proves nothing, as the count may be wrong.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 

@@ -36,8 +36,8 @@ class DeliveryTracker:
     and `changes` know only the news that this tracker was fed with. What another process wrote into the same file is
     seen by `delivery` and `poll_until_final`.
 
-    News of an id that a float64 has rounded counts for the only known id with the same float64, and is never guessed
-    between two. A tracker is used on one event loop, and on another one only once that is closed. A call on a second
+    News of an id rounded to a float64 counts for the known id with that float64, if there is only one. A tracker is
+    used on one event loop, and on another one only once that is closed. A call on a second
     loop raises ConfigurationError.
     """
 
@@ -186,8 +186,8 @@ class DeliveryTracker:
 
     async def _record(self, events: Sequence[StatusEvent]) -> None:
         self._loop.check(asyncio.get_running_loop())
-        # In a task of its own, which a cancelled caller leaves running. Otherwise news could reach the store, and
-        # those that wait for it would never be woken.
+        # In a task of its own, which a cancelled caller leaves running. Otherwise news could be stored without its
+        # waiters ever being woken.
         recording = asyncio.create_task(self._note(events), name="devino-tracker")
         self._recording.add(recording)
         recording.add_done_callback(self._recorded)

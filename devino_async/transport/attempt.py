@@ -161,7 +161,7 @@ def _refused_by_proxy(error: Exception) -> bool:
 def _in_words(error: Exception) -> str:
     """Return what happened, without an address, a header or a body: aiohttp's own texts hold all of them."""
     if isinstance(error, TooLong):
-        return "the answer is longer than such an answer can be"
+        return "the answer is longer than this call allows"
     if isinstance(error, UnknownCoding):
         return "the answer is compressed in an unknown way"
     why = _reason(error)

@@ -1,4 +1,4 @@
-"""The breaker: after trouble on a send its lane waits until the service is back, so that batch does not follow batch.
+"""The breaker: after trouble on a send, its lane sends nothing until the service is back.
 
 A lane is closed while all is well. Trouble opens it: nothing begins, and no input is read. A probe asks the service
 from time to time. Once it answers the lane is half open: one small batch may begin, and its outcome decides. What
@@ -59,7 +59,7 @@ class _Circuit:
     probe_at: float = 0.0
     # The batch that may begin while the lane is half open, once one has asked.
     holder: "Ticket | None" = None
-    # Every waiter shares one future, and each change of the circuit needs a new one.
+    # All waiters share one future. A change resolves it, and the next waiter makes a new one.
     changed: "asyncio.Future[None] | None" = None
     waiters: int = 0
     probing: "asyncio.Task[None] | None" = None
@@ -69,8 +69,8 @@ class _Circuit:
 class Patience:
     """How long the batches of one stream, or one batch of single sends, wait while a lane is in trouble.
 
-    It waits for `seconds`, from `began` at the earliest, by the breaker's clock. A `stream` is ended by nothing but
-    continuous trouble, and by no number of attempts. Once `over`, none of its batches waits any longer.
+    The wait lasts `seconds` and counts from `began` or later, by the breaker's clock. A `stream` has no limit of
+    attempts. Only continuous trouble ends it. Once `over`, none of its batches waits any longer.
     """
 
     began: float
@@ -93,7 +93,7 @@ class Ticket:
 
     @property
     def patient(self) -> bool:
-        """True if only continuous trouble ends its batch, and no number of attempts."""
+        """True if its attempts are not limited, and only continuous trouble ends its batch."""
         return self._patience.stream
 
     @property
@@ -103,13 +103,13 @@ class Ticket:
 
     @property
     def struck_out(self) -> bool:
-        """True if so many half-open batches in a row ended Unconfirmed that a stream should end."""
+        """True after three half-open batches in a row ended Unconfirmed. That ends a stream."""
         return self._circuit.strikes >= _MAX_STRIKES
 
     async def admit(self, call: Call) -> None:
         """Return when the lane lets the call begin.
 
-        Raises DeadlineExceeded if the trouble lasts too long, RequestNotSent if the breaker is closed for good, and
+        Raises DeadlineExceeded if the trouble lasts too long, RequestNotSent once the breaker has shut down, and
         TooManyForHalfOpen where only a smaller batch may begin.
         """
         circuit = self._circuit
@@ -118,7 +118,7 @@ class Ticket:
             if self._patience.over:
                 raise _never("the stream ended while the service was in trouble", call.operation)
             if circuit.state is State.HALF_OPEN and circuit.holder is None:
-                # Synchronous from the check to here: of several that wake in one turn, only the first gets it.
+                # No await between the check and here, so only the first of several waiters becomes the holder.
                 circuit.holder = self
             else:
                 await self._breaker.wait(circuit, self._give_up_at(call), call.operation)
@@ -138,7 +138,7 @@ class Ticket:
         patience = self._patience
         if patience.stream:
             return max(self._circuit.troubled_since, patience.began) + patience.seconds
-        # Before its first attempt a single send counts from its own beginning, after it from the first failure.
+        # The deadline of a single send runs from its start, and once an attempt has failed, from that failure.
         return call.give_up_at if call.attempt > 1 else patience.began + patience.seconds
 
     def attempt_failed(self, error: CallFailed) -> None:
@@ -159,7 +159,7 @@ class Ticket:
             self._breaker.closed_by(self)
 
     def give_back(self) -> None:
-        """Let another batch be the one of a half-open lane. Changes nothing for a ticket that is not."""
+        """Let another batch hold the half-open lane. Does nothing if this ticket does not hold it."""
         if self._circuit.holder is self:
             self._circuit.holder = None
             _wake(self._circuit)
@@ -212,7 +212,7 @@ class Breaker:
                 return
 
     def close(self) -> None:
-        """Stop probing, and end all waiting: what waits here is not in flight."""
+        """Stop probing and wake all waiters. None of them has a request in flight."""
         self._closed = True
         for circuit in self._circuits.values():
             if circuit.probing is not None:
@@ -220,7 +220,7 @@ class Breaker:
             _wake(circuit)
 
     def check_open(self, operation: str) -> None:
-        """Raise RequestNotSent, not to be tried again, once the breaker is closed for good."""
+        """Raise a RequestNotSent that is not retriable, once the breaker has shut down."""
         if self._closed:
             raise _never("the client was closed while the service was in trouble", operation)
 
@@ -276,7 +276,7 @@ class Breaker:
     # Probes
 
     async def _probing(self, circuit: _Circuit) -> None:
-        # A task of its own, as no single waiter owns it. It runs while somebody waits, and `close` cancels it.
+        # A task of its own, because all waiters share it. It runs while `waiters` is above 0. `close` cancels it.
         try:
             while circuit.waiters:
                 await self._sleep(max(0.0, circuit.probe_at - self._clock()))

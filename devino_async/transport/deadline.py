@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 
 __all__ = ["deadline"]
 
-# A timer that fires so much too late fired because the loop was blocked. Busy loops are late by milliseconds.
+# A timer later than this, in seconds, means that the loop was blocked. Busy loops are late by milliseconds.
 _LATE = 0.1
-# Then this much is left to read what is there already, once.
+# Seconds that the block then gets to read what has arrived.
 _GRACE = 1.0
 
 

@@ -18,8 +18,8 @@ from .pace import Pace
 
 __all__ = ["Limited", "Limits"]
 
-# How long a 429 without Retry-After holds its lane and operation, in seconds: twice as long each time in a row, but
-# never so long that a service which is back would wait for us.
+# How long a 429 without Retry-After holds its lane and operation, in seconds: doubled for each 429 in a row, but
+# short, so that sending soon resumes.
 _DEFAULT_HOLD = 1.0
 _MAX_DEFAULT_HOLD = 4.0
 # A Retry-After of more than this holds them only for so long. The error still gives the whole wait.
@@ -33,8 +33,9 @@ class Limits:
     """How much at once.
 
     - `in_flight`: how many sends are in flight at once. Urgent sends and look-ups have the same number each, beside it.
-    - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. No
-      second sees more than the rate plus one batch, which is paid off before others of its lane begin. Choose a
+    - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. Any
+      second admits at most the rate plus one batch. The next batch of that lane waits until the excess is made up.
+      Choose a
       `batch_size` of about what a second may carry. The API docs name no limit. The vendor's older SOAP docs say
       10 requests a second.
     - `batch_bytes`: the largest body of one batch, in bytes.

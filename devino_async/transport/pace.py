@@ -14,7 +14,7 @@ __all__ = ["Pace"]
 
 
 class _Rate:
-    """What was begun, against so much a second. No second sees more than the rate plus one weight, the heaviest."""
+    """A limit of weight per second. Any second admits at most the rate plus the heaviest single weight."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -45,7 +45,8 @@ class _Rate:
 
 
 class Pace:
-    """Lets calls begin, in each lane in the order of their arrival. Urgent calls do not wait for what others owe."""
+    """Lets calls begin, in each lane in the order of their arrival. Urgent calls do not wait until earlier batches are
+    paid off."""
 
     def __init__(
         self,

@@ -165,7 +165,7 @@ class SessionPool:
                 # aiohttp's frames stay behind: closing makes this the context of a ClientClosed.
                 raise cancelled.with_traceback(None)  # noqa: B904 - the same error
             attempt.cut_short()
-        except Exception as error:  # noqa: BLE001 - the ledger tells them apart, not the class
+        except Exception as error:  # noqa: BLE001 - the ledger decides what it proves, not its class
             attempt.failed(error)
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
                 self._forget_addresses(call.lane)
@@ -242,7 +242,7 @@ class SessionPool:
 
 
 async def _close(session: aiohttp.ClientSession) -> None:
-    # A peer that reads no more would keep what is in the buffer, and with it aclose, waiting for ever.
+    # If the peer has stopped reading, the buffer never empties, and aclose would wait for ever.
     with suppress(TimeoutError):
         async with asyncio.timeout(_MAX_FLUSH):
             await session.close()

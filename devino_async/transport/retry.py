@@ -19,7 +19,7 @@ from .breaker import TooManyForHalfOpen
 
 __all__ = ["RetryPolicy", "Retrying"]
 
-# What a call that succeeds pays back of the token that a retry takes.
+# The part of a token that a successful call pays back. A retry costs one token.
 _REFUND = 0.2
 
 
@@ -38,7 +38,7 @@ class RetryPolicy:
       sends, look-ups), and how many come back every second. Each success pays back a fifth of one. A retry after 429
       and the retries of a stream cost nothing: a hold and the breaker pace those.
     - `stop_when_all_rejected`: end a stream with SendingRefused when every message of a batch of 100 or more is
-      rejected for the account's sake, such as an empty balance.
+      rejected because of the account, such as an empty balance.
     - `retry_on_503`: repeat sends after 503 too, which can send twice. Off by default, as gateways answer 503 for
       requests that they had passed on.
     """
@@ -216,7 +216,7 @@ class _Course:
             self._counted += 1
 
     def is_over(self, wait: float) -> bool:
-        """Return whether no attempt may follow after so many seconds."""
+        """Return True if no attempt may begin after `wait` seconds."""
         if self._max_attempts is not None and self._counted >= self._max_attempts:
             return True
         self._too_late = self._clock() + wait > self.call.give_up_at
@@ -227,7 +227,7 @@ class _Course:
         self.call = evolve(self.call, body=())
 
     def left_open(self) -> CallFailed | None:
-        """Return the last error of a send that does not prove it unsent. What comes after cannot undo that."""
+        """Return the last error after which the send may have been processed. Later errors cannot undo that."""
         if self.call.repeatable:
             return None
         return next((error for error in reversed(self.errors) if not error.proves_unsent), None)

@@ -45,7 +45,7 @@ async def serve(receiver: Receiver, scope: Scope, receive: Receive, send: Send) 
     elif scope["type"] == "http":
         await _answer(receiver, scope, receive, send)
     else:
-        raise NotImplementedError(f"ASGI scopes of type {scope['type']}")
+        raise NotImplementedError(f"the ASGI scope type {scope['type']} is not supported")
 
 
 async def _answer(receiver: Receiver, scope: Scope, receive: Receive, send: Send) -> None:

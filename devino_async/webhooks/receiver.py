@@ -49,10 +49,10 @@ class CallbackReceiver:
     - `token`: the secret of the address, or a list of them while you change it. The path must end with one, or the
       query hold `token=`. Use `new_token()`. What cannot hold 32 random bytes in URL-safe characters is refused.
     - `on_status`, `on_incoming`: your coroutines. They get all events of a request at once, so one commit makes them
-      safe. More than 1,000 come in runs of 1,000. Return after that, as 200 is answered when both have returned. If
-      one raises, 500 is answered, and a sender that repeats does so. Events may come twice, late and in any order.
-      Events without a coroutine are answered 200 and dropped with a warning, because a repetition would not help. So
-      are events that cannot be read among others that can.
+      safe. More than 1,000 come in runs of 1,000. Return after that commit: 200 is answered when both have returned.
+      If one raises, 500 is answered, and the sender may retry. Events may come twice, late and in any order.
+      Events without a coroutine are answered 200 and dropped with a warning, because a repetition would not help.
+      Unreadable events beside readable ones are dropped too.
     - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled and 503
       answered. It holds too for a request whose sender has left, which is finished all the same.
     - `body_timeout`: seconds that a body may take to arrive. After that 408 is answered.
@@ -275,7 +275,7 @@ async def _all_of(calls: list[_Call]) -> None:
         try:
             await call()
         except Exception as error:  # noqa: BLE001 - raised below
-            # The other kind of events must not wait until this one's coroutine is mended.
+            # An error with one kind of events must not stop the other kind.
             failure = failure or error
     if failure is not None:
         raise failure
