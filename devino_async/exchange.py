@@ -105,7 +105,7 @@ class Call:
     `refusal` makes the error for a call that was refused as a whole, from the answer and the operation's name.
 
     `admission` is what a send needs to begin, None for look-ups. The transport itself sets `give_up_at`, after which no
-    attempt may begin, and `attempt`, counted from 1.
+    attempt may begin, `attempt`, from 1, and `counted`: how many before it count against the policy's number.
     """
 
     operation: str
@@ -124,6 +124,7 @@ class Call:
     refusal: Callable[[Answer, str], CallFailed] = field(default=_refused, repr=False)
     give_up_at: float = math.inf
     attempt: int = 1
+    counted: int = 0
 
     @property
     def size(self) -> int:

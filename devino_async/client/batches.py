@@ -132,6 +132,10 @@ class Batches:
         """Return what all batches of a stream share."""
         return Patience(began, self._retry.stream_deadline, stream=True)
 
+    def end(self, patience: Patience) -> None:
+        """Let no batch of this stream wait for a lane in trouble any longer."""
+        self._breaker.end(patience)
+
     async def until_readable(self) -> None:
         """Wait while the lane is in trouble. A stream may read its input after that."""
         await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
@@ -148,13 +152,29 @@ class Batches:
             except TooManyForHalfOpen as cut:
                 # The ticket may begin now, but only with this much. What remains asks for a ticket of its own.
                 came_to = cut
-                piece, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
-                part, failure = await self._exchange(piece, options, ticket, came_to)
+                try:
+                    small, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
+                except BaseException:
+                    ticket.give_back()
+                    raise
+                if self._closing():
+                    ticket.give_back()
+                    rest = piece
+                    break
+                part, failure = await self._exchange(small, options, ticket, came_to)
             receipts.extend(part)
             fatal = await self._fatal(part, failure, ticket)
-        if rest is not None and fatal is not None:
-            receipts.extend(receipts_without_request(rest.items, fatal))
+            if self._closing():
+                break
+        if rest is not None:
+            error = fatal or sending.never_begun("the client was closed before the message was sent")
+            receipts.extend(receipts_without_request(rest.items, error))
         return Batch(receipts, fatal)
+
+    def _closing(self) -> bool:
+        """Return whether the client is closing: then what remains of a batch must not begin."""
+        task = asyncio.current_task()
+        return self._breaker.closed or (task is not None and task.cancelling() > 0)
 
     async def _exchange(
         self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen
@@ -169,9 +189,17 @@ class Batches:
         failure: CallFailed
         try:
             answer = await self._transport.exchange(
-                evolve(call, admission=ticket, attempt=came_to.attempt, give_up_at=came_to.give_up_at)
+                evolve(
+                    call,
+                    admission=ticket,
+                    attempt=came_to.attempt,
+                    counted=came_to.counted,
+                    give_up_at=came_to.give_up_at,
+                )
             )
         except CallFailed as error:
+            # Its attempts gave their news. With `retry_on_503` it may hold a half-open lane that it is too large for.
+            ticket.give_back()
             failure = error
         except asyncio.CancelledError:
             # Only closing cancels this task. An attempt that is under way ends by the verdict of the pool's ledger, as
@@ -203,7 +231,7 @@ class Batches:
             return await in_steps(work, self._turns)
         except asyncio.CancelledError:
             # Closing cancelled this task between two steps. An answer that is here is read to its end: otherwise the
-            # ids of accepted messages would be lost. Nothing new begins after it, as the breaker has shut down by then.
+            # ids of accepted messages would be lost. `_closing` sees to it that nothing begins after this.
             return at_once(work)
 
     async def _fatal(self, receipts: Receipts, failure: CallFailed | None, ticket: Ticket) -> DevinoError | None:

@@ -21,6 +21,7 @@ from ..protocol import sending
 from ..protocol.message import Message
 from ..protocol.packing import Packed
 from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
+from ..transport.breaker import Patience
 from ..transport.limits import Limits
 from .batches import Batch, Batches, SendOptions, receipts_without_request
 
@@ -78,7 +79,8 @@ class Dispatch:
     ) -> AsyncGenerator[Receipt, None]:
         """Send any number of messages. Gives a receipt for each, in input order."""
         self._owner.check_home()
-        pipeline = self._pipeline(messages, batch_size, options)
+        patience = self._batches.patience_of_stream(self._clock())
+        pipeline = self._pipeline(messages, batch_size, options, patience)
         pacing = Pacing(self._turns)
         fatal: DevinoError | None = None
         receipts = Receipts()
@@ -99,15 +101,19 @@ class Dispatch:
         finally:
             # The consumer may have stopped at any yield, or been cancelled at any await above. What
             # it was not given is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
+            # What still waits for a lane in trouble is not in flight: nobody is there to hear of it later.
+            self._batches.end(patience)
             self._account_for([*unseen, *receipts], pipeline)
         if fatal is not None:
             raise fatal
 
     def _pipeline(
-        self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        batch_size: int,
+        options: SendOptions,
+        patience: Patience,
     ) -> Pipeline[Message, Batch]:
-        patience = self._batches.patience_of_stream(self._clock())
-
         async def work(chunk: Chunk[Message]) -> Batch:
             if self._closing:
                 return _unsent_by_closing(chunk)

@@ -15,6 +15,7 @@ from attrs import define
 from ..errors import BadAnswer, CallFailed, DeadlineExceeded, Refused, RequestNotSent, TooManyRequests
 from ..events import Events, LaneChanged
 from ..exchange import Call, Lane, Transport
+from .deadline import deadline
 
 __all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket", "TooManyForHalfOpen"]
 
@@ -25,6 +26,8 @@ HALF_OPEN_MESSAGES = 500
 _MAX_STRIKES = 3
 _FIRST_PAUSE = 0.2
 _MAX_PAUSE = 30.0
+# A probe that takes longer, in seconds, counts as unanswered.
+_MAX_PROBE = 10.0
 
 
 class State(Enum):
@@ -38,11 +41,13 @@ class State(Enum):
 class TooManyForHalfOpen(Exception):
     """The lane is half open and the batch is too large: send its first messages with the same ticket.
 
-    `attempt` is the number of the next attempt, and `give_up_at` the time after which none may begin. The parts of
-    the batch go on from there, so that cutting it gives no message more attempts or time.
+    `attempt` is the number of the next attempt, `counted` how many count against the policy's number, and
+    `give_up_at` the time after which none may begin. The parts of the batch go on from there, so that cutting it
+    gives no message more attempts or time.
     """
 
     attempt: int = 1
+    counted: int = 0
     give_up_at: float = inf
 
 
@@ -136,10 +141,11 @@ class Ticket:
 
     def _give_up_at(self, call: Call) -> float:
         patience = self._patience
-        if patience.stream:
-            return max(self._circuit.troubled_since, patience.began) + patience.seconds
-        # The deadline of a single send runs from its start, and once an attempt has failed, from that failure.
-        return call.give_up_at if call.attempt > 1 else patience.began + patience.seconds
+        if call.attempt > 1 and not patience.stream:
+            # Once an attempt of a single send has failed, its deadline runs from that failure.
+            return call.give_up_at
+        # Waiting for the pace before the trouble is not held against it.
+        return max(self._circuit.troubled_since, patience.began) + patience.seconds
 
     def attempt_failed(self, error: CallFailed) -> None:
         """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
@@ -189,6 +195,11 @@ class Breaker:
         self._events = events
         self._circuits = {lane: _Circuit(lane) for lane in (Lane.BULK, Lane.URGENT)}
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has shut down, so that nothing may begin."""
+        return self._closed
 
     def ticket(self, lane: Lane, patience: Patience) -> Ticket:
         """Return the ticket of a new batch."""
@@ -291,10 +302,13 @@ class Breaker:
     async def _answers(self) -> bool:
         """Return whether the service gave any whole answer below 500, a refusal included."""
         try:
-            await self._pool.exchange(self._probe)
+            async with deadline(_MAX_PROBE):
+                await self._pool.exchange(self._probe)
         except CallFailed as error:
             whole = isinstance(error, Refused | BadAnswer)
             return whole or (error.status is not None and 300 <= error.status < 400)
+        except Exception:  # noqa: BLE001 - whatever it was, the batches that wait need the next probe
+            return False
         return True
 
 

@@ -54,6 +54,10 @@ class Limits:
                 require_number(f"Limits.{name}", getattr(self, name), above=True)
 
 
+def _always() -> bool:
+    return True
+
+
 class Limited:
     """Lets attempts through at the pace, each with a permit of its lane, and none while a 429 holds."""
 
@@ -90,19 +94,20 @@ class Limited:
             raise
 
     async def _exchange(self, call: Call) -> Answer:
+        paced = 0.0
         while True:
             if call.admission is not None:
                 await call.admission.admit(call)
             # Held calls wait without a permit: the hold may be long, and a permit is for what is in flight.
-            await self._wait_for_the_hold(call)
+            await self._wait_for_the_hold(call, call.give_up_at + paced)
+            since = self._clock()
             async with self._in_flight[call.lane]:
-                # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. A 429 may come
-                # to another call meanwhile. Then nothing was booked: give the permit back and wait for the hold.
-                if not await self._pace.turn(call):
-                    continue
-                # The lane may have opened while the call waited for its permit and the pace.
-                if call.admission is None or call.admission.may_begin():
+                # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. Meanwhile a 429
+                # may come to another call, or the lane may open. Then nothing was booked: give the permit back.
+                if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin):
                     return await self._attempt(call)
+            # For the same reason the deadline of a hold moves by what this wait took.
+            paced += self._clock() - since
 
     async def _attempt(self, call: Call) -> Answer:
         if self._events.heard(AttemptStarted):
@@ -137,9 +142,9 @@ class Limited:
         self._pace.hold(call, wait)
         self._events.emit(LaneHeld(lane=call.lane.value, operation=call.operation, wait=wait, asked=asked))
 
-    async def _wait_for_the_hold(self, call: Call) -> None:
+    async def _wait_for_the_hold(self, call: Call, give_up_at: float) -> None:
         while (wait := self._pace.held_until(call) - self._clock()) > 0:
-            if self._pace.held_until(call) > call.give_up_at:
+            if self._pace.held_until(call) > give_up_at:
                 raise DeadlineExceeded(
                     f"nothing may be sent for another {wait:.0f} s, which is beyond the deadline",
                     operation=call.operation,

@@ -72,16 +72,19 @@ class Pace:
         """Return when the hold of this call's lane and operation ends, or ended."""
         return self._holds.get((call.lane, call.operation), 0.0)
 
-    async def turn(self, call: Call) -> bool:
-        """Wait until the rates let the call begin, and book it. Return False, with nothing booked, if a hold came."""
+    async def turn(self, call: Call, still: Callable[[], bool] = lambda: True) -> bool:
+        """Wait until the rates let the call begin, and book it.
+
+        Return False, with nothing booked, if a hold came or `still` says that the call may not begin any more.
+        """
         candidates = ((self._requests, 1), (self._messages, call.messages))
         rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
         if not rates:
-            return self.held_until(call) <= self._clock()
+            return still() and self.held_until(call) <= self._clock()
         # The lock makes the queue of a lane: one waiter sleeps, the others wait for it in their order. Between the last
         # look at the rates and the booking there is no await, so waiters of other lanes cannot book in between.
         async with self._lines[call.lane]:
-            while self.held_until(call) <= (now := self._clock()):
+            while still() and self.held_until(call) <= (now := self._clock()):
                 begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)
                 if begins <= now:
                     for rate, weight in rates:

@@ -103,7 +103,8 @@ class Retrying:
             # been processed, its error must be raised: these two would count as proved unsent.
             if course.left_open() is None:
                 if isinstance(early, TooManyForHalfOpen):
-                    early.attempt, early.give_up_at = course.attempts, course.call.give_up_at
+                    early.attempt, early.counted = course.attempts, course.counted
+                    early.give_up_at = course.call.give_up_at
                 raise
         else:
             self._budgets[call.lane].refund()
@@ -185,11 +186,11 @@ class _Course:
 
     def __init__(self, call: Call, policy: RetryPolicy, clock: Callable[[], float]) -> None:
         self.patient = call.admission is not None and call.admission.patient
-        self._max_attempts = None if self.patient else policy.attempts
+        self._max_attempts = policy.attempts
         self._deadline = policy.stream_deadline if self.patient else policy.deadline
         self._clock = clock
         # A part of a batch that was cut goes on where the whole batch was.
-        self.attempts = self._counted = call.attempt - 1
+        self.attempts, self.counted = call.attempt - 1, call.counted
         self.call = evolve(call, give_up_at=min(call.give_up_at, clock() + self._deadline))
         self.errors: list[CallFailed] = []
         self._too_late = False
@@ -207,17 +208,19 @@ class _Course:
     def failed(self, error: CallFailed) -> None:
         """Note the error of an attempt."""
         self.errors.append(error)
-        if self.attempts == 1:
+        trouble = not isinstance(error, DeadlineExceeded | TooManyRequests)
+        # The breaker measures how long the trouble of a stream lasts, so its unsent attempts neither count nor end it.
+        free = self.patient and trouble and error.proves_unsent
+        if self.attempts == 1 or free:
             # The deadline runs from the first failure. The wait before it was for a permit and the pace.
             self.call = evolve(self.call, give_up_at=self._clock() + self._deadline)
         if isinstance(error, DeadlineExceeded):
             self.attempts -= 1  # It ended before it was an attempt.
-        elif not isinstance(error, TooManyRequests):
-            self._counted += 1
+        self.counted += trouble and not free
 
     def is_over(self, wait: float) -> bool:
         """Return True if no attempt may begin after `wait` seconds."""
-        if self._max_attempts is not None and self._counted >= self._max_attempts:
+        if self.counted >= self._max_attempts:
             return True
         self._too_late = self._clock() + wait > self.call.give_up_at
         return self._too_late
