@@ -260,7 +260,7 @@ def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) ->
 def _missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:
     """Return what is wrong with messages that were to be sent in the past, by their place in the chunk."""
     missed: dict[int, Reason] = {}
-    if sending.may_be_scheduled(chunk.slices):
+    if (yield from sending.may_be_scheduled(chunk.slices)):
         for at, message in enumerate(chunk.items):
             if (problem := sending.missed_schedule(message, now)) is not None:
                 missed[at] = problem
