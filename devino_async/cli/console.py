@@ -65,7 +65,7 @@ def stop(text: str, status: int) -> NoReturn:
 def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoReturn:
     """Run a command to its end and leave with its exit status. Foreseen errors give one line, not a traceback.
 
-    `prints` says that the command's results go to stdout. A closed stdout then ends it before it begins.
+    `prints` says that the command's results go to stdout. A closed stdout then keeps it from starting.
     """
     if prints and not _can_print():
         work.close()

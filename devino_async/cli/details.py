@@ -20,9 +20,9 @@ __all__ = ["details"]
 _TABLE_ROWS = 100
 
 
-@click.command(epilog="Example: devino details --from 2026-01-01 --to 2026-01-31 --format csv --output details.csv")
+@click.command(epilog="Example: devino details --from 2026-01-01 --to 2026-02-01 --format csv --output details.csv")
 @click.option("--from", "date_time_from", type=moment, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "date_time_to", type=moment, help="Last moment. A date alone means its midnight.")
+@click.option("--to", "date_time_to", type=moment, help="Last moment. A date alone means its 00:00.")
 @click.option("--task-id", type=int, help="A campaign.")
 @click.option("--trigger-id", type=int, help="A trigger of that campaign.")
 @click.option("--message-id", "message_ids", multiple=True, help="May be given several times.")

@@ -25,9 +25,7 @@ __all__ = ["listen"]
 @click.option(
     "--token", envvar="DEVINO_CALLBACK_TOKEN", help="Default: $DEVINO_CALLBACK_TOKEN, or a new one each time."
 )
-@click.option(
-    "--database", type=click.Path(dir_okay=False), help="Keep deliveries in this file, made by DeliveryTracker."
-)
+@click.option("--database", type=click.Path(dir_okay=False), help="Keep deliveries in this DeliveryTracker database.")
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout; the first one is the address.")
 @click.option(
     "--header-timeout",

@@ -202,8 +202,7 @@ class Batches:
             ticket.give_back()
             failure = error
         except asyncio.CancelledError:
-            # Only closing cancels this task. An attempt that is under way ends by the verdict of the pool's ledger, as
-            # a CallFailed. So none was under way.
+            # Only closing cancels this task. An attempt under way would have ended as a CallFailed, so there was none.
             failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
         except (DevinoError, TooManyForHalfOpen):
             raise
@@ -258,7 +257,7 @@ def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) ->
 
 
 def _missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:
-    """Return what is wrong with messages that were to be sent in the past, by their place in the chunk."""
+    """Return the problems of messages whose scheduled time has passed, by their place in the chunk."""
     missed: dict[int, Reason] = {}
     if (yield from sending.may_be_scheduled(chunk.slices)):
         for at, message in enumerate(chunk.items):

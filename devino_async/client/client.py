@@ -141,7 +141,7 @@ class DevinoClient:
         """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
         Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are in
-        flight, and together with all others that wait when one of them ends. Priorities HIGH and REALTIME have a
+        flight, else with all others that wait, as soon as one ends. Priorities HIGH and REALTIME have a
         limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids of the segments,
         `shorten_url` makes the service shorten links.
 
@@ -183,13 +183,13 @@ class DevinoClient:
         """Send any number of messages. Gives one receipt for each, in the order of the input.
 
         The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
-        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. A slow consumer can
-        leave the receipts of so many batches and one more unseen, which go to `on_unclaimed` if it stops early. A
+        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. If a slow consumer
+        stops early, the receipts of so many batches and one more can go to `on_unclaimed`. A
         receipt's message equals the one that was given, and is the same object where the program still holds that.
 
         What ends a stream early is raised after the receipts of all that was read: Unauthorized and Forbidden,
-        SendingRefused, DeadlineExceeded after `RetryPolicy.stream_deadline` of trouble, OutcomeUnknown after three
-        half-open batches in doubt, a failure that no repeat can mend, and an error of the input itself.
+        SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
+        three half-open batches in doubt, ClientClosed, a failure that no repeat can mend, and an error of the input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)

@@ -1,6 +1,6 @@
 """Dispatch: send messages and return one receipt for each, even if the caller is gone by then.
 
-Chunks, a call, the pipeline, the transport, the reading of the answer. Each exchange is a task of
+It joins chunks, the pipeline, batches and the owner of their tasks. Each exchange is a task of
 the client, so that a caller that is cancelled loses no receipt. The transport decides when to repeat a send. The
 client holds the options.
 """

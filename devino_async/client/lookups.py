@@ -166,5 +166,5 @@ class LookUps:
                 raise
         else:
             return
-        # Raised after the `except`, so that it has no CancelledError as its context.
+        # Its context is the CancelledError, which the pool stripped of its frames.
         raise ClientClosed("the client was closed while the call was under way")

@@ -57,7 +57,7 @@ class StatusCallback:
 class IncomingMessage:
     """A message that was sent to you (API docs, "Incoming messages").
 
-    `timestamp` is aware, in UTC. Unknown keys are in `extra`, and so are fields that cannot be read.
+    `timestamp` is aware, in UTC. Unknown keys and unreadable optional fields are in `extra`.
     """
 
     incoming_message_id: str

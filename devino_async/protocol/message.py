@@ -54,7 +54,7 @@ class Priority(StrEnum):
 
 
 class _Draft:
-    """A Message while it is made: the same slots, and nothing that keeps them from being set."""
+    """A Message under construction: the same slots, still writable."""
 
     __slots__ = (
         "callback_url",
@@ -181,7 +181,7 @@ class Message(_Draft):
 def _made(sender: str, to: str, text: str, rest: tuple[Any, ...]) -> Message:
     """Make a Message of fields that were checked.
 
-    The class swap pays: without it a campaign of new messages falls from 0.80 to 0.62 of the plain loop.
+    Without the class swap, a campaign of new messages drops from 0.80 to 0.62 of the plain loop's speed.
     """
     made = _new(_Draft)
     made.sender = sender
@@ -263,7 +263,7 @@ def _validity(value: object, problems: list[Reason]) -> int | None:
         whole, rest = divmod(value, timedelta(seconds=1))
         value = None if rest else whole
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_VALIDITY:
-        # A member of an enum is written by its name.
+        # An int subclass may have its own str().
         return int.__int__(value)
     problem = f"must be whole seconds from 0 to {MAX_VALIDITY:,}, or such a timedelta"
     problems.append(Reason("validity.is.invalid", "validity", problem))

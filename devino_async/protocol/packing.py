@@ -16,8 +16,7 @@ from .message import NOTHING_MORE, Message, made_again
 
 __all__ = ["Packed"]
 
-# Only CPython counts references. Elsewhere no message counts as alone, and all are kept as they
-# are.
+# Only CPython counts references. Elsewhere no message is known to be unshared, so all stay objects.
 _references: Callable[[object], int] | None = getattr(sys, "getrefcount", None)
 
 

@@ -21,7 +21,7 @@ _RECEIPTS_A_RUN = 128
 
 
 class _Draft:
-    """An Accepted while it is made: the same slots, and nothing that keeps them from being set."""
+    """An Accepted under construction: the same slots, still writable."""
 
     __slots__ = ("__weakref__", "message", "message_id", "segment_ids")
 

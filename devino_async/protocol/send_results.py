@@ -43,7 +43,7 @@ class Facts:
     `ok` stands for a 2xx status, `whole` for a body that was read to its end. `has_results` is true for an empty list
     of results too. `matched` says that there are as many results as messages, `only_rejections` that each result is a
     rejection. `may_accept` says that something in the body looks like an accepted message, wherever it stands.
-    `says_why` stands for an envelope without a result that gives reasons.
+    `says_why` means that the envelope gives reasons in place of a result.
     """
 
     ok: bool
@@ -56,13 +56,13 @@ class Facts:
 
 
 def decide(facts: Facts) -> Meaning:
-    """Return what an answer means. Only a proof makes it REFUSED, as its messages may be sent again then."""
+    """Return what an answer means. It is REFUSED only on proof, as its messages may then be sent again."""
     if facts.whole and facts.has_results and facts.matched:
         return Meaning.RECEIPTS
     if facts.ok:
         proved = facts.whole and not facts.has_results and facts.says_why
     else:
-        # The status alone proves nothing where the body may say otherwise, in whatever form.
+        # An error status proves nothing if the body may report accepted messages anywhere.
         readable = facts.whole or not facts.has_results
         proved = readable and facts.only_rejections and not facts.may_accept
     return Meaning.REFUSED if proved else Meaning.UNTRUSTED
@@ -86,7 +86,7 @@ def account_reasons(receipts: Receipts) -> Generator[None, None, tuple[Reason, .
     """Return the reason for which every message was rejected, if it lies with the account or the sender.
 
     That is one key on all of them, with a `ref` that is empty or names the sender. Otherwise the result is empty.
-    Yields after every hundred or so.
+    Yields after every few dozen.
     """
     shared: Reason | None = None
     for number, receipt in enumerate(receipts, 1):

@@ -69,7 +69,7 @@ MAX_MESSAGES = 32_000
 
 
 def encode(messages: Iterable[Message]) -> Iterator[str]:
-    """Yield each message as it is written in the `messages` array: not escaped, without fields that are None.
+    """Yield the JSON of each message: non-ASCII stays unescaped, and fields that are None are left out.
 
     Raises InvalidMessage for anything that is not a Message.
     """

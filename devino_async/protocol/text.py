@@ -41,7 +41,7 @@ def alphabet_of(text: str) -> Alphabet:
 
 
 def length_and_limit(text: str) -> tuple[int, int]:
-    """Return how long this text is and how long it may be, both in the units of its alphabet.
+    """Return a text's length and limit in its alphabet's units, or rough ones if it is short.
 
     Latin counts characters. UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts two.
     """

@@ -1,4 +1,4 @@
-"""Checks of one message, with the seven keys that the API docs name for a rejection."""
+"""Checks of one message, with the keys that the API docs name, and a few more."""
 
 import re
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """One SQLite file and the one thread that works on it: opening, checking, transactions, group commit, closing.
 
 Work is a plain function that gets the connection and runs in that thread, so that no query blocks the event loop.
-Several processes may use one file. Tables and queries belong to the rooms that use this one, and so does the class
-of the error for a file that cannot be used. What SQLite raises during work is passed on as it is.
+Several processes may use one file. The caller brings the tables, the queries, and the class of the error for a file
+that cannot be used. What SQLite raises during work is passed on as it is.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class SQLiteFile:
         self._check_usable()
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.put((work, told))
-        # The job clears the flag before it takes what waits, so work put before a set flag was seen is never missed.
+        # The job clears the flag before it takes what waits, so it finds the work of each caller that saw the flag set.
         # The thread does the job whatever becomes of this event loop, so no loop that ends can leave the flag set.
         if not self._is_commit_due:
             self._is_commit_due = True
@@ -201,8 +201,8 @@ class SQLiteFile:
 
     def _version_of(self, connection: sqlite3.Connection) -> int | None:
         """Return the file's version, or None if it has no tables yet. Raises the caller's error for another form."""
-        # In this order: tables and version come in one commit, so a process that makes them between the two queries
-        # is not taken for one that made tables without a version.
+        # Tables first: another process commits tables and version together. If it did so after we had read the
+        # version, they would look like tables without one.
         tables = _tables(connection)
         if not tables:
             return None

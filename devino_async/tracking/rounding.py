@@ -18,7 +18,7 @@ Family = Mapping[str, Collection[StatusEvent]]
 """The events of stored ids with one float64, by id.
 
 A family may have a thousand members where ids are dense. An id itself and the forms of its float64 are enough, unless
-`needs_members` says that it depends on the others. Two others tell then that there is not only one.
+`needs_members` is true. Then two more are enough to show that several ids are known.
 """
 MAX_MEMBERS = 5
 """How many stored members of a family are asked for: an id itself, two forms, and two others."""
@@ -38,7 +38,7 @@ def forms_of(rounded: float) -> set[str]:
 
 
 def needs_members(message_id: str, family: Family) -> bool:
-    """Return whether the other members count: where the id, or a stored one of the family, may be a rounded one."""
+    """Return whether other members count: they do if the id, or a stored form of its float64, may be rounded."""
     rounded = family_of(message_id)
     if rounded is None:
         return False
@@ -56,7 +56,7 @@ def known_of(message_id: str, family: Family) -> Delivery:
 def noted(
     message_id: str, family: dict[str, Collection[StatusEvent]], news: Iterable[StatusEvent]
 ) -> DeliveryChange | None:
-    """Add news of an id to its family. Return the change if the delivery of the message it is about is another one now.
+    """Add news of an id to its family. Return the change if it alters the delivery of the message that it is about.
 
     A rounded id's news is about the only known id of the family, if there is one.
     """
@@ -80,7 +80,7 @@ def _events(message_id: str, family: Family, asked: Collection[str] = ()) -> Col
 
 
 def _exact(family: Family) -> set[str]:
-    """Return the ids that are known as they are: those of receipts, and those that no float64 has printed."""
+    """Return the ids that are surely not rounded: those of receipts, and those that no float64 prints."""
     return {each for each, events in family.items() if not _may_be_rounded(each) or _has_receipt(events)}
 
 

@@ -137,8 +137,8 @@ class DeliveryTracker:
     ) -> dict[str, Delivery]:
         """Look the messages up until all are final, or for `deadline` seconds. Return what is known of each.
 
-        `look_up` is `devino.statuses`. It gets 500 ids at a time, and only those that are not final yet, by callbacks
-        for example. The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`.
+        `look_up` is `devino.statuses`. It gets 500 ids at a time, without those that a callback, say, has made final.
+        The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`.
 
         A look-up that fails is repeated in the next round. `on_failure(ids, error)` is called for it, and the log says
         once a round how many failed and why. The last error is raised when nothing can be asked: after

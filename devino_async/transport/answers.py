@@ -27,7 +27,7 @@ class UnknownCoding(Exception):
 async def read_body(response: ClientResponse, limit: int, into: bytearray) -> None:
     """Read the whole body, decompressed, into `into`. What was read stays there if reading fails.
 
-    aiohttp does not bound decompression (254 KiB of gzip can become 256 MiB), so its own is off and this is instead.
+    aiohttp does not bound decompression (254 KiB of gzip can become 256 MiB), so its own is off and this is used.
     """
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in {"", "identity"}:

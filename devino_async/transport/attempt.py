@@ -99,7 +99,7 @@ class Attempt:
         return self._error(decision, answer)
 
     async def ids(self) -> tuple[str, ...]:
-        """Return the ids in an answer to a send that cannot be trusted. Others run while a long one is searched."""
+        """Return the ids in an untrusted answer to a send. Other tasks run while a long one is searched."""
         body = bytes(self.body)
         found: list[str] = []
         at = 0

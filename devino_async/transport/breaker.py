@@ -22,7 +22,7 @@ __all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket", "TooM
 HALF_OPEN_MESSAGES = 500
 """How many messages the one batch of a half-open lane may hold."""
 
-# So many half-open batches in a row may end Unconfirmed, although probes were answered, before they end a stream.
+# A stream ends when so many half-open batches in a row ended Unconfirmed, although probes were answered.
 _MAX_STRIKES = 3
 _FIRST_PAUSE = 0.2
 _MAX_PAUSE = 30.0
@@ -74,7 +74,7 @@ class _Circuit:
 class Patience:
     """How long the batches of one stream, or one batch of single sends, wait while a lane is in trouble.
 
-    The wait lasts `seconds` and counts from `began` or later, by the breaker's clock. A `stream` has no limit of
+    The wait lasts `seconds` from `began` or from a later failure, by the breaker's clock. A `stream` has no limit of
     attempts. Only continuous trouble ends it. Once `over`, none of its batches waits any longer.
     """
 
@@ -212,7 +212,7 @@ class Breaker:
             _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: float) -> None:
-        """Return when input may be read for this lane: while it is open, none may.
+        """Return when input may be read for this lane: when it is not open.
 
         Returns after `patience` seconds of trouble too, because a batch that waits will then end the stream.
         """

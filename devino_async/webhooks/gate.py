@@ -74,7 +74,7 @@ class Gate:
             timer.cancel()
 
     def watch_descriptors(self) -> None:
-        """Handle the event loop's errors of a process without free descriptors until `unwatch_descriptors`.
+        """Handle the event loop's errors for want of free descriptors, until `unwatch_descriptors`.
 
         asyncio would write a traceback for each connection that it cannot accept.
         """

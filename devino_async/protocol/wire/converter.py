@@ -200,7 +200,7 @@ def wire_class(
 ) -> None:
     """Teach the converter a class.
 
-    `names` holds exceptions from the camel-case rule, `omitted` the attributes that keep their default. `hooks` holds
+    `names` holds exceptions to the camel-case rule, `omitted` the attributes that keep their default. `hooks` holds
     fields with a reader of their own. It is given null or "" only if the field may not be None. A field `extra` gets
     all unknown keys.
     """

@@ -20,7 +20,7 @@ _call: Any = fields(Call)
 
 @frozen(kw_only=True)
 class Endpoint:
-    """What a call of this address is called and how it travels.
+    """The name of the operation, and how its calls travel.
 
     A decoded answer may have `max_answer_bytes`, and `max_answer_bytes_per_message` more for each message that is
     sent. The rest is as in Call.
