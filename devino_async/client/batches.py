@@ -24,7 +24,7 @@ from ..errors import (
     Unauthorized,
 )
 from ..events import BatchUnconfirmed, Events
-from ..exchange import Lane, Transport
+from ..exchange import Call, Lane, Transport
 from ..flow.chunking import Chunk
 from ..flow.steps import Turns, at_once, in_steps
 from ..protocol import send_results, sending
@@ -179,24 +179,10 @@ class Batches:
     async def _exchange(
         self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen
     ) -> tuple[Receipts, CallFailed | None]:
-        call = sending.call(
-            chunk.slices,
-            len(chunk.items),
-            include_segment_id=options.include_segment_id,
-            shorten_url=options.shorten_url,
-            urgent=ticket.lane is Lane.URGENT,
-        )
+        call = _call_of(chunk, options, ticket, came_to)
         failure: CallFailed
         try:
-            answer = await self._transport.exchange(
-                evolve(
-                    call,
-                    admission=ticket,
-                    attempt=came_to.attempt,
-                    counted=came_to.counted,
-                    give_up_at=came_to.give_up_at,
-                )
-            )
+            answer = await self._transport.exchange(call)
         except CallFailed as error:
             # Its attempts gave their news. With `retry_on_503` it may hold a half-open lane that it is too large for.
             ticket.give_back()
@@ -254,6 +240,20 @@ def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) ->
     if isinstance(fatal, CallFailed) and fatal.proves_unsent:
         return sending.receipts_after(fatal, messages)
     return sending.receipts_after(sending.never_begun(str(fatal)), messages)
+
+
+def _call_of(chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen) -> Call:
+    call = sending.call(
+        chunk.slices,
+        len(chunk.items),
+        include_segment_id=options.include_segment_id,
+        shorten_url=options.shorten_url,
+        urgent=ticket.lane is Lane.URGENT,
+        admission=ticket,
+    )
+    if came_to.attempt > 1:
+        call = evolve(call, attempt=came_to.attempt, counted=came_to.counted, give_up_at=came_to.give_up_at)
+    return call
 
 
 def _missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from json.encoder import encode_basestring
 
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
-from ..exchange import Call
+from ..exchange import Admission, Call
 from .message import Message
 from .receipts import Receipts
 from .wire.endpoint import Endpoint
@@ -137,11 +137,12 @@ def call(
     include_segment_id: bool = False,
     shorten_url: bool = False,
     urgent: bool = False,
+    admission: Admission | None = None,
 ) -> Call:
     """Return the call for `count` encoded messages, given as slices of messages that are joined by commas already."""
     asked = (("includeSegmentId", include_segment_id), ("shortenUrl", shorten_url))
     query = "&".join(f"{name}=true" for name, wanted in asked if wanted)
-    return ENDPOINT.call(query=query, body=_framed(slices), messages=count, urgent=urgent)
+    return ENDPOINT.call(query=query, body=_framed(slices), messages=count, urgent=urgent, admission=admission)
 
 
 def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:

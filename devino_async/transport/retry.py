@@ -21,6 +21,8 @@ __all__ = ["RetryPolicy", "Retrying"]
 
 # The part of a token that a successful call pays back. A retry costs one token.
 _REFUND = 0.2
+# What a course keeps of its call at its end.
+_FORGOTTEN = Call(operation="", method="", path="")
 
 
 @frozen(kw_only=True)
@@ -189,6 +191,7 @@ class _Course:
         self._max_attempts = policy.attempts
         self._deadline = policy.stream_deadline if self.patient else policy.deadline
         self._clock = clock
+        self._repeatable = call.repeatable
         # A part of a batch that was cut goes on where the whole batch was.
         self.attempts, self.counted = call.attempt - 1, call.counted
         self.call = evolve(call, give_up_at=min(call.give_up_at, clock() + self._deadline))
@@ -227,11 +230,11 @@ class _Course:
 
     def forget_body(self) -> None:
         """Let go of the request's body."""
-        self.call = evolve(self.call, body=())
+        self.call = _FORGOTTEN
 
     def left_open(self) -> CallFailed | None:
         """Return the last error after which the send may have been processed. Later errors cannot undo that."""
-        if self.call.repeatable:
+        if self._repeatable:
             return None
         return next((error for error in reversed(self.errors) if not error.proves_unsent), None)
 

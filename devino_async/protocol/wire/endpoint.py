@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from ...exchange import Call
+from ...exchange import Admission, Call
 from .envelope import refused_as_told
 
 __all__ = ["Endpoint"]
@@ -36,7 +36,13 @@ class Endpoint:
     ids_in: Callable[[bytes], tuple[str, ...]] = _call.ids_in.default
 
     def call(
-        self, *, query: str = "", body: tuple[bytes, ...] | None = None, messages: int = 0, urgent: bool = False
+        self,
+        *,
+        query: str = "",
+        body: tuple[bytes, ...] | None = None,
+        messages: int = 0,
+        urgent: bool = False,
+        admission: Admission | None = None,
     ) -> Call:
         """Return a call of this address."""
         return Call(
@@ -47,6 +53,7 @@ class Endpoint:
             body=body,
             repeatable=self.repeatable,
             urgent=urgent,
+            admission=admission,
             messages=messages,
             answer_limit=self.max_answer_bytes + messages * self.max_answer_bytes_per_message,
             carries_result=self.carries_result,
