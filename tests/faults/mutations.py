@@ -70,7 +70,13 @@ MUTATIONS = (
     Mutation("strikes are not counted", BREAKER, "circuit.strikes += unconfirmed", "circuit.strikes += 0", OUTAGES),
     Mutation("old news counts", BREAKER, "if not ticket.is_news():", "if False:", OUTAGES),
     Mutation("probes go on for ever", BREAKER, "while circuit.waiters:", "while True:", OUTAGES),
-    Mutation("batches of an ended stream wait on", "client/batches.py", "self._breaker.end(patience)", "pass", OUTAGES),
+    Mutation(
+        "batches of an ended stream wait on",
+        "client/batches.py",
+        "        if batch.fatal is not None:\n",
+        "        if False:\n",
+        OUTAGES,
+    ),
     Mutation(
         "an empty balance ends nothing",
         "client/batches.py",
