@@ -6,10 +6,9 @@ the one exception that a policy may ask for (`retry_on_503`). Waiting for a lane
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 
 from attrs import evolve, frozen
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from ..checks import require_kind, require_number
 from ..errors import CallFailed, DeadlineExceeded, ServerFailed, TooManyRequests
@@ -82,24 +81,27 @@ class Retrying:
         self._sleep = sleep
         self._random = random
         self._events = events
-        self._exponential = wait_exponential(multiplier=policy.backoff, max=policy.max_backoff)
+        # Only tenacity's rule of waiting is used: its own loop costs each call, retried or not, 20 us.
+        self._backoff = AsyncRetrying(wait=wait_exponential(multiplier=policy.backoff, max=policy.max_backoff))
         self._budgets = {lane: _Budget(policy, clock) for lane in Lane}
 
     async def exchange(self, call: Call) -> Answer:
         """Return the answer of the first attempt that has one. Raises the last error, which holds the earlier ones."""
         course = _Course(call, self._policy, self._clock)
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(self._may_repeat),
-            wait=partial(self._wait, course),
-            stop=partial(self._is_over, course),
-            sleep=self._sleep,
-            before_sleep=partial(self._announce, course),
-            reraise=True,
-        )
         try:
-            answer: Answer = await retrying(self._attempt, course)
-        except CallFailed:
-            pass  # Raised below: tenacity's frames and its object that refers to itself stay behind here.
+            while True:
+                try:
+                    answer = await self._inner.exchange(course.next_call())
+                except CallFailed as error:
+                    course.failed(error)
+                else:
+                    self._budgets[call.lane].refund()
+                    return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
+                wait = self._wait(course)
+                if not self._may_repeat(course.errors[-1]) or self._is_over(course, wait):
+                    break
+                self._announce(course, wait)
+                await self._sleep(wait)
         except (TooManyForHalfOpen, asyncio.CancelledError) as early:
             # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
             # been processed, its error must be raised: these two would count as proved unsent.
@@ -108,21 +110,10 @@ class Retrying:
                     early.attempt, early.counted = course.attempts, course.counted
                     early.give_up_at = course.call.give_up_at
                 raise
-        else:
-            self._budgets[call.lane].refund()
-            return answer if course.attempts == 1 else evolve(answer, attempts=course.attempts)
         finally:
-            # tenacity's object refers to itself, so what it holds lives on until the next garbage collection.
+            # The errors' tracebacks hold this frame, and the frame holds them, until the next garbage collection.
             course.forget_body()
         raise course.conclusion()
-
-    async def _attempt(self, course: "_Course") -> Answer:
-        try:
-            return await self._inner.exchange(course.next_call())
-        except CallFailed as error:
-            failure = error
-        course.failed(failure)
-        raise failure
 
     def _may_repeat(self, error: BaseException) -> bool:
         # The pool swallows the cancellation of a send, to say what became of it. This task then still counts as being
@@ -134,23 +125,23 @@ class Retrying:
             self._policy.retry_on_503 and isinstance(error, ServerFailed) and error.status == 503
         )
 
-    def _wait(self, course: "_Course", state: RetryCallState) -> float:
+    def _wait(self, course: "_Course") -> float:
         last = course.errors[-1]
         if isinstance(last, TooManyRequests):
             # The hold of limits.py makes every call wait. The jitter keeps them from coming back all at once.
             return (last.retry_after or 0.0) + self._random() * self._policy.backoff
         if course.patient and last.proves_unsent:
             return 0.0  # The breaker says when.
-        return self._random() * self._exponential(state)
+        state = RetryCallState(self._backoff, None, (), {})
+        state.attempt_number = len(course.errors)
+        return self._random() * self._backoff.wait(state)
 
-    def _announce(self, course: "_Course", state: RetryCallState) -> None:
+    def _announce(self, course: "_Course", wait: float) -> None:
         error = course.errors[-1]
-        self._events.emit(
-            RetryScheduled(operation=error.operation, attempt=course.attempts, wait=state.upcoming_sleep, error=error)
-        )
+        self._events.emit(RetryScheduled(operation=error.operation, attempt=course.attempts, wait=wait, error=error))
 
-    def _is_over(self, course: "_Course", state: RetryCallState) -> bool:
-        if course.is_over(state.upcoming_sleep):
+    def _is_over(self, course: "_Course", wait: float) -> bool:
+        if course.is_over(wait):
             return True
         return course.pays and not self._budgets[course.call.lane].spend()
 
