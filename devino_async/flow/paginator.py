@@ -145,9 +145,9 @@ class _Progress:
             return True
         if page.more is False:
             return False
-        # The page does not say whether more follow. If the service caps pages below what was asked, its
-        # cap is in `size`, and a page of that size is full, not short. Reaching `total` proves nothing,
-        # as the count may be wrong.
+        # This page does not say whether more follow. If the service caps pages below what was asked,
+        # its cap is in `size`, and a page of that size is full, not short. Reaching `total` proves
+        # nothing, as the count may be wrong.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 

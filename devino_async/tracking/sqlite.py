@@ -76,7 +76,7 @@ class SQLiteStore:
         return await self._file.do(read)
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         before = self._clock() - seconds
         pruned = 0
         # In slices, so that callbacks need not wait for all of it.

@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         ...
 
     async def aclose(self) -> None:
@@ -86,7 +86,7 @@ class MemoryStore:
         return found
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         self._loop.check(asyncio.get_running_loop())
         before = self._clock() - seconds
         pruned = 0

@@ -33,8 +33,8 @@ class DeliveryTracker:
     """What is known of each message. News may come in any order, twice, and before the send's own receipt.
 
     `store` is a MemoryStore by default. `backlog` is how many changes may wait for each reader of `changes`. `wait`
-    and `changes` know only the news that this tracker was fed with. What another process wrote into the same file is
-    seen by `delivery` and `poll_until_final`.
+    and `changes` see only the news given to this tracker. What another process wrote into the same file is seen only
+    by `delivery` and `poll_until_final`.
 
     News of an id rounded to a float64 counts for the known id with that float64, if there is only one. A tracker is
     used on one event loop. It may move to another only after the first is closed. Until then a call on a second loop
@@ -179,7 +179,7 @@ class DeliveryTracker:
             self._polls.discard(poll)
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         self._loop.check(asyncio.get_running_loop())
         return await self._store.prune(seconds)
 

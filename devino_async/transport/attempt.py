@@ -62,7 +62,7 @@ class Attempt:
         self.ledger.seal()
 
     def failed(self, error: Exception) -> None:
-        """Note what ended the attempt without a whole answer.
+        """Note what ended the attempt without a complete answer.
 
         The class of an error is not evidence for a send. It only says whether another attempt can help, and for a
         look-up whether there was a connection.
@@ -170,7 +170,7 @@ def _in_words(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str | None:
-    """Return why a connection failed. TLS and DNS failures have no errno, so they are described here."""
+    """Return why a connection failed. No errno describes TLS and DNS failures, so they get texts of their own."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         return refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else "certificate refused"

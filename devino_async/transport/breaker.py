@@ -133,7 +133,7 @@ class Ticket:
             raise TooManyForHalfOpen
 
     def may_begin(self) -> bool:
-        """Return whether the lane lets the batch begin now. Its news then counts for the lane as it is now."""
+        """Return whether the lane lets the batch begin now. If so, its outcome counts for the lane as it is now."""
         circuit = self._circuit
         if circuit.state is not State.CLOSED and circuit.holder is not self:
             return False
