@@ -104,8 +104,8 @@ class Call:
     refusal reports on single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
     `refusal` makes the error for a call that was refused as a whole, from the answer and the operation's name.
 
-    `admission` is what a send needs to begin. It is None for look-ups. The transport itself sets the last three fields: after
-    `give_up_at` no attempt may begin, `attempt` counts from 1, and `counted` is how many earlier attempts count
+    `admission` is what a send needs to begin. It is None for look-ups. The transport itself sets the last three fields:
+    after `give_up_at` no attempt may begin, `attempt` counts from 1, and `counted` is how many earlier attempts count
     against RetryPolicy.attempts.
     """
 
