@@ -18,7 +18,7 @@ __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]
 
 
 class DetailStatus(StrEnum):
-    """The statuses of detail rows and of the filter on them. They are not the same as those of Status."""
+    """The statuses of detail rows and of the filter on them. They differ from those of Status."""
 
     DELIVERED = "DELIVERED"
     IN_PROGRESS = "IN_PROGRESS"
