@@ -3,8 +3,8 @@
 Use `path:`, because `str:` does not match an address with a trailing slash. Django reads the whole body before it calls
 a view. So the server in front of Django must limit how long that takes, and how much may arrive without a
 Content-Length. The receiver still checks its own limits afterwards. To enforce them while the body arrives, route
-`/devino/...` to the receiver itself in the asgi.py of your project, because it is an ASGI application. Do not use this
-under WSGI, where each request has an event loop of its own: the receiver raises ConfigurationError on the second loop.
+`/devino/...` in your project's asgi.py to the receiver itself, which is an ASGI application. Do not use this under
+WSGI, where each request has an event loop of its own: the receiver raises ConfigurationError on the second loop.
 """
 
 from collections.abc import Awaitable, Callable

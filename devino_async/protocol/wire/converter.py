@@ -3,7 +3,7 @@
 It is strict where a wrong value could go unnoticed. Null never becomes 'None', "No" never becomes True, a float never
 becomes an id, and money never becomes a float. It is lenient where the meaning is clear. A number is accepted as text,
 7.0 as the whole number 7, and "" as None where a column may be None. Unknown keys go to `extra`, and unknown enum
-values stay str. Each module of an endpoint says which columns its classes have. JSON is decoded in strict_json.py.
+values stay str. Each endpoint's module says which columns its classes have. JSON is decoded in strict_json.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping

@@ -1,6 +1,6 @@
 """Endpoint: one address of the API, and what all calls to it have in common.
 
-Each module of an endpoint defines one, with the limits from the API docs beside it.
+Each endpoint's module defines one, with the limits from the API docs beside it.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The envelope around every answer: {"result": ...}, or {"result": null, "reasons": [...], "description": ...}.
 
-The result itself is read by the module of each endpoint.
+The result itself is read by each endpoint's module.
 """
 
 from collections.abc import Callable, Iterator, Mapping

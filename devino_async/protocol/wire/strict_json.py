@@ -2,7 +2,7 @@
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
 An answer that is read item by item may be decoded leniently. Then a number that breaks the rules becomes a float.
-Readers refuse floats, so such a number costs only its item. What the values mean is up to the module of each endpoint.
+Readers refuse floats, so such a number costs only its item. What the values mean is up to each endpoint's module.
 """
 
 import json
