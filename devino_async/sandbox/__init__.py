@@ -22,8 +22,7 @@ stage each. The recipient's last three digits decide what follows:
 A sender called `Unknown` is rejected with `not.available`. Callbacks and incoming messages go to loopback only. A
 callbackUrl elsewhere is accepted and counted in `skipped_callbacks`. `POST /sandbox/incoming` with
 `{"url": ..., "message": {...}}` makes the sandbox POST an incoming message to that URL. The real Devino has
-no such route.
-`Sandbox(callback_faults=CallbackFaults(...))` makes callbacks come twice, late, in any order or never.
+no such route. `Sandbox(callback_faults=CallbackFaults(...))` makes callbacks come twice, late, in any order or never.
 """
 
 from .clock import ManualClock, SystemClock

@@ -54,7 +54,7 @@ class Store:
         self._thread.shutdown()
 
     async def add(self, **cells: Sequence[Any]) -> None:
-        """Insert rows, all or nothing. Each keyword names a table and holds the cells of its rows, one after another."""
+        """Insert rows, all or nothing. Each keyword names a table and holds the cells of its rows in one sequence."""
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:
