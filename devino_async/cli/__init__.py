@@ -71,8 +71,8 @@ def _occupy_closed_streams() -> None:
     """
     for number, file in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if file is None:
-            # os.open returns the lowest free number, which is the closed one. Windows cannot open a directory.
-            # It needs no protection either.
+            # os.open returns the lowest free number, which is the closed one. Windows cannot open a directory,
+            # and does not need to.
             with suppress(OSError):
                 if os.open(os.sep, os.O_RDONLY) != number:
                     return

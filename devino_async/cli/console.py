@@ -156,8 +156,8 @@ def open_output(path: Path, *, overwrite: bool) -> IO[str]:
 
 
 def on_signal(number: int, call: Callable[[], object]) -> None:
-    """Have the event loop call a function when the signal comes. A signal that `nohup` has ignored stays ignored."""
-    # SIGINT is always handled: shells ignore it in background jobs, which must still be possible to stop.
+    """Have the event loop call a function when the signal comes. A signal that `nohup` made ignored stays ignored."""
+    # SIGINT is always handled. Shells ignore it in background jobs, but it must be possible to stop those too.
     if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
         return
     loop = asyncio.get_running_loop()

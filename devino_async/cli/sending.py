@@ -166,7 +166,7 @@ class Sending:
             self._leave_at_once(number)
         self._interrupted_by = number
         self._intake.stop()
-        say("interrupted: no more rows are read, and what is in flight is finished; interrupt again to end at once")
+        say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
 
     def _leave_at_once(self, number: int) -> None:
         if self._results is not None:
