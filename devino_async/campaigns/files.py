@@ -52,7 +52,7 @@ def read_messages(
 
     If `form` is None, the suffix of the file's name decides the form, or else the first line. The other arguments are
     defaults for rows without such a cell. Raises ConfigurationError for arguments that no message could have. Reading
-    the first row raises it too, if the header names an unknown column or a field twice.
+    the first row raises it too, if the header names an unknown column, or names a field twice.
     """
     if form not in {None, "csv", "jsonl"}:
         raise ConfigurationError("form must be 'csv', 'jsonl' or None")
@@ -78,7 +78,7 @@ def describe_reasons(reasons: Iterable[Reason]) -> str:
 
 
 def _form_by_name(source: str | PathLike[str] | BinaryIO) -> str | None:
-    # The name of a file that was opened by its descriptor is that number.
+    # If a file was opened by its descriptor, its name is the descriptor's number.
     name = source if isinstance(source, str | PathLike) else str(getattr(source, "name", ""))
     return _FORM_OF.get(PurePath(name).suffix.lower())
 

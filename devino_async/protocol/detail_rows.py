@@ -78,7 +78,7 @@ class DetailField(StrEnum):
 
 @frozen(kw_only=True, repr=False)
 class DetailRow:
-    """One message, or one segment of it with `by_segments`. Any column may be None.
+    """One message, or one segment of a message if the query sets `by_segments`. Any column may be None.
 
     `price` is exact. Dates are naive unless the client was given a `time_zone`, as the API docs name no time zone.
     `extra` keeps the columns that this version does not know, and those whose values cannot be read, all under their

@@ -1,7 +1,7 @@
 """Details: GET /sms-stat/detail, everything that the service knows about sent messages, a page at a time.
 
-Here are the query with its allowed combinations, and the call for one page and its answer. The columns of a row are
-in detail_rows.py. Walking through pages is in flow/.
+This module holds the query with its allowed combinations, the call for one page, and the reading of its answer. The
+columns of a row are in detail_rows.py. Walking through pages is in flow/.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -211,7 +211,7 @@ wire_class(DetailPage, omitted={"rows", "unread"})
 
 
 def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
-    """Yield the query itself, or several queries with a part of its ids each, so that no URL exceeds 8,000 bytes."""
+    """Yield the query itself, or several queries that each hold some of its ids, so that no URL exceeds 8,000 bytes."""
     if query.message_ids is None:
         yield query
         return
@@ -237,7 +237,10 @@ def _part(query: DetailQuery, ids: list[str | int]) -> DetailQuery:
 
 
 def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, str]]:
-    """Return pairs of wire name and text for a query's dates. Raises InvalidQuery for an aware date without a zone."""
+    """Return pairs of wire name and text for a query's dates.
+
+    Raises InvalidQuery if a date is aware and `zone` is None.
+    """
     if query.date_time_from is None or query.date_time_to is None:
         return []
     moments = {"dateTimeFrom": query.date_time_from, "dateTimeTo": query.date_time_to}
@@ -246,7 +249,10 @@ def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, st
 
 
 def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = None) -> Call:
-    """Return the call for `limit` rows from `offset` on. Lists repeat their key. A space in a date is sent as `+`."""
+    """Return the call for `limit` rows from `offset` on.
+
+    A list is sent with its key repeated for each item. A space in a date is sent as `+`.
+    """
     chosen = written_dates(query, zone) + [("messageIds", str(each)) for each in query.message_ids or ()]
     return ENDPOINT.call(query=_joined(query, chosen, offset=offset, limit=limit))
 

@@ -41,7 +41,7 @@ _URL_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 
 class Priority(StrEnum):
-    """How urgent a message is ("priority" in the API docs). The service rejects anything else."""
+    """How urgent a message is ("priority" in the API docs). The service rejects any other value."""
 
     LOW = "LOW"
     """Promotional messages."""

@@ -1,7 +1,7 @@
 """Packing: how the messages of a batch are kept while it is in flight.
 
 The garbage collector blocks a program while it scans tens of thousands of live objects. So a message
-that nothing else refers to is stored as separate fields, and made again when it is needed. That
+that only the batch refers to is stored as separate fields, and made again when it is needed. That
 reduced the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. Sending messages is
 in sending.py.
 """

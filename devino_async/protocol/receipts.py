@@ -1,6 +1,7 @@
 """Receipts: what became of one message, of a batch, and of many messages.
 
-Exactly one receipt is made for every message that was read. Its kind is decided in send_results.py.
+Exactly one receipt is made for every message that was read from the caller's input. Its kind is decided in
+send_results.py.
 """
 
 import re
@@ -124,7 +125,7 @@ class FailedRun:
 class MixedRun:
     """Messages whose results were read one by one, in the order in which they are appended.
 
-    `kinds` has an entry for each message. Each other list has an entry only for the messages of one kind. The entries
+    `kinds` has an entry for each message. The lists after it have entries only for messages of one kind. The entries
     are plain values: the reasons of a rejection are one flat tuple of key, ref, default message, key, ref and so on.
     """
 
@@ -265,7 +266,7 @@ class SendReport:
 
     @property
     def total(self) -> int:
-        """Return how many messages were read, whatever became of them."""
+        """Return how many messages were read from the input, whatever became of them."""
         return len(self.accepted) + len(self.rejected) + len(self.not_sent) + len(self.unconfirmed)
 
     def __iter__(self) -> Iterator[Receipt]:

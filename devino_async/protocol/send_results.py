@@ -184,7 +184,7 @@ class _Reading:
         return self._messages[self.count - count : self.count]
 
     def _append(self, item: Any, mixed: MixedRun) -> None:
-        """Append the outcome of the next message, as an item of the result gives it."""
+        """Append the outcome of the next message, taken from its item in the result."""
         if type(item) is dict:
             code, message_id, segments = item.get("code"), item.get("messageId"), item.get("segmentsId")
             if code == "OK" and _is_id(message_id) and _are_ids(segments):
@@ -233,7 +233,7 @@ class _Reading:
             has_results=has_results,
             matched=matched,
             only_rejections=self._only_rejections,
-            # This searches the whole body, so it is skipped where its answer would change nothing.
+            # This searches the whole body, so it is skipped where it could change nothing.
             may_accept=not self._answer.ok and not matched and may_accept(self._answer.body),
             says_why=not has_results and is_refusal(self._top),
         )

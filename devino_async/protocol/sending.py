@@ -167,7 +167,7 @@ def missed_schedule(message: Message, now: datetime) -> Reason | None:
 def may_be_scheduled(slices: Sequence[bytes]) -> Generator[None, None, bool]:
     """Return whether any of the encoded messages may have a scheduled time. Yields after every half a megabyte or so.
 
-    A message's text cannot contain the searched key, because its quotes are escaped.
+    A message's text cannot contain the bytes that are searched for, because quotes in a text are escaped.
     """
     for number, piece in enumerate(slices, 1):
         if b',"scheduledTime":"' in piece:
@@ -195,7 +195,7 @@ def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:
 
 
 def never_begun(why: str) -> RequestNotSent:
-    """Return the error for messages that were read, but whose request was never made or cannot have arrived."""
+    """Return the error for messages from the input whose request was never made or cannot have arrived."""
     return RequestNotSent(why, operation=ENDPOINT.operation, attempts=0)
 
 

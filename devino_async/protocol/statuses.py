@@ -118,7 +118,7 @@ def _match_rounded(
 
 
 def _may_be_rounded(number: int) -> bool:
-    """Return whether the number may come from a float64, printed in short form as JavaScript does, or in full."""
+    """Return whether the number may be a float64 that was printed, either in full or in JavaScript's short form."""
     if abs(number) < 2**53:
         return False
     nearest = float(number)

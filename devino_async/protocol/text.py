@@ -37,7 +37,7 @@ class Alphabet(StrEnum):
 
 
 def alphabet_of(text: str) -> Alphabet:
-    """Return GSM7 if every character is in GSM 03.38 and its extension table, else UCS2."""
+    """Return GSM7 if every character is in GSM 03.38 or its extension table, else UCS2."""
     return Alphabet.GSM7 if _GSM7_CHARACTERS.issuperset(text) else Alphabet.UCS2
 
 

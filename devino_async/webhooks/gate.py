@@ -1,4 +1,4 @@
-"""The connections of a server that have not sent a valid token: how many there may be, and for how long.
+"""A server's connections that have not sent a valid token: how many there may be, and for how long.
 
 Without these limits, unfinished requests use up all file descriptors, and the service cannot connect any more. Any
 asyncio server can use a Gate, if it reports when a connection opens, sends a valid token and closes. Tokens are in

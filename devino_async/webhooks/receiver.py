@@ -35,7 +35,7 @@ MAX_WAITING = 1_000
 """The maximum number of requests that wait, with unread bodies, until one in flight has ended."""
 
 _MAX_SECONDS = 3_600
-_AFTER_CANCEL = 5.0  # seconds that your coroutine has to end after aclose() has cancelled it
+_AFTER_CANCEL = 5.0  # how many seconds aclose() waits for your coroutine to end after cancelling it
 _HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}
 
 T = TypeVar("T")
@@ -50,10 +50,10 @@ class CallbackReceiver:
       the query must have it as `token=`. Make it with `new_token()`. A token that cannot hold 32 random bytes in
       URL-safe characters is refused.
     - `on_status`, `on_incoming`: your coroutines. Each gets all its events of a request at once, so one commit saves
-      them. More than 1,000 come in calls of 1,000. Return after the commit: the answer is 200 when both have returned.
-      If one raises, the answer is 500, and the sender may retry. Events may come twice, late and in any order. If
-      events have no coroutine, the answer is still 200, because a retry would not help. They are dropped with a
-      warning. Unreadable events beside readable ones are dropped too.
+      them. If there are more than 1,000, they come in calls of 1,000. Return after the commit: the answer is 200 when
+      both have returned. If one raises, the answer is 500, and the sender may retry. Events may come twice, late and
+      in any order. If events have no coroutine, the answer is still 200, because a retry would not help. They are
+      dropped with a warning. Unreadable events beside readable ones are dropped too.
     - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled, and the answer
       is 503. If the sender disconnects, they still run to their end within this time.
     - `body_timeout`: seconds that a body may take to arrive. After that the answer is 408.
@@ -103,7 +103,7 @@ class CallbackReceiver:
     async def handle(self, method: str, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Handle a request whose body has been read already. Return the status and an empty body.
 
-        Pass the status to `headers_for` too.
+        The headers of the answer are those that `headers_for` returns for the status.
         """
 
         async def whole() -> AsyncGenerator[bytes, None]:

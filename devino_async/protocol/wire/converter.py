@@ -204,7 +204,7 @@ def wire_class(
     """Register a class with the converter.
 
     `names` holds exceptions to the camel-case rule, and `omitted` the attributes that keep their default. `hooks` maps
-    fields to readers of their own. Such a reader is given null or "" only if its field may not be None. A field named
+    fields to readers of their own. Such a reader never gets null or "" if its field may be None. A field named
     `extra` gets all unknown keys.
     """
     every = {each.name: each.type for each in attrs.fields(cls)}

@@ -58,7 +58,7 @@ def _outcome_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T |
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
     """Return whether an envelope gives reasons, or a description, instead of a result.
 
-    A description alone counts only if the result is given as null. A missing result does not count.
+    A description alone counts if the result is given as null, but not if the result is missing.
     """
     if envelope.get("result") is not None:
         return False
@@ -68,7 +68,10 @@ def is_refusal(envelope: Mapping[str, Any]) -> bool:
 
 
 def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
-    """Return the error for a call that was refused as a whole. It quotes the service only as far as may be shown."""
+    """Return the error for a call that was refused as a whole.
+
+    It quotes only those words of the service that may be shown.
+    """
     named = answer.redaction.clear("; ".join(map(str, reasons[:_REASONS_SHOWN])))
     return refusal(answer.status)(
         f"the service refused the call: {named}" if named else "the service refused the call",
@@ -127,7 +130,7 @@ def reasons_from_envelope(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
 
 
 def reason_texts_in(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield the key, ref and default message of each of these reasons."""
+    """Yield the key, ref and default message of each of the `reasons` that can be read."""
     listed = envelope.get("reasons")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict):

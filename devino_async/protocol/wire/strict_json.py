@@ -2,7 +2,8 @@
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
 An answer that is read item by item may be decoded leniently. Then a number that breaks the rules becomes a float.
-Readers refuse floats, so such a number costs only its item. What the values mean is up to each endpoint's module.
+Readers refuse floats, so such a number makes only its own item unreadable. What the values mean is up to each
+endpoint's module.
 """
 
 import json
@@ -20,7 +21,8 @@ Member = tuple[int, str, Any]
 
 Skim = Callable[[str, int], tuple[Sized, int]]
 """Reads items that look as expected: skim(text, at) returns some items and the index after them. These are up to a
-few hundred items, or none. Each must be followed by a comma and another object, which begins at that index."""
+few hundred items, or none. Each must be followed by a comma and another object. The object after the last item
+begins at that index."""
 
 Scan = Callable[[str, int], tuple[Any, int]]
 """Reads the JSON value at an index: scan(text, at) returns the value and the index after it."""
