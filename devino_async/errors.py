@@ -141,7 +141,7 @@ class ChangesMissed(DevinoError):
 
 
 def _told(problem: Reason) -> str:
-    # A problem that the SDK finds itself never holds the value, so it is shown in full.
+    # A problem found by the SDK itself never holds the refused value, so it is shown in full.
     where = f"{problem.ref}: " if problem.ref else ""
     return f"{where}{problem.key} ({problem.default_message})"
 
@@ -239,7 +239,7 @@ class CallFailed(DevinoError):
 
 
 class RequestNotSent(CallFailed):
-    """The service provably never processed the call: no connection, or part of it never left. Repeating it is safe."""
+    """The service provably never processed the call: no connection, or an incomplete request. Repeating it is safe."""
 
     retriable = True
     proves_unsent = True

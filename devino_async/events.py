@@ -99,8 +99,8 @@ class LaneChanged:
 class ItemsUnread:
     """`count` items of one answer could not be read completely.
 
-    `statuses` leaves out an item whose id or status cannot be read. `details` gives the row and keeps what cannot be
-    read in its `extra`. `statistics` leaves out the period. All other items are given as usual.
+    `statuses` leaves out an item whose id or status cannot be read. `details` gives the row, and the row's `extra`
+    keeps what cannot be read. `statistics` leaves out the period. All other items are given as usual.
     """
 
     operation: str

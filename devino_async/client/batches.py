@@ -184,8 +184,8 @@ class Batches:
         try:
             answer = await self._transport.exchange(call)
         except CallFailed as error:
-            # The attempts have told the lane how they ended. With `retry_on_503` the ticket may still hold a half-open
-            # lane, although its batch is too large for that.
+            # The attempts have told the lane how they ended. With `retry_on_503` a ticket may still hold a half-open
+            # lane even if its batch is too large for that lane.
             ticket.give_back()
             failure = error
         except asyncio.CancelledError:

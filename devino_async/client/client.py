@@ -184,8 +184,8 @@ class DevinoClient:
 
         The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
         At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. If a slow consumer
-        stops early, the receipts of that many batches and one more can go to `on_unclaimed`. The message of a receipt
-        equals the one that was given. It is the same object if the program still holds that.
+        stops early, the receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a
+        receipt equals the one that was given. It is the same object if the program still holds that.
 
         An error that ends a stream early is raised after the receipts of all that was read: Unauthorized, Forbidden,
         SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after

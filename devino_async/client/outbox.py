@@ -105,7 +105,7 @@ class Outbox:
         # Error trackers record the locals of a traceback. The entry's repr shows nothing, but these bytes show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
-            # A refused entry does not wait at the door, so nothing else would end the linger of the others.
+            # An entry at the door ends the linger of the others. A refused entry does not wait there, so end it here.
             self._buffer.flush()
             self._pump_soon()
             raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait")
@@ -167,7 +167,7 @@ class Outbox:
             await idle
 
     def give_up(self, why: str) -> None:
-        """Give every message that still waits a NotSent receipt."""
+        """Give a NotSent receipt to every message that still waits."""
         waiting = self._buffer.take_all()
         self._settle(waiting, _unsent(waiting, why))
         self._tell_idle()

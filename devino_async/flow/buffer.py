@@ -111,7 +111,7 @@ class Buffer(Generic[T, R]):
         return True
 
     def flush(self) -> None:
-        """Make every entry that waits now, at the door too, due at once, whatever the linger."""
+        """Make every entry that waits now due at once, whatever the linger. That includes entries at the door."""
         self._flushed = self._last
 
     def due(self) -> float | None:

@@ -132,11 +132,11 @@ class ChunkBuilder(Generic[T]):
     container for the items of one chunk: an empty sequence with `extend`, such as a list, or Packed
     from protocol/packing.py.
 
-    The contract with `hold`: when `extend` is called, its argument is the only list in this file
-    that refers to the items. So a reader keeps its items in one list, and its frames and generators
-    have ended before the builder is fed. There is one exception: if a chunk reaches `max_bytes`
-    within a run, its items have more references, and are not packed. Two tests guard the contract:
-    tests/flow/test_chunking.py::test_items_have_one_holder and
+    The contract with `hold`: when `extend` is called, nothing in this file refers to the items
+    except the list that it is given. So a reader keeps its items in one list, and its frames and
+    generators have ended before the builder is fed. There is one exception: if a chunk reaches
+    `max_bytes` within a run, its items have more references, and are not packed. Two tests guard
+    the contract: tests/flow/test_chunking.py::test_items_have_one_holder and
     tests/client/test_dispatch.py::test_messages_are_packed.
     """
 

@@ -15,8 +15,8 @@ __all__ = ["Owner", "hand_over"]
 
 T = TypeVar("T")
 
-# How many forks lie between this process and the first one. It is read for every message, because
-# asking the system for the process id would cost a call each time.
+# How many forks lie between this process and the first one. It is read for every message. Asking
+# the system for the process id instead would cost a call each time.
 _forks = 0
 
 

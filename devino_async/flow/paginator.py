@@ -52,8 +52,8 @@ class Paginator(Generic[R, P]):
 
     `async for` yields rows, and `pages()` yields pages. A row that was on an earlier page is not
     given again. `offset` is the position, among the service's rows, of the first row that was not
-    given yet. Use it to resume after a failure. Resuming a look-up in several parts reads the earlier
-    rows again and drops them, because nothing says how many rows each part has.
+    given yet. Use it to resume after a failure. If a look-up that has several parts is resumed, the
+    earlier rows are read again and dropped, because nothing says how many rows each part has.
     """
 
     def __init__(

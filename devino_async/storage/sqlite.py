@@ -33,7 +33,8 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE
 _SETTINGS = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "secure_delete = ON")
 
 # Closing any descriptor of a file drops all locks that the process has on that file, SQLite's included. Each thread
-# takes this lock before it connects, so no connection exists yet while another creates the file and closes it again.
+# takes this lock before it connects. So while one thread creates the file and closes it again, no other thread has a
+# connection to it yet.
 _creating = threading.Lock()
 
 
@@ -91,7 +92,8 @@ class SQLiteFile:
         Callers that come while another transaction is being written share the next one. If a piece of work raises,
         only that piece is undone, and only its own caller gets the error. Work must not begin, commit or roll back a
         transaction. It must change nothing but the file: if SQLite rolls back the whole transaction, each piece of
-        work runs again in a transaction of its own. A caller that is cancelled returns at once, but its work is done.
+        work runs again in a transaction of its own. A caller that is cancelled returns at once, but its work is still
+        carried out.
         """
         self._check_usable()
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()

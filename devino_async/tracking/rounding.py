@@ -17,8 +17,8 @@ _MAX_DIGITS = 64
 Family = Mapping[str, Collection[StatusEvent]]
 """The events of stored ids with one float64, by id.
 
-A family may have a thousand members where ids are dense. An id itself and the forms of its float64 are enough, unless
-`needs_members` is true. Then two more are enough to show that several ids are known.
+A family may have a thousand members where ids are dense. The mapping need only hold an id itself and the forms of its
+float64, unless `needs_members` is true. Then two more members are enough to show that several ids are known.
 """
 MAX_MEMBERS = 5
 """How many stored members of a family are asked for: an id itself, two forms, and two others."""
@@ -47,7 +47,7 @@ def needs_members(message_id: str, family: Family) -> bool:
 
 
 def known_of(message_id: str, family: Family) -> Delivery:
-    """Return what is known of a message. Asking for its id makes that a known id."""
+    """Return what is known of a message. An id that is asked for counts as a known id."""
     if not needs_members(message_id, family):
         return delivery_of(message_id, family.get(message_id, ()))
     return delivery_of(message_id, _events(message_id, family, {message_id}))

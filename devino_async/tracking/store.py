@@ -41,7 +41,10 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Keep the events of up to `max_messages` messages in memory. Beyond that, forget those longest without news."""
+    """Keep the events of up to `max_messages` messages in memory.
+
+    Beyond that, the messages that have had no news for the longest time are forgotten.
+    """
 
     def __init__(self, *, max_messages: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
         require_number("max_messages", max_messages, minimum=1, whole=True)

@@ -64,8 +64,8 @@ class Attempt:
     def failed(self, error: Exception) -> None:
         """Note what ended the attempt without a complete answer.
 
-        The class of an error is not evidence for a send. It only says whether another attempt can help, and for a
-        look-up whether there was a connection.
+        For a send, the class of the error proves nothing. It only says whether another attempt can help. For a look-up
+        it also says whether there was a connection.
         """
         self._problem = _in_words(error)
         self._permanent = isinstance(error, _PERMANENT) or _refused_by_proxy(error)

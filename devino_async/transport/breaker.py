@@ -63,7 +63,7 @@ class _Circuit:
     strikes: int = 0
     troubled_since: float = 0.0
     probe_at: float = 0.0
-    # The batch that may begin while the lane is half open, once one has asked.
+    # The one batch that may begin while the lane is half open. None until a batch has asked.
     holder: "Ticket | None" = None
     # All waiters share one future. A change resolves it, and the next waiter makes a new one.
     changed: "asyncio.Future[None] | None" = None
@@ -133,7 +133,7 @@ class Ticket:
             raise TooManyForHalfOpen
 
     def may_begin(self) -> bool:
-        """Return whether the lane lets the batch begin now. If so, its outcome counts for the lane as it is now."""
+        """Return whether the lane lets the batch begin now. If so, its outcome is news of the lane as it is now."""
         circuit = self._circuit
         if circuit.state is not State.CLOSED and circuit.holder is not self:
             return False
@@ -145,7 +145,7 @@ class Ticket:
         if call.attempt > 1 and not patience.stream:
             # Once an attempt of a single send has failed, its deadline runs from that failure.
             return call.give_up_at
-        # Time that the batch spent waiting for the pace before the trouble does not count.
+        # The batch may have waited for the pace before the trouble began. That time does not count.
         return max(self._circuit.troubled_since, patience.began) + patience.seconds
 
     def attempt_failed(self, error: CallFailed) -> None:
@@ -213,7 +213,7 @@ class Breaker:
             _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: float) -> None:
-        """Return when input may be read for this lane, which is while the lane is not open.
+        """Return as soon as the lane is not open, so that input may be read for it.
 
         Also returns after `patience` seconds of trouble, because a waiting batch will then end the stream.
         """

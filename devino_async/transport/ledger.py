@@ -15,7 +15,7 @@ from .deadline import deadline
 
 __all__ = ["Handed", "Ledger", "LedgerBody"]
 
-# How much is handed over at a time. Large slices cost less CPU (3 % of a campaign against slices of 64 KiB).
+# How much is handed over at a time. Large slices cost less CPU: 3 % less for a campaign than slices of 64 KiB.
 SLICE_BYTES = 262_144
 # Near the end slices are small and each is drained, so that the last one is held back for as long as possible. Without
 # it the service cannot have a complete request. See `send_buffer` in pool.py, and tests/faults/proved_share.py.
