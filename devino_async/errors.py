@@ -12,6 +12,14 @@
     |-- MessageRejected         raised by Rejected.raise_for_outcome()
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
+    |-- JournalError            the journal of a campaign or a key refuses
+    |   |-- CampaignChanged     the input is not the one that was recorded
+    |   |-- CampaignBusy        another run has not ended yet
+    |   |-- CampaignPaused      (all these are in devino_async.campaigns)
+    |   |-- CampaignCancelled
+    |   |-- CampaignForgotten
+    |   |-- KeyConflict         the key belongs to another message
+    |   `-- JournalFailed       the journal cannot be read or written
     `-- CallFailed              one HTTP call failed
         |-- RequestNotSent      it is proved that the service never processed the call
         |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
@@ -37,6 +45,11 @@ from .redaction import mask_phones
 __all__ = [
     "BadAnswer",
     "CallFailed",
+    "CampaignBusy",
+    "CampaignCancelled",
+    "CampaignChanged",
+    "CampaignForgotten",
+    "CampaignPaused",
     "ChangesMissed",
     "ClientClosed",
     "ConfigurationError",
@@ -46,6 +59,9 @@ __all__ = [
     "InvalidCallback",
     "InvalidMessage",
     "InvalidQuery",
+    "JournalError",
+    "JournalFailed",
+    "KeyConflict",
     "MessageNotSent",
     "MessageRejected",
     "MessageUnconfirmed",
@@ -128,9 +144,6 @@ class SendingRefused(DevinoError):
         self.reasons = tuple(reasons)
         super().__init__(f"the service rejects all messages: {'; '.join(map(str, self.reasons))}")
 
-    def __reduce__(self) -> tuple[Callable[..., DevinoError], tuple[Any, ...]]:
-        return type(self), (self.reasons,)
-
 
 class OutboxFull(DevinoError):
     """The outbox already holds as many messages as OutboxOptions allows. Nothing was sent."""
@@ -190,6 +203,52 @@ class MessageNotSent(_OutcomeError):
 
 class MessageUnconfirmed(_OutcomeError):
     """The message may have been sent. Sending it again may send it twice."""
+
+
+class JournalError(DevinoError):
+    """The journal refused it. Nothing was sent."""
+
+
+class CampaignChanged(JournalError):
+    """The input differs from what the journal holds. Nothing at or behind the first difference was sent.
+
+    `position` is its place, from 0. `reason` is "message" (another one stands there), "shorter" (the input ended
+    there), or "address" (the campaign belongs to another service).
+    """
+
+    def __init__(self, position: int, reason: str) -> None:
+        self.position, self.reason = position, reason
+        what = {
+            "message": f"message {position}, counted from 0, is not the one that was recorded there",
+            "shorter": f"the input ended after {position} messages, and more were recorded",
+            "address": "it was sent to another address",
+        }[reason]
+        how = "" if reason == "address" else "restore the input, use only_new=True, or "
+        super().__init__(f"the campaign changed: {what}; {how}choose another campaign name")
+
+
+class CampaignBusy(JournalError):
+    """Another run of this campaign is under way, or still finishes what it has in flight. Wait until it has ended."""
+
+
+class CampaignPaused(JournalError):
+    """The campaign is paused. `unpause` lets it go on."""
+
+
+class CampaignCancelled(JournalError):
+    """The campaign was cancelled, which is final. What was not sent stays unsent."""
+
+
+class CampaignForgotten(JournalError):
+    """The campaign was forgotten, so it is not known who got its messages. Choose another name."""
+
+
+class KeyConflict(JournalError):
+    """The key was used for another message, or at another address. Choose another key."""
+
+
+class JournalFailed(JournalError):
+    """The journal cannot be opened, read or written. The text says why, and what to do."""
 
 
 class CallFailed(DevinoError):

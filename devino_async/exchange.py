@@ -14,7 +14,7 @@ from attrs import field, frozen
 from .errors import CallFailed, refusal
 from .redaction import Redaction
 
-__all__ = ["Admission", "Answer", "Call", "Lane", "Transport"]
+__all__ = ["Admission", "Answer", "Call", "Claim", "Lane", "Transport"]
 
 _MEGABYTE = 1_000_000
 
@@ -92,6 +92,18 @@ class Admission(Protocol):
         ...
 
 
+class Claim(Protocol):
+    """The record of a send in a journal: made before its first byte leaves, so that no crash can forget the send."""
+
+    async def take(self) -> None:
+        """Record, durably, that the send begins. Does nothing if that is recorded already. Raises JournalError."""
+        ...
+
+    async def release(self) -> None:
+        """Record that nothing was sent so far, as far as the journal can be written. Never raises."""
+        ...
+
+
 @frozen(kw_only=True)
 class Call:
     """One request: what to say, and what the transport has to know about saying it.
@@ -104,9 +116,9 @@ class Call:
     refusal reports on single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
     `refusal` makes the error for a call that was refused as a whole, from the answer and the operation's name.
 
-    `admission` is what a send needs to begin. It is None for look-ups. The transport itself sets the last three fields:
-    after `give_up_at` no attempt may begin, `attempt` counts from 1, and `counted` is how many earlier attempts count
-    against RetryPolicy.attempts.
+    `admission` is what a send needs to begin, and is None for look-ups. `claim` records it in the journal, if there is
+    one. The transport itself sets the last three fields: after `give_up_at` no attempt may begin, `attempt` counts from
+    1, and `counted` is how many earlier attempts count against RetryPolicy.attempts.
     """
 
     operation: str
@@ -118,6 +130,7 @@ class Call:
     urgent: bool = False
     probe: bool = False
     admission: Admission | None = field(default=None, eq=False)
+    claim: Claim | None = field(default=None, eq=False)
     messages: int = 0
     answer_limit: int = 64 * _MEGABYTE
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)

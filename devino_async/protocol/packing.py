@@ -82,6 +82,16 @@ class Packed(Sequence[Message]):
     def __iter__(self) -> Iterator[Message]:
         return chain.from_iterable(self._runs)
 
+    def fields(self) -> Iterator[tuple[str, str, str, Any]]:
+        """Yield sender, recipient, text and the other fields of each message, without making it."""
+        for run in self._runs:
+            if isinstance(run, _Columns):
+                for sender, to, text, rest in zip(run.senders, run.tos, run.texts, run.rests, strict=True):
+                    yield sender, to, text, rest if isinstance(rest, tuple) else _rest_of(rest)
+            else:
+                for each in run:
+                    yield each.sender, each.to, each.text, _rest_of(each)
+
     @overload
     def __getitem__(self, at: int) -> Message: ...
     @overload
@@ -107,16 +117,17 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.sender for message in messages],
         [message.to for message in messages],
         [message.text for message in messages],
-        [
-            message
-            if count > _ALONE
-            else NOTHING_MORE
-            if message.validity is None
-            and message.scheduled_time is None
-            and message.priority is None
-            and message.callback_url is None
-            and message.options is None
-            else (message.validity, message.scheduled_time, message.priority, message.callback_url, message.options)
-            for message, count in zip(messages, counts, strict=True)
-        ],
+        [message if count > _ALONE else _rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
+
+
+def _rest_of(message: Message) -> tuple[Any, ...]:
+    if (
+        message.validity is None
+        and message.scheduled_time is None
+        and message.priority is None
+        and message.callback_url is None
+        and message.options is None
+    ):
+        return NOTHING_MORE
+    return (message.validity, message.scheduled_time, message.priority, message.callback_url, message.options)

@@ -15,7 +15,18 @@ from attrs import field, frozen
 from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
 
-__all__ = ["Accepted", "MixedRun", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Unconfirmed"]
+__all__ = [
+    "Accepted",
+    "AcceptedRun",
+    "FailedRun",
+    "MixedRun",
+    "NotSent",
+    "Receipt",
+    "Receipts",
+    "Rejected",
+    "SendReport",
+    "Unconfirmed",
+]
 
 # Few enough that the receipts of a run never fill the young generation of the garbage collector.
 _RECEIPTS_A_RUN = 128
@@ -215,6 +226,10 @@ class Receipts:
         """Remove the receipts and yield them, about a hundred at a time."""
         while self._runs:
             yield self._runs.popleft().receipts()
+
+    def runs(self) -> "Iterator[AcceptedRun | FailedRun | MixedRun | ReadyRun]":
+        """Yield the receipts that were not taken yet, as the runs in which they are kept."""
+        yield from list(self._runs)
 
     def accepted(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None = None) -> None:
         """Add accepted messages with their ids, and each message's segment ids as one text."""

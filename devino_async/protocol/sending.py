@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from json.encoder import encode_basestring
 
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
-from ..exchange import Admission, Call
+from ..exchange import Admission, Call, Claim
 from .message import Message
 from .receipts import Receipts
 from .wire.endpoint import Endpoint
@@ -138,11 +138,14 @@ def call(
     shorten_url: bool = False,
     urgent: bool = False,
     admission: Admission | None = None,
+    claim: Claim | None = None,
 ) -> Call:
     """Return the call for `count` encoded messages. The messages in each slice are already joined by commas."""
     asked = (("includeSegmentId", include_segment_id), ("shortenUrl", shorten_url))
     query = "&".join(f"{name}=true" for name, wanted in asked if wanted)
-    return ENDPOINT.call(query=query, body=_framed(slices), messages=count, urgent=urgent, admission=admission)
+    return ENDPOINT.call(
+        query=query, body=_framed(slices), messages=count, urgent=urgent, admission=admission, claim=claim
+    )
 
 
 def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:

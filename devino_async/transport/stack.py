@@ -1,4 +1,4 @@
-"""The stack: retry around limits around the pool, each with the shape of Transport.
+"""The stack: retry around limits around claiming around the pool, each with the shape of Transport.
 
 Only their order is decided here. What each of them does is in its own file.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ..events import Events
 from ..exchange import Call, Transport
 from .breaker import Breaker
+from .claiming import Claiming
 from .limits import Limited, Limits
 from .retry import Retrying, RetryPolicy
 
@@ -21,6 +22,6 @@ def stacked(
 ) -> tuple[Retrying, Breaker]:
     """Return the transport for the calls of a client, and the breaker that issues the tickets for its sends."""
     breaker = Breaker(pool, probe, clock=clock, sleep=asyncio.sleep, events=events)
-    limited = Limited(pool, limits, clock=clock, sleep=asyncio.sleep, events=events)
+    limited = Limited(Claiming(pool), limits, clock=clock, sleep=asyncio.sleep, events=events)
     retrying = Retrying(limited, retry, clock=clock, sleep=asyncio.sleep, random=random.random, events=events)
     return retrying, breaker

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import fields, frozen
 
-from ...exchange import Admission, Call
+from ...exchange import Admission, Call, Claim
 from .envelope import refused_as_told
 
 __all__ = ["Endpoint"]
@@ -43,6 +43,7 @@ class Endpoint:
         messages: int = 0,
         urgent: bool = False,
         admission: Admission | None = None,
+        claim: Claim | None = None,
     ) -> Call:
         """Return a call to this address."""
         return Call(
@@ -54,6 +55,7 @@ class Endpoint:
             repeatable=self.repeatable,
             urgent=urgent,
             admission=admission,
+            claim=claim,
             messages=messages,
             answer_limit=self.max_answer_bytes + messages * self.max_answer_bytes_per_message,
             carries_result=self.carries_result,

@@ -1,0 +1,31 @@
+"""Claiming: the journal's word before the first byte of a send, and its release if nothing was sent after all.
+
+It stands last before the pool. What waits for the pace, a hold or the breaker is not claimed, so that a kill in a pause
+leaves none of it in doubt. What a claim writes, and where, is the journal's.
+"""
+
+from ..errors import CallFailed
+from ..exchange import Answer, Call, Transport
+
+__all__ = ["Claiming"]
+
+
+class Claiming:
+    """Lets a send with a claim begin only once that is recorded. Calls without a claim pass."""
+
+    def __init__(self, pool: Transport) -> None:
+        self._pool = pool
+
+    async def exchange(self, call: Call) -> Answer:
+        """Make one attempt. Raises JournalError, before anything is sent, if the claim cannot be taken."""
+        claim = call.claim
+        if claim is None:
+            return await self._pool.exchange(call)
+        await claim.take()
+        try:
+            return await self._pool.exchange(call)
+        except CallFailed as error:
+            # An attempt that may be repeated can wait for minutes from here on. A kill meanwhile must leave no doubt.
+            if error.proves_unsent and error.retriable:
+                await claim.release()
+            raise
