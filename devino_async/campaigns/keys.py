@@ -25,7 +25,7 @@ from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
 from .recording import Settling
 from .results import Results, pack_one
 
-__all__ = ["KeyedRecording", "KeyedSends"]
+__all__ = ["KeyedRecording", "KeyedSends", "Put"]
 
 _MAX_KEY = 255
 _KEYS_A_STEP = 64

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, tzinfo
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +32,8 @@ from .batches import Batches
 from .config import base_url_from, credentials_from, options_from
 from .dispatch import CloseReport, Dispatch, OnUnclaimed
 from .lookups import PROBE, DetailPaginator, LookUps
-from .outbox import Outboxes, OutboxOptions
+from .outbox import OutboxOptions
+from .outboxes import Outboxes
 from .pieces import SendOptions
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ class DevinoClient:
         self._owner.check_home()
         options = SendOptions.of(include_segment_id, shorten_url, key is not None)
         if key is not None:
-            return await self._dispatch.journaled_for("key").send(message, key, options, self._outboxes)
+            return await self._dispatch.journaled_for("key").send(message, key, partial(self._outboxes.send, options))
         outbox = self._outboxes.of(message)
         waiting = outbox.put(message, options)
         # The await is here and not in the outbox, because one more coroutine for each waiting message would cost 7 % of
