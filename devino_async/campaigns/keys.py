@@ -275,7 +275,7 @@ class _LookUps:
 def _receipt(record: KeyRecord, message: Message) -> Receipt:
     try:
         return Results(bytes((MARKS[record.state],)), record.results).receipt(message)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise JournalFailed("the journal's record of this key is damaged. Restore the file from a copy") from None
 
 

@@ -138,7 +138,6 @@ class DevinoClient:
 
         With a `key` the message is sent at most once for the life of the journal. A later call with an equal message
         returns the recorded receipt. After NotSent the key is free again.
-
         A cancelled caller returns at once. If its message still waits, it is taken out (NotSent). Otherwise the
         exchange is finished anyway. In both cases the receipt goes to `on_unclaimed`.
 
@@ -185,7 +184,6 @@ class DevinoClient:
 
         With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
         one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
-
         An error that ends a stream early is raised after the receipts of all that was read: Unauthorized, Forbidden,
         SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
         three half-open batches in doubt, ClientClosed, JournalError, a failure that no repeat can fix, or an error of

@@ -62,7 +62,7 @@ class Outboxes:
         return self._urgent if getattr(message, "priority", None) in _URGENT else self._bulk
 
     async def send(self, options: SendOptions, message: Message, tag: Any) -> Receipt:
-        """Queue a message with a tag and return its receipt. If the caller is cancelled, it is taken out if it waits."""
+        """Queue a message with a tag and return its receipt. A caller that is cancelled takes it out."""
         outbox = self.of(message)
         waiting = outbox.put(message, options, tag)
         try:
