@@ -9,7 +9,7 @@ work of each chunk is in a task of the owner, who alone may cancel it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
 from .chunking import Chunk, Chunks
@@ -23,11 +23,11 @@ R = TypeVar("R")
 class Pipeline(Generic[T, R]):
     """Does `work` for every chunk, with at most `in_flight` of them begun and not yet given to the consumer.
 
-    `start` makes the work a task that outlives this pipeline. Before each chunk is read, `ready` is
-    awaited. A result for which `stop_after` is true ends the reading. When the results have ended
-    or the consumer is gone, `take_left_items()` gives what was read and never begun, and
-    `left_tasks` are the tasks whose results were not given. `on_late` is called with items that
-    come even later, as an async source may catch its cancellation and give more.
+    `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is
+    true ends the reading. When the results have ended or the consumer is gone, `take_left_items()`
+    gives what was read and never begun, and `left_tasks` are the tasks whose results were not
+    given. `on_late` is called with items that come even later, as an async source may catch its
+    cancellation and give more.
     """
 
     def __init__(
@@ -37,14 +37,12 @@ class Pipeline(Generic[T, R]):
         *,
         in_flight: int,
         start: Callable[[Coroutine[Any, Any, R]], "asyncio.Task[R]"],
-        ready: Callable[[], Awaitable[None]] | None = None,
         stop_after: Callable[[R], bool] = lambda _: False,
         on_late: Callable[[list[T]], None] = lambda _: None,
     ) -> None:
         self._chunks = chunks
         self._work = work
         self._start = start
-        self._ready = ready
         self._stop_after = stop_after
         self._on_late = on_late
         self._in_flight = asyncio.Semaphore(in_flight)
@@ -93,8 +91,6 @@ class Pipeline(Generic[T, R]):
         while not self._stopped:
             # Read only when one more may be in flight, so that no chunk waits in memory for its turn.
             await self._in_flight.acquire()
-            if self._ready is not None:
-                await self._ready()
             chunk = await anext(reading, None)
             if chunk is None:
                 return

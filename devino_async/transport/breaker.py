@@ -144,8 +144,7 @@ class Ticket:
         if call.attempt > 1 and not patience.stream:
             # Once an attempt of a single send has failed, its deadline runs from that failure.
             return call.give_up_at
-        # Waiting for the pace before the trouble is not held against it.
-        return max(self._circuit.troubled_since, patience.began) + patience.seconds
+        return self._breaker.give_up_at(self._circuit, patience)
 
     def attempt_failed(self, error: CallFailed) -> None:
         """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
@@ -211,16 +210,23 @@ class Breaker:
         for circuit in self._circuits.values():
             _wake(circuit)
 
-    async def until_readable(self, lane: Lane, patience: float) -> None:
+    async def until_readable(self, lane: Lane, patience: Patience, operation: str) -> None:
         """Return when input may be read for this lane: when it is not open.
 
-        Returns after `patience` seconds of trouble too, because a batch that waits will then end the stream.
+        Raises DeadlineExceeded if the trouble lasts too long for the stream of this patience.
         """
         circuit = self._circuits[lane]
-        since = self._clock()
         while circuit.state is State.OPEN and not self._closed:
-            if not await self._wait(circuit, max(circuit.troubled_since, since) + patience):
-                return
+            await self.wait(circuit, self.give_up_at(circuit, patience), operation)
+
+    def give_up_at(self, circuit: _Circuit, patience: Patience) -> float:
+        """Return when to give up waiting for a lane in trouble, with this patience."""
+        now = self._clock()
+        if circuit.state is State.OPEN and circuit.probing is None and now > circuit.probe_at:
+            # A probe was due, but nothing waited for it. So it is not known whether the trouble went on until now.
+            circuit.troubled_since = now
+        # Waiting for the pace before the trouble is not held against a batch.
+        return max(circuit.troubled_since, patience.began) + patience.seconds
 
     def close(self) -> None:
         """Stop probing and wake all waiters. None of them has a request in flight."""
