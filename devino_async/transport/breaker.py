@@ -311,8 +311,9 @@ class Breaker:
             async with deadline(_MAX_PROBE):
                 await self._pool.exchange(self._probe)
         except CallFailed as error:
-            whole = isinstance(error, Refused | BadAnswer)
-            return whole or (error.status is not None and 300 <= error.status < 400)
+            # These two are whole. So is a redirect that is not retriable: one that was cut is.
+            redirect = error.status is not None and 300 <= error.status < 400
+            return isinstance(error, Refused | BadAnswer) or (redirect and not error.retriable)
         except Exception:  # noqa: BLE001 - whatever it was, the batches that wait need the next probe
             return False
         return True

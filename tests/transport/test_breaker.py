@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from devino_async.errors import CallFailed, DeadlineExceeded, OutcomeUnknown, Refused, RequestNotSent, TooManyRequests
 from devino_async.events import ClientEvent, Events
 from devino_async.exchange import Answer, Call, Lane
+from devino_async.redaction import Redaction
+from devino_async.transport.attempt import Attempt
 from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 
 SEND = Call(operation="send", method="POST", path="/", repeatable=False, messages=1)
@@ -334,6 +336,27 @@ def test_any_answer_below_500_will_do(status: int) -> None:
         await lab.opened()
         await lab.ticket().admit(SEND)
         assert virtual_time.now() == 0.2
+
+    run()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_redirect_must_be_whole(whole: bool) -> None:
+    """A probe that is answered by a redirect was answered, unless the answer was cut."""
+
+    @lab
+    async def run(lab: Lab) -> None:
+        attempt = Attempt(PROBE, Redaction())
+        attempt.begun(302, {})
+        attempt.finished() if whole else attempt.failed(ConnectionResetError())
+        outcome = attempt.outcome()
+        assert isinstance(outcome, CallFailed)
+        lab.service.error = lambda: outcome
+        await lab.opened()
+        waiting = asyncio.create_task(lab.ticket().admit(SEND))
+        await asyncio.sleep(1)
+        assert waiting.done() is whole
+        waiting.cancel()
 
     run()
 
