@@ -8,6 +8,7 @@ client holds the options.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 from attrs import frozen
 
@@ -125,14 +126,13 @@ class Dispatch:
             max_count=batch_size,
             max_bytes=self._limits.batch_bytes,
             hold=Packed,
-            pacing=Pacing(self._turns),
+            pacing=Pacing(self._turns, ready=partial(self._batches.until_readable, patience)),
         )
         return Pipeline(
             chunks,
             work,
             in_flight=self._limits.in_flight,
             start=self._owner.start,
-            ready=self._batches.until_readable,
             stop_after=lambda batch: batch.fatal is not None,
             on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
         )
