@@ -15,7 +15,7 @@ from devino_async.campaigns import read_messages
 
 from .console import MESSAGES_FAILED, STOP_SIGNALS, exit_status_of, on_signal, run, say, standard_input
 from .intake import Intake
-from .options import connection, connection_of, moment
+from .options import connection, connection_of, moment, zone
 from .results import Results, opened
 from .sending import Sending
 
@@ -33,6 +33,7 @@ _SHOWN_PROBLEMS = 20
 @click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")
 @click.option("--priority", type=click.Choice(["LOW", "MEDIUM", "HIGH", "REALTIME"], case_sensitive=False))
 @click.option("--callback-url")
+@click.option("--time-zone", type=zone, metavar="NAME", help="The zone of scheduled times that name none.")
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
 @click.option("--batch-size", type=click.IntRange(1, 32_000), default=32_000, show_default=True)
@@ -56,12 +57,12 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
 
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
     # The output file may hold older results, so everything is checked before it is opened.
+    reading = _reading(options)
     client = devino_async.DevinoClient(
         **connection_of(options), limits=devino_async.Limits(in_flight=options["in_flight"])
     )
     with ExitStack() as stack:
         source = _opened(path, stack)
-        reading = _reading(options)
         if options["strict"] and source.seekable():
             start = source.tell()
             status = await _check(Intake(read_messages(source, **reading)))
@@ -78,9 +79,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that are passed on to read_messages."""
     scheduled = options["scheduled_time"]
-    if scheduled is not None and scheduled.tzinfo is None:
+    if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
         raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")
-    names = ("form", "sender", "text", "validity", "scheduled_time", "priority", "callback_url")
+    names = ("form", "sender", "text", "validity", "scheduled_time", "priority", "callback_url", "time_zone")
     return {name: options[name] for name in names}
 
 
