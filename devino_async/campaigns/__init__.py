@@ -3,6 +3,36 @@
 Import the names of this package from here.
 """
 
+from ..errors import (
+    CampaignBusy,
+    CampaignCancelled,
+    CampaignChanged,
+    CampaignForgotten,
+    CampaignPaused,
+    JournalError,
+    JournalFailed,
+    KeyConflict,
+)
+from .comparing import Comparison, compare
 from .files import Row, describe_reasons, read_messages
+from .journal import CampaignState, Journal, Outcome, State
 
-__all__ = ["Row", "describe_reasons", "read_messages"]
+__all__ = [
+    "CampaignBusy",
+    "CampaignCancelled",
+    "CampaignChanged",
+    "CampaignForgotten",
+    "CampaignPaused",
+    "CampaignState",
+    "Comparison",
+    "Journal",
+    "JournalError",
+    "JournalFailed",
+    "KeyConflict",
+    "Outcome",
+    "Row",
+    "State",
+    "compare",
+    "describe_reasons",
+    "read_messages",
+]

@@ -29,9 +29,11 @@ class Comparison:
     `campaign` is its state before, or None for a campaign that is to begin. Of the messages of the file, `unchanged`
     are in the journal, `unsent` of these were proved unsent and are sent again, and `new` are not in the journal.
     `missing_sent` and `missing_in_doubt` are in the journal and no longer in the file. Equal messages are counted.
+    `free_name` is a name that no campaign has taken.
     """
 
     name: str
+    free_name: str
     campaign: CampaignState | None = None
     unchanged: int = 0
     unsent: int = 0
@@ -69,13 +71,14 @@ async def compare(
     """
     campaigns = await journal.campaigns()
     related = _related(campaigns, name, address, path)
+    free_name = _free_name(campaigns, name, address)
     if related:
         fingerprints, others = await _fingerprints(journal, messages), await _fingerprints(journal, rest)
         for campaign in related:
-            shared, comparison = await _compare(journal, campaign, fingerprints, others)
+            shared, comparison = await _compare(journal, campaign, free_name, fingerprints, others)
             if shared or path is None:
                 return comparison
-    return Comparison(name=name if path is None else _free_name(campaigns, name, address))
+    return Comparison(name=name if path is None else free_name, free_name=free_name)
 
 
 def _related(
@@ -109,7 +112,7 @@ async def _fingerprints(journal: Journal, runs: AsyncIterable[Sequence[Message]]
 
 
 async def _compare(
-    journal: Journal, campaign: CampaignState, fingerprints: bytes, others: bytes
+    journal: Journal, campaign: CampaignState, free_name: str, fingerprints: bytes, others: bytes
 ) -> tuple[int, Comparison]:
     """Return how many of all the messages are in the journal, and the comparison."""
     content = await Content.of(journal, campaign.name)
@@ -119,6 +122,7 @@ async def _compare(
     shared = unchanged + await _match(content, others)
     return shared, Comparison(
         name=campaign.name,
+        free_name=free_name,
         campaign=campaign,
         unchanged=unchanged,
         unsent=unsent,
