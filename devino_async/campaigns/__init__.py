@@ -16,6 +16,7 @@ from ..errors import (
 from .comparing import Comparison, compare
 from .files import Row, describe_reasons, read_messages
 from .journal import CampaignState, Journal, Outcome, State
+from .sqlite import SQLiteJournal
 
 __all__ = [
     "CampaignBusy",
@@ -31,6 +32,7 @@ __all__ = [
     "KeyConflict",
     "Outcome",
     "Row",
+    "SQLiteJournal",
     "State",
     "compare",
     "describe_reasons",

@@ -148,8 +148,8 @@ class CampaignState:
     """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
 
     `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, if it was a file. `output` is
-    the file that its results are written to, if there is one.
+    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
+    its results are written to, if a run noted them.
     """
 
     name: str

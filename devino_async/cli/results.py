@@ -41,7 +41,7 @@ class OutputFile:
         self._unfinished: Path | None = None
 
     def check(self, source: IO[bytes], *, overwrite: bool) -> None:
-        """Raise click.UsageError for the input itself, and for a file that is not empty unless `overwrite` is set."""
+        """Raise click.UsageError for the input itself, and for a file that is not empty unless it may be replaced."""
         if self._path is None:
             return
         if _is_same(self._path, source):
@@ -181,6 +181,13 @@ class Results:
         silence(file)
         if file is not sys.stdout:
             file.close()
+
+
+def _is_same(output: Path, source: IO[bytes]) -> bool:
+    try:
+        return os.path.samestat(output.stat(), os.fstat(source.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 def _cells_of(receipt: "devino_async.Receipt") -> dict[str, Any]:
