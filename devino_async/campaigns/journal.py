@@ -14,7 +14,9 @@ from attrs import field, frozen
 from ..errors import Reason
 
 __all__ = [
+    "MARKS",
     "MAY_BE_SENT",
+    "STATES",
     "CampaignState",
     "Journal",
     "KeyRecord",

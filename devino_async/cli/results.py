@@ -78,7 +78,7 @@ class OutputFile:
 class Results:
     """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    If the file can no longer be written, nothing is raised, because messages are still in flight. `broken` says why.
+    If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
     """
 
     def __init__(self, output: OutputFile, *, keep_ids: bool = False, has_journal: bool = False) -> None:
