@@ -131,8 +131,8 @@ class Results:
             if self.counts[outcome] or outcome == "accepted"
         )
         if self.counts["not_sent"]:
-            how = "the same command sends them" if self._has_journal else "sending those rows again is safe"
-            yield f"not sent: provably never processed, so {how}"
+            how = "; the same command does that" if self._has_journal else ""
+            yield f"not sent: provably never processed, so sending those rows again is safe{how}"
         if self.counts["unconfirmed"]:
             how = (
                 "the same command does not send them again;" if self._has_journal else "do not send them again blindly,"

@@ -23,7 +23,7 @@ class WaitingRows:
     def __init__(self) -> None:
         # None stands for the next bad row in the file.
         self._rows: deque[Row | None] = deque()
-        self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+        self._bad: SpooledTemporaryFile[bytes] | None = None
         self._count_bad = 0
         self._read_up_to = 0
 
@@ -32,6 +32,8 @@ class WaitingRows:
         if row.message is not None:
             self._rows.append(row)
             return
+        if self._bad is None:
+            self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
         self._bad.seek(0, os.SEEK_END)
         self._bad.write(json.dumps([row.line, row.problem, row.to]).encode() + b"\n")
         self._count_bad += 1
@@ -40,7 +42,8 @@ class WaitingRows:
     def take(self) -> Row:
         """Remove and return the row at the head."""
         row = self._rows.popleft()
-        if row is not None:
+        if row is not None or self._bad is None:
+            assert row is not None  # noqa: S101
             return row
         self._bad.seek(self._read_up_to)
         line, problem, to = json.loads(self._bad.readline())
@@ -59,4 +62,5 @@ class WaitingRows:
 
     def close(self) -> None:
         """Remove the temporary file."""
-        self._bad.close()
+        if self._bad is not None:
+            self._bad.close()
