@@ -16,28 +16,21 @@ from devino_async.campaigns import Comparison, Row, compare
 from .console import USAGE, say
 from .first_pass import FirstPass
 from .intake import Intake
-from .journals import is_stream, stored_path
+from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
 
 if TYPE_CHECKING:
     from devino_async.campaigns import Journal
 
-__all__ = ["JournaledRun", "address_of", "default_name"]
+__all__ = ["JournaledRun", "address_of"]
 
 _DAY = timedelta(days=1)
-_DEFAULT_HOST = "api.devino.online"
 _PORTS = {"http": 80, "https": 443}
 
 
 def address_of(base_url: str | None) -> str:
     """Return scheme, host and port of the service, as a journal notes them."""
-    parts = urlsplit(base_url or os.environ.get("DEVINO_BASE_URL") or f"https://{_DEFAULT_HOST}")
+    parts = urlsplit(base_url or os.environ.get("DEVINO_BASE_URL") or f"https://{DEFAULT_HOST}")
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
-
-
-def default_name(file: Path, address: str) -> str:
-    """Return the name of a file's campaign. Another service than the real one is part of it: a trial is not the run."""
-    host = address.partition("://")[2]
-    return file.name if host == f"{_DEFAULT_HOST}:443" else f"{file.name}@{host}"
 
 
 class JournaledRun:

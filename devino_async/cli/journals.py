@@ -16,13 +16,14 @@ from devino_async.campaigns import JournalFailed
 if TYPE_CHECKING:
     from devino_async.campaigns import SQLiteJournal
 
-__all__ = ["ENVIRONMENT", "beside", "entered", "is_stream", "journal_for", "stored_path"]
+__all__ = ["DEFAULT_HOST", "default_name", "entered", "existing", "is_stream", "journal_for", "stored_path"]
 
-ENVIRONMENT = "DEVINO_JOURNAL"
+_ENVIRONMENT = "DEVINO_JOURNAL"
 _SUFFIX = ".journal"
+DEFAULT_HOST = "api.devino.online"
 
 
-def beside(file: Path) -> Path:
+def _beside(file: Path) -> Path:
     """Return the path of the journal that lies beside a file."""
     return file.with_name(file.name + _SUFFIX)
 
@@ -37,7 +38,7 @@ def journal_for(file: Path, *, journal: Path | None, campaign: str | None, witho
             raise click.UsageError("--no-journal cannot be used with --journal or --campaign")
         return None
     if not is_stream(file):
-        return journal or Path(os.environ.get(ENVIRONMENT) or beside(file))
+        return journal or Path(os.environ.get(_ENVIRONMENT) or _beside(file))
     if (journal is None) != (campaign is None):
         raise click.UsageError("input that is read only once has a journal if --journal and --campaign are both given")
     return journal
@@ -46,6 +47,30 @@ def journal_for(file: Path, *, journal: Path | None, campaign: str | None, witho
 def is_stream(file: Path) -> bool:
     """Return whether a file can be read only once: standard input, or a pipe."""
     return str(file) == "-" or (file.exists() and not file.is_file())
+
+
+def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
+    """Return the journals to look into, and whether they were named: by an option, the environment, or the file.
+
+    Raises click.UsageError if there are none.
+    """
+    named = journal or Path(os.environ.get(_ENVIRONMENT) or "")
+    if named != Path():
+        if not named.is_file():
+            raise click.UsageError(f"there is no journal {named}")
+        return [named], True
+    if file and _beside(Path(file)).is_file():
+        return [_beside(Path(file))], True
+    found = sorted(Path().glob(f"*{_SUFFIX}"))
+    if not found:
+        raise click.UsageError("there is no journal here; --journal names one")
+    return found, False
+
+
+def default_name(file: Path, address: str) -> str:
+    """Return the name of a file's campaign. Another service than the real one is part of it: a trial is not the run."""
+    host = address.partition("://")[2]
+    return file.name if host == f"{DEFAULT_HOST}:443" else f"{file.name}@{host}"
 
 
 def stored_path(file: Path, journal: Path) -> str:

@@ -134,12 +134,10 @@ class Results:
             how = "; the same command does that" if self._has_journal else ""
             yield f"not sent: provably never processed, so sending those rows again is safe{how}"
         if self.counts["unconfirmed"]:
-            how = (
-                "the same command does not send them again;" if self._has_journal else "do not send them again blindly,"
-            )
+            how = "; the same command does not send them" if self._has_journal else ""
             yield (
-                f"unconfirmed: may have been sent; {how} look them up with "
-                "`devino details --from ... --to ... --recipient ...` in a few minutes"
+                "unconfirmed: may have been sent; do not send them again blindly, look them up with "
+                f"`devino details --from ... --to ... --recipient ...` in a few minutes{how}"
             )
         if self.broken is not None:
             yield f"the results are incomplete: {self.broken}; the counts above are complete"

@@ -29,22 +29,25 @@ class WaitingRows:
 
     def add(self, row: Row) -> None:
         """Add a row at the end."""
-        if row.message is not None:
-            self._rows.append(row)
-            return
-        if self._bad is None:
-            self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
-        self._bad.seek(0, os.SEEK_END)
-        self._bad.write(json.dumps([row.line, row.problem, row.to]).encode() + b"\n")
-        self._count_bad += 1
-        self._rows.append(None)
+        if row.message is None:
+            if self._bad is None:
+                self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+            self._bad.seek(0, os.SEEK_END)
+            self._bad.write(json.dumps([row.line, row.problem, row.to]).encode() + b"\n")
+            self._count_bad += 1
+        self._rows.append(None if row.message is None else row)
 
     def take(self) -> Row:
         """Remove and return the row at the head."""
-        row = self._rows.popleft()
-        if row is not None or self._bad is None:
-            assert row is not None  # noqa: S101
-            return row
+        return self._rows.popleft() or self._take_bad()
+
+    def take_bad(self) -> Iterator[Row]:
+        """Remove and yield bad rows from the head, until a message is there."""
+        while self._rows and self._rows[0] is None:
+            yield self.take()
+
+    def _take_bad(self) -> Row:
+        assert self._bad is not None  # noqa: S101
         self._bad.seek(self._read_up_to)
         line, problem, to = json.loads(self._bad.readline())
         self._read_up_to = self._bad.tell()
@@ -54,11 +57,6 @@ class WaitingRows:
             self._bad.seek(0)
             self._bad.truncate()
         return Row(line, problem=problem, to=to)
-
-    def take_bad(self) -> Iterator[Row]:
-        """Remove and yield bad rows from the head, until a message is there."""
-        while self._rows and self._rows[0] is None:
-            yield self.take()
 
     def close(self) -> None:
         """Remove the temporary file."""
