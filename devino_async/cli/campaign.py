@@ -4,6 +4,7 @@ Where a journal lies is in journals.py, what is shown of a campaign in campaign_
 """
 
 import csv
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -32,6 +33,8 @@ __all__ = ["campaign"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("position", "state", "message_id", "segment_ids", "reasons")
+# The place of a message within its request says nothing here.
+_INDEX = re.compile(r"messages\[[0-9]+\]\.", re.ASCII)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -105,7 +108,7 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool) -> Non
         if found.state.rejected and not json_lines:
             async for outcome in found.journal.outcomes(found.state.name):
                 if outcome.state == State.REJECTED:
-                    reasons[describe_reasons(outcome.reasons) or "no reason given"] += 1
+                    reasons[_INDEX.sub("", describe_reasons(outcome.reasons)) or "no reason given"] += 1
     if json_lines:
         click.echo(as_json(as_data(found.state, found.place)))
         return

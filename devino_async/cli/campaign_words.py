@@ -77,7 +77,7 @@ def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterat
 def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     if state.unconfirmed:
         words = ["devino", "campaign", "export", state.name, "--journal", str(place), "--state", "unconfirmed"]
-        yield f"Unsure: {state.unconfirmed:,}. No run sends them again by itself. These are their places in the campaign:"
+        yield f"Unsure: {state.unconfirmed:,}. No run sends them again by itself. Their places in the campaign:"
         yield f"  {shlex.join(words)}"
         yield "  `devino details` shows what the service has of them."
     if state.in_flight:

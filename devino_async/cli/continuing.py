@@ -107,16 +107,16 @@ class JournaledRun:
         if found.finished_at is not None:
             say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}; nothing is sent")
             return
-        unsent = f", of which {found.unsent:,} were not sent yet" if found.unsent else ""
-        gone = f"; {found.missing:,} that were or may have been sent are no longer in it" if found.missing else ""
+        unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
+        gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
         say(f"campaign {found.name!r} goes on: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:
-    gone = [f"{found.missing_sent:,} that were sent"] if found.missing_sent else []
-    gone += [f"{found.missing_in_doubt:,} that may have been sent"] if found.missing_in_doubt else []
-    say(f"{file.name} has changed since campaign {found.name!r}: {' and '.join(gone)} are no longer in it")
-    say(f"it has {found.unchanged:,} unchanged rows and {found.new:,} new ones. Nothing was sent. Add one of these:")
+    gone = [f"{found.missing_sent:,} sent"] if found.missing_sent else []
+    gone += [f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else []
+    say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
+    say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
     say(f"  --only-new  to go on, and send what is not in the journal: {found.new + found.unsent:,} rows")
     say(f"  --campaign {found.free_name}  to send all {found.unchanged + found.new:,} rows, in a campaign of their own")
 
