@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 ALWAYS = ["--from", "2020-01-01", "--to", "2090-01-01T10:00:00"]
-COMMANDS = [["demo"], ["send"], ["status"], ["details"], ["stats"], ["account"], ["listen"], ["sandbox"]]
+CAMPAIGN = [["campaign"], ["campaign", "list"], ["campaign", "show"], ["campaign", "export"]]
+COMMANDS = [["demo"], ["send"], *CAMPAIGN, ["status"], ["details"], ["stats"], ["account"], ["listen"], ["sandbox"]]
 STATS = ["stats", "--from", "2020-01-01", "--to", "2090-01-01", "--group-by", "year"]
 
 
@@ -199,7 +200,7 @@ def test_commands_in_the_order_of_use(cli: Any) -> None:
     """The group lists its commands in the order in which a user needs them."""
     listed = cli.run("--help").stdout.partition("Commands:")[2]
     names = re.findall(r"^  (\w+)  +\S", listed, re.MULTILINE)
-    assert names == ["demo", "send", "status", "details", "stats", "account", "listen", "sandbox"]
+    assert names == ["demo", "send", "campaign", "status", "details", "stats", "account", "listen", "sandbox"]
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
