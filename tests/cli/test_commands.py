@@ -156,6 +156,7 @@ def test_demo(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(summary["statuses"].values()) == 1996
     assert summary["statuses"]["UNDELIVERABLE"] == summary["statuses"]["EXPIRED"] == 2
     assert summary["statistics"] == summary["statuses"]
+    assert (summary["killed_after"], summary["twice"]) == (1_000, 0)
 
 
 def test_demo_for_people(cli: Any) -> None:
@@ -163,6 +164,7 @@ def test_demo_for_people(cli: Any) -> None:
     result = cli.run("demo", "--messages", "1000")
     assert result.exit_code == 0, result.output
     words = ("accepted", "rejected", "not sent", "unconfirmed", "DELIVERED", "UNDELIVERABLE", "EXPIRED", "Next:")
+    assert "killed after 500 messages and run again: 0 twice, 0 lost" in result.stdout
     assert all(word in result.stdout for word in words)
 
 
