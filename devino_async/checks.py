@@ -56,8 +56,8 @@ def require_callable(name: str, value: Callable[..., object] | None) -> None:
 class OneLoop:
     """The event loop on which an object is used: the one that runs at its first use.
 
-    With `may_move` another loop may follow once that one is closed. Two loops in two threads are never right: one
-    cannot wake a waiter of the other.
+    With `may_move` the object may move to another loop once the first is closed. Two loops in two threads never work,
+    because one cannot wake a waiter of the other.
     """
 
     def __init__(self, what: str, *, may_move: bool = False) -> None:

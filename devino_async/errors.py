@@ -13,7 +13,7 @@
     |-- MessageNotSent          raised by NotSent.raise_for_outcome()
     |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
     `-- CallFailed              one HTTP call failed
-        |-- RequestNotSent      proved never processed by the service
+        |-- RequestNotSent      it is proved that the service never processed the call
         |-- Refused             a real 4xx answer, or a refusal in the answer's envelope
         |   |-- Unauthorized    401
         |   |-- Forbidden       403
@@ -21,7 +21,7 @@
         |-- OutcomeUnknown      may have been processed, or may not
         |-- ServerFailed        5xx
         |-- BadAnswer           unreadable, or its counts differ from what was asked
-        `-- DeadlineExceeded    gave up between attempts that were all proved unprocessed
+        `-- DeadlineExceeded    gave up, and it is proved that no attempt was processed
 
 Facts that steer the SDK (`retriable`, `proves_unsent`) are attributes of the classes. No error text holds a
 credential, a message text or a full phone number. Nothing in this file does I/O.
@@ -68,7 +68,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{0,80}")
 class Reason:
     """Why a message or a call was refused, in the service's own words ("reasons" in the API docs).
 
-    `key` is one of an open set, such as `to.format.invalid`. `ref` names the field (`to` or `messages[i].to`).
+    `key` is a name from an open set, such as `to.format.invalid`. `ref` names the field (`to` or `messages[i].to`).
     `default_message` may repeat the refused value, so str and repr leave it out.
     """
 
@@ -86,7 +86,7 @@ class Reason:
 
 
 def _as_name(text: str) -> str:
-    # Names of errors and fields are shown. A sentence in their place may repeat what was sent.
+    # Names of errors and fields are shown. A sentence in their place may repeat what was sent, so it is withheld.
     return text if _NAME.fullmatch(text) else "<withheld>"
 
 
@@ -100,7 +100,7 @@ def _revive(cls: "type[DevinoError]", args: tuple[Any, ...], state: dict[str, An
 class DevinoError(Exception):
     """The root of every error that this package raises on purpose.
 
-    What `send_all` raises carries `report`, the SendReport of the messages that were read before.
+    An error from `send_all` carries `report`, the SendReport of the messages that were read before it.
     """
 
     report: Any = None
@@ -133,7 +133,7 @@ class SendingRefused(DevinoError):
 
 
 class OutboxFull(DevinoError):
-    """As many single sends wait already as OutboxOptions allows. Nothing was sent."""
+    """The outbox already holds as many messages as OutboxOptions allows. Nothing was sent."""
 
 
 class ChangesMissed(DevinoError):
@@ -141,7 +141,7 @@ class ChangesMissed(DevinoError):
 
 
 def _told(problem: Reason) -> str:
-    # A problem that the SDK finds itself never holds the value, so it is shown in full.
+    # A problem found by the SDK itself never holds the refused value, so it is shown in full.
     where = f"{problem.ref}: " if problem.ref else ""
     return f"{where}{problem.key} ({problem.default_message})"
 
@@ -185,7 +185,7 @@ class MessageRejected(_OutcomeError):
 
 
 class MessageNotSent(_OutcomeError):
-    """The message was proved never processed. Sending it again is safe."""
+    """It is proved that the service never processed the message. Sending it again is safe."""
 
 
 class MessageUnconfirmed(_OutcomeError):
@@ -239,7 +239,7 @@ class CallFailed(DevinoError):
 
 
 class RequestNotSent(CallFailed):
-    """Proved never processed: no connection, or the request never left whole. Repeating it is safe."""
+    """The service provably never processed the call: no connection, or an incomplete request. Repeating it is safe."""
 
     retriable = True
     proves_unsent = True
@@ -271,7 +271,7 @@ class OutcomeUnknown(CallFailed):
 
 
 class ServerFailed(CallFailed):
-    """5xx: the service, or something before it, failed after it had the request."""
+    """5xx: the service, or something in front of it, failed after it had the request."""
 
 
 class BadAnswer(CallFailed):
@@ -279,7 +279,7 @@ class BadAnswer(CallFailed):
 
 
 class DeadlineExceeded(CallFailed):
-    """The time for retries ended. All attempts before that were proved unprocessed."""
+    """The time for retries ran out. It is proved that no attempt before that was processed."""
 
     proves_unsent = True
 

@@ -67,7 +67,7 @@ class BatchFinished:
 
 @frozen(kw_only=True)
 class BatchUnconfirmed:
-    """A whole batch may or may not have been sent. `error.message_ids` are ids that were seen all the same."""
+    """A whole batch may or may not have been sent. `error.message_ids` are ids that were found in the answer anyway."""
 
     messages: int
     error: CallFailed
@@ -75,8 +75,9 @@ class BatchUnconfirmed:
 
 @frozen(kw_only=True)
 class LaneHeld:
-    """A 429 holds one operation in one lane for `wait` seconds. `asked` is its Retry-After in seconds, or None. More
-    than an hour is cut to an hour, so `wait` may be shorter than `asked`.
+    """A 429 holds one operation in one lane for `wait` seconds. `asked` is its Retry-After in seconds, or None.
+
+    A hold lasts at most an hour, so `wait` may be shorter than `asked`.
     """
 
     lane: str
@@ -96,10 +97,10 @@ class LaneChanged:
 
 @frozen(kw_only=True)
 class ItemsUnread:
-    """`count` items of one answer could not be read whole.
+    """`count` items of one answer could not be read completely.
 
-    `statuses` leaves out an item whose id or status cannot be read. `details` gives the row and keeps what cannot be
-    read in its `extra`. `statistics` leaves out the period. All other items are given as usual.
+    `statuses` leaves out an item whose id or status cannot be read. `details` gives the row, and the row's `extra`
+    keeps what cannot be read. `statistics` leaves out the period. All other items are given as usual.
     """
 
     operation: str
@@ -111,7 +112,7 @@ class TotalDiffers:
     """A look-up ended with more or fewer rows than the `total` that the service counted for it.
 
     `rows` is how many different rows there were, including those before a `start_offset`. Either rows are missing, or
-    new ones came while each page was read.
+    new ones were added between the reading of one page and the next.
     """
 
     operation: str
@@ -152,10 +153,10 @@ class Events:
         self._on_event = on_event
 
     def heard(self, kind: type[ClientEvent]) -> bool:
-        """Return whether the logger or the callable wants such events. Others need not be made."""
+        """Return whether the logger or the callable wants events of this kind. If not, none need be made."""
         try:
             return self._on_event is not None or _log.isEnabledFor(_LEVELS[kind])
-        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - `emit` meets it again, and logs it
+        except (Exception, asyncio.CancelledError):  # noqa: BLE001 - it is raised again in `emit`, and logged
             return True
 
     def emit(self, event: ClientEvent) -> None:
@@ -166,7 +167,7 @@ class Events:
 
 
 def guarded(hook: Callable[[T], object], value: T) -> None:
-    """Call a hook of the user's. If it raises, log that and go on."""
+    """Call a hook that the user supplied. If it raises, log that and go on."""
     try:
         hook(value)
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - money must not depend on a hook

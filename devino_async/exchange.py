@@ -1,7 +1,7 @@
-"""THE SEAM between what is said and how it travels: Lane, Call, Answer, Transport.
+"""THE SEAM between what calls say and how they travel: Lane, Call, Answer, Transport.
 
-A chapter of `protocol/` makes a Call and reads an Answer. Everything in `transport/` has the shape of Transport.
-It holds neither JSON nor service knowledge nor credentials.
+A module of `protocol/` makes a Call and reads an Answer. Everything in `transport/` has the shape of Transport.
+Nothing in this file knows about JSON, the service or credentials.
 """
 
 import math
@@ -20,18 +20,18 @@ _MEGABYTE = 1_000_000
 
 
 class Lane(Enum):
-    """What shares permits and connections. No lane waits for another."""
+    """A group of calls that share permits and connections. No lane waits for another."""
 
     LOOK_UPS = "look-ups"
     BULK = "bulk"
     URGENT = "urgent"
     PROBES = "probes"
-    """Questions of the breaker. They use fresh connections, as sends do."""
+    """The requests of the breaker that ask whether the service is back. They use fresh connections, as sends do."""
 
 
 @frozen(kw_only=True)
 class Answer:
-    """One response, read whole. `attempts` counts the requests that it took. `redaction` says what may be shown."""
+    """One complete response. `attempts` counts the requests that it took. `redaction` says what may be shown."""
 
     status: int
     body: bytes = field(repr=False)
@@ -72,7 +72,7 @@ class Admission(Protocol):
 
     @property
     def patient(self) -> bool:
-        """True if its attempts are not limited, and only continuous trouble ends its batch."""
+        """True if attempts are not limited, and only continuous trouble ends the batch."""
         ...
 
     async def admit(self, call: "Call", /) -> None:
@@ -80,7 +80,7 @@ class Admission(Protocol):
         ...
 
     def may_begin(self) -> bool:
-        """Return whether it may still begin."""
+        """Return whether the attempt may still begin."""
         ...
 
     def attempt_failed(self, error: CallFailed, /) -> None:
@@ -88,7 +88,7 @@ class Admission(Protocol):
         ...
 
     def give_back(self) -> None:
-        """Let another batch begin in its place."""
+        """Let another batch begin in place of this one."""
         ...
 
 
@@ -100,12 +100,13 @@ class Call:
     False where a repeat costs money. `urgent` sends never queue behind others. `messages` is how many SMS the call
     carries. `answer_limit` bounds the decoded answer in bytes.
 
-    The rest is how the transport asks the protocol about a body. `carries_result` says whether the body of a refusal
-    answers for single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
+    Through three functions the transport asks the protocol about a body. `carries_result` says whether the body of a
+    refusal reports on single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
     `refusal` makes the error for a call that was refused as a whole, from the answer and the operation's name.
 
-    `admission` is what a send needs to begin, None for look-ups. The transport itself sets `give_up_at`, after which no
-    attempt may begin, `attempt`, from 1, and `counted`: how many before it count against the policy's number.
+    `admission` is what a send needs to begin. It is None for look-ups. The transport itself sets the last three fields:
+    after `give_up_at` no attempt may begin, `attempt` counts from 1, and `counted` is how many earlier attempts count
+    against RetryPolicy.attempts.
     """
 
     operation: str
@@ -128,12 +129,12 @@ class Call:
 
     @property
     def size(self) -> int:
-        """Bytes of body."""
+        """The size of the body in bytes."""
         return 0 if self.body is None else sum(map(len, self.body))
 
     @property
     def lane(self) -> Lane:
-        """Whose permits and connections it uses."""
+        """The lane whose permits and connections it uses."""
         if self.repeatable:
             return Lane.PROBES if self.probe else Lane.LOOK_UPS
         return Lane.URGENT if self.urgent else Lane.BULK
@@ -143,5 +144,5 @@ class Transport(Protocol):
     """Anything that can carry a call: it returns the answer or raises a CallFailed."""
 
     async def exchange(self, call: Call, /) -> Answer:
-        """Carry out the call, once or several times as far as that is safe."""
+        """Carry out the call, once or several times if that is safe."""
         ...

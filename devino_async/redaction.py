@@ -1,8 +1,8 @@
 """Redaction: what may be shown of answers, numbers and texts. Nothing that is secret or personal leaves through here.
 
-Masking needs no context. Clearing an answer does: the credentials, and the words of the request that it may echo. Both
-stay inside a Redaction, which shows neither. What is made from credentials forgets its arguments when it fails, as
-error trackers record the locals of every frame.
+Masking needs no context. Clearing an answer needs the credentials, and the words of the request that the answer may
+echo. Both stay inside a Redaction, whose repr shows neither. A constructor that gets credentials forgets its arguments
+if it fails, because error trackers record the locals of every frame.
 """
 
 import html
@@ -33,7 +33,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def mask_phone(number: str | None) -> str | None:
-    """Return a phone number with all but its last four characters hidden. A shorter one is hidden whole."""
+    """Return a phone number with all but its last four characters hidden. One of four or fewer is hidden whole."""
     if number is None:
         return None
     shown = number[-4:] if len(number) > 4 else ""
@@ -70,7 +70,7 @@ def forgets_arguments(cls: type[T]) -> type[T]:
 class Redaction:
     """What to clear out of an answer: the credentials, and the words of the request.
 
-    Its repr shows neither, so it may cross any seam and stand in any frame.
+    Its repr shows neither, so it may be passed anywhere and be a local of any frame.
     """
 
     _secrets: tuple[str, ...] = ()
@@ -104,7 +104,7 @@ class Redaction:
 
 
 def _words_of(query: str) -> Iterator[bytes]:
-    """Yield what a query asks for in words. Numbers and switches say nothing about a person."""
+    """Yield the values of a query, except numbers and booleans, which say nothing about a person."""
     for _, value in parse_qsl(query):
         if not value.isdigit() and value not in {"true", "false"}:
             yield value.encode()
@@ -124,7 +124,7 @@ def _telling_part(body: bytes, secrets: tuple[str, ...]) -> str | None:
         # A web page may hold JSON, in a script for example.
         text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    # A credential may stand there as it is, or change its look when the escapes are undone.
+    # Undoing the escapes of the text may leave a credential in it as it is, or change it. Both forms are removed.
     plain = tuple(form for each in secrets for form in (each, unquote(html.unescape(each))))
     try:
         text = unquote(html.unescape(_without(secrets, text)))

@@ -126,6 +126,36 @@ async def test_receiving_with_starlette() -> None:
     await serving
 
 
+async def refused(url: str) -> Any:
+    """The problems in the answer to a message that is not valid."""
+    async with aiohttp.ClientSession() as session, session.post(url, json={"to": "nobody", "text": ""}) as response:
+        assert response.status == 422
+        return await response.json()
+
+
+async def test_invalid_messages_with_aiohttp() -> None:
+    """The README's app for aiohttp.web answers 422 with every problem of a message."""
+    runner = web.AppRunner(run_block_with("web.AppKey")["make_app"]())
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    problems = await refused(f"http://127.0.0.1:{runner.addresses[0][1]}/codes")
+    assert [each.partition(":")[0] for each in problems] == ["to", "text"]
+    await runner.cleanup()
+
+
+async def test_invalid_messages_with_fastapi() -> None:
+    """The README's app for FastAPI answers 422 with every problem of a message."""
+    app = run_block_with("lifespan=lifespan")["app"]
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0)
+    problems = await refused(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/codes")
+    assert [each.partition(":")[0] for each in problems["detail"]] == ["to", "text"]
+    server.should_exit = True
+    await serving
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, sandbox_url: str, tmp_path: Path) -> None:
     """Every command line of the README works as it stands."""

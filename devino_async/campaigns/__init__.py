@@ -1,6 +1,6 @@
-"""Campaigns: what is needed to send to very many people from files. Sending itself is the client's.
+"""Campaigns: reading the messages of a large campaign from files. The client sends them.
 
-Import its names from here.
+Import the names of this package from here.
 """
 
 from .files import Row, describe_reasons, read_messages

@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 __all__ = ["converted", "field_of", "fields_of_header", "fields_of_object"]
 
 _FIELDS = ("sender", "to", "text", "validity", "scheduled_time", "priority", "callback_url", "options")
-# Column names in small letters -> fields. The names on the wire are understood too.
+# Lower-case column names -> fields. The names on the wire are accepted too.
 _FIELD_OF = {name: name for name in _FIELDS}
 _FIELD_OF |= {"from": "sender", "scheduledtime": "scheduled_time", "callbackurl": "callback_url"}
 _OPTION = "options."
@@ -34,7 +34,7 @@ def field_of(column: str) -> str:
 
 
 def fields_of_header(columns: Iterable[str]) -> list[str]:
-    """Return the field of each column. Raises ConfigurationError for an unknown column, or two for one field."""
+    """Return the field of each column. Raises ConfigurationError for an unknown column or a repeated field."""
     names = [field_of(column.strip()) for column in columns]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -43,7 +43,7 @@ def fields_of_header(columns: Iterable[str]) -> list[str]:
 
 
 def fields_of_object(text: str) -> dict[str, Any]:
-    """Return the fields of a JSON object that are not null. Raises ValueError, which never shows a value."""
+    """Return the fields of a JSON object that are not null. Raises ValueError, which never contains a value."""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -60,8 +60,8 @@ def fields_of_object(text: str) -> dict[str, Any]:
 def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[str, Any]:
     """Return cells as arguments of Message. Raises ValueError for a date or options that cannot be converted.
 
-    A date without a zone is one of `time_zone`. All other bad cells stay as they are, because Message names every
-    problem at once.
+    A date without a zone is read in `time_zone`. All other bad cells are left as they are, because Message reports all
+    their problems at once.
     """
     arguments = dict(values)
     _join_options(arguments)
@@ -92,7 +92,7 @@ def _in_zone(moment: datetime, time_zone: tzinfo | None) -> datetime:
 
 
 def _join_options(arguments: dict[str, Any]) -> None:
-    """Replace all `options.KEY` columns by options, which they override where there is an `options` column too."""
+    """Merge all `options.KEY` columns into `options`. They override the same keys of an `options` column."""
     given = arguments.get("options")
     if isinstance(given, str):
         try:

@@ -1,6 +1,6 @@
-"""Files of messages: CSV with a header, or JSON lines. Each row becomes a Message, or a problem with its line.
+"""Files of messages: CSV with a header, or JSON lines. Each row becomes a Message, or a problem with its line number.
 
-Rows are read lazily, so a file may be of any length or be a pipe. What a column means is in columns.py.
+Rows are read lazily, so a file may have any length or be a pipe. What a column means is in columns.py.
 """
 
 import csv
@@ -32,7 +32,7 @@ _FORM_OF = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 class Row:
     """One row of a file: a message, or the problem with it.
 
-    `line` counts from 1, a header and blank lines included. `to` is the recipient as the file has it.
+    `line` counts from 1, with the header and blank lines included. `to` is the recipient as written in the file.
     """
 
     line: int
@@ -55,10 +55,10 @@ def read_messages(
 ) -> Iterator[Row]:
     """Read the rows of a file, one at a time. `source` is a path, or a file opened for bytes, which stays open.
 
-    The file's name decides the form, then its first line, unless `form` is given. Scheduled times that name no zone
-    are those of `time_zone`, and without it their rows are problems. The other arguments are for rows that have no
-    such cell. Raises ConfigurationError for arguments that no message could have, and at the first row for a header
-    that names an unknown column or a field twice.
+    If `form` is None, the suffix of the file's name decides the form, or else the first line. Scheduled times without
+    a zone are read in `time_zone`. If that is None, their rows are problems. The other arguments are defaults for rows
+    without such a cell. Raises ConfigurationError for arguments that no message could have. Reading the first row
+    raises it too, if the header names an unknown column, or names a field twice.
     """
     if form not in {None, "csv", "jsonl"}:
         raise ConfigurationError("form must be 'csv', 'jsonl' or None")
@@ -80,12 +80,12 @@ def read_messages(
 
 
 def describe_reasons(reasons: Iterable[Reason]) -> str:
-    """Return reasons in one line, with the explanations, which may repeat a value that the service refused."""
+    """Return reasons in one line, with their explanations. These may quote a value that the service refused."""
     return "; ".join(f"{each} ({each.default_message})" if each.default_message else str(each) for each in reasons)
 
 
 def _form_by_name(source: str | PathLike[str] | BinaryIO) -> str | None:
-    # A file that was opened by its number has that number for a name.
+    # If a file was opened by its descriptor, its name is the descriptor's number.
     name = source if isinstance(source, str | PathLike) else str(getattr(source, "name", ""))
     return _FORM_OF.get(PurePath(name).suffix.lower())
 
@@ -93,12 +93,12 @@ def _form_by_name(source: str | PathLike[str] | BinaryIO) -> str | None:
 def _rows(source: str | PathLike[str] | BinaryIO, form: str | None, row_of: RowOf) -> Iterator[Row]:
     with ExitStack() as stack:
         file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | PathLike) else source
-        # Bytes that are not UTF-8 become half surrogates, which the check of Message then finds in their row.
+        # Bytes that are not UTF-8 become lone surrogates. Message refuses these, so their row becomes a problem.
         lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         try:
             yield from _rows_of(lines, form, row_of)
         finally:
-            # Without this the caller's file would be closed here. If the caller closed it already, this raises.
+            # Without detach() the caller's file would be closed here. If the caller has closed it, detach() raises.
             with suppress(ValueError):
                 lines.detach()
 
@@ -120,7 +120,7 @@ def _rows_of_csv(header: str, lines: Iterable[str], begin: int, row_of: RowOf) -
         names = fields_of_header(next(csv.reader([header], delimiter=delimiter, strict=True)))
     except csv.Error as error:
         raise ConfigurationError(f"the header is not valid CSV: {error}") from None
-    # Strict, or a quote that is never closed would make the next recipients' rows part of a text.
+    # If this were not strict, a quote that is never closed would make the following rows part of one text.
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = begin + reader.line_num + 1
@@ -129,7 +129,7 @@ def _rows_of_csv(header: str, lines: Iterable[str], begin: int, row_of: RowOf) -
         except StopIteration:
             return
         except csv.Error as error:
-            # The rest may be rows or may stand inside a text. It cannot be known, so none of it is sent.
+            # The rest may be rows or part of a text. There is no way to know, so none of it is sent.
             yield Row(line, problem=_unreadable_from(line, error))
             return
         if not cells:

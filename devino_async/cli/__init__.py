@@ -1,10 +1,16 @@
 """The command line: one group, and a file for each command, which is imported when the command is called.
 
-A command's file imports what it needs at its top, with two exceptions, because those load aiohttp: names of the front
-door are asked for where they are used, and a server is imported where it is started. So no `--help` loads aiohttp.
+Each command's file imports what it needs at the top, with two exceptions that would load aiohttp. Public names of
+`devino_async` are looked up where they are used, and a server is imported where it is started. So `--help` never loads
+aiohttp.
 
-Data goes to stdout, everything else to stderr. Exit status: 0 all well, 1 some messages rejected, not sent or
-unconfirmed, 2 usage or configuration, 3 the call failed. After a signal it is 128 and the signal's number.
+Data goes to stdout, everything else to stderr. The exit status is one of these:
+
+- 0: all is well
+- 1: some messages were rejected, not sent or unconfirmed
+- 2: wrong usage or configuration
+- 3: the call failed
+- 128 plus the number of a signal: the signal stopped the command
 """
 
 import os
@@ -23,7 +29,7 @@ _COMMANDS = {
     "demo": "A whole campaign against the built-in sandbox. Needs no account.",
     "send": "Send a file of messages, CSV or JSON lines.",
     "status": "Delivery statuses by message id.",
-    "details": "All that is known of sent messages.",
+    "details": "All that is known about sent messages.",
     "stats": "Counts by status and period.",
     "account": "The account's balance.",
     "listen": "Print status callbacks and incoming messages as they come.",
@@ -56,7 +62,7 @@ class _Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            # click would end in 1, which means here that some messages were not accepted.
+            # click would exit with 1, which here means that some messages were not accepted.
             click.echo("devino: interrupted", err=True)
             ctx.exit(130)
 
@@ -64,13 +70,14 @@ class _Lazy(click.Group):
 def _occupy_closed_streams() -> None:
     """Occupy the file descriptors 0, 1 and 2 that the caller closed, as with `>&-`.
 
-    Otherwise the next file or connection would get such a number, and words for stderr might end up in it. A folder
-    takes the place, so that writing to `/dev/stdout` fails instead of vanishing. `sys.stdout` stays None, which the
-    commands check. Words for people may vanish.
+    Otherwise the next file or connection would get one of these numbers, and text for stderr could end up in it. The
+    number is given to a directory, so writing to `/dev/stdout` fails instead of silently losing the data. `sys.stdout`
+    stays None, which the commands check. Text for a closed stderr is discarded.
     """
     for number, file in enumerate((sys.stdin, sys.stdout, sys.stderr)):
         if file is None:
-            # The lowest free number is the one that was closed. Windows opens no folder, and needs none.
+            # os.open returns the lowest free number, which is the closed one. Windows cannot open a directory,
+            # and does not need to.
             with suppress(OSError):
                 if os.open(os.sep, os.O_RDONLY) != number:
                     return
@@ -87,6 +94,6 @@ def _occupy_closed_streams() -> None:
 def devino() -> None:
     """Bulk SMS through Devino Telecom.
 
-    Credentials come from the environment: DEVINO_API_KEY, or DEVINO_LOGIN and DEVINO_PASSWORD, and DEVINO_BASE_URL
-    for another address. Try `devino demo` first.
+    Credentials come from the environment: DEVINO_API_KEY, or DEVINO_LOGIN and DEVINO_PASSWORD. DEVINO_BASE_URL sets
+    another address. Try `devino demo` first.
     """

@@ -1,4 +1,4 @@
-"""`devino account`: the balance, and the other facts of the account."""
+"""`devino account`: the balance and other facts about the account."""
 
 from typing import Any
 

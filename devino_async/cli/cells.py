@@ -1,4 +1,4 @@
-"""Cells of CSV that a spreadsheet shows as they are. The commands write them by the standard library's csv."""
+"""CSV cells that a spreadsheet shows as text instead of running them as formulas. The csv module writes them."""
 
 import re
 from typing import Any
@@ -6,14 +6,15 @@ from typing import Any
 __all__ = ["csv_cell"]
 
 _FORMULA = ("=", "+", "-", "@")
-# Numbers and phones begin with a sign, and are not formulas.
+# Numbers and phone numbers may begin with a sign without being formulas.
 _NUMBER = re.compile(r"[+-][0-9 .()]*[0-9][0-9 .()]*", re.ASCII)
 
 
 def csv_cell(value: Any) -> Any:
-    """Return a cell for csv: empty for None, and with a leading apostrophe if a spreadsheet would take it as a formula.
+    """Return a value as a CSV cell. A text that a spreadsheet would take for a formula gets a leading apostrophe.
 
-    Numbers and phones stay: digits, spaces, dots and brackets after one sign.
+    None becomes an empty cell. Numbers and phone numbers stay as they are: one sign, then digits, spaces, dots and
+    brackets.
     """
     if value is None:
         return ""

@@ -1,6 +1,6 @@
-"""Words, streams, signals and exit statuses: how every command talks to its terminal and ends.
+"""Output, streams, signals and exit statuses: how every command talks to its terminal and ends.
 
-Data goes to stdout, words for people to stderr. Calls of the service are in the commands' files.
+Data goes to stdout, text for people to stderr. Calls to the service are in the commands' files.
 """
 
 import asyncio
@@ -47,29 +47,32 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SI
 
 
 class CommandFailed(Exception):
-    """A failure of this machine that a command can name, such as no memory. It ends in one line and in FAILED."""
+    """A failure of this machine that a command can name, such as too little memory.
+
+    The command prints it as one line and exits with FAILED.
+    """
 
 
 def say(text: str) -> None:
-    """Write words for people to stderr. A closed stderr does not stop the work."""
+    """Write text for people to stderr. A closed stderr does not stop the work."""
     with suppress(OSError):
         click.echo(text, err=True)
 
 
 def stop(text: str, status: int) -> NoReturn:
-    """Say why and leave."""
+    """Write the reason to stderr and exit with the status."""
     say(f"devino: {text}")
     sys.exit(status)
 
 
 def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoReturn:
-    """Run a command to its end and leave with its exit status. Foreseen errors give one line, not a traceback.
+    """Run a command to its end and exit with its status. An expected error prints one line, not a traceback.
 
-    `prints` says that the command's results go to stdout. A closed stdout then keeps it from starting.
+    `prints` says that the command's results go to stdout. In that case the command does not start if stdout is closed.
     """
     if prints and not _can_print():
         work.close()
-        stop("stdout is closed, and the results were to go there", USAGE)
+        stop("stdout is closed, so the results cannot be written", USAGE)
     _accept_any_text(sys.stdout)
     try:
         status = asyncio.run(work)
@@ -96,9 +99,9 @@ def _can_print() -> bool:
     try:
         number = sys.stdout.fileno()
     except (OSError, ValueError):
-        return True  # It is not a file but an object of a program that calls us, such as a test.
+        return True  # stdout is not a file but an object that our caller, such as a test, put there.
     try:
-        # Nothing is written, but a file that is not open for writing is an error all the same.
+        # This writes nothing, but it still raises if the file is not open for writing.
         os.write(number, b"")
     except OSError:
         return False
@@ -106,7 +109,10 @@ def _can_print() -> bool:
 
 
 def _accept_any_text(file: Any) -> None:
-    """Make writing never fail for a character. Files and pipes get UTF-8, and what cannot be encoded is escaped."""
+    """Make sure that no character makes writing fail.
+
+    Files and pipes get UTF-8, and characters that cannot be encoded are escaped.
+    """
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(encoding=None if file.isatty() else "utf-8", errors="backslashreplace")
 
@@ -119,7 +125,7 @@ def flush_streams() -> None:
 
 
 def silence(file: Any) -> None:
-    """Redirect a file without a reader to nowhere, or Python would complain when it closes the file at the end."""
+    """Redirect a file that has lost its reader to the null device. Otherwise Python would fail to flush it at exit."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, file.fileno())
@@ -131,14 +137,14 @@ def silence(file: Any) -> None:
 def standard_input() -> TextIO:
     """Return stdin. Raises click.UsageError if it is closed."""
     if sys.stdin is None:
-        raise click.UsageError("stdin is closed, and the input was to come from there")
+        raise click.UsageError("stdin is closed, so the input cannot be read")
     return sys.stdin
 
 
 def open_output(path: Path, *, overwrite: bool) -> IO[str]:
     """Open a file for results. Raises click.UsageError if it cannot be written.
 
-    A regular file that holds anything is refused unless `overwrite` is set, because it may be the only record.
+    A regular file that is not empty is refused unless `overwrite` is set. It may be the only record of an earlier run.
     """
     try:
         if not overwrite and path.is_file() and path.stat().st_size > 0:
@@ -150,8 +156,8 @@ def open_output(path: Path, *, overwrite: bool) -> IO[str]:
 
 
 def on_signal(number: int, call: Callable[[], object]) -> None:
-    """Have the event loop call this when the signal comes. A signal that `nohup` had ignored stays ignored."""
-    # Shells ignore SIGINT for background jobs, which must still be able to stop, so SIGINT is always heard.
+    """Have the event loop call a function when the signal comes. A signal that `nohup` made ignored stays ignored."""
+    # SIGINT is always handled. Shells ignore it in background jobs, but it must be possible to stop those too.
     if number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN:
         return
     loop = asyncio.get_running_loop()
@@ -162,7 +168,7 @@ def on_signal(number: int, call: Callable[[], object]) -> None:
 
 
 def exit_status_of(number: int) -> int:
-    """Return the exit status after a signal, as shells tell it."""
+    """Return the exit status after a signal, as shells report it."""
     return 128 + number
 
 
@@ -180,6 +186,9 @@ def _plain(value: Any) -> Any:
 
 
 def printable(value: Any) -> str:
-    """Return a cell of a table for people: nothing for None, and no character that would move the cursor."""
+    """Return a value as text for a terminal: empty for None, and with a dot for each character that is not printable.
+
+    A control character could move the cursor.
+    """
     text = "" if value is None else str(value)
     return text if text.isprintable() else "".join(each if each.isprintable() else "\N{MIDDLE DOT}" for each in text)

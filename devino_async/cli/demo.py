@@ -1,4 +1,4 @@
-"""`devino demo`: a whole campaign against the built-in sandbox, in a quarter of a minute and without an account."""
+"""`devino demo`: a whole campaign against the built-in sandbox, in about 15 seconds and without an account."""
 
 import asyncio
 import time
@@ -137,6 +137,6 @@ def _print(
     Console().print(table)
     click.echo(f"balance left: {account.balance:,}")
     click.echo(
-        "\nNext: `devino sandbox` keeps one running, `devino send FILE` sends a CSV to it or to the real service.\n"
-        "`devino --help` lists the rest, and the README shows the same in Python."
+        "\nNext: `devino sandbox` keeps a sandbox running, `devino send FILE` sends a CSV to it or to the real"
+        " service.\n`devino --help` lists the rest, and the README shows the same in Python."
     )

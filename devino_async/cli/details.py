@@ -1,4 +1,4 @@
-"""`devino details`: all that is known of sent messages. The writing of rows is in rendering.py."""
+"""`devino details`: all that is known about sent messages. Rows are written in rendering.py."""
 
 import asyncio
 import sys
@@ -22,12 +22,12 @@ _TABLE_ROWS = 100
 
 @click.command(epilog="Example: devino details --from 2026-01-01 --to 2026-02-01 --format csv --output details.csv")
 @click.option("--from", "date_time_from", type=moment, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "date_time_to", type=moment, help="Last moment. A date alone means its 00:00.")
-@click.option("--task-id", type=int, help="A campaign.")
-@click.option("--trigger-id", type=int, help="A trigger of that campaign.")
+@click.option("--to", "date_time_to", type=moment, help="Last moment. A date alone means 00:00 of that day.")
+@click.option("--task-id", type=int, help="The id of a campaign.")
+@click.option("--trigger-id", type=int, help="The id of a trigger of that campaign.")
 @click.option("--message-id", "message_ids", multiple=True, help="May be given several times.")
 @click.option("--by-segments", is_flag=True, default=None, help="A row for each segment.")
-@click.option("--count", "calculate_total_count", is_flag=True, default=None, help="Say how many rows match.")
+@click.option("--count", "calculate_total_count", is_flag=True, default=None, help="Print how many rows match.")
 @click.option("--country-id", type=int)
 @click.option("--mog-id", type=int, help="A mobile operator group.")
 @click.option("--order", type=click.Choice(["ASC", "DESC"], case_sensitive=False))
@@ -41,26 +41,28 @@ _TABLE_ROWS = 100
     help="Only this column. May be given several times.",
 )
 @click.option("--recipient", help="A phone number.")
-@click.option("--search", "search_text", help="Only messages with this in their text.")
+@click.option("--search", "search_text", help="Only messages whose text contains this.")
 @click.option("--sender", "source_address")
 @click.option(
     "--status", metavar="STATUS", type=upper, help="DELIVERED, IN_PROGRESS, REDIRECT, REJECTED or UNDELIVERED."
 )
 @click.option("--time-offset", type=int, help="Recipient's time zone.")
-@click.option("--user-id", type=int, help="Who sent the campaign.")
+@click.option("--user-id", type=int, help="The id of the user who sent the campaign.")
 @click.option("--page-size", type=click.IntRange(1), default=500, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="The first row, to resume from.")
-@click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many. Default for a table: {_TABLE_ROWS}.")
+@click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many rows. Default for tables: {_TABLE_ROWS}.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The same as --format jsonl.")
-@click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="A file, not stdout.")
+@click.option(
+    "--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="Write here, not to stdout."
+)
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @time_zone
 @connection
 def details(form: str, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Show rows of sent messages. Give exactly one of these combinations: --task-id, --task-id with --trigger-id,
-    --from with --to, all four of these, or --message-id. If the number of rows is not the service's total, the exit
-    status is 1.
+    --from with --to, all four of these, or --message-id. If the number of rows differs from the service's
+    total, the exit status is 1.
     """
     prints = output is None or str(output) == "-"
     run(_show("jsonl" if json_lines else form, None if prints else output, options), prints=prints)
@@ -69,7 +71,7 @@ def details(form: str, json_lines: bool, output: Path | None, **options: Any) ->
 async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     page_size, offset, overwrite = options.pop("page_size"), options.pop("offset"), options.pop("overwrite")
     max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
-    # The file may hold older rows, so every mistake in the query or the credentials is found before it is opened.
+    # The output file may hold older rows, so the query and the credentials are checked before it is opened.
     shortfalls = Shortfalls(counted=bool(options["calculate_total_count"]))
     client = devino_async.DevinoClient(**connection_of(options), on_event=shortfalls)
     query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})

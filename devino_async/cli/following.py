@@ -26,9 +26,9 @@ _SHOWN_ERRORS = 5
 
 
 async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float) -> bool:
-    """Look up statuses until all are final, the time is over, or Ctrl-C. Return whether all could be looked up.
+    """Look up statuses until all are final, time runs out or Ctrl-C is pressed. Return whether all could be looked up.
 
-    Raises CallFailed for a refused credential, and where no look-up was answered.
+    Raises CallFailed if the credentials are refused, or if no look-up is answered.
     """
     counts = _Counts(len(message_ids))
     failures: dict[str, devino_async.CallFailed] = {}
@@ -55,7 +55,7 @@ async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], se
     for line in counts.lines():
         say(line)
     if polling.cancelled():
-        say("interrupted; the messages are sent, their statuses can be asked for later")
+        say("interrupted; the messages are sent, and you can look up their statuses later")
         return True
     for error, count in Counter(map(str, failures.values())).most_common(_SHOWN_ERRORS):
         say(f"the statuses of {count:,} messages could not be looked up: {error}")
@@ -74,7 +74,7 @@ class _Counts:
         self._counts: Counter[str] = Counter()
 
     def note(self, found: "Mapping[str, devino_async.MessageStatus]") -> None:
-        """Count statuses, each in place of the message's earlier one."""
+        """Count new statuses, each of which replaces the earlier one of its message."""
         for each in found.values():
             before = self._latest.get(each.message_id)
             if before is not None:

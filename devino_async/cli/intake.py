@@ -1,6 +1,6 @@
-"""The intake: rows are read in a thread, because standard input may block, and reading can be stopped.
+"""The intake: a thread reads the rows, because standard input may block. Reading can be stopped at any time.
 
-The reading itself is in campaigns/.
+The parsing of rows is in campaigns/.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _PATIENCE = 0.2
 
 
 class Intake:
-    """Rows in runs of a few hundred. `begin` reads the first run, which checks the header."""
+    """Reads rows in groups of a few hundred, called runs. `begin` reads the first run, which checks the header."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
@@ -45,14 +45,14 @@ class Intake:
         self._stopped.set()
 
     async def begin(self) -> None:
-        """Read the first run. Raises ConfigurationError for a header that cannot be used, else like `next_run`."""
+        """Read the first run. Raises ConfigurationError if the header cannot be used, and what `next_run` raises."""
         self._first = await self._read()
 
     async def next_run(self) -> list[Row]:
         """Return the next rows: none at the end, and after `stop` only rows that were read already.
 
-        Raises what the reading raised, after all rows before it. Raises CommandFailed if the system has no thread or
-        memory left for the reading.
+        An error in reading is raised after all rows before it were returned. Raises CommandFailed if the system has no
+        thread or memory left for reading.
         """
         if self._first is not None:
             first, self._first = self._first, None
@@ -60,7 +60,7 @@ class Intake:
         return await self._read()
 
     def left(self) -> list[Row]:
-        """Return the rows that were read but not asked for."""
+        """Return the rows that were read but not returned before."""
         first, self._first = self._first or [], None
         return [*first, *self._take_ready()]
 
@@ -77,7 +77,8 @@ class Intake:
         try:
             while True:
                 await asyncio.wait(waiting, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-                # Asked before the rows are looked at: the thread may add the last ones and end between the two.
+                # Read `ended` before looking at the rows. In the other order, the thread could append its last rows and
+                # end between the two. They would be missed: an empty list, which means the end, would be returned.
                 ended = reading.ended
                 if self._ready or self.stopped:
                     return self._take_ready()
@@ -99,7 +100,10 @@ class Intake:
 
 
 class _Reading:
-    """A thread that appends some hundred rows to a list. `ended` and `failure` hold even if it cannot wake the loop."""
+    """A thread that appends a few hundred rows to a list.
+
+    `ended` and `failure` are right even if the thread cannot wake the event loop.
+    """
 
     def __init__(self, rows: Iterator[Row], ready: list[Row]) -> None:
         self._rows = rows
@@ -112,16 +116,16 @@ class _Reading:
         try:
             self._thread.start()
         except RuntimeError:
-            raise CommandFailed("the system cannot start a thread to read the input with") from None
+            raise CommandFailed("the system cannot start a thread to read the input") from None
 
     @property
     def ended(self) -> bool:
-        """Whether the thread does nothing more."""
+        """Whether the thread has finished reading."""
         return self.woken.done() or not self._thread.is_alive()
 
     def _work(self) -> None:
         try:
-            # One by one, so rows are ready while the next one is still awaited.
+            # Rows are appended one by one, so they are available while the thread waits for the next one.
             for row in islice(self._rows, _ROWS_A_READ):
                 self._ready.append(row)
         except MemoryError:
@@ -131,10 +135,11 @@ class _Reading:
         try:
             self._loop.call_soon_threadsafe(_wake, self.woken)
         except (RuntimeError, MemoryError):
-            return  # The loop is closed and nothing waits, or it looks by itself a moment later.
+            # Either the loop is closed and nothing waits, or memory ran out and `_read` looks again within _PATIENCE.
+            return
 
 
-# Made beforehand, because there may be no memory for it when it is needed.
+# Created in advance, because there may be no memory for it when it is needed.
 _NO_MEMORY = CommandFailed("there is not enough memory to read on")
 
 

@@ -20,8 +20,8 @@ __all__ = ["listen"]
 
 @click.command(epilog="Example: devino listen --port 8080 --public https://sms.example.com --database deliveries.db")
 @click.option("--port", type=click.IntRange(0, 65_535), default=8080, show_default=True, help="0 chooses a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 listens to other machines too.")
-@click.option("--public", metavar="URL", help="The URL by which the service reaches this machine, to be shown.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 also accepts other machines.")
+@click.option("--public", metavar="URL", help="The public URL of this machine, shown instead of the local one.")
 @click.option(
     "--token", envvar="DEVINO_CALLBACK_TOKEN", help="Default: $DEVINO_CALLBACK_TOKEN, or a new one each time."
 )
@@ -33,14 +33,14 @@ __all__ = ["listen"]
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="Close a connection that has sent no valid token by then.",
+    help="Close a connection that has sent no valid token within this time.",
 )
 @click.option(
     "--max-unauthenticated",
     type=click.IntRange(1),
     default=256,
     show_default=True,
-    help="Keep at most this many connections without a valid token. The oldest one is closed for a new one.",
+    help="Keep at most this many connections without a valid token. A new one replaces the oldest.",
 )
 def listen(
     *,
@@ -52,8 +52,8 @@ def listen(
     json_lines: bool,
     **bounds: Any,
 ) -> None:
-    """Listen until Ctrl-C and print what comes. Put the address that is shown into callback_url, or give it to the
-    service's support for incoming messages. Keep it secret: with it, anyone can send you false events.
+    """Listen until Ctrl-C and print what arrives. Use the printed address as callback_url, or give it to Devino's
+    support to receive incoming messages. Keep it secret: anyone who has it can send you false events.
     """
     logging.getLogger("devino_async").addHandler(_Saying(logging.WARNING))
     run(
@@ -87,7 +87,7 @@ async def _listen(
     try:
         async with serving(receiver, host, port, **bounds) as address:
             url = f"{(public or address).rstrip('/')}/{token}"
-            say(f"listening; the address for callback_url is\n  {url}\nCtrl-C ends it")
+            say(f"listening; the address for callback_url is\n  {url}\nCtrl-C stops it")
             if json_lines:
                 printing.line({"url": url})
             await stopped.wait()
@@ -99,7 +99,7 @@ async def _listen(
 
 
 class _Saying(logging.Handler):
-    """Writes the SDK's warnings to stderr: events that cannot be read, descriptors that ran out."""
+    """Writes the SDK's warnings to stderr, such as unreadable events or a lack of file descriptors."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
@@ -107,7 +107,7 @@ class _Saying(logging.Handler):
 
 
 class _Printing:
-    """Prints events, with a tracker only once they are stored. Sets `stopped` when stdout is closed."""
+    """Prints events. With a tracker, they are stored before they are printed. Sets `stopped` when stdout is closed."""
 
     def __init__(
         self, tracker: "devino_async.DeliveryTracker | None", json_lines: bool, stopped: asyncio.Event

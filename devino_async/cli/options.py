@@ -1,6 +1,6 @@
 """Options that several commands share: the connection to the service, and types of values.
 
-Options of one command are in the command's file.
+Options of a single command are in that command's file.
 """
 
 import os
@@ -18,7 +18,7 @@ from .console import say
 __all__ = ["connection", "connection_of", "moment", "time_zone", "upper", "zone"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-# Proxies in the environment that other programs use. The library never uses them, so a user must hear of it.
+# Proxy variables that other programs use. The library ignores them, so the user must be told.
 _FOREIGN_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
@@ -29,27 +29,27 @@ def connection(command: F) -> F:
         click.option("--base-url", help="Default: $DEVINO_BASE_URL, or https://api.devino.online."),
         click.option("--password", help="Default: $DEVINO_PASSWORD."),
         click.option("--login", help="Default: $DEVINO_LOGIN."),
-        click.option("--api-key", help="Default: $DEVINO_API_KEY. Other users can see a command line."),
+        click.option("--api-key", help="Default: $DEVINO_API_KEY. Other users can see command lines."),
     ):
         command = option(command)
     return command
 
 
 def connection_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove these options and return them as arguments of a client.
+    """Remove the options of the connection and return them as arguments for a client.
 
-    Either of login and password may be in the environment. Raises ConfigurationError for a proxy that cannot be used.
+    The login or the password may come from the environment. Raises ConfigurationError if the proxy cannot be used.
     """
     given = {name: options.pop(name) for name in ("api_key", "login", "password", "base_url")}
     if given["api_key"] is None and (given["login"] is None) != (given["password"] is None):
         for name in ("login", "password"):
             given[name] = given[name] or os.environ.get(f"DEVINO_{name.upper()}")
-    # The URL may hold a password, so no text of ours shows it.
+    # The URL may hold a password, so it is never printed.
     proxy = options.pop("proxy") or os.environ.get("DEVINO_PROXY")
     if proxy:
         given["pool"] = devino_async.PoolOptions(proxy=proxy)
     elif unused := next((name for name in _FOREIGN_PROXIES if os.environ.get(name)), None):
-        say(f"{unused} is set but not used; --proxy or $DEVINO_PROXY names the proxy of devino")
+        say(f"{unused} is set but not used; devino takes its proxy from --proxy or $DEVINO_PROXY")
     if (named := options.pop("time_zone", None)) is not None:
         given["time_zone"] = named
     return given
@@ -65,7 +65,7 @@ def time_zone(command: F) -> F:
     )(command)
 
 
-# Types are plain functions: click.ParamType can be subclassed with strict types only since click 8.4.
+# Option types are plain functions. A subclass of click.ParamType passes strict type checking only since click 8.4.
 
 
 def zone(value: str) -> tzinfo:
@@ -75,7 +75,7 @@ def zone(value: str) -> tzinfo:
     try:
         return ZoneInfo(value)
     except (KeyError, ValueError, OSError):
-        # OSError is for names of folders in the data, such as Europe.
+        # OSError comes from names of directories in the time zone data, such as Europe.
         if not available_timezones():
             raise click.BadParameter("this machine has no time zone data; pip install tzdata") from None
         raise click.BadParameter("must be an IANA name, such as Europe/Moscow") from None

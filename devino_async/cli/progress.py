@@ -1,6 +1,6 @@
 """A progress bar on stderr, if that is a terminal. The commands decide what it counts.
 
-rich is imported only for a terminal, because it costs 30 to 80 ms.
+rich is imported only for a terminal, because importing it takes 30 to 80 ms.
 """
 
 import sys
@@ -14,7 +14,7 @@ _STEP = 1_000
 
 @contextmanager
 def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Yield a function to call for each thing that is done."""
+    """Yield a function to call after each item."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

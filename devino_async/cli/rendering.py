@@ -1,4 +1,4 @@
-"""Detail rows as CSV, JSON lines or a table for people, written row by row with flat memory.
+"""Detail rows as CSV, JSON lines or a table for people, written row by row in constant memory.
 
 The query for the rows is in details.py.
 """
@@ -30,7 +30,7 @@ class Rendering:
         self._csv = csv.writer(file, lineterminator="\n")
         self._all = tuple(each.name for each in attrs.fields(devino_async.DetailRow) if each.name != "extra")
         self._columns = tuple(each.lower() for each in fields or ()) or (_IN_TABLE if form == "table" else self._all)
-        # The first rows of a table wait here until there are enough of them to know the widths of its columns.
+        # The first rows of a table are held back here until there are enough of them to set the column widths.
         self._held: list[list[str]] | None = [list(self._columns)]
         self._widths: list[int] = []
         self.count = 0
@@ -49,7 +49,7 @@ class Rendering:
             self._table_row([printable(getattr(row, name))[:_MAX_WIDTH] for name in self._columns])
 
     def finish(self) -> None:
-        """Write the rows of a table that still wait."""
+        """Write the rows of a table that are still held back."""
         if self._form != "table" or self._held is None:
             return
         held, self._held = self._held, None

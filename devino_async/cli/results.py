@@ -1,4 +1,4 @@
-"""The results of sending: a row for every row of the input, in its order, and the counts.
+"""The results of sending: one row for every row of the input, in the same order, and the counts.
 
 The sending itself is in sending.py.
 """
@@ -29,7 +29,7 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 class Results:
     """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    A file that can no longer be written raises nothing, because messages are still in flight. `broken` says why.
+    If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
     """
 
     def __init__(self, file: IO[str] | None, form: str, *, keep_ids: bool = False) -> None:
@@ -80,7 +80,7 @@ class Results:
             if self.counts[outcome] or outcome == "accepted"
         )
         if self.counts["not_sent"]:
-            yield "not sent: proved never processed, so sending those rows again is safe"
+            yield "not sent: provably never processed, so sending those rows again is safe"
         if self.counts["unconfirmed"]:
             yield (
                 "unconfirmed: may have been sent; do not send them again blindly, look them up with "
@@ -120,16 +120,17 @@ class Results:
     def _break(self, file: IO[str], error: OSError) -> None:
         self._file = self._csv = None
         self.broken = error.strerror or type(error).__name__
-        # The text that is still buffered would raise again when the file is closed.
+        # Otherwise closing the file would try to write the buffered text, and raise again.
         silence(file)
         if file is not sys.stdout:
             file.close()
 
 
 def opened(output: Path | None, source: IO[bytes], *, overwrite: bool) -> tuple[IO[str] | None, str]:
-    """Open the file for the results. Return it with its form, which is CSV by its suffix, else JSON lines.
+    """Open the file for the results. Return it and its format: CSV if its suffix is .csv, else JSON lines.
 
-    Raises click.UsageError if it cannot be written, is the input itself, or holds something and `overwrite` is not set.
+    Raises click.UsageError if the file cannot be written or is the input itself. A file that is not empty is refused
+    in the same way unless `overwrite` is set.
     """
     if output is None:
         return None, "jsonl"

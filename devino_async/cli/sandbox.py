@@ -17,11 +17,11 @@ CHANCE = click.FloatRange(0, 1)
 @click.command(epilog="Example: devino sandbox --port 8025")
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 chooses a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--database", default=":memory:", show_default=True, help="A file keeps what was sent.")
+@click.option("--database", default=":memory:", show_default=True, help="A file keeps messages between runs.")
 @click.option("--duplicate", type=CHANCE, default=0.0, help="The chance that a callback comes twice, 0 to 1.")
 @click.option("--drop", type=CHANCE, default=0.0, help="The chance that a callback never comes, 0 to 1.")
 @click.option(
-    "--delay", type=click.FloatRange(0, 86_400), default=0.0, help="The longest delay of a callback, seconds."
+    "--delay", type=click.FloatRange(0, 86_400), default=0.0, help="The longest delay of a callback, in seconds."
 )
 @click.option("--disorder", is_flag=True, help="Callbacks come in any order.")
 @click.option("--json", "json_lines", is_flag=True, help="The address as one line of JSON.")

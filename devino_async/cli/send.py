@@ -27,7 +27,7 @@ _SHOWN_PROBLEMS = 20
 @click.command(epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the file's name or content.")
-@click.option("--sender", help="For rows without one, like the next five options.")
+@click.option("--sender", help="The default for rows without a sender. The next five options are defaults too.")
 @click.option("--text")
 @click.option("--validity", type=int, metavar="SECONDS")
 @click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")
@@ -37,18 +37,18 @@ _SHOWN_PROBLEMS = 20
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
 @click.option("--batch-size", type=click.IntRange(1, 32_000), default=32_000, show_default=True)
-@click.option("--in-flight", type=click.IntRange(1), default=4, show_default=True, help="Batches at the same time.")
+@click.option("--in-flight", type=click.IntRange(1), default=4, show_default=True, help="Batches in flight at once.")
 @click.option("--strict", is_flag=True, help="Send nothing if a row is bad. From a pipe, stop at the first bad row.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
-@click.option("--track", is_flag=True, help="Then wait for the final statuses, and count them.")
+@click.option("--track", is_flag=True, help="After sending, wait for the final statuses and count them.")
 @click.option("--track-for", type=click.FloatRange(0), default=3_600, show_default=True, metavar="SECONDS")
 @connection
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
-    """Send FILE: CSV with a header, or JSON lines, of the fields sender, to, text, validity, scheduled_time, priority,
+    """Send FILE: CSV with a header, or JSON lines. The fields are sender, to, text, validity, scheduled_time, priority,
     callback_url, options (or options.KEY). `-` is standard input. Ctrl-C, SIGTERM and SIGHUP stop reading and finish
-    what is in flight. A second one ends at once.
+    what is in flight. A second signal ends the command at once.
     """
     if output is None and json_lines:
         output = Path("-")
@@ -56,7 +56,7 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
 
 
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
-    # Every mistake is found before the output file is opened, because it may hold older results.
+    # The output file may hold older results, so everything is checked before it is opened.
     reading = _reading(options)
     client = devino_async.DevinoClient(
         **connection_of(options), limits=devino_async.Limits(in_flight=options["in_flight"])
@@ -77,7 +77,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that read_messages has too."""
+    """Return the options that are passed on to read_messages."""
     scheduled = options["scheduled_time"]
     if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
         raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")

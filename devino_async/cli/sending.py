@@ -1,4 +1,6 @@
-"""One run of `devino send`: rows go to the client, receipts come back in the input's order, and a signal stops it.
+"""One run of `devino send`: rows go to the client, receipts come back in the input's order.
+
+A signal stops the reading.
 
 The options are in send.py, the results in results.py.
 """
@@ -33,14 +35,14 @@ __all__ = ["Sending"]
 
 _RECEIPTS_A_STEP = 256
 _MAX_BAD_WAITING = 20_000
-# How long results wait for their reader, in seconds.
+# How long results may stay in the buffer, in seconds.
 _FLUSH_INTERVAL = 0.5
 
 
 class Sending:
-    """The rows that were read and not yet answered, and whether to go on.
+    """Keeps the rows that were read but not yet answered, and whether to go on.
 
-    It listens to signals from the start, so `run` must follow.
+    Creating it installs the signal handlers, so `run` must follow.
     """
 
     def __init__(self, client: "devino_async.DevinoClient", intake: Intake, options: dict[str, Any]) -> None:
@@ -75,11 +77,11 @@ class Sending:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)
         for row in [*self._left, *self._intake.left()]:
-            results.not_handed_over(row, "reading was stopped before it was handed over")
+            results.not_handed_over(row, "reading was stopped before this row was handed over")
         results.finish()
         status = self._conclude(results, failure)
         if self._intake.stuck:
-            # A thread is blocked in reading standard input. A normal exit would wait for it, or crash.
+            # A thread is blocked reading standard input. A normal exit would wait for it, or crash.
             flush_streams()
             os._exit(status)
         return status
@@ -90,7 +92,7 @@ class Sending:
         if failure is not None:
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
-            say("interrupted; every row that was read has its result, the rest was not read")
+            say("interrupted; every row that was read has its result, and the rest was not read")
             return exit_status_of(self._interrupted_by)
         if failure is not None or results.broken is not None:
             return FAILED
@@ -119,16 +121,16 @@ class Sending:
             advance()
             count += 1
             if count % _RECEIPTS_A_STEP == 0:
-                # The receipts of a batch come all at once. Other batches are in flight and need the event loop.
+                # All receipts of a batch come at once. Without this pause they would block the other batches in flight.
                 await asyncio.sleep(0)
             if results.broken is not None:
                 self._intake.stop()
         self._write_bad_rows(results)
 
     async def _messages(self) -> "AsyncIterator[devino_async.Message]":
-        """Yield messages to send. It ends early if very many bad rows wait behind a message.
+        """Yield messages to send. The stream ends early if very many bad rows wait behind a message.
 
-        The client then sends what it has, the bad rows get their results, and another stream goes on.
+        The client then sends what it has, the bad rows get their results, and another stream continues.
         """
         while self._bad_waiting < _MAX_BAD_WAITING:
             rows = await self._intake.next_run()
@@ -149,14 +151,14 @@ class Sending:
                 return
 
     def _write_bad_rows(self, results: Results) -> None:
-        """Write the bad rows at the head of what waits, so that the next one waiting is a message."""
+        """Write the bad rows at the head of the waiting rows, so that the next one is a message."""
         while self._waiting and self._waiting[0].message is None:
             results.invalid(self._waiting.popleft())
             self._bad_waiting -= 1
 
     def _interrupt(self, number: int) -> None:
         if self._tracking and self._results is not None:
-            # Every row has its result, and nothing is lost with a look-up. Ctrl-C is following.py's own.
+            # Every row has its result, and giving up a look-up loses nothing. following.py handles Ctrl-C meanwhile.
             for line in self._results.summary():
                 say(line)
             self._leave_at_once(number)
@@ -164,18 +166,18 @@ class Sending:
             self._leave_at_once(number)
         self._interrupted_by = number
         self._intake.stop()
-        say("interrupted: reading no more, finishing what is in flight; again to end at once")
+        say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
 
     def _leave_at_once(self, number: int) -> None:
         if self._results is not None:
             self._results.finish()
         if sys.stderr.isatty():
-            say("\x1b[?25h")  # The progress bar had hidden the cursor.
+            say("\x1b[?25h")  # Show the cursor again, which the progress bar hid.
         os._exit(exit_status_of(number))
 
 
 async def _flush_regularly(results: Results) -> None:
-    """Flush until cancelled, so the results of a slow pipe are seen although they fill no buffer."""
+    """Flush until cancelled, so the results of a slow pipe are visible before they fill a buffer."""
     while True:
         await asyncio.sleep(_FLUSH_INTERVAL)
         results.flush()

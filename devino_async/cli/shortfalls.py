@@ -1,4 +1,4 @@
-"""Shortfalls: what the answers of a look-up lacked, from the client's events. Commands say it when they end."""
+"""Shortfalls: what was missing from the answers to a look-up. Commands report it when they end."""
 
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ __all__ = ["Shortfalls"]
 
 
 class Shortfalls:
-    """Notes events that mean missing rows or cells. It is an `on_event` of a client.
+    """Collects events that mean missing rows or cells. An instance is passed to a client as `on_event`.
 
-    A total of 0 counts as a total only if `counted` says that the service was asked for one.
+    A total of 0 is compared only if `counted` is set, which means that the service was asked for a total.
     """
 
     def __init__(self, *, counted: bool = True) -> None:
@@ -31,9 +31,9 @@ class Shortfalls:
             self._totals.append(event)
 
     def tell(self) -> bool:
-        """Write what was noted to stderr. Return whether there were other rows than the service's total."""
+        """Write what was collected to stderr. Return whether the number of rows differed from the service's total."""
         if self._unread:
-            say(f"items of the answers that could not be read whole: {self._unread:,}")
+            say(f"items in answers that could not be read in full: {self._unread:,}")
         for each in self._totals:
             say(f"the service counted {each.total:,} rows, but gave {each.rows:,}: rows are missing, or new ones came")
         return bool(self._totals)

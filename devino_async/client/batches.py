@@ -1,7 +1,7 @@
-"""Batches: one chunk of messages becomes one receipt for each of them, in one POST or in several small ones.
+"""Batches: sends one chunk of messages, in one POST or in several small ones, and gives a receipt for each message.
 
-A lane that is half open takes only a small batch: then the chunk is cut here. What ends a stream is decided here too.
-Streams and their callers are dispatch.py's. When a send may be repeated is the transport's.
+A half-open lane admits only a small batch, so the chunk is cut here. What ends a stream is decided here too.
+dispatch.py deals with streams and their callers. The transport decides when a send may be repeated.
 """
 
 import asyncio
@@ -49,9 +49,9 @@ def utc_now() -> datetime:
 
 @frozen(kw_only=True, eq=False)
 class SendOptions:
-    """What is asked of one POST beside its messages. Messages with different options never share a POST.
+    """The options of one POST. Messages with different options never share a POST.
 
-    There is one object for each choice of options, so that comparing them costs nothing.
+    There is only one object for each combination of options, so that comparing them costs nothing.
     """
 
     include_segment_id: bool = False
@@ -66,7 +66,7 @@ class SendOptions:
 
 @frozen
 class Batch:
-    """What became of one batch. With `fatal` every further batch of its stream would fail too."""
+    """What became of one batch. If `fatal` is set, every further batch of its stream would fail too."""
 
     receipts: Receipts
     fatal: DevinoError | None = None
@@ -153,7 +153,7 @@ class Batches:
                 part, failure = await self._exchange(piece, options, ticket, came_to)
                 rest = None
             except TooManyForHalfOpen as cut:
-                # The ticket may begin now, but only with this much. What remains asks for a ticket of its own.
+                # The ticket may begin now, but only with this many messages. The rest gets a ticket of its own.
                 came_to = cut
                 try:
                     small, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
@@ -175,7 +175,7 @@ class Batches:
         return Batch(receipts, fatal)
 
     def _closing(self) -> bool:
-        """Return whether the client is closing: then what remains of a batch must not begin."""
+        """Return whether the client is closing. If it is, what remains of a batch must not begin."""
         task = asyncio.current_task()
         return self._breaker.closed or (task is not None and task.cancelling() > 0)
 
@@ -187,7 +187,8 @@ class Batches:
         try:
             answer = await self._transport.exchange(call)
         except CallFailed as error:
-            # Its attempts gave their news. With `retry_on_503` it may hold a half-open lane that it is too large for.
+            # The attempts have told the lane how they ended. With `retry_on_503` a ticket may still hold a half-open
+            # lane even if its batch is too large for that lane.
             ticket.give_back()
             failure = error
         except asyncio.CancelledError:
@@ -218,8 +219,8 @@ class Batches:
         try:
             return await in_steps(work, self._turns)
         except asyncio.CancelledError:
-            # Closing cancelled this task between two steps. An answer that is here is read to its end: otherwise the
-            # ids of accepted messages would be lost. `_closing` sees to it that nothing begins after this.
+            # Closing cancelled this task between two steps. An answer that has arrived is read to its end, or the ids
+            # of accepted messages would be lost. The checks of `_closing` make sure that nothing begins after this.
             return at_once(work)
 
     async def _fatal(self, receipts: Receipts, failure: CallFailed | None, ticket: Ticket) -> DevinoError | None:
@@ -239,7 +240,7 @@ class Batches:
 
 
 def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) -> Receipts:
-    """Return the receipts of messages that were read and for which no request was made, as the stream ended."""
+    """Return the receipts of messages that were read but never put in a request, because the stream ended."""
     if isinstance(fatal, CallFailed) and fatal.proves_unsent:
         return sending.receipts_after(fatal, messages)
     return sending.receipts_after(sending.never_begun(str(fatal)), messages)

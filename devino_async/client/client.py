@@ -1,5 +1,5 @@
-"""DevinoClient: joins sending, look-ups and the transport. HTTP statuses and JSON are not seen here. Sending itself is
-dispatch.py's."""
+"""DevinoClient: joins sending, look-ups and the transport. It deals with neither HTTP statuses nor JSON. Sending itself
+is in dispatch.py."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ class DevinoClient:
       sends gather into batches.
     - `time_zone`: the zone of the service's dates, which the API docs do not name. Without it they stay naive.
     - `on_unclaimed`: called with receipts whose caller was cancelled, or left `send_many` early.
-    - `on_event`: called with what happens on the way (see events.py).
+    - `on_event`: called with each event (see events.py).
 
     Hooks must be quick. An error in one is logged and changes no outcome.
 
@@ -140,13 +140,13 @@ class DevinoClient:
     async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
         """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
-        Concurrent calls share POSTs: a message leaves at once while fewer than `Limits.in_flight` exchanges are in
-        flight, else with all others that wait, as soon as one ends. Priorities HIGH and REALTIME have a
-        limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids of the segments,
-        `shorten_url` makes the service shorten links.
+        Concurrent calls share POSTs. A message leaves at once while fewer than `Limits.in_flight` exchanges are in
+        flight. Otherwise it leaves with all others that wait, as soon as one exchange ends. Priorities HIGH and
+        REALTIME have a limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids
+        of the segments, and `shorten_url` makes the service shorten links.
 
-        A cancelled caller returns at once. Its message is taken out if it still waits (NotSent), else the exchange
-        is finished all the same. The receipt goes to `on_unclaimed`.
+        A cancelled caller returns at once. If its message still waits, it is taken out (NotSent). Otherwise the
+        exchange is finished anyway. In both cases the receipt goes to `on_unclaimed`.
 
         Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is not a Message.
         """
@@ -155,8 +155,8 @@ class DevinoClient:
         options = SendOptions.of(include_segment_id, shorten_url)
         outbox = self._outboxes.of(message)
         waiting = outbox.put(message, options)
-        # This awaits here and not in the outbox, as one more coroutine for each message that waits is measurable: 7 %
-        # of all CPU time where 20,000 wait (benchmarks/singles.py), most of it in the garbage collector.
+        # The await is here and not in the outbox, because one more coroutine for each waiting message would cost 7 % of
+        # all CPU time where 20,000 wait (benchmarks/singles.py), most of it in the garbage collector.
         try:
             return await waiting.outcome
         except asyncio.CancelledError:
@@ -164,7 +164,7 @@ class DevinoClient:
             raise
 
     async def flush(self) -> None:
-        """Let the messages of `send` calls that wait leave now, whatever the linger.
+        """Let the waiting messages of all `send` calls leave now, whatever the linger.
 
         Returns when each of them has its receipt. Raises ClientClosed.
         """
@@ -184,12 +184,12 @@ class DevinoClient:
 
         The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
         At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. If a slow consumer
-        stops early, the receipts of so many batches and one more can go to `on_unclaimed`. A
-        receipt's message equals the one that was given, and is the same object where the program still holds that.
+        stops early, the receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a
+        receipt equals the one that was given. It is the same object if the program still holds that.
 
-        What ends a stream early is raised after the receipts of all that was read: Unauthorized and Forbidden,
+        An error that ends a stream early is raised after the receipts of all that was read: Unauthorized, Forbidden,
         SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
-        three half-open batches in doubt, ClientClosed, a failure that no repeat can mend, and an error of the input.
+        three half-open batches in doubt, ClientClosed, a failure that no repeat can fix, or an error of the input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
@@ -235,7 +235,7 @@ class DevinoClient:
                 yield each
 
     def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
-        """Return what is known of the messages that match, as rows or pages. Nothing is asked before iteration."""
+        """Return what is known of the messages that match, as rows or pages. No request is made before iteration."""
         self._check_open()
         return self._look_ups.details(query, page_size, start_offset)
 
@@ -268,7 +268,7 @@ class DevinoClient:
     # Closing
 
     async def aclose(self, grace: float = 30.0) -> CloseReport:
-        """Take no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
+        """Accept no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
 
         Every send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second
         call with a shorter `grace` ends the wait sooner. A later call only returns the report again. A `send` that

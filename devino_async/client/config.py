@@ -1,6 +1,6 @@
 """Configuration: credentials and address, from arguments or the environment, checked before any I/O.
 
-The option classes live beside the code that they steer.
+The option classes live beside the code that uses them.
 """
 
 import base64
@@ -103,7 +103,7 @@ def base_url_from(base_url: str | None, environment: Mapping[str, str] = os.envi
 
 
 def _parts(url: str) -> SplitResult | None:
-    # The standard library's error may hold parts of the URL. So it ends here, before ours is raised.
+    # The standard library's error may hold parts of the URL, so it must be gone before ours is raised.
     try:
         parts = urlsplit(url)
         _ = parts.hostname, parts.port

@@ -102,7 +102,7 @@ class Dispatch:
         finally:
             # The consumer may have stopped at any yield, or been cancelled at any await above. What
             # it was not given is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
-            # What still waits for a lane in trouble is not in flight: nobody is there to hear of it later.
+            # Batches that still wait for a lane in trouble are not in flight. They stop waiting, as the caller is gone.
             self._batches.end(patience)
             self._account_for([*unseen, *receipts], pipeline)
         if fatal is not None:

@@ -1,6 +1,6 @@
 """LookUps: calls that only ask. They may be repeated, and given up at any time.
 
-Sends are dispatch.py's. What is asked and what an answer means is the chapters'.
+Sends are in dispatch.py. The modules of protocol/ decide what is asked and what an answer means.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ PROBE = evolve(statuses.call(["0"]), probe=True)
 class DetailPaginator(Paginator[DetailRow, DetailPage]):
     """Detail rows with `async for`, or DetailPages with `pages()`. No row is given twice. `offset` is where to resume.
 
-    A row is known by its message id and segment id, and compared with the 50,000 rows before it. A walk that ends with
-    other than `total` rows emits TotalDiffers.
+    A row is identified by its message id and segment id, and compared with the 50,000 rows before it. A walk that ends
+    with more or fewer rows than `total` emits TotalDiffers.
     """
 
 

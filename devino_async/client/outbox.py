@@ -1,7 +1,7 @@
 """Outbox: many single sends become few full batches. Each caller gets exactly its own receipt.
 
-While fewer batches than allowed are in flight nothing waits. Otherwise messages gather in the buffer and leave together
-when an exchange ends. How they gather is flow/buffer.py's. How a batch is sent is dispatch.py's.
+While fewer batches than allowed are in flight, nothing waits. Otherwise messages gather in the buffer and leave
+together when an exchange ends. How they gather is in flow/buffer.py. How a batch is sent is in dispatch.py.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ Waiting = Entry[Message, "asyncio.Future[Receipt]"]
 class OutboxOptions:
     """How the messages of single `send` calls gather into batches.
 
-    - `linger`: seconds that a message may wait for others although it could leave. 0 waits for nothing.
+    - `linger`: how many seconds a message that could leave may wait for others. With 0 it never waits for them.
     - `capacity`, `capacity_bytes`: how many messages, and how many bytes of JSON, may wait in each lane.
     - `when_full`: with "wait", `send` waits for room, first come first served. With "refuse" it raises OutboxFull.
     """
@@ -102,10 +102,10 @@ class Outbox:
             raise ClientClosed(_CLOSED)
         encoded = sending.encode_one(message).encode()
         entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, asyncio.get_running_loop().create_future())
-        # Error trackers record the locals of a traceback. The entry's repr shows nothing, the bytes would show it all.
+        # Error trackers record the locals of a traceback. The entry's repr shows nothing, but these bytes show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
-            # A refused entry does not wait at the door, so nothing else would end the linger of the others.
+            # An entry at the door ends the linger of the others. A refused entry does not wait there, so end it here.
             self._buffer.flush()
             self._pump_soon()
             raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait")
@@ -122,7 +122,7 @@ class Outbox:
     def caller_cancelled(self, entry: Waiting) -> None:
         """Take out a message that still waits. One that is already in a batch is still sent.
 
-        Its receipt goes to `on_unclaimed`, now or when the exchange ends.
+        In both cases the receipt goes to `on_unclaimed`, now or when the exchange ends.
         """
         outcome = entry.outcome
         if self._buffer.discard(entry):
@@ -149,7 +149,7 @@ class Outbox:
         cancelled: list[Waiting] = []
         for entry in self._buffer.take_door():
             if entry.outcome.done():
-                # Its caller was cancelled and has not run since. It will not find the entry, so it is reported here.
+                # The caller was cancelled and has not run since. It will no longer find the entry, so report it here.
                 cancelled.append(entry)
             else:
                 entry.outcome.set_exception(ClientClosed(_CLOSED))
@@ -167,7 +167,7 @@ class Outbox:
             await idle
 
     def give_up(self, why: str) -> None:
-        """Give everything that still waits a NotSent."""
+        """Give a NotSent receipt to every message that still waits."""
         waiting = self._buffer.take_all()
         self._settle(waiting, _unsent(waiting, why))
         self._tell_idle()
@@ -243,7 +243,7 @@ class Outbox:
             self._settle(taken[at : at + len(run)], run)
             at += len(run)
             if at < len(taken):
-                # Each receipt wakes a caller. All of them in one turn of the loop would block it for long.
+                # Each receipt wakes a caller. Waking all of them in one turn of the loop would block it for long.
                 await _pause()
 
     def _settle(self, entries: Sequence[Waiting], receipts: Sequence[Receipt]) -> None:
@@ -291,7 +291,7 @@ class Outboxes:
         )
 
     def of(self, message: Message) -> Outbox:
-        """Return the outbox for this message. Raises InvalidMessage for one that was to be sent in the past."""
+        """Return the outbox for this message. Raises InvalidMessage if its scheduled time has passed."""
         if getattr(message, "scheduled_time", None) is not None:
             problem = sending.missed_schedule(message, self._today())
             if problem is not None:
@@ -304,7 +304,7 @@ class Outboxes:
         await asyncio.gather(self._bulk.flush(), self._urgent.flush())
 
     async def aclose(self, grace: float) -> None:
-        """Take no more, and let what waits leave within `grace` seconds. What does not leave becomes NotSent."""
+        """Accept no more, and let what waits leave within `grace` seconds. What does not leave becomes NotSent."""
         for outbox in (self._bulk, self._urgent):
             outbox.close()
         draining = [asyncio.create_task(outbox.drain()) for outbox in (self._bulk, self._urgent)]
@@ -326,7 +326,7 @@ async def _pause() -> None:
 
 
 def _chunk_of(entries: Sequence[Waiting]) -> Chunk[Message]:
-    # No local holds the bytes, for the same reason as in `send`.
+    # No local holds the bytes, for the same reason as in `Outbox.put`.
     return Chunk(
         [entry.item for entry in entries],
         [

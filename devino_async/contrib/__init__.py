@@ -1,4 +1,4 @@
-"""Where the SDK plugs into web frameworks: a small file for each, with the same function in all of them.
+"""Adapters for web frameworks: a small file for each, all with the same function.
 
-`endpoint(receiver)` returns what the framework wants for a route. What a request means is decided in webhooks/.
+`endpoint(receiver)` returns what the framework expects for a route. What a request means is decided in webhooks/.
 """

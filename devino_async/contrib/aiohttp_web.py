@@ -1,7 +1,7 @@
 """aiohttp.web: app.router.add_route("*", "/devino/{token:.+}", endpoint(receiver)).
 
 What a request means is decided in webhooks/. The route has `:.+` because aiohttp's router would otherwise refuse an
-address with a slash at its end before this file sees it.
+address with a trailing slash before this file sees it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ def endpoint(receiver: CallbackReceiver) -> Callable[[web.BaseRequest], Awaitabl
                 request.method, _token_of(request), request.headers, request.content.iter_chunked(65_536)
             )
         except (web.RequestPayloadError, ConnectionError):
-            # The sender left in the middle of its body, or sent something that is not HTTP.
+            # The sender disconnected in the middle of its body, or sent something that is not HTTP.
             status, body = 400, b""
         return web.Response(status=status, body=body, headers=receiver.headers_for(status))
 
@@ -45,12 +45,12 @@ async def serving(
     header_timeout: float = 10.0,
     max_unauthenticated: int = 256,
 ) -> AsyncIterator[str]:
-    """Run a server for a receiver and yield its address, to which the token is still to be added.
+    """Run a server for a receiver and yield its address, without the token. Add the token to it yourself.
 
-    A connection that has sent no valid token after `header_timeout` seconds is closed. So is the oldest of these where
-    there are more than `max_unauthenticated`. While it runs, it handles the event loop's errors about missing
-    descriptors. At the end of the block it lets no more in and finishes what is in flight. Raises OSError if the port
-    is not free.
+    A connection that has sent no valid token after `header_timeout` seconds is closed. If there are more than
+    `max_unauthenticated` such connections, the oldest one is closed too. While the server runs, it handles the event
+    loop's errors about a lack of free descriptors. At the end of the block it refuses new requests and finishes those
+    in flight. Raises OSError if the port is not free.
     """
     gate = Gate(max_unauthenticated=max_unauthenticated, header_timeout=header_timeout)
     answer = endpoint(receiver)
@@ -76,7 +76,7 @@ async def serving(
 
 
 class _Server(web.Server):
-    """aiohttp's server, whose connections pass a gate."""
+    """aiohttp's server, with a Gate for its connections."""
 
     def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.Response]], gate: Gate) -> None:
         super().__init__(handler, access_log=None, logger=_Refusals(), keepalive_timeout=_KEEP_ALIVE)
@@ -84,26 +84,26 @@ class _Server(web.Server):
         self._transports: dict[web.RequestHandler, asyncio.Transport] = {}
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a connection that was accepted."""
+        """Count a new connection."""
         super().connection_made(handler, transport)
         self._transports[handler] = transport
         self._gate.entered(transport)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self._gate.proved(self._transports.pop(handler, None))
         super().connection_lost(handler, exc)
 
 
 class _Refusals(logging.Logger):
-    """The logger of aiohttp's server. It would write a traceback for each request that is not HTTP."""
+    """The logger of aiohttp's server. A normal logger would write a traceback for each request that is not HTTP."""
 
     def __init__(self) -> None:
         super().__init__("devino_async.contrib.aiohttp_web", logging.ERROR)
         self._warnings = OncePerMinute(asyncio.get_running_loop().time)
 
     def handle(self, record: logging.LogRecord) -> None:
-        """Log the class of the error at most once a minute. Its text may hold anything."""
+        """Log the class of the error, at most once a minute. The error's text is left out, as it may hold anything."""
         kind = record.exc_info[0] if record.exc_info else None
         self._warnings.say(f"a request failed in the server: {kind.__name__ if kind else record.levelname}")
 

@@ -1,10 +1,10 @@
 """Django under ASGI: path("devino/<path:token>", endpoint(receiver)). What a request means is decided in webhooks/.
 
-`path:` lets an address with a slash at its end through, `str:` does not. Django reads a body before it calls a view, so
-how long that may take, and how much may come without a Content-Length, is up to the server in front of it. The receiver
-checks its limits all the same. To have them while the body comes, let asgi.py give `/devino/...` to the receiver
-itself, which is an ASGI application. Not for WSGI, where each request has an event loop of its own: the receiver raises
-ConfigurationError on the second one.
+Use `path:`, because `str:` does not match an address with a trailing slash. Django reads the whole body before it calls
+a view. So the server in front of Django must limit how long that takes, and how much may arrive without a
+Content-Length. The receiver still checks its own limits afterwards. To enforce them while the body arrives, route
+`/devino/...` in your project's asgi.py to the receiver itself, which is an ASGI application. Do not use this under
+WSGI, where each request has an event loop of its own: the receiver raises ConfigurationError on the second loop.
 """
 
 from collections.abc import Awaitable, Callable

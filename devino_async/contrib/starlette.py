@@ -1,7 +1,7 @@
 """Starlette and FastAPI: app.add_route("/devino/{token:path}", endpoint(receiver), methods=METHODS).
 
 What a request means is decided in webhooks/. The route has `:path` because Starlette would otherwise redirect a request
-for an address with a slash at its end. As the receiver is an ASGI application too, app.mount("/devino", receiver) does
+for an address with a trailing slash. As the receiver is an ASGI application too, app.mount("/devino", receiver) does
 the same.
 """
 
@@ -16,7 +16,7 @@ from ..webhooks.tokens import token_of
 __all__ = ["METHODS", "endpoint"]
 
 METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
-"""All methods: the receiver refuses by itself, so a request with a wrong token learns nothing."""
+"""All methods. The receiver refuses wrong ones itself, so without a valid token a sender learns nothing."""
 
 
 def endpoint(receiver: CallbackReceiver) -> Callable[[Request], Awaitable[Response]]:

@@ -1,1 +1,1 @@
-"""HOW MUCH at once: chunks, batches in flight, pages. It knows asyncio, but neither sockets nor SMS."""
+"""HOW MUCH happens at once: chunks, batches in flight, pages. It uses asyncio and knows nothing of sockets or SMS."""

@@ -1,7 +1,7 @@
 """Buffer: single items gather here until they leave together, bounded by count and by bytes.
 
-It decides which entries have room, which wait for room, and which may leave. It awaits nothing and knows no event
-loop, so no other code sees a decision half done. When a batch is taken, and what becomes of it, is the caller's.
+It decides which entries are admitted, which wait for room, and which may leave. It never awaits and does not use the
+event loop, so no other code sees a decision half done. The caller decides when to take a batch and what to do with it.
 """
 
 from collections import OrderedDict
@@ -19,9 +19,9 @@ R = TypeVar("R")
 
 @define(eq=False, repr=False)
 class Entry(Generic[T, R]):
-    """One item that waits, and its size in a batch. Items of one group leave together.
+    """One waiting item, and its size in a batch. Items of one group leave together.
 
-    The buffer hands `outcome` on and never looks at it.
+    The buffer only carries `outcome` and never looks at it.
     """
 
     item: T
@@ -37,7 +37,7 @@ class Entry(Generic[T, R]):
 
 
 class _Group(Generic[T, R]):
-    """The entries of one group that have room, in their order."""
+    """The admitted entries of one group, in order of arrival."""
 
     def __init__(self, key: Hashable) -> None:
         self.key = key
@@ -51,9 +51,9 @@ class _Group(Generic[T, R]):
 class Buffer(Generic[T, R]):
     """Entries in the order of their arrival. An entry may leave after `linger` seconds, or when a batch is full.
 
-    Up to `max_count` items and `max_bytes` bytes have room. An item that is larger than that has room when it is
-    alone. All others wait at the door, in the same order, and none overtakes another. Batches are of up to
-    `max_batch_count` items and `max_batch_bytes` bytes.
+    The buffer admits up to `max_count` items and `max_bytes` bytes. An item larger than that is admitted when it is
+    alone. All other entries wait at the door, also in order of arrival, and none overtakes another. A batch holds up
+    to `max_batch_count` items and `max_batch_bytes` bytes.
     """
 
     def __init__(
@@ -65,12 +65,12 @@ class Buffer(Generic[T, R]):
         self._max_batch_bytes = max_batch_bytes
         self._linger = linger
         self._groups: dict[Hashable, _Group[T, R]] = {}
-        # Entries leave here one by one from the front, which costs a plain dict a search each time. In a group they
-        # leave a batch at a time, so a dict is faster there.
+        # Entries leave the door one by one from the front. A plain dict would search for its first entry each time.
+        # Entries leave a group a whole batch at a time, so a plain dict is faster there.
         self._door: OrderedDict[int, Entry[T, R]] = OrderedDict()
         self._last = 0
         self._flushed = 0
-        # What has room. What waits at the door does not count.
+        # The totals of the admitted entries. Entries at the door are not counted.
         self._count = 0
         self._size = 0
 
@@ -86,11 +86,11 @@ class Buffer(Generic[T, R]):
         return f"Buffer(<{self._count} items, {len(self._door)} at the door>)"
 
     def has_room(self, size: int) -> bool:
-        """Return whether an entry of this size would come in at once."""
+        """Return whether an entry of this size would be admitted at once."""
         return not self._door and self._fits(size)
 
     def append(self, entry: Entry[T, R], now: float) -> None:
-        """Let an entry in, or let it wait at the door if it is full or others wait for room."""
+        """Admit an entry. It waits at the door if it does not fit, or if others already wait there."""
         entry.number = self._last = self._last + 1
         entry.arrived = now
         if self._door or not self._fits(entry.size):
@@ -99,19 +99,19 @@ class Buffer(Generic[T, R]):
             self._let_in(entry)
 
     def discard(self, entry: Entry[T, R]) -> bool:
-        """Take one entry out, at the door too. Return False if it was taken before."""
+        """Remove one entry, even from the door. Return False if it was already taken."""
         group = self._groups.get(entry.group)
         if group is not None and group.entries.pop(entry.number, None) is not None:
             self._make_room(group, 1, entry.size)
         elif self._door.pop(entry.number, None) is not None:
-            # If it was the first and too large for the room, a smaller one behind it may fit.
+            # If this entry was first at the door and too large to fit, a smaller one behind it may fit.
             self._open_door()
         else:
             return False
         return True
 
     def flush(self) -> None:
-        """Let everything that waits now, at the door too, leave as soon as it is taken, whatever the linger."""
+        """Make every entry that waits now due at once, whatever the linger. That includes entries at the door."""
         self._flushed = self._last
 
     def due(self) -> float | None:
@@ -133,7 +133,7 @@ class Buffer(Generic[T, R]):
         return taken
 
     def _take_first_of(self, group: _Group[T, R]) -> tuple[list[Entry[T, R]], int]:
-        """Take as many of the group as a batch holds, and return their size too."""
+        """Take as many entries of the group as one batch holds. Return them and their total size."""
         taken: list[Entry[T, R]] = []
         size = 0
         for entry in islice(group.entries.values(), self._max_batch_count):
@@ -161,7 +161,7 @@ class Buffer(Generic[T, R]):
 
     def _due(self, group: _Group[T, R]) -> float:
         first = group.first()
-        # While others wait at the door, lingering would hold them up although they have lingered long enough.
+        # While entries wait at the door, a linger here would only delay them, and they have waited long enough.
         full = self._door or len(group.entries) >= self._max_batch_count or group.size >= self._max_batch_bytes
         return 0.0 if full or first.number <= self._flushed or not self._linger else first.arrived + self._linger
 
@@ -178,7 +178,7 @@ class Buffer(Generic[T, R]):
         self._size += entry.size
 
     def _make_room(self, group: _Group[T, R], count: int, size: int) -> None:
-        """Note that so many entries were taken from the group, and let in those at the door that fit now."""
+        """Subtract what was taken from the group, and admit the entries at the door that fit now."""
         group.size -= size
         if not group.entries:
             del self._groups[group.key]
@@ -188,6 +188,7 @@ class Buffer(Generic[T, R]):
             self._open_door()
 
     def _open_door(self) -> None:
-        # Only the first is asked, even where a smaller one behind it would fit: otherwise a large one might never fit.
+        # Only the first entry is tried, even where a smaller one behind it would fit. Otherwise smaller ones could keep
+        # overtaking a large one, which would then wait for ever.
         while self._door and self._fits(next(iter(self._door.values())).size):
             self._let_in(self._door.popitem(last=False)[1])

@@ -1,9 +1,9 @@
 """Chunking: any stream of items, read lazily, becomes chunks bounded by count and by bytes.
 
 There are three parts. A reader reads a source in runs. A run is some items with the encoded form of
-each. ChunkBuilder joins runs into full chunks. Pacing (steps.py) says when others on the event loop
-must have their turn. Chunks connects the three. The caller decides what the items are and how they
-are encoded. pipeline.py decides how many chunks are in flight.
+each. ChunkBuilder joins runs into full chunks. Pacing (steps.py) says when other tasks on the event
+loop must have their turn. Chunks connects the three. The caller decides what the items are and how
+they are encoded. pipeline.py decides how many chunks are in flight.
 """
 
 from collections import deque
@@ -20,10 +20,10 @@ __all__ = ["Chunk", "ChunkBuilder", "Chunks"]
 T = TypeVar("T")
 
 Encode = Callable[[Iterable[T]], Iterable[str]]
-"""Yields the encoded form of each item. It reads an item only when the form of that item is asked for."""
+"""Yields the encoded form of each item. It reads an item only when that item's encoded form is requested."""
 
 _ITEMS_A_RUN = 64
-# Runs are joined into slices of about this much, as many tiny slices would each cost a system call.
+# Runs are joined into slices of about this size, because each slice costs a system call.
 _SLICE_BYTES = 16_384
 
 
@@ -70,8 +70,8 @@ class _SyncReader(_Reader[T]):
 
     async def read(self, count: int) -> bool:
         """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
-        # Each item is encoded before the next is read, so that a bad item costs none that came
-        # after it. `extend` keeps what came before an error.
+        # Each item is encoded before the next is read. Otherwise an item that cannot be encoded would
+        # also lose those read after it. `extend` keeps the forms that were encoded before an error.
         self._encoded.extend(self._encode(_noted(islice(self._source, count), self._items)))
         return len(self._items) == count
 
@@ -128,15 +128,15 @@ def _emptied(items: deque[T]) -> Iterator[T]:
 class ChunkBuilder(Generic[T]):
     """Joins runs of items with their encoded forms into chunks of at most `max_count` items and `max_bytes` bytes.
 
-    An item that is larger than `max_bytes` travels alone. No chunk is empty. `hold()` returns what
-    keeps the items of one chunk: an empty sequence with `extend`, such as a list, or Packed of
-    protocol/packing.py.
+    An item larger than `max_bytes` gets a chunk of its own. No chunk is empty. `hold()` returns the
+    container for the items of one chunk: an empty sequence with `extend`, such as a list, or Packed
+    from protocol/packing.py.
 
-    The contract with `hold`: when `extend` is called, its argument is the only list in this file
-    that refers to the items. So a reader keeps its items in one list, and its frames and generators
-    have ended before the builder is fed. There is one exception: if a chunk reaches `max_bytes`
-    within a run, its items have more references, and are not packed. Two tests guard the contract:
-    tests/flow/test_chunking.py::test_items_have_one_holder and
+    The contract with `hold`: when `extend` is called, nothing in this file refers to the items
+    except the list that it is given. So a reader keeps its items in one list, and its frames and
+    generators have ended before the builder is fed. There is one exception: if a chunk reaches
+    `max_bytes` within a run, its items have more references, and are not packed. Two tests guard
+    the contract: tests/flow/test_chunking.py::test_items_have_one_holder and
     tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
@@ -202,7 +202,7 @@ class ChunkBuilder(Generic[T]):
     def _add(self, items: list[T], run: bytes) -> None:
         self._items.extend(items)
         self._slice.append(run)
-        # One byte more for the comma behind the run.
+        # One byte more for the comma after the run.
         self._slice_bytes += len(run) + 1
         self._bytes += len(run) + 1
         if self._slice_bytes >= _SLICE_BYTES:
@@ -217,11 +217,11 @@ class ChunkBuilder(Generic[T]):
 
 
 class Chunks(Generic[T]):
-    """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in their order.
+    """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in input order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. It pauses before each chunk, and
-    within one as `pacing` says. If the source, `encode` or a pause raises, what was read before
-    comes as a chunk first. Then the error is raised.
+    `encode` and `hold` are explained at Encode and ChunkBuilder. The reading pauses before each
+    chunk, and within a chunk as `pacing` says. If the source, `encode` or a pause raises, the items
+    read before that are yielded as a chunk first. Then the error is raised.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Chunks(Generic[T]):
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
         # The reading task of a pipeline runs this. It may be cancelled at any await, and it may never
-        # come back after a yield. So what was read is always in the reader or the builder, where
+        # resume after a yield. So what was read is always in the reader or the builder, where
         # `take_left` finds it, and never only in a local variable.
         failure: Exception | None = None
         try:

@@ -1,7 +1,7 @@
-"""Ownership: exchanges that cost money run in tasks of the client, not of the caller.
+"""Ownership: exchanges that cost money run in tasks that the client owns, not the caller.
 
-A caller that is cancelled or times out returns at once. Its task goes on, and its result is not
-lost. Nothing in this file knows what the tasks do.
+A caller that is cancelled or times out returns at once. The exchange goes on in its task, and its
+result is not lost. Nothing in this file knows what the tasks do.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ __all__ = ["Owner", "hand_over"]
 
 T = TypeVar("T")
 
-# How many forks lie between this process and the first one. It is read for every message, because
-# asking the system for the process id would cost a call each time.
+# How many forks lie between this process and the first one. It is read for every message. Asking
+# the system for the process id instead would cost a call each time.
 _forks = 0
 
 
@@ -62,7 +62,7 @@ class Owner:
         return task
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run work that may be given up and return its result. Cancelling the caller cancels the work."""
+        """Run work that may be abandoned, and return its result. Cancelling the caller cancels the work."""
         task = self.start(work)
         try:
             # `wait` raises CancelledError only if the caller was cancelled. If `drain` cancelled the
@@ -96,7 +96,7 @@ class Owner:
 
 
 def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
-    """Call `unclaimed` with the result of a task whose caller is gone, once there is one."""
+    """Call `unclaimed` with the result of a task whose caller is gone, as soon as the task has a result."""
 
     def report(done: "asyncio.Task[T]") -> None:
         if not done.cancelled() and done.exception() is None:

@@ -1,7 +1,7 @@
-"""Paginator: row after row by offset, from a service whose page counts cannot be trusted.
+"""Paginator: reads row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, or at a page that says it is the last one. The caller knows what a row is
-and how a page is fetched.
+It stops at an empty page, or at a page that says it is the last one. The caller decides what a row
+is and how a page is fetched.
 """
 
 from collections import deque
@@ -50,10 +50,10 @@ class Page(Protocol):
 class Paginator(Generic[R, P]):
     """Walks through each page of one look-up, or of several one after another as if they were one.
 
-    `async for` gives rows, and `pages()` gives pages. A row that an earlier page had is not given
-    again. `offset` is the number of the first row of the service that was not given yet, to resume
-    from after a failure. Resuming a look-up in several parts reads the earlier rows again and drops
-    them, as nothing says how many rows each part has.
+    `async for` yields rows, and `pages()` yields pages. A row that was on an earlier page is not
+    given again. `offset` is the position, among the service's rows, of the first row that was not
+    given yet. Use it to resume after a failure. If a look-up that has several parts is resumed, the
+    earlier rows are read again and dropped, because nothing says how many rows each part has.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Paginator(Generic[R, P]):
                     yield row
 
     async def pages(self) -> AsyncIterator[P]:
-        """Yield page by page. The rows of a page count as given with it. A page without rows is left out."""
+        """Yield page by page. All rows of a page count as given when it is yielded. Pages without rows are left out."""
         async for page, repeats in self._walk():
             self.offset += len(page.rows)
             for row in page.rows:
@@ -92,7 +92,7 @@ class Paginator(Generic[R, P]):
 
     async def _walk(self) -> AsyncIterator[tuple[P, Collection[int]]]:
         """Yield pages with rows, and the places of the rows that were given before."""
-        # Only where there is one part does the service's own offset say where to resume.
+        # The service's own offset says where to resume only if there is just one part.
         alone = len(self._parts) == 1
         drop = 0 if alone else self.offset
         for fetch in self._parts:
@@ -127,14 +127,15 @@ class _Progress:
         self.offset += count
         self.repeats += repeats
         self._stale = self._stale + 1 if count == repeats else 0
-        # An empty page behind the last row may well say that the total is 0. A negative total is not one.
+        # An empty page past the last row may say that the total is 0, so it must not replace an earlier
+        # total. A negative total is not a count.
         if page.total is not None and page.total >= 0 and (count or self.total is None):
             self.total = page.total
         self.ended = not count or self._stale >= _MAX_STALE_PAGES or not self._goes_on(page)
 
     @property
     def total_differs(self) -> bool:
-        """Whether there were more or fewer than `total` rows. Starting behind the last row misses none."""
+        """Whether there were more or fewer rows than `total`. A walk that starts past the last row misses none."""
         if self.total is None or (self.offset == self._start and self.offset > self.total):
             return False
         return self.offset - self.repeats != self.total
@@ -144,8 +145,9 @@ class _Progress:
             return True
         if page.more is False:
             return False
-        # It does not say. A service that caps pages below what was asked says so in `size`.
-        # Such a page is full, not short. Reaching `total` proves nothing, as the count may be wrong.
+        # This page does not say whether more follow. If the service caps pages below what was asked,
+        # its cap is in `size`, and a page of that size is full, not short. Reaching `total` proves
+        # nothing, as the count may be wrong.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 

@@ -1,11 +1,12 @@
 """Pipeline: a few chunks in flight at once, their results in the order of the input.
 
-One failing chunk never cancels another. What the work is, and who owns the tasks that do it, is the
-caller's.
+One failing chunk never cancels another. The caller decides what the work is and who owns the tasks
+that do it.
 
-The consumer's task runs `results`, and may be cancelled or stop iterating at any yield. The reader,
-a task of the pipeline's own, runs `_feed`, and only `stop` and the end of the loop cancel it. The
-work of each chunk is in a task of the owner, who alone may cancel it.
+The consumer's task runs `results`, and may be cancelled or stop iterating at any yield. The reader
+is a task that the pipeline itself starts. It runs `_feed`, and only `stop` or the shutdown of the
+event loop cancels it. The work on each chunk runs in a task of the owner, and only the owner may
+cancel that.
 """
 
 import asyncio
@@ -21,13 +22,13 @@ R = TypeVar("R")
 
 
 class Pipeline(Generic[T, R]):
-    """Does `work` for every chunk, with at most `in_flight` of them begun and not yet given to the consumer.
+    """Does `work` for every chunk. At most `in_flight` chunks are begun but not yet given to the consumer.
 
     `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is
     true ends the reading. When the results have ended or the consumer is gone, `take_left_items()`
-    gives what was read and never begun, and `left_tasks` are the tasks whose results were not
-    given. `on_late` is called with items that come even later, as an async source may catch its
-    cancellation and give more.
+    returns the items that were read but never begun, and `left_tasks` are the tasks whose results
+    were not given. `on_late` is called with items that arrive even later, because an async source
+    may catch its cancellation and yield more.
     """
 
     def __init__(
@@ -95,8 +96,8 @@ class Pipeline(Generic[T, R]):
             if chunk is None:
                 return
             # Work may have ended the reading in the same turn of the loop, or the source may have
-            # caught the cancellation. No task may begin after `stop`, as nothing would give its
-            # result.
+            # caught the cancellation. No task may begin after `stop`, because nothing would pass on
+            # its result.
             if self._stopped:
                 self._late += chunk.items
                 return
@@ -109,7 +110,7 @@ class Pipeline(Generic[T, R]):
             self.stop()
 
     def _let_go(self, waited_for: "asyncio.Task[R] | None") -> None:
-        """Give up the tasks. Work in flight and the reader refer to this pipeline, and with it to the whole input."""
+        """Let go of the tasks. Work in flight and the reader refer to this pipeline, and through it to the input."""
         left = [waited_for]
         while not self._begun.empty():
             left.append(self._begun.get_nowait())
@@ -119,8 +120,8 @@ class Pipeline(Generic[T, R]):
             # ended.
             task.remove_done_callback(self._ended)
         # A task that was cancelled keeps the traceback of its CancelledError, whose frames refer to
-        # this pipeline. Without this line the two keep each other, and the input, until a garbage
-        # collection.
+        # this pipeline. Without this line the two keep each other and the input alive until the next
+        # garbage collection.
         reader, self._reader = self._reader, None
         if reader is not None and not reader.done():
             reader.add_done_callback(self._report_late)

@@ -16,7 +16,7 @@ __all__ = ["Pacing", "Turns", "at_once", "in_steps"]
 T = TypeVar("T")
 
 # How long work that goes by the clock may block the event loop, in seconds. A fixed number of items
-# would not do: a source or a consumer may be slow, so that a few of them already take long.
+# would not work, because with a slow source or consumer even a few items can take long.
 _MAX_STEP = 0.0005
 # About as many turns as a request needs between two waits for the network.
 _TURNS_FOR_THE_URGENT = 8

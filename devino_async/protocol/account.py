@@ -1,4 +1,4 @@
-"""Account: GET /billing-api/companies/current/account. The SMS API docs lack it, but every campaign script wants it."""
+"""Account: GET /billing-api/companies/current/account. The SMS API docs lack it, but every campaign script needs it."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -23,7 +23,7 @@ ENDPOINT = Endpoint(
 
 
 class AccountType(StrEnum):
-    """When the company pays."""
+    """Whether the company pays before or after it uses the service."""
 
     PREPAID = "PREPAID"
     POSTPAID = "POSTPAID"
@@ -31,10 +31,10 @@ class AccountType(StrEnum):
 
 @frozen
 class Account:
-    """The company's account. Amounts are exact. Any field may be None, as older answers lack some.
+    """The company's account. Amounts are exact. Any field may be None, because older answers lack some fields.
 
-    `currency_id` is the service's number of the currency, which is documented nowhere. `extra` keeps unknown keys, and
-    `validPacketChannels` as it came where one of the channels cannot be read.
+    `currency_id` is the service's own, undocumented number for the currency. `extra` keeps unknown keys. If one of
+    the `validPacketChannels` cannot be read, `extra` keeps that whole list too.
     """
 
     account_type: AccountType | str | None = None
@@ -58,7 +58,7 @@ wire_class(Account)
 
 
 def call() -> Call:
-    """Return the look-up of the account that the credentials belong to."""
+    """Return the call that looks up the account of the credentials."""
     return ENDPOINT.call()
 
 

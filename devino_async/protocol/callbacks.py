@@ -1,7 +1,7 @@
 """Callbacks and incoming messages: what the service POSTs to your address, as values.
 
-Bytes in, values out. An item that cannot be read costs that item, and a secondary field that cannot be read costs that
-field. Receiving over HTTP, and trusting what came, is the receiver's business.
+Bytes in, values out. An unreadable item is left out, and an unreadable optional field is left unset, without harm to
+the rest. Receiving requests over HTTP, and deciding which of them to trust, is in webhooks/.
 """
 
 import logging
@@ -25,9 +25,9 @@ T = TypeVar("T", bound="StatusCallback | IncomingMessage")
 _log = logging.getLogger("devino_async")
 
 _EVENTS_A_STEP = 64
-_WEIGHT_OF_AN_ODD_ONE = 8  # It is read column by column.
+_WEIGHT_OF_AN_ODD_ONE = 8  # An item with an unreadable field takes longer, because it is read column by column.
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Ten digits are seconds. As milliseconds they would be a day of early 1970.
+# A number of ten digits is in seconds. As milliseconds it would be a date in early 1970.
 _SECONDS = range(10**9, 10**10)
 _MAX_NUMBER = 10**20
 
@@ -39,10 +39,10 @@ _STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
 class StatusCallback:
     """A change of a message's status (API docs, "Callbacks").
 
-    `timestamp` is aware, in UTC. `options` is what the message was sent with, if the service returns it under that
-    name, which the API docs leave open. Unknown keys are in `extra`, and so are `errorCode` and `options` where they
-    cannot be read. What an `error_code` means is not documented. A callback does not prove that it comes from the
-    service: look up what matters with `statuses`.
+    `timestamp` is an aware datetime in UTC. `options` holds the options that the message was sent with, if the
+    service returns them under that name. The API docs leave that open. Unknown keys are in `extra`, and so are
+    `errorCode` and `options` if they cannot be read. The meaning of an `error_code` is not documented. Nothing in a
+    callback proves that the service sent it, so confirm what matters with `statuses`.
     """
 
     message_id: str
@@ -57,7 +57,7 @@ class StatusCallback:
 class IncomingMessage:
     """A message that was sent to you (API docs, "Incoming messages").
 
-    `timestamp` is aware, in UTC. Unknown keys and unreadable optional fields are in `extra`.
+    `timestamp` is an aware datetime in UTC. Unknown keys and unreadable optional fields are in `extra`.
     """
 
     incoming_message_id: str
@@ -81,9 +81,9 @@ class IncomingMessage:
 
 @frozen
 class Events:
-    """What one body holds: the readable items in their order, and how many could not be read.
+    """The contents of one body: the readable items in order, and how many items could not be read.
 
-    `problem` says what is wrong with the first unreadable one. It never holds a value of it.
+    `problem` says what is wrong with the first unreadable item. It never contains a value from that item.
     """
 
     statuses: list[StatusCallback] = field(factory=list)
@@ -107,7 +107,10 @@ def _moment(value: Any, _: Any = None) -> datetime:
 
 
 def _whole_in(value: Any) -> int | None:
-    """Return the whole number that a JSON number is, as 7.0 is one. The bound keeps 1e999999 from becoming an int."""
+    """Return a JSON number as an int if it is whole, such as 7 or 7.0, else None.
+
+    Without the bound, 1e999999 would become an int of a million digits.
+    """
     if isinstance(value, Decimal):
         return int(value) if abs(value) < _MAX_NUMBER and value == value.to_integral_value() else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -132,29 +135,29 @@ wire_class(
 
 
 def parse_callbacks(body: bytes | str) -> list[StatusCallback]:
-    """Return the status changes in a callback's body, an array of them or a single one.
+    """Return the status changes in a callback's body, which may hold an array of them or a single one.
 
-    An item that cannot be read is left out, and the log says how many were. Incoming messages in the same body are for
-    `parse_incoming`. Raises InvalidCallback if the body is not JSON or none of its items is a status callback. An empty
-    array is an empty list.
+    Items that cannot be read are left out, and their number is logged. Incoming messages in the same body are left
+    out too: `parse_incoming` returns them. Raises InvalidCallback if the body is not JSON or none of its items is a
+    status callback. An empty array gives an empty list.
     """
     events = _at_once(body)
     return _those("a status callback", events, events.statuses, events.incoming)
 
 
 def parse_incoming(body: bytes | str) -> list[IncomingMessage]:
-    """Return the incoming messages in a body, a single one or an array of them.
+    """Return the incoming messages in a body, which may hold a single one or an array of them.
 
-    An item that cannot be read is left out, and the log says how many were. Status changes in the same body are for
-    `parse_callbacks`. Raises InvalidCallback if the body is not JSON or none of its items is an incoming message. An
-    empty array is an empty list.
+    Items that cannot be read are left out, and their number is logged. Status changes in the same body are left out
+    too: `parse_callbacks` returns them. Raises InvalidCallback if the body is not JSON or none of its items is an
+    incoming message. An empty array gives an empty list.
     """
     events = _at_once(body)
     return _those("an incoming message", events, events.incoming, events.statuses)
 
 
 def read(body: bytes | str) -> Generator[None, None, Events]:
-    """Return what was POSTed. Yields after every few dozen items. Raises InvalidCallback for what is not JSON."""
+    """Return the events in a body. Yields after every few dozen items. Raises InvalidCallback if it is not JSON."""
     statuses: list[StatusCallback] = []
     incoming: list[IncomingMessage] = []
     unread, problem, weight = 0, None, 0
@@ -178,7 +181,7 @@ def read(body: bytes | str) -> Generator[None, None, Events]:
 
 
 def _kind_of(value: Any) -> type[StatusCallback] | type[IncomingMessage]:
-    """Return what an item is. A null or empty incomingMessageId does not make a status change a message."""
+    """Return the class of an item. One with a null or empty incomingMessageId is still a status change."""
     has_id = isinstance(value, dict) and value.get("incomingMessageId") not in (None, "")
     return IncomingMessage if has_id else StatusCallback
 
@@ -192,7 +195,7 @@ def _problem_of(value: Any) -> str:
 
 
 def unread_in(events: Events) -> str:
-    """Return words for what could not be read, for a log. They hold nothing of the body."""
+    """Describe the items that could not be read, for a log. The text contains nothing from the body."""
     total = len(events.statuses) + len(events.incoming) + events.unread
     return f"{events.unread:,} of {total:,} events cannot be read, the first one: {events.problem}"
 

@@ -1,6 +1,6 @@
 """The columns of a detail row, their wire names and their kinds (API docs, "Fields for orderField and outFields").
 
-Which rows to ask for is details.py's.
+The query that selects the rows is in details.py.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ __all__ = ["DetailField", "DetailRow", "DetailStatus", "Traffic", "read_row"]
 
 
 class DetailStatus(StrEnum):
-    """The statuses of detail rows, and of the filter on them, a vocabulary of their own."""
+    """The statuses of detail rows and of the filter on them. They differ from those of Status."""
 
     DELIVERED = "DELIVERED"
     IN_PROGRESS = "IN_PROGRESS"
@@ -78,12 +78,12 @@ class DetailField(StrEnum):
 
 @frozen(kw_only=True, repr=False)
 class DetailRow:
-    """One message, or one segment of it with `by_segments`. Any column may be None.
+    """One message, or one segment of a message if the query sets `by_segments`. Any column may be None.
 
-    `price` is exact. Dates are naive unless the client was given a `time_zone`, as the API docs name none. `extra`
-    keeps columns that this version does not know, and under their wire names those whose values cannot be read. A row
-    that is not an object is kept there whole, under the name `row`. The repr shows neither the text nor a full phone
-    number.
+    `price` is exact. Dates are naive unless the client was given a `time_zone`, as the API docs name no time zone.
+    `extra` keeps the columns that this version does not know, and those whose values cannot be read, all under their
+    wire names. A row that is not an object, or that names a key twice, is kept there whole, under the key `row`. The
+    repr shows neither the text nor a full phone number.
     """
 
     company_id: int | None = None
@@ -158,7 +158,8 @@ def read_row(value: Any, zone: tzinfo | None = None) -> tuple[DetailRow, bool]:
     try:
         row, odd = structure_readable(value, DetailRow)
     except Mismatch:
-        # It is given all the same, as `offset` counts the rows of the service.
+        # The row is returned all the same: `offset` counts the service's rows, so leaving one out would make the
+        # next page start too early.
         return DetailRow(extra={"row": value}), False
     if zone is not None:
         row = evolve(

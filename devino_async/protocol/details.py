@@ -1,7 +1,7 @@
-"""Details: GET /sms-stat/detail, everything that is known of sent messages, a page at a time.
+"""Details: GET /sms-stat/detail, everything that the service knows about sent messages, a page at a time.
 
-The query with its allowed combinations, one call, one page. The columns of a row are detail_rows.py's, walking
-through pages is flow's.
+This module holds the query with its allowed combinations, the call for one page, and the reading of its answer. The
+columns of a row are in detail_rows.py. Walking through pages is in flow/.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ class SortOrder(StrEnum):
 
 
 def _member(kind: type[StrEnum], value: Any) -> Any:
-    """Return the member of that name. Anything else is returned as it is, for the check to name it."""
+    """Return the enum member with this value. Anything else is returned unchanged, so that the checks report it."""
     return kind(value) if isinstance(value, str) and value in kind._value2member_map_ else value
 
 
@@ -88,8 +88,8 @@ class DetailQuery:
     - `task_id`, `trigger_id`, `date_time_from` and `date_time_to`
     - `message_ids`
 
-    Rows come in ascending order of MESSAGE_ID, unless `order_field` or `order` says otherwise. `limit` and `offset` are
-    the paginator's. `recipient` may have a leading `+`, which is dropped. Aware dates need a client with a
+    Rows come in ascending order of MESSAGE_ID, unless `order_field` or `order` says otherwise. The paginator sets
+    `limit` and `offset`. `recipient` may have a leading `+`, which is dropped. Aware dates need a client with a
     `time_zone`. Raises InvalidQuery, a ValueError whose `problems` lists everything that is wrong.
     """
 
@@ -175,12 +175,12 @@ def _check_fields(given: object, problems: Problems) -> None:
 def _check_dates(start: object, end: object, problems: Problems) -> None:
     if isinstance(start, datetime) and isinstance(end, datetime):
         if is_aware(start) != is_aware(end):
-            problems.add("dateTimeTo", "must have a time zone if dateTimeFrom has one, and none if it has none")
+            problems.add("dateTimeTo", "must have a time zone if and only if dateTimeFrom has one")
         elif end < start:
             problems.add("dateTimeTo", "must not be before dateTimeFrom")
 
 
-# All but dates and ids, which are encoded by `call`.
+# All fields except dates and ids, which `call` encodes.
 _FILTERS = tuple(
     each.name
     for each in fields(DetailQuery)
@@ -190,10 +190,10 @@ _FILTERS = tuple(
 
 @frozen
 class DetailPage:
-    """One page of rows. Trust `rows`, as the service computes `pages` and `number` oddly (see the API docs).
+    """One page of rows. Rely on `rows`, as the service computes `pages` and `number` oddly (see the API docs).
 
-    `total` and `pages` are there only if `calculate_total_count` was asked for. `unread` is how many rows could not be
-    read whole. What could not be read of them is in their `extra`.
+    `total` and `pages` are set only if the query asks for `calculate_total_count`. `unread` counts the rows that could
+    not be read completely. Their unreadable parts are in their `extra`.
     """
 
     rows: tuple[DetailRow, ...] = ()
@@ -211,7 +211,7 @@ wire_class(DetailPage, omitted={"rows", "unread"})
 
 
 def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
-    """Yield the query itself, or queries for parts of its ids, so that no URL passes 8,000 bytes."""
+    """Yield the query itself, or several queries that each hold some of its ids, so that no URL exceeds 8,000 bytes."""
     if query.message_ids is None:
         yield query
         return
@@ -230,14 +230,17 @@ def split(query: DetailQuery, page_size: int) -> Iterator[DetailQuery]:
 
 
 def _part(query: DetailQuery, ids: list[str | int]) -> DetailQuery:
-    """Return the query for some of its ids. The query was checked already, so nothing is checked again."""
+    """Return a copy of the query with only these ids. It skips the checks, which the query has passed already."""
     part = copy(query)
     object.__setattr__(part, "message_ids", tuple(ids))
     return part
 
 
 def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, str]]:
-    """Return the dates of a query by their wire names. Raises InvalidQuery for an aware one without a zone."""
+    """Return pairs of wire name and text for a query's dates.
+
+    Raises InvalidQuery if a date is aware and `zone` is None.
+    """
     if query.date_time_from is None or query.date_time_to is None:
         return []
     moments = {"dateTimeFrom": query.date_time_from, "dateTimeTo": query.date_time_to}
@@ -246,7 +249,10 @@ def written_dates(query: DetailQuery, zone: tzinfo | None) -> list[tuple[str, st
 
 
 def call(query: DetailQuery, *, offset: int, limit: int, zone: tzinfo | None = None) -> Call:
-    """Return the call for `limit` rows from `offset` on. Lists repeat their key, a space in a date travels as `+`."""
+    """Return the call for `limit` rows from `offset` on.
+
+    A list is sent with its key repeated for each item. A space in a date is sent as `+`.
+    """
     chosen = written_dates(query, zone) + [("messageIds", str(each)) for each in query.message_ids or ()]
     return ENDPOINT.call(query=_joined(query, chosen, offset=offset, limit=limit))
 
@@ -270,7 +276,10 @@ def _filters(query: DetailQuery) -> Iterator[tuple[str, str]]:
 
 
 def _or_complete_order(query: DetailQuery, name: str) -> Any:
-    """Return what the query says. Without a complete order, pages could repeat rows and leave others out."""
+    """Return the value of a field, or the default order if the query has none.
+
+    Without a complete order, pages could repeat some rows and leave others out.
+    """
     value = getattr(query, name)
     if value is None and query.order_field is None:
         return {"order": SortOrder.ASC, "order_field": DetailField.MESSAGE_ID}.get(name)
@@ -278,7 +287,7 @@ def _or_complete_order(query: DetailQuery, name: str) -> Any:
 
 
 def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
-    """Return the key that only one row of this query has, or None where the columns do not give one."""
+    """Return a key that is unique among the rows of this query, or None if the row lacks the columns for it."""
     if row.message_id is None or (query.by_segments and row.segment_id is None):
         return None
     return row.message_id, row.segment_id
@@ -309,7 +318,7 @@ def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, De
                 page["data"] = None
                 unread += yield from _read_rows(value, zone, rows)
         if page or rows:
-            # A count of the service that cannot be read is None. The rows do not depend on it.
+            # If one of the service's counts cannot be read, it is None. The rows do not depend on it.
             return evolve(structure_readable(page, DetailPage)[0], rows=tuple(rows), unread=unread)
         if is_refusal(top):
             return refused(answer, ENDPOINT.operation, reasons_from_envelope(top))

@@ -1,9 +1,9 @@
 """Packing: how the messages of a batch are kept while it is in flight.
 
-The garbage collector blocks a program to look through tens of thousands of live objects. So a
-message that nothing else refers to is kept as its fields, and made again when it is asked for. That
-took the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. How messages travel
-is sending.py's.
+The garbage collector blocks a program while it scans tens of thousands of live objects. So a message
+that only the batch refers to is stored as separate fields, and made again when it is needed. That
+reduced the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. Sending messages is
+in sending.py.
 """
 
 import sys
@@ -16,7 +16,8 @@ from .message import NOTHING_MORE, Message, made_again
 
 __all__ = ["Packed"]
 
-# Only CPython counts references. Elsewhere no message is known to be unshared, so all stay objects.
+# Only CPython counts references. Other interpreters cannot tell whether a message is shared, so there
+# all messages stay objects.
 _references: Callable[[object], int] | None = getattr(sys, "getrefcount", None)
 
 
@@ -24,13 +25,13 @@ def _counts(messages: Sequence[Message]) -> list[int]:
     return [1] * len(messages) if _references is None else list(map(_references, messages))
 
 
-# The count of a message that stands in one list and nowhere else. It is measured, as versions of
-# Python differ.
+# The reference count of a message that is in one list and nowhere else. It is measured, because it
+# differs between versions of Python.
 _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
 
 
 class _Columns:
-    """A run of packed messages, field by field. `rests` holds all but the first three, or the message itself."""
+    """A run of packed messages, field by field. `rests` holds each message's other fields, or the message itself."""
 
     __slots__ = ("rests", "senders", "texts", "tos")
 
@@ -50,13 +51,13 @@ class _Columns:
 
 
 class Packed(Sequence[Message]):
-    """Messages in order, equal to those that were added. They are the very same objects where others hold them too.
+    """Messages in order, equal to those that were added. A message with other references stays the same object.
 
-    The contract with flow/chunking.py, which fills it: the list given to `extend` is the last
-    reference of the SDK to the messages in it. A second one, in a local name or in a generator that
-    still waits, breaks nothing that a caller sees, but the message is then kept as an object and
-    the stalls come back. What the caller's program refers to counts as well, and so comes out as
-    the same object. Guarded by tests/client/test_dispatch.py::test_messages_are_packed.
+    This is the contract with flow/chunking.py, which fills it: the list passed to `extend` holds the
+    SDK's only references to its messages. A second reference, in a local variable or a suspended
+    generator, changes nothing that a caller sees. But the message is then kept as an object, and the
+    stalls come back. References in the caller's program count as well, so the caller gets back the
+    same objects. The guard is tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
     __slots__ = ("_ends", "_runs")
@@ -66,7 +67,7 @@ class Packed(Sequence[Message]):
         self._ends: list[int] = []
 
     def extend(self, messages: list[Message]) -> None:
-        """Add messages. Those that only this list refers to are packed."""
+        """Add messages. A message that only this list refers to is packed."""
         counts = _counts(messages)
         if messages:
             self._add(messages if min(counts) > _ALONE else _packed(messages, counts))

@@ -1,6 +1,7 @@
 """Receipts: what became of one message, of a batch, and of many messages.
 
-Exactly one receipt is made for every message that was read. Which one it is, send_results.py decides.
+Exactly one receipt is made for every message that was read from the caller's input. Its kind is decided in
+send_results.py.
 """
 
 import re
@@ -16,7 +17,7 @@ from .message import Message
 
 __all__ = ["Accepted", "MixedRun", "NotSent", "Receipt", "Receipts", "Rejected", "SendReport", "Unconfirmed"]
 
-# So few that they never fill the young generation of the garbage collector.
+# Few enough that the receipts of a run never fill the young generation of the garbage collector.
 _RECEIPTS_A_RUN = 128
 
 
@@ -28,7 +29,7 @@ class _Draft:
 
 @frozen
 class Accepted(_Draft):
-    """The service accepted the message. `message_id` finds its status, `segment_ids` are there if asked for."""
+    """The service accepted the message. Look up its status by `message_id`. `segment_ids` is set if requested."""
 
     message: Message
     message_id: str
@@ -41,7 +42,7 @@ class Accepted(_Draft):
 
 @frozen
 class Rejected:
-    """The service said no to this message. Sending it unchanged will be rejected again."""
+    """The service rejected the message. If it is sent again unchanged, it will be rejected again."""
 
     message: Message
     reasons: tuple[Reason, ...] = ()
@@ -55,7 +56,7 @@ class Rejected:
 
 @frozen
 class NotSent:
-    """Proved never processed by the service. Sending it again is safe."""
+    """The service provably never processed the message. Sending it again is safe."""
 
     message: Message
     error: CallFailed
@@ -67,7 +68,7 @@ class NotSent:
 
 @frozen
 class Unconfirmed:
-    """May have been sent. The SDK never sends it again by itself, as a repeat may cost a second SMS."""
+    """The message may have been sent. The SDK never sends it again by itself, as a repeat may cost a second SMS."""
 
     message: Message
     error: CallFailed
@@ -78,7 +79,7 @@ class Unconfirmed:
 
 
 Receipt = Accepted | Rejected | NotSent | Unconfirmed
-"""What became of one message, made for `match`."""
+"""What became of one message. Use it in a `match` statement."""
 
 
 _new: Callable[[type], Any] = object.__new__
@@ -86,7 +87,7 @@ _digits_in = re.compile("[0-9]+").findall
 
 
 class AcceptedRun:
-    """Messages that were accepted: their ids and, as the service wrote them, the ids of their segments."""
+    """Accepted messages with their ids, and each message's segment ids as one text, as the service wrote them."""
 
     __slots__ = ("ids", "messages", "segments")
 
@@ -98,7 +99,7 @@ class AcceptedRun:
         receipts: list[Receipt] = []
         segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
         for message, message_id, segment_ids in zip(self.messages, self.ids, segments, strict=False):
-            # The same class swap as in message.py, where its gain is noted. Receipts too are made by the million.
+            # The class swap of message.py (see _made there), as receipts are made by the million too.
             made = _new(_Draft)
             made.message = message
             made.message_id = message_id
@@ -124,8 +125,8 @@ class FailedRun:
 class MixedRun:
     """Messages whose results were read one by one, in the order in which they are appended.
 
-    `kinds` has an entry for each message. The other lists have one for each message of their kind, and no objects of
-    their own: the reasons of a rejection are a flat tuple of key, ref and default message after one another.
+    `kinds` has an entry for each message. The lists after it have entries only for messages of one kind. The entries
+    are plain values: the reasons of a rejection are one flat tuple of key, ref, default message, key, ref and so on.
     """
 
     __slots__ = ("descriptions", "errors", "ids", "kinds", "messages", "reasons", "segments")
@@ -140,19 +141,19 @@ class MixedRun:
         self.errors: list[CallFailed] = []
 
     def append_accepted(self, message_id: str, segment_ids: tuple[str, ...]) -> None:
-        """Note that the next message was accepted."""
+        """Record that the next message was accepted."""
         self.kinds.append(Accepted)
         self.ids.append(message_id)
         self.segments.append(segment_ids)
 
     def append_rejected(self, description: str | None, reasons: tuple[str | None, ...]) -> None:
-        """Note that the next message was rejected."""
+        """Record that the next message was rejected."""
         self.kinds.append(Rejected)
         self.descriptions.append(description)
         self.reasons.append(reasons)
 
     def append_unconfirmed(self, error: CallFailed) -> None:
-        """Note that the next message may have been sent."""
+        """Record that the next message may have been sent."""
         self.kinds.append(Unconfirmed)
         self.errors.append(error)
 
@@ -174,7 +175,7 @@ class MixedRun:
 
 
 class ReadyRun:
-    """Receipts that are made already."""
+    """Receipts that have been made already."""
 
     __slots__ = ("_receipts",)
 
@@ -182,7 +183,7 @@ class ReadyRun:
         self._receipts = receipts
 
     def receipts(self) -> list[Receipt]:
-        """Return them."""
+        """Return the receipts."""
         return self._receipts
 
 
@@ -194,8 +195,8 @@ def _reasons(texts: tuple[str | None, ...]) -> tuple[Reason, ...]:
 class Receipts:
     """The receipts of one batch, in the order of its messages.
 
-    They are kept in runs of plain values and made a hundred at a time when they are taken. The garbage collector would
-    stop the event loop for tens of thousands of live objects.
+    They are stored in runs of plain values. The receipts themselves are made about a hundred at a time, when they are
+    taken. With tens of thousands of live objects, the garbage collector would block the event loop.
     """
 
     def __init__(self) -> None:
@@ -206,24 +207,24 @@ class Receipts:
         return self.counts.total()
 
     def __iter__(self) -> Iterator[Receipt]:
-        """Yield the receipts that were not taken yet."""
+        """Yield the receipts that have not been taken yet."""
         for run in list(self._runs):
             yield from run.receipts()
 
     def take(self) -> Iterator[list[Receipt]]:
-        """Yield the receipts in runs of about a hundred, each of them once."""
+        """Remove the receipts and yield them, about a hundred at a time."""
         while self._runs:
             yield self._runs.popleft().receipts()
 
     def accepted(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None = None) -> None:
-        """Add messages that were accepted, with their ids and, as text, the ids of their segments."""
+        """Add accepted messages with their ids, and each message's segment ids as one text."""
         for at in range(0, len(ids), _RECEIPTS_A_RUN):
             part = slice(at, at + _RECEIPTS_A_RUN)
             self._runs.append(AcceptedRun(messages[part], ids[part], None if segments is None else segments[part]))
         self.counts[Accepted] += len(ids)
 
     def failed(self, messages: Sequence[Message], error: CallFailed) -> None:
-        """Add messages whose call failed: NotSent where that is proved, else Unconfirmed."""
+        """Add messages whose call failed: as NotSent if the error proves it, else as Unconfirmed."""
         kind = NotSent if error.proves_unsent else Unconfirmed
         for at in range(0, len(messages), _RECEIPTS_A_RUN):
             self._runs.append(FailedRun(messages[at : at + _RECEIPTS_A_RUN], kind, error))
@@ -235,7 +236,7 @@ class Receipts:
         self.counts.update(others.counts)
 
     def ready(self, receipts: list[Receipt]) -> None:
-        """Add receipts that are made already."""
+        """Add receipts that have been made already."""
         for at in range(0, len(receipts), _RECEIPTS_A_RUN):
             self._runs.append(ReadyRun(receipts[at : at + _RECEIPTS_A_RUN]))
         self.counts.update(map(type, receipts))
@@ -265,7 +266,7 @@ class SendReport:
 
     @property
     def total(self) -> int:
-        """Return how many messages were read, whatever became of them."""
+        """Return how many messages were read from the input, whatever became of them."""
         return len(self.accepted) + len(self.rejected) + len(self.not_sent) + len(self.unconfirmed)
 
     def __iter__(self) -> Iterator[Receipt]:

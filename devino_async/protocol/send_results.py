@@ -1,7 +1,8 @@
 """The results of a send: the answer to POST /sms/messages becomes one receipt for each message.
 
-First the answer is read, in small steps, as 32,000 results at once would block the event loop. Then `decide` says what
-it means as a whole. How messages travel is sending.py's, reading accepted results fast is skimming.py's.
+First the answer is read in small steps, because reading 32,000 results at once would block the event loop. Then
+`decide` says what the answer means as a whole. Sending messages is in sending.py, and reading accepted results fast is
+in skimming.py.
 """
 
 from collections.abc import Generator, Sequence
@@ -23,7 +24,7 @@ from .wire.strict_json import Run, Unreadable, decode, members, text_in_steps
 
 __all__ = ["Facts", "Meaning", "account_reasons", "decide", "read"]
 
-# About a hundred results.
+# Answers up to this length, about a hundred results, are read in one piece.
 _SHORT_BYTES = 8_192
 _ITEMS_A_STEP = 64
 
@@ -38,12 +39,15 @@ class Meaning(Enum):
 
 @frozen(kw_only=True)
 class Facts:
-    """What is known of one answer after it was read.
+    """What is known about one answer after it was read.
 
-    `ok` stands for a 2xx status, `whole` for a body that was read to its end. `has_results` is true for an empty list
-    of results too. `matched` says that there are as many results as messages, `only_rejections` that each result is a
-    rejection. `may_accept` says that something in the body looks like an accepted message, wherever it stands.
-    `says_why` means that the envelope gives reasons in place of a result.
+    - `ok`: the status is 2xx.
+    - `whole`: the body was read to its end.
+    - `has_results`: there is a list of results, even an empty one, or a single result.
+    - `matched`: there are as many results as messages.
+    - `only_rejections`: each result is a rejection.
+    - `may_accept`: something anywhere in the body looks like an accepted message.
+    - `says_why`: the envelope gives reasons instead of a result.
     """
 
     ok: bool
@@ -56,7 +60,7 @@ class Facts:
 
 
 def decide(facts: Facts) -> Meaning:
-    """Return what an answer means. It is REFUSED only on proof, as its messages may then be sent again."""
+    """Return what an answer means. REFUSED needs proof, because the messages may then be sent again."""
     if facts.whole and facts.has_results and facts.matched:
         return Meaning.RECEIPTS
     if facts.ok:
@@ -69,10 +73,10 @@ def decide(facts: Facts) -> Meaning:
 
 
 def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, Receipts]:
-    """Return the receipts, one a message and in their order. Yields after every few dozen results, or few hundred.
+    """Return one receipt for each message, in order. Yields after every few dozen or few hundred results.
 
-    Results are matched by position, and only when there are as many as messages. Raises BadAnswer where nothing can
-    be matched, Refused where the service refused the whole call.
+    Results are matched to messages by position, and only if there are as many results as messages. Raises BadAnswer if
+    they cannot be matched, and Refused if the service refused the whole call.
     """
     reading = _Reading(answer, messages)
     problem: str | None = None
@@ -83,10 +87,10 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, R
 
 
 def account_reasons(receipts: Receipts) -> Generator[None, None, tuple[Reason, ...]]:
-    """Return the reason for which every message was rejected, if it lies with the account or the sender.
+    """Return the reason why every message was rejected, if the cause is the account or the sender.
 
-    That is one key on all of them, with a `ref` that is empty or names the sender. Otherwise the result is empty.
-    Yields after every few dozen.
+    This is the case if all reasons have the same key, and a `ref` that is empty or names the sender. Otherwise the
+    result is empty. Yields after every few dozen receipts.
     """
     shared: Reason | None = None
     for number, receipt in enumerate(receipts, 1):
@@ -118,7 +122,10 @@ def _read_in_steps(reading: "_Reading", body: bytes) -> Generator[None, None, st
 
 
 def _read_at_once(reading: "_Reading", body: bytes) -> bool:
-    """Read a short answer in one piece, as single sends get. Return False for a broken one, which may hold ids."""
+    """Read a short answer in one piece, such as that of a single send. Return False if it is broken.
+
+    Reading a broken answer in steps may still find ids in it.
+    """
     try:
         envelope = decode(body)
     except Unreadable:
@@ -142,7 +149,7 @@ class _Reading:
         self._only_rejections = True
         self._top: dict[str, Any] = {}
         self._malformed: BadAnswer | None = None
-        # All ids that were found: the evidence where the answer as a whole cannot be trusted.
+        # All ids that were found. They are the evidence if the answer as a whole cannot be trusted.
         self._ids: list[str] = []
 
     def record(self, name: str, value: Any) -> None:
@@ -172,12 +179,12 @@ class _Reading:
         self._only_rejections = self._only_rejections and all(map(_rejects, run))
 
     def _answered(self, count: int) -> Sequence[Message]:
-        """Return the messages that the next results are for. There are fewer if the answer has too many results."""
+        """Return the messages for the next `count` results, or fewer if the answer has more results than messages."""
         self.count += count
         return self._messages[self.count - count : self.count]
 
     def _append(self, item: Any, mixed: MixedRun) -> None:
-        """Append what an item of the result says of the next message."""
+        """Append the outcome of the next message, taken from its item in the result."""
         if type(item) is dict:
             code, message_id, segments = item.get("code"), item.get("messageId"), item.get("segmentsId")
             if code == "OK" and _is_id(message_id) and _are_ids(segments):
@@ -198,7 +205,10 @@ class _Reading:
         return bad_answer(self._answer, ENDPOINT.operation, problem, (found,), excerpt=self._malformed.body)
 
     def outcome(self, problem: str | None) -> Receipts:
-        """Return the receipts, or raise what the answer means. `problem` says why reading ended before the end."""
+        """Return the receipts, or raise the error that the answer means.
+
+        `problem` says why the answer could not be read to its end, or is None.
+        """
         if problem is None and not self._listed:
             self._record_single()
         facts = self._facts(whole=problem is None)
@@ -208,7 +218,7 @@ class _Reading:
         raise self._refused() if meaning is Meaning.REFUSED else self._untrusted(problem, facts)
 
     def _record_single(self) -> None:
-        """Record a result that is one object in place of a list. It may stand at the top level too."""
+        """Record a result that is a single object instead of a list. The envelope itself may be that object."""
         result = self._top.get("result")
         item = self._top if result is None and "code" in self._top else result
         if isinstance(item, dict):
@@ -223,7 +233,7 @@ class _Reading:
             has_results=has_results,
             matched=matched,
             only_rejections=self._only_rejections,
-            # This goes through the whole body, so it is left out where it decides nothing.
+            # This searches the whole body, so it is skipped where it could change nothing.
             may_accept=not self._answer.ok and not matched and may_accept(self._answer.body),
             says_why=not has_results and is_refusal(self._top),
         )

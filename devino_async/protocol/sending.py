@@ -1,6 +1,6 @@
-"""Sending: POST /sms/messages, how messages travel. Its answer is send_results.py's.
+"""Sending: POST /sms/messages, how messages are encoded and sent. The answer is read in send_results.py.
 
-When a send may be repeated is the transport's decision. Cutting streams into batches is flow's.
+The transport decides when a send may be repeated. Streams are cut into batches in flow/.
 """
 
 import re
@@ -32,7 +32,7 @@ __all__ = [
 
 _MESSAGES_A_STEP = 512
 _SLICES_A_STEP = 32
-# By how much the clocks of program and service may differ.
+# How far the clocks of the program and the service may differ.
 _SCHEDULE_TOLERANCE = timedelta(minutes=1)
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
 _ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
@@ -46,7 +46,7 @@ def ids_in(body: bytes) -> tuple[str, ...]:
 
 
 def may_accept(body: bytes) -> bool:
-    """Return whether anything in a body looks like a message that was accepted, wherever it stands."""
+    """Return whether something anywhere in a body looks like an accepted message."""
     return _ACCEPTS.search(body) is not None
 
 
@@ -81,7 +81,7 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
             # Error trackers record the locals of frames, so this frame must not hold personal data.
             del messages, message, text, escaped, sender, head
             raise problem
-        # A campaign has one sender, and often one text.
+        # A campaign has one sender and often one text, so each is escaped again only when it changes.
         if message.text != text:
             text = message.text
             escaped = encode_basestring(text)
@@ -101,7 +101,7 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def encode_one(message: Message) -> str:
-    """Return the same for one message alone."""
+    """Return the JSON of one message. `encode` yields the same for it."""
     if type(message) is not Message:
         problem = _not_a_message(message)
         del message
@@ -139,7 +139,7 @@ def call(
     urgent: bool = False,
     admission: Admission | None = None,
 ) -> Call:
-    """Return the call for `count` encoded messages, given as slices of messages that are joined by commas already."""
+    """Return the call for `count` encoded messages. The messages in each slice are already joined by commas."""
     asked = (("includeSegmentId", include_segment_id), ("shortenUrl", shorten_url))
     query = "&".join(f"{name}=true" for name, wanted in asked if wanted)
     return ENDPOINT.call(query=query, body=_framed(slices), messages=count, urgent=urgent, admission=admission)
@@ -154,9 +154,10 @@ def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def missed_schedule(message: Message, now: datetime) -> Reason | None:
-    """Return what is wrong if the message was to be sent over a minute ago.
+    """Return what is wrong if the message's scheduled time was over a minute ago, else None.
 
-    Asked only when a message is first to be sent. Making, copying and pickling one asks no clock.
+    This is checked only before a message is sent for the first time. Making, copying or pickling a message does not
+    look at the clock.
     """
     if message.scheduled_time is None or message.scheduled_time >= now - _SCHEDULE_TOLERANCE:
         return None
@@ -164,9 +165,9 @@ def missed_schedule(message: Message, now: datetime) -> Reason | None:
 
 
 def may_be_scheduled(slices: Sequence[bytes]) -> Generator[None, None, bool]:
-    """Return whether any of the encoded messages has a time. Yields after every half a megabyte or so.
+    """Return whether any of the encoded messages may have a scheduled time. Yields after every half a megabyte or so.
 
-    No text can look like this: its quotes are escaped.
+    A message's text cannot contain the bytes that are searched for, because quotes in a text are escaped.
     """
     for number, piece in enumerate(slices, 1):
         if b',"scheduledTime":"' in piece:
@@ -187,17 +188,17 @@ def encode_in_steps(messages: Sequence[Message]) -> Generator[None, None, list[b
 
 
 def receipts_after(error: CallFailed, messages: Sequence[Message]) -> Receipts:
-    """Return the receipts of messages whose call failed: NotSent where that is proved, else Unconfirmed."""
+    """Return the receipts of messages whose call failed: NotSent if the error proves it, else Unconfirmed."""
     receipts = Receipts()
     receipts.failed(messages, error)
     return receipts
 
 
 def never_begun(why: str) -> RequestNotSent:
-    """Return the error for messages that were read, but for which no request was made or could arrive."""
+    """Return the error for messages from the input whose request was never made or cannot have arrived."""
     return RequestNotSent(why, operation=ENDPOINT.operation, attempts=0)
 
 
 def unforeseen(error: BaseException) -> OutcomeUnknown:
-    """Return the error for messages whose batch met an unexpected exception. They may have been sent."""
+    """Return the error for messages whose batch failed with an unexpected exception. They may have been sent."""
     return OutcomeUnknown(f"something unforeseen happened ({type(error).__name__})", operation=ENDPOINT.operation)

@@ -20,7 +20,7 @@ ENDPOINT = Endpoint(operation="statistics", method="GET", path="/sms-stat/statis
 
 
 class GroupBy(StrEnum):
-    """The periods that counts are gathered into."""
+    """The length of the periods that messages are counted by."""
 
     NONE = "NONE"
     YEAR = "YEAR"
@@ -31,7 +31,7 @@ class GroupBy(StrEnum):
 
 
 class StatisticsStatus(StrEnum):
-    """The statuses that statistics count, a vocabulary of their own (API docs, "MessageStatusObject")."""
+    """The statuses that statistics count (API docs, "MessageStatusObject"). They differ from those of Status."""
 
     ACCEPTED = "accepted"
     SCHEDULED = "scheduled"
@@ -49,7 +49,7 @@ class StatisticsStatus(StrEnum):
 
 @frozen
 class DateCount:
-    """How many in one period. `date` is when the period begins, or the service's text where that is not a date."""
+    """The count in one period. `date` is the start of the period, or the service's text if that is not a date."""
 
     date: datetime | str | None
     amount: int
@@ -62,8 +62,9 @@ Counts = Mapping[StatisticsStatus | str, tuple[DateCount, ...]]
 class Statistics:
     """Counts by status, of whole messages and of the segments that are billed.
 
-    Each maps a status to its periods in the order of their dates. A status that the service left out is absent.
-    `unread` is how many periods, or lists of them, could not be read. They are missing here and in the totals.
+    `messages` and `segments` map each status to its periods, in order of date. A status that the service left out is
+    absent. `unread` counts the periods, and lists of periods, that could not be read. They are missing here and in the
+    totals.
     """
 
     messages: Counts
@@ -73,7 +74,7 @@ class Statistics:
     def total(self, status: str) -> int:
         """Return how many messages have this status, over all periods.
 
-        A Status is understood too, where ENROUTE is counted as `enrouted`.
+        A Status is accepted too: Status.ENROUTE is looked up as `enrouted`.
         """
         return _sum(self.messages, status)
 
@@ -110,7 +111,7 @@ def call(
 ) -> Call:
     """Return the call that counts what was sent between two dates.
 
-    Raises InvalidQuery, also for an aware date without a `zone` to convert it to.
+    Raises InvalidQuery for bad arguments, and for an aware date without a `zone` to convert it to.
     """
     problems = Problems()
     problems.moment("startDate", start_date)
@@ -144,7 +145,7 @@ class _Reading:
         self._unread = 0
 
     def statistics(self, result: Any) -> Statistics:
-        """Return what can be read. Raises Mismatch where neither of the tables can be read."""
+        """Return what can be read. Raises Mismatch if neither of the tables can be read."""
         tables = as_object(result)
         given = [name for name in ("messages", "segments") if tables.get(name) is not None]
         odd = [name for name in given if type(tables[name]) is not dict]
@@ -182,7 +183,10 @@ def _status(name: str) -> StatisticsStatus | str:
 
 
 def _dated(period: Any) -> Any:
-    """Give a period a date. With groupBy=NONE it may come without, which the API docs leave open."""
+    """Return the period, with a date of None if it has no date.
+
+    The API docs do not say whether it has a date with groupBy=NONE.
+    """
     return {"date": None, **period} if type(period) is dict else period
 
 

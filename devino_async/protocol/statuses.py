@@ -1,6 +1,7 @@
 """Statuses: POST /sms-stat/statuses/get-by-ids, at most 500 ids a call.
 
-Answers are matched to the requested ids here, float64-rounded ids included. How many calls run at once is flow's.
+Answers are matched to the requested ids here, even if an id was rounded to a float64. How many calls run at once is
+decided in flow/.
 """
 
 import json
@@ -57,21 +58,21 @@ wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as
 
 
 def checked(each: str | int) -> str:
-    """Return the id as it travels. Raises InvalidQuery for anything that cannot be one, such as a float or a bool."""
+    """Return the id as it is sent. Raises InvalidQuery for anything that cannot be one, such as a float or a bool."""
     return checked_id(each, "ids")
 
 
 def call(ids: Sequence[str]) -> Call:
-    """Return the look-up of up to 500 ids. An id that is given twice is asked for once."""
+    """Return the call that looks up at most 500 ids. An id that is given twice is sent once."""
     return ENDPOINT.call(body=(json.dumps(list(dict.fromkeys(ids))).encode(),))
 
 
 def read(answer: Answer, ids: Sequence[str], *, zone: tzinfo | None = None) -> tuple[list[MessageStatus], int]:
-    """Return the statuses of those ids that the service knows, and how many items could not be read whole.
+    """Return the statuses of the ids that the service knows, and how many items could not be read completely.
 
-    The statuses come in the order of the request. An item whose id or status cannot be read is left out. An id of the
-    answer belongs to the requested id that it equals. A number that a float64 may have rounded belongs to the only
-    requested id with the same float64. Raises BadAnswer or Refused.
+    The statuses come in the order of the request. An item whose id or status cannot be read is left out. An id in the
+    answer is matched to the requested id that equals it. A number that may have been rounded to a float64 is matched
+    only if exactly one requested id has the same float64. Raises BadAnswer or Refused.
     """
     rows, unread = result_of(answer, ENDPOINT.operation, _rows)
     requested = dict.fromkeys(ids)
@@ -117,7 +118,7 @@ def _match_rounded(
 
 
 def _may_be_rounded(number: int) -> bool:
-    """Return whether a float64 round trip can have printed this number: as JavaScript does, or digit by digit."""
+    """Return whether the number may be a float64 that was printed, either in full or in JavaScript's short form."""
     if abs(number) < 2**53:
         return False
     nearest = float(number)

@@ -1,6 +1,7 @@
 """What a text costs: its alphabet, its segments and the longest text that the API docs allow.
 
-Counting only. Checking a whole message is message.py's. The service has the last word with `text.length.too.long`.
+This file only counts. Whole messages are checked in message.py. The service has the last word: it may still reject a
+text with `text.length.too.long`.
 """
 
 from enum import StrEnum
@@ -29,21 +30,21 @@ _EXTENSION_CHARACTERS = frozenset(_GSM7_EXTENSION)
 
 
 class Alphabet(StrEnum):
-    """How a text is coded on the air: 7-bit GSM 03.38 ("Latin" in the API docs) or 16-bit UCS-2 ("Cyrillic")."""
+    """How a text is encoded on the air: 7-bit GSM 03.38 ("Latin" in the API docs) or 16-bit UCS-2 ("Cyrillic")."""
 
     GSM7 = "GSM7"
     UCS2 = "UCS2"
 
 
 def alphabet_of(text: str) -> Alphabet:
-    """Return GSM7 if every character is in GSM 03.38 and its extension table, else UCS2."""
+    """Return GSM7 if every character is in GSM 03.38 or its extension table, else UCS2."""
     return Alphabet.GSM7 if _GSM7_CHARACTERS.issuperset(text) else Alphabet.UCS2
 
 
 def length_and_limit(text: str) -> tuple[int, int]:
-    """Return a text's length and limit in its alphabet's units, or rough ones if it is short.
+    """Return a text's length and limit in the units of its alphabet. Both are only rough if the text is short.
 
-    Latin counts characters. UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts two.
+    Latin counts characters. UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts as two.
     """
     if len(text) <= MAX_CYRILLIC_CHARACTERS // 2:
         return len(text), MAX_CYRILLIC_CHARACTERS
@@ -53,9 +54,10 @@ def length_and_limit(text: str) -> tuple[int, int]:
 
 
 def segments_of(text: str) -> int:
-    """Return how many SMS segments the text has on the air: 160 septets or 70 units alone, 153 or 67 in a chain.
+    """Return how many SMS segments the text has on the air.
 
-    A character of the extension table takes two septets. Neither it nor a surrogate pair is ever split.
+    A single segment holds 160 septets or 70 units. Each segment of a longer text holds 153 or 67. A character of the
+    extension table takes two septets. Neither such a character nor a surrogate pair is ever split.
     """
     if alphabet_of(text) is Alphabet.GSM7:
         widths = [2 if character in _EXTENSION_CHARACTERS else 1 for character in text]

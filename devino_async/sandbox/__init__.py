@@ -1,15 +1,15 @@
-"""A pretend Devino on loopback, for tests and trials without an account. It is a second reading of the API docs.
+"""A pretend Devino on loopback, for tests and trials without an account, written from the API docs alone.
 
     async with Sandbox() as sandbox:
         ... DevinoClient("any-key", base_url=sandbox.url) ...
 
-Messages sent to it can be looked up, paged, counted and reported to callback URLs. It imports nothing of the SDK,
-and its files are named like those of `protocol/`.
+Messages sent to it can be looked up, paged, counted and reported to callback URLs. The package imports nothing
+from the SDK, and its files are named like those of `protocol/`.
 
-Every POST of messages becomes a campaign of its own: its `taskId`, which is its `triggerId` too, counts up from 1.
-A message whose `options` have a `taskId`, a whole number above 0, belongs to that campaign instead.
+Every POST of messages becomes a campaign of its own. Its `taskId`, which is also its `triggerId`, counts up from 1.
+A message whose `options` hold a `taskId`, a whole number above 0, belongs to that campaign instead.
 
-A message is SCHEDULED until its scheduledTime (one that has passed means now), then ACCEPTED, ENROUTE and SENT for one
+A message is SCHEDULED until its scheduledTime (a time in the past means now), then ACCEPTED, ENROUTE and SENT for one
 stage each. The recipient's last three digits decide what follows:
 
 | recipient ends in | ends as | recipient ends in | ends as |
@@ -21,8 +21,8 @@ stage each. The recipient's last three digits decide what follows:
 
 A sender called `Unknown` is rejected with `not.available`. Callbacks and incoming messages go to loopback only. A
 callbackUrl elsewhere is accepted and counted in `skipped_callbacks`. `POST /sandbox/incoming` with
-`{"url": ..., "message": {...}}` makes the sandbox POST an incoming message to that URL. The service has no such route.
-`Sandbox(callback_faults=CallbackFaults(...))` makes callbacks come twice, late, in any order or never.
+`{"url": ..., "message": {...}}` makes the sandbox POST an incoming message to that URL. The real Devino has
+no such route. `Sandbox(callback_faults=CallbackFaults(...))` makes callbacks come twice, late, in any order or never.
 """
 
 from .clock import ManualClock, SystemClock

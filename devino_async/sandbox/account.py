@@ -15,7 +15,7 @@ _OPENING_BALANCE = Decimal("1000000.80")
 
 
 class Account:
-    """Answers queries of the account."""
+    """Answers queries about the account."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -24,12 +24,15 @@ _DECODER = json.JSONDecoder()
 
 
 async def json_in(request: web.Request) -> Any:
-    """Return the value of a body, or refuse one that is not JSON in UTF-8."""
+    """Return the parsed body. Raises Refusal if it is not JSON in UTF-8."""
     return _parsed(_decoded(await request.read()))
 
 
 def slices_of(body: bytes) -> Iterator[list[Any]]:
-    """Yield the messages of `{"messages": [...]}` in slices, or refuse a body without them or with more than 32,000."""
+    """Yield the messages of `{"messages": [...]}` in slices.
+
+    Raises Refusal if the body has no such array, or more than 32,000 messages.
+    """
     text = _decoded(body)
     head = _HEAD.match(text)
     if head is None:
@@ -43,12 +46,12 @@ def slices_of(body: bytes) -> Iterator[list[Any]]:
             raise _too_many()
         yield messages
     if not _TAIL.fullmatch(text, position):
-        # Other members or rubbish follow: parsing the whole body decides which.
+        # Something follows the array. Parsing the whole body accepts other members and refuses garbage.
         _parsed(text)
 
 
 def _slice(text: str, position: int) -> tuple[list[Any], int, bool]:
-    """Return messages from a position on, where they end, and whether another one follows."""
+    """Return the messages from a position on, the position of their end, and whether another message follows."""
     messages, limit = [], position + _SLICE
     while True:
         try:

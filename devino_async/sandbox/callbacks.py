@@ -1,7 +1,7 @@
 """Callbacks: the sandbox POSTs statuses and incoming messages, to loopback addresses only.
 
-An address that does not answer 200 is tried again at the next round. After a few tries its events are dropped.
-Faults on purpose are in faults.py.
+An address that does not answer 200 is tried again in the next round. After a few tries its events are dropped.
+Deliberate faults are in faults.py.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from .store import Row, Store
 __all__ = ["Callbacks"]
 
 _EVENTS_A_POST = 1_000
-# Reports read at once. Their events are made without a turn of the event loop between.
+# Reports read at once. Their events are made in one turn of the event loop.
 _WINDOW = 1_000
 _MAX_TRIES = 5
 _MAX_POSTS_IN_FLIGHT = 8
@@ -34,7 +34,7 @@ _DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
 
 @frozen
 class _Due:
-    """An event to report, and the state of its message's report once that is done."""
+    """An event to report. After that, `told` and `next_due` are stored in its message's row of `report`."""
 
     message_id: int
     event: dict[str, Any]
@@ -92,7 +92,7 @@ class Callbacks:
         return reached
 
     async def _windows(self) -> AsyncIterator[list[Row]]:
-        """Yield the reports that are due, a window at a time. One that stays due after a failure is not repeated."""
+        """Yield the reports that are due, a window at a time. One that stays due after a failure is yielded once."""
         seen: dict[str, Any] = {"now": self._clock.now(), "due": float("-inf"), "id": 0, "window": _WINDOW}
         while rows := await self._store.rows(_DUE, seen):
             yield rows
@@ -141,7 +141,7 @@ class Callbacks:
         return reached
 
     async def _store_reported(self, events: list[_Due]) -> None:
-        """Store what was reported, with one statement for all reports in the same state, which most are."""
+        """Store what was reported. Most reports share the same state, and one statement stores all of those."""
         alike: dict[tuple[int, float | None], list[int]] = defaultdict(list)
         for each in events:
             alike[each.told, each.next_due].append(each.message_id)

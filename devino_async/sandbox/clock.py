@@ -33,7 +33,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """Stands still until `advance` is called."""
+    """A clock that stands still until `advance` is called."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start.timestamp()
@@ -44,13 +44,13 @@ class ManualClock:
         return self._now
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the clock forward by this many seconds."""
         self._now += seconds
         moved, self._moved = self._moved, asyncio.Event()
         moved.set()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait until the clock was advanced by this many seconds."""
+        """Wait until the clock has been advanced by this many seconds."""
         until = self._now + seconds
         while self._now < until:
             await self._moved.wait()

@@ -79,7 +79,7 @@ class Details:
         self._stage = stage
 
     async def get(self, request: web.Request) -> web.Response:
-        """Answer one page."""
+        """Answer with one page."""
         parameters = Parameters(request.query)
         limit = parameters.whole("limit", required=True, minimum=1) or 1
         offset = parameters.whole("offset", required=True, minimum=0) or 0
@@ -127,14 +127,17 @@ def _source(parameters: Parameters) -> str:
     inner = f"SELECT *, {STATUS} AS status, {EVENT_TIME} AS event FROM message WHERE {_ids_between(parameters)}"  # noqa: S608
     if not parameters.flag("bySegments"):
         return f"SELECT *, id AS segment FROM ({inner})"  # noqa: S608
-    # One row a segment: the message's id stays the same, the segment's id counts up from it.
+    # One row for each segment. They share the message's id, and the segments' ids count up from it.
     return f"""WITH RECURSIVE part(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM part
             WHERE n + 1 < (SELECT max(segments) FROM message WHERE {_ids_between(parameters)}))
         SELECT message.*, id + n AS segment FROM ({inner}) AS message CROSS JOIN part ON n < segments"""  # noqa: S608
 
 
 def _ids_between(parameters: Parameters) -> str:
-    """Return bounds of the ids, from the short table, so a campaign is found without reading all messages."""
+    """Return a condition that limits ids to a range from `tally`.
+
+    So a campaign is found without reading all messages.
+    """
     kinds = []
     if parameters.text("taskId") is not None:
         kinds.append("task = :taskId")

@@ -1,6 +1,6 @@
-"""Faults of callbacks, on purpose: doubles, disorder, delay and loss.
+"""Deliberate faults of callbacks: duplicates, disorder, delay and loss.
 
-Every draw comes from one seeded source, so a run can be repeated. POSTing and retrying are in callbacks.py.
+All faults are drawn from one seeded generator, so a run can be repeated. POSTing and retrying are in callbacks.py.
 """
 
 import random
@@ -17,10 +17,10 @@ class CallbackFaults:
     """How callbacks go wrong, as real ones may. The faults of an event are drawn once.
 
     - `duplicate`: the chance, 0 to 1, that an event comes twice.
-    - `drop`: the chance, 0 to 1, that it never comes.
+    - `drop`: the chance, 0 to 1, that an event never comes.
     - `delay`: the longest time that an event is held back, in seconds.
     - `disorder`: the events of a round come in any order, so DELIVERED may come before SENT.
-    - `seed`: of all draws.
+    - `seed`: the seed of the random generator.
     """
 
     duplicate: float = 0.0
@@ -48,7 +48,7 @@ class Mishaps:
         self._chance = random.Random(self.faults.seed)  # noqa: S311 - no secret depends on it
 
     def befall(self, url: str, events: list[dict[str, Any]], now: float) -> None:
-        """Draw the faults of each event, and hold those that come until their time."""
+        """Draw the faults of each event, and hold the events that are not dropped until they are due."""
         for event in events:
             if self._chance.random() < self.faults.drop:
                 continue
@@ -57,7 +57,7 @@ class Mishaps:
                 self._hold(url, event, now)
 
     def take(self, now: float) -> dict[str, list[dict[str, Any]]]:
-        """Take out the events that are due, by address."""
+        """Take the events that are due, grouped by address."""
         due: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for until, url, event in self._held:
             if until <= now:
@@ -69,7 +69,7 @@ class Mishaps:
         return due
 
     def keep(self, url: str, events: list[dict[str, Any]], now: float) -> None:
-        """Hold events again that could not be delivered."""
+        """Hold events that could not be delivered, for another try."""
         self._held += [(now, url, event) for event in events]
 
     def _hold(self, url: str, event: dict[str, Any], now: float) -> None:

@@ -1,4 +1,4 @@
-"""Addresses of this machine. The sandbox sends nothing to any other."""
+"""The check for addresses of this machine. The sandbox sends nothing to other addresses."""
 
 from functools import lru_cache
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ __all__ = ["is_loopback"]
 
 @lru_cache(maxsize=1024)
 def is_loopback(url: str) -> bool:
-    """Return whether an http or https URL names this machine, by the parser of the client that would call it."""
+    """Return whether an http or https URL names this machine. It is parsed as the HTTP client would parse it."""
     try:
         address = URL(url)
         host = address.host or ""

@@ -1,4 +1,4 @@
-"""Checks of one message, with the keys that the API docs name, and a few more."""
+"""Checks of one message. They use the keys that the API docs name, and a few other keys."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _MAX_VALIDITY = 259_200
 
 
 def problems_of(message: Any, now: float) -> list[tuple[str, str]]:
-    """Return all that is wrong with a message, as pairs of key and field."""
+    """Return all problems of a message, as pairs of key and field."""
     if not isinstance(message, dict):
         return [("invalid", "")]
     return list(_problems(message, now))
@@ -53,7 +53,7 @@ def _optional_problems(message: dict[str, Any], now: float) -> Iterator[tuple[st
 
 
 def _is_text(value: Any) -> TypeGuard[str]:
-    """Return whether a value is a str that UTF-8 and sqlite can hold. JSON can name half a surrogate pair."""
+    """Return whether a value is a str that UTF-8 and sqlite can hold. JSON can hold half a surrogate pair."""
     if not isinstance(value, str):
         return False
     if value.isascii():

@@ -1,4 +1,4 @@
-"""Query parameters with the types of the API docs. Any other value is a refusal that names the parameter."""
+"""Query parameters with the types of the API docs. Any other value raises a Refusal that names the parameter."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def whole_in(text: str) -> int | None:
 
 
 class Parameters:
-    """Reads and checks parameters, one a call."""
+    """Reads and checks parameters, one at each call."""
 
     def __init__(self, query: MultiMapping[str]) -> None:
         self._query = query
@@ -69,7 +69,7 @@ class Parameters:
         raise Refusal("invalid", name, "must be YYYY-MM-DD hh:mm:ss")
 
     def one_of(self, name: str, allowed: Iterable[str], *, required: bool = False) -> str | None:
-        """Return one of the documented names."""
+        """Return the parameter, which must be one of the allowed names."""
         value = self._query.get(name)
         if value is None and not required:
             return None

@@ -1,6 +1,6 @@
 """POST /sms/messages: each message is checked, and accepted or rejected on its own.
 
-A POST is stored all or nothing, once its whole body was read. The checks of a message are in message.py.
+A POST is stored all or nothing, once its whole body has been read. The checks of a message are in message.py.
 """
 
 import asyncio
@@ -46,12 +46,12 @@ class _Post:
     tally: dict[Row, list[int]] = field(factory=dict)
 
     def tally_cells(self) -> list[Any]:
-        """Return the counts of the POST by kind, as cells of rows."""
+        """Return the counts of the POST by kind, as the flat sequence of cells that `Store.add` takes."""
         return [cell for kind, sums in self.tally.items() for cell in (*kind, *sums)]
 
 
 class Sending:
-    """Accepts messages. Ids rise by one a segment, so each segment has its own id."""
+    """Accepts messages. Ids rise by one for each segment, so each segment has its own id."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -134,7 +134,7 @@ def _add_up(tally: dict[Row, list[int]], kind: Row, own_id: int, parts: int) -> 
 
 
 def _accepted(own_id: int, parts: int) -> str:
-    """Return an item of the answer, written by hand as it holds nothing that JSON must escape."""
+    """Return an item of the answer. It is written by hand, because nothing in it must be escaped for JSON."""
     if not parts:
         return f'{{"code": "OK", "messageId": "{own_id}", "segmentsId": null}}'
     segments = ", ".join(f'"{own_id + part}"' for part in range(parts))

@@ -34,9 +34,9 @@ class Sandbox:
 
     - `port`: 0 chooses a free one. `database`: ":memory:", or a file that is kept.
     - `api_key`, or `login` and `password`: the only accepted credentials. By default any well-formed ones are accepted.
-    - `stage`: seconds that a message stays ACCEPTED, then ENROUTE, then SENT, before its last status.
+    - `stage`: seconds that a message spends in each of ACCEPTED, ENROUTE and SENT before its last status.
     - `clock`: a ManualClock lets a test move the time.
-    - `callback_faults`: doubles, disorder, delay and loss of status callbacks, on purpose.
+    - `callback_faults`: deliberate duplicates, disorder, delay and loss of status callbacks.
     - `round_ids`: status answers hold ids rounded as by a JavaScript client, like the sample in the API docs.
     """
 
@@ -116,7 +116,7 @@ class Sandbox:
 
     @property
     def skipped_callbacks(self) -> int:
-        """How many accepted messages have a callbackUrl outside loopback, which is never called."""
+        """The number of accepted messages whose callbackUrl is outside loopback. Such a URL is never called."""
         return self._sending.skipped
 
     async def report(self) -> int:
@@ -151,7 +151,7 @@ class Sandbox:
             raise Refusal("forbidden", "Authorization", "unknown credentials", 401)
 
     async def _incoming(self, request: web.Request) -> web.Response:
-        """POST an incoming message as asked by {"url": ..., "message": {...}}. The service has no such route."""
+        """POST an incoming message as asked by {"url": ..., "message": {...}}. The real Devino has no such route."""
         asked = await json_in(request)
         url, given = (asked.get("url"), asked.get("message") or {}) if isinstance(asked, dict) else (None, {})
         if not isinstance(url, str) or not is_loopback(url):

@@ -1,7 +1,8 @@
-"""The status of a message: a pure function of its start, its fate, its lifetime and now. No timers, no state.
+"""The status of a message: a pure function of its start, its fate, its lifetime and the time.
 
-The rule is written twice, as SQL for queries over many messages and as Python for the callbacks of one. A test
-compares the two. The recipient's last three digits decide the fate, by the table in the package's docstring.
+There are no timers and no stored state. The rule is written twice, as SQL for queries over many messages and as
+Python for the callbacks of one message. A test compares the two. The recipient's last three digits decide the fate, by
+the table in the package's docstring.
 """
 
 __all__ = ["EVENT_TIME", "STATUS", "fate_of", "history"]

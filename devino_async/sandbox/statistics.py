@@ -13,7 +13,7 @@ from .store import Store
 
 __all__ = ["Statistics"]
 
-# The name of a period for each documented group. A week begins on Monday.
+# SQL for the start of a period, for each documented group. A week begins on Monday.
 _PERIODS = {
     "NONE": ":start",
     "YEAR": "strftime('%Y-01-01 00:00:00', local, 'unixepoch')",

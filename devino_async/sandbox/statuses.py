@@ -74,7 +74,7 @@ def _ids_in(body: Any) -> list[int]:
 
 
 def sqlite_id(text: str) -> int | None:
-    """Return the id that a text names, or None if sqlite could not hold it."""
+    """Return the id that a text holds, or None if it is not a number that sqlite can hold."""
     return int(text) if _ID.fullmatch(text) and int(text) < 2**63 else None
 
 

@@ -17,7 +17,7 @@ Row = tuple[Any, ...]
 # Written into a file's user_version, so a file of another schema is refused.
 _SCHEMA_VERSION = 2
 # `tally` sums up one POST by kind, so statistics need not read a million messages. It is written in the same
-# transaction as the messages. A report's `due` is NULL once nothing more is to be reported.
+# transaction as the messages. A report's `due` is NULL once there is nothing more to report.
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY, task INTEGER, accepted REAL, starts REAL, sender TEXT, recipient TEXT, text TEXT,
@@ -30,7 +30,7 @@ CREATE INDEX IF NOT EXISTS report_due ON report (due) WHERE due IS NOT NULL;
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 _TARGETS = {"message": ("message", 11), "tally": ("tally", 9), "report": ("report (id, url, options, due)", 4)}
-# Rows in one INSERT. A statement releases the GIL once, not once a row, so the event loop runs meanwhile.
+# Rows in one INSERT. sqlite releases the GIL for a whole statement, so the event loop runs meanwhile.
 _ROWS_A_STATEMENT = 250
 
 
@@ -43,18 +43,18 @@ class Store:
         self._connection: sqlite3.Connection | None = None
 
     async def open(self) -> None:
-        """Open or create the database. Raises sqlite3.Error if the file is not one, or has another schema."""
+        """Open or create the database. Raises sqlite3.Error if the file is not a database, or has another schema."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def close(self) -> None:
-        """Close the database. One in memory is lost. Closing twice does no harm."""
+        """Close the database. A database in memory is lost. Closing twice does no harm."""
         if self._connection is not None:
             await self._do(lambda connection: connection.close())
             self._connection = None
         self._thread.shutdown()
 
     async def add(self, **cells: Sequence[Any]) -> None:
-        """Insert rows, all or nothing. Each table is given the cells of its rows, one after the other."""
+        """Insert rows, all or nothing. Each keyword names a table and holds the cells of its rows in one sequence."""
 
         def insert(connection: sqlite3.Connection) -> None:
             with connection:

@@ -31,9 +31,9 @@ def is_too_long(text: str) -> bool:
 
 
 def segment_count(text: str) -> int:
-    """Return the number of segments: 160 or 70 units alone, 153 or 67 each in a chain.
+    """Return the number of segments: 160 or 70 units fit into one segment, 153 or 67 into each of several.
 
-    A character of two units is not cut in two. Where only one unit of a chained segment is left, it stays empty.
+    A character of two units is never split. If a segment has only one unit left for it, that unit stays empty.
     """
     if len(text) <= 35:
         return 1
@@ -44,7 +44,7 @@ def segment_count(text: str) -> int:
     units = len(text) + len(doubles)
     if units <= alone:
         return 1
-    # `lost` counts the units that stay empty, and `place + before` those of the text before a double character.
+    # `lost` is the number of units that stay empty. `place + before` is the number of units before a double.
     lost = 0
     for before, place in enumerate(doubles):
         if (place + before + lost) % chained == chained - 1:

@@ -1,1 +1,1 @@
-"""One SQLite file with the thread that works on it. What is kept in the file is decided by the rooms that use it."""
+"""One SQLite file with the thread that works on it. The packages that use it decide what is kept in the file."""

@@ -1,8 +1,8 @@
 """One SQLite file and the one thread that works on it: opening, checking, transactions, group commit, closing.
 
 Work is a plain function that gets the connection and runs in that thread, so that no query blocks the event loop.
-Several processes may use one file. The caller brings the tables, the queries, and the class of the error for a file
-that cannot be used. What SQLite raises during work is passed on as it is.
+Several processes may use one file. The caller supplies the tables, the queries, and the error class for a file that
+cannot be used. Errors that SQLite raises during work are passed on unchanged.
 """
 
 import asyncio
@@ -29,11 +29,12 @@ _BUSY_SECONDS = 30.0
 _BUSY_PAUSE = 0.01
 _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 # FULL: on disk at every commit, not only at checkpoints. On macOS fsync alone leaves data in the drive's cache.
-# secure_delete overwrites what is deleted, which may be texts and numbers.
+# secure_delete overwrites deleted data, which may include message texts and phone numbers.
 _SETTINGS = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "secure_delete = ON")
 
-# Closing any descriptor of a file drops all locks that the process has on it, SQLite's too. Every opening passes
-# this lock, so no connection of this process is there yet while the file is created and closed.
+# Closing any descriptor of a file drops all locks that the process has on that file, SQLite's included. Each thread
+# takes this lock before it connects. So while one thread creates the file and closes it again, no other thread has a
+# connection to it yet.
 _creating = threading.Lock()
 
 
@@ -45,13 +46,13 @@ class _Failed:
 
 
 class SQLiteFile:
-    """The file `path`, opened at the first work, created with mode 0600 if it is missing.
+    """The file `path`. It is opened for the first piece of work, and created with mode 0600 if it is missing.
 
-    `schema` holds the statements that create the tables, `version` is written into the file's user_version.
+    `schema` holds the statements that create the tables. `version` is written into the file's user_version.
     `upgrades` holds the work that brings a file of one version to the next. A file with other tables, or of a version
-    from which no upgrades lead to this one, is refused and left as it is. `kind` names the file's purpose in errors.
-    `error` is raised if the file cannot be opened or used, ClientClosed after `aclose`. Tasks of several event loops
-    may use one SQLiteFile.
+    from which no upgrades lead to this one, is refused and left unchanged. `kind` names the file's purpose in errors.
+    `error` is raised if the file cannot be opened or used, and ClientClosed is raised after `aclose`. Tasks of
+    several event loops may use one SQLiteFile.
     """
 
     def __init__(
@@ -81,23 +82,24 @@ class SQLiteFile:
         return f"SQLiteFile({self._path!r})"
 
     async def do(self, work: Work[T]) -> T:
-        """Run the work outside any transaction and return its result. For reading, and for settings."""
+        """Run the work outside any transaction and return its result. Use it for reads and settings."""
         self._check_usable()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._with_connection, work)
 
     async def together(self, work: Work[T]) -> T:
         """Run the work in a transaction and return its result once that is on disk.
 
-        Callers that come while another transaction is being written share the next one. Work that raises is undone
-        alone, and only its own caller gets the error. Work must not begin, commit or roll back, and must change
-        nothing but the file: if SQLite gives up a whole transaction, each work in it runs again in one of its own.
-        A caller that is cancelled leaves at once, and its work is done all the same.
+        Callers that come while another transaction is being written share the next one. If a piece of work raises,
+        only that piece is undone, and only its own caller gets the error. Work must not begin, commit or roll back a
+        transaction. It must change nothing but the file: if SQLite rolls back the whole transaction, each piece of
+        work runs again in a transaction of its own. A caller that is cancelled returns at once, but its work is still
+        carried out.
         """
         self._check_usable()
         told: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.put((work, told))
         # The job clears the flag before it takes what waits, so it finds the work of each caller that saw the flag set.
-        # The thread does the job whatever becomes of this event loop, so no loop that ends can leave the flag set.
+        # The thread runs the job even if this event loop ends, so a loop that ends cannot leave the flag set.
         if not self._is_commit_due:
             self._is_commit_due = True
             self._thread.submit(self._commit)
@@ -112,7 +114,7 @@ class SQLiteFile:
         if self._is_forked():
             return
         if self._closing is None:
-            # The thread does its jobs in order, so this one comes after all work, that of cancelled callers too.
+            # The thread does its jobs in order, so this one comes after all work, including that of cancelled callers.
             self._closing = self._thread.submit(self._close)
             self._thread.shutdown(wait=False)
         # Shielded: cancelling the wrapped future would take the job out of the queue, and the file would stay open.
@@ -188,7 +190,7 @@ class SQLiteFile:
         for setting in _SETTINGS:
             connection.execute(f"PRAGMA {setting}")
         with _transaction(connection):
-            # Asked again: another process may have made the tables meanwhile.
+            # Read again: another process may have created the tables in the meantime.
             version = self._version_of(connection)
             if version is None:
                 for statement in self._schema:
@@ -200,7 +202,7 @@ class SQLiteFile:
                 connection.execute(f"PRAGMA user_version = {self._version}")
 
     def _version_of(self, connection: sqlite3.Connection) -> int | None:
-        """Return the file's version, or None if it has no tables yet. Raises the caller's error for another form."""
+        """Return the file's version, or None if it has no tables yet. Raises the caller's error if it is unusable."""
         # Tables first: another process commits tables and version together. If it did so after we had read the
         # version, they would look like tables without one.
         tables = _tables(connection)
@@ -235,7 +237,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError:
-            # This statement alone ignores the connection's timeout while another process opens the file.
+            # Only this statement ignores the connection's timeout while another process opens the file.
             if time.monotonic() > until:
                 raise
             time.sleep(_BUSY_PAUSE)
@@ -259,30 +261,30 @@ def _tell(told_outcomes: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
 
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing, also where the disk is full."""
+    """Commit all of the block or none of it, even if the disk is full."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # Some errors have rolled back already.
+        # After some errors SQLite has already rolled back.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
 
 
 def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> list[Any]:
-    """Run all works in one transaction and return the result of each, or what it raised as _Failed."""
+    """Run all the work in one transaction. Return the result of each piece, or what it raised as _Failed."""
     try:
         with _transaction(connection):
             return [_outcome(work, connection) for work in works]
     except Exception as error:  # noqa: BLE001 - handed to the callers
         failed = _Failed(error)
-    # Another process has held the file for _BUSY_SECONDS. Trying each work alone could take as long for each.
+    # If busy, another process has held the file for _BUSY_SECONDS. Each piece of work, tried alone, could wait as long.
     is_busy = getattr(failed.error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
     if len(works) == 1 or is_busy:
         return [failed] * len(works)
-    # A full disk makes SQLite give up the whole transaction. Alone, the works for which there is space succeed.
+    # A full disk makes SQLite roll back the whole transaction. Run one by one, the pieces that still fit succeed.
     return [outcome for work in works for outcome in _outcomes([work], connection)]
 
 

@@ -1,6 +1,6 @@
-"""The ladder: what a set of events says about one message. Pure, and the same for any order and any repetition.
+"""The ladder: what a set of events says about one message. Pure. Neither order nor repetition changes the result.
 
-Transient statuses stand below final ones, CLICKED above all. Events are kept in store.py and sqlite.py.
+Transient statuses rank below final ones, and CLICKED ranks above all. Events are kept in store.py and sqlite.py.
 """
 
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from ..protocol.statuses import Status
 
 __all__ = ["Delivery", "DeliveryChange", "StatusEvent", "delivery_of"]
 
-# SCHEDULED and ACCEPTED come in either order. A status that this version does not know stands below all others.
+# SCHEDULED and ACCEPTED come in either order. A status that this version does not know ranks below all others.
 _TRANSIENT = {Status.ACCEPTED: 1, Status.SCHEDULED: 1, Status.ENROUTE: 2, Status.SENT: 3}
 _FINAL = frozenset({Status.DELIVERED, Status.EXPIRED, Status.UNDELIVERABLE, Status.REJECTED})
 _STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
@@ -25,7 +25,7 @@ def _known(status: Status | str) -> Status | str:
 
 @frozen
 class StatusEvent:
-    """A piece of news of a message. Two equal ones count as one. `at` is None where the news had no time."""
+    """A piece of news about a message. Two equal ones count as one. `at` is None where the news had no time."""
 
     message_id: str
     status: Status | str = field(converter=_known)
@@ -39,7 +39,7 @@ class Delivery:
 
     `status` is None while nothing is known. `at` and `error_code` are those of that status. `final` means that only
     CLICKED can follow. `conflicting` holds other final statuses that came as well: the earliest one is `status`, and
-    which one is right cannot be known. UNKNOWN, an error of the service, is final until something better comes.
+    which one is right cannot be known. UNKNOWN, an error of the service, is final until a better status comes.
     """
 
     message_id: str
@@ -52,7 +52,7 @@ class Delivery:
 
 @frozen
 class DeliveryChange:
-    """A message's delivery before and after news of it."""
+    """A message's delivery before and after a piece of news."""
 
     before: Delivery
     after: Delivery
@@ -88,14 +88,14 @@ def delivery_of(message_id: str, events: Iterable[StatusEvent]) -> Delivery:
 
 
 def _moment(at: datetime | None) -> datetime:
-    # The zone of a naive time is not known, so it is compared as if it were UTC. No time counts as the latest.
+    # The zone of a naive time is not known, so it is compared as if it were UTC. A missing time counts as the latest.
     if at is None:
         return _LATEST
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
 def _age(event: StatusEvent) -> tuple[datetime, bool, str, int]:
-    # Complete, so that no two different events are equally old and their order could count.
+    # All fields take part. If two different events could be equally old, their order of arrival would matter.
     is_naive = event.at is not None and event.at.tzinfo is None
     return _moment(event.at), is_naive, str(event.status), -1 if event.error_code is None else event.error_code
 

@@ -1,7 +1,7 @@
-"""Ids that a float64 has rounded, as a service in JavaScript writes them: which message such news is about.
+"""Which message is meant by an id that a float64 has rounded, as a service written in JavaScript may send it.
 
-News of a rounded id belongs to the only known id with the same float64. It is never guessed between two of them, and
-it is not moved: when a second such id becomes known, the news belongs to neither. Pure, for both stores.
+News of a rounded id counts for the only known id with the same float64. The choice is never a guess, and the news is
+never moved: if a second such id becomes known, the news counts for neither. Pure, and used by both stores.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,8 +17,8 @@ _MAX_DIGITS = 64
 Family = Mapping[str, Collection[StatusEvent]]
 """The events of stored ids with one float64, by id.
 
-A family may have a thousand members where ids are dense. An id itself and the forms of its float64 are enough, unless
-`needs_members` is true. Then two more are enough to show that several ids are known.
+A family may have a thousand members where ids are dense. The mapping need only hold an id itself and the forms of its
+float64, unless `needs_members` is true. Then two more members are enough to show that several ids are known.
 """
 MAX_MEMBERS = 5
 """How many stored members of a family are asked for: an id itself, two forms, and two others."""
@@ -38,7 +38,7 @@ def forms_of(rounded: float) -> set[str]:
 
 
 def needs_members(message_id: str, family: Family) -> bool:
-    """Return whether other members count: they do if the id, or a stored form of its float64, may be rounded."""
+    """Return whether other members matter. They do if the id, or a stored form of its float64, may be rounded."""
     rounded = family_of(message_id)
     if rounded is None:
         return False
@@ -47,7 +47,7 @@ def needs_members(message_id: str, family: Family) -> bool:
 
 
 def known_of(message_id: str, family: Family) -> Delivery:
-    """Return what is known of a message that was asked for, which makes its id a known one."""
+    """Return what is known of a message. An id that is asked for counts as a known id."""
     if not needs_members(message_id, family):
         return delivery_of(message_id, family.get(message_id, ()))
     return delivery_of(message_id, _events(message_id, family, {message_id}))
@@ -56,9 +56,9 @@ def known_of(message_id: str, family: Family) -> Delivery:
 def noted(
     message_id: str, family: dict[str, Collection[StatusEvent]], news: Iterable[StatusEvent]
 ) -> DeliveryChange | None:
-    """Add news of an id to its family. Return the change if it alters the delivery of the message that it is about.
+    """Add news of an id to its family. Return the change in the delivery of the message, or None if there is none.
 
-    A rounded id's news is about the only known id of the family, if there is one.
+    News of a rounded id is about the only known id of the family, if there is just one.
     """
     own = family.get(message_id, ())
     about, after = message_id, {**family, message_id: {*own, *news}}
@@ -80,13 +80,13 @@ def _events(message_id: str, family: Family, asked: Collection[str] = ()) -> Col
 
 
 def _exact(family: Family) -> set[str]:
-    """Return the ids that are surely not rounded: those of receipts, and those that no float64 prints."""
+    """Return the ids that are certainly not rounded: those with a receipt, and those that no float64 is printed as."""
     return {each for each, events in family.items() if not _may_be_rounded(each) or _has_receipt(events)}
 
 
 def _has_receipt(events: Collection[StatusEvent]) -> bool:
-    # Callbacks have an aware time. A receipt has none, and a look-up's is naive unless the client has a time zone. Both
-    # name the id that the send was answered with.
+    # The time of a callback is aware. A receipt has no time, and that of a look-up is naive unless the client has a
+    # time zone. Receipts and look-ups both name the id as the answer to the send gave it.
     return any(event.at is None or event.at.tzinfo is None for event in events)
 
 

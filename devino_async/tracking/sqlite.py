@@ -1,7 +1,7 @@
 """SQLiteStore: the tables and queries that keep the events of messages in a file.
 
-What `add` was given is on disk when it returns, and survives the end of the process. The file, its thread and its
-transactions are storage/sqlite.py, what events mean is ladder.py.
+Events given to `add` are on disk when it returns, and survive the end of the process. The file, its thread and its
+transactions are in storage/sqlite.py. What events mean is in ladder.py.
 """
 
 import json
@@ -22,7 +22,8 @@ from .store import by_message
 
 __all__ = ["SQLiteStore"]
 
-# `rounded` is the float64 of an id that a float64 cannot hold, as text: SQLite may read digits as another float.
+# `rounded` is the float64 nearest to an id that no float64 can hold. It is stored as text, because SQLite may read the
+# digits as another float.
 _VERSION = 2
 _INDEX_OF_ROUNDED = "CREATE INDEX message_rounded ON message (rounded) WHERE rounded IS NOT NULL"
 _SCHEMA = (
@@ -41,8 +42,8 @@ _Known = dict[str, Collection[StatusEvent]]
 class SQLiteStore:
     """Keep events in the file `path`, which is created if it is missing, readable by its owner only.
 
-    It holds message ids, statuses, times and error codes, and neither texts nor phone numbers. Calls raise
-    ConfigurationError if the file cannot be opened or was made by something else, ClientClosed after `aclose`.
+    It holds message ids, statuses, times and error codes, but no texts or phone numbers. Calls raise
+    ConfigurationError if the file cannot be opened or was made by something else, and ClientClosed after `aclose`.
     """
 
     def __init__(self, path: str | PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
@@ -61,7 +62,7 @@ class SQLiteStore:
         return f"SQLiteStore({str(self._path)!r})"
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
-        """Keep the new ones of these events. They are on disk on return. Return one change for each changed message."""
+        """Store the events that are new. They are on disk on return. Return one change for each changed message."""
         return await self._file.together(partial(_added, events=events, now=self._clock()))
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
@@ -75,7 +76,7 @@ class SQLiteStore:
         return await self._file.do(read)
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         before = self._clock() - seconds
         pruned = 0
         # In slices, so that callbacks need not wait for all of it.
@@ -114,11 +115,11 @@ def _known(connection: sqlite3.Connection, message_ids: list[str]) -> _Known:
 
 
 def _related(connection: sqlite3.Connection, message_ids: list[str]) -> tuple[_Known, dict[str, set[str]]]:
-    """Return the stored events by id, and for each id those on which it depends: itself, and some of its family."""
+    """Return the stored events by id, and for each id the ids that it depends on: itself and some of its family."""
     names = {each: _rounded(each) for each in message_ids}
     related = {each: {each, *forms_of(float(name))} if name else {each} for each, name in names.items()}
     known = _known(connection, list(set().union(*related.values())))
-    # Ids that are new, and so are not found in the file.
+    # The given ids by float64, because those that are new are not found in the file.
     together: dict[str | None, list[str]] = {}
     for each, name in names.items():
         together.setdefault(name, []).append(each)
@@ -156,7 +157,7 @@ def _pruned(connection: sqlite3.Connection, before: float) -> int:
 
 
 def _row(event: StatusEvent) -> tuple[str, str, str, str]:
-    # No NULLs: SQLite counts them as different from one another, and would keep the same event again and again.
+    # No NULLs: SQLite treats every NULL as different, so it would store the same event again and again.
     moment = "" if event.at is None else _in_utc(event.at).isoformat()
     return event.message_id, str(event.status), moment, "" if event.error_code is None else str(event.error_code)
 
@@ -165,12 +166,12 @@ def _in_utc(at: datetime) -> datetime:
     try:
         return at if at.tzinfo is None else at.astimezone(UTC)
     except OverflowError:
-        # The first or the last day of the calendar, with which some services say that there is no date.
+        # The first or the last day of the calendar, which some services use to say that there is no date.
         return at
 
 
 def _storable(event: StatusEvent) -> StatusEvent:
-    """Return the event without halves of surrogate pairs, which SQLite refuses and which must not cost other events."""
+    """Return the event without lone surrogates. SQLite refuses them, and all the other events would be lost too."""
     texts = (event.message_id, str(event.status))
     kept = [each.encode("utf-8", "replace").decode() for each in texts]
     return event if kept == list(texts) else evolve(event, message_id=kept[0], status=kept[1])

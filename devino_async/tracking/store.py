@@ -24,7 +24,7 @@ class Store(Protocol):
     """Keep every event once."""
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
-        """Keep the new ones of these events. They are safe on return. Return one change for each changed message."""
+        """Store the events that are new. They are safe on return. Return one change for each changed message."""
         ...
 
     async def get(self, message_ids: Iterable[str]) -> dict[str, Delivery]:
@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         ...
 
     async def aclose(self) -> None:
@@ -41,16 +41,19 @@ class Store(Protocol):
 
 
 class MemoryStore:
-    """Keep events in memory, of up to `max_messages` messages. Beyond it, those longest without news are forgotten."""
+    """Keep the events of up to `max_messages` messages in memory.
+
+    Beyond that, the messages that have had no news for the longest time are forgotten.
+    """
 
     def __init__(self, *, max_messages: int = 1_000_000, clock: Callable[[], float] = time.time) -> None:
         require_number("max_messages", max_messages, minimum=1, whole=True)
         self._max_messages = max_messages
         self._clock = clock
         # The time of a message's latest news, then its events, in flat tuples. A million sets of events would need
-        # twice the memory, and make garbage collections that block the event loop.
+        # twice the memory, and cause garbage collections that block the event loop.
         self._known: OrderedDict[str, tuple[Any, ...]] = OrderedDict()
-        # The ids with one float64, which are nearly always one: then it is that id itself, to save memory.
+        # The ids that share a float64. Nearly always there is only one, stored as a plain str to save memory.
         self._families: dict[float, str | set[str]] = {}
         self._loop = OneLoop("store in memory", may_move=True)
 
@@ -58,7 +61,7 @@ class MemoryStore:
         return len(self._known)
 
     async def add(self, events: Sequence[StatusEvent]) -> list[DeliveryChange]:
-        """Keep the new ones of these events. Return one change for each changed message."""
+        """Store the events that are new. Return one change for each changed message."""
         self._loop.check(asyncio.get_running_loop())
         changes = []
         for number, (message_id, news) in enumerate(by_message(events).items(), 1):
@@ -86,7 +89,7 @@ class MemoryStore:
         return found
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         self._loop.check(asyncio.get_running_loop())
         before = self._clock() - seconds
         pruned = 0
@@ -101,7 +104,7 @@ class MemoryStore:
         """Do nothing: a store in memory holds nothing open."""
 
     def _family(self, message_id: str) -> Family:
-        """Return the events of an id, and of those others with the same float64 on which it depends."""
+        """Return the events of an id, and of the other ids with the same float64 that it depends on."""
         rounded = family_of(message_id)
         if rounded is None:
             return self._stored({message_id})
@@ -142,7 +145,7 @@ def _ids(members: str | Collection[str]) -> Collection[str]:
 def _flat(told_at: float, events: Iterable[StatusEvent]) -> tuple[Any, ...]:
     flat: list[Any] = [told_at]
     for event in events:
-        # The plain str of a status, as an enum member is one more object for the garbage collector.
+        # Keep the plain str of a status, because an enum member is one more object for the garbage collector.
         status = event.status.value if isinstance(event.status, Status) else event.status
         flat += (status, event.at, event.error_code)
     return tuple(flat)

@@ -1,7 +1,7 @@
 """DeliveryTracker: fed with receipts, callbacks and look-ups, it says what became of each message.
 
-What news means is in ladder.py, where it is kept in store.py and sqlite.py. The tracker never asks the service by
-itself: `poll_until_final` is given the function that asks.
+ladder.py says what news means, and store.py and sqlite.py keep it. The tracker never asks the service by itself.
+The caller gives `poll_until_final` the function that asks.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ class DeliveryTracker:
     """What is known of each message. News may come in any order, twice, and before the send's own receipt.
 
     `store` is a MemoryStore by default. `backlog` is how many changes may wait for each reader of `changes`. `wait`
-    and `changes` know only the news that this tracker was fed with. What another process wrote into the same file is
-    seen by `delivery` and `poll_until_final`.
+    and `changes` see only the news given to this tracker. What another process wrote into the same file is seen only
+    by `delivery` and `poll_until_final`.
 
     News of an id rounded to a float64 counts for the known id with that float64, if there is only one. A tracker is
-    used on one event loop, and on another one only once that is closed. A call on a second
-    loop raises ConfigurationError.
+    used on one event loop. It may move to another only after the first is closed. Until then a call on a second loop
+    raises ConfigurationError.
     """
 
     def __init__(self, store: Store | None = None, *, backlog: int = 10_000) -> None:
@@ -47,7 +47,7 @@ class DeliveryTracker:
         self._backlog = backlog
         self._readers: set[Reader] = set()
         self._waiters: dict[str, set[asyncio.Future[Delivery]]] = {}
-        # The ids that are waited for, by the float64 that they share with a rounded one.
+        # The ids that callers wait for, by float64: news of a rounded id with the same float64 may be about them.
         self._waited_near: dict[float, set[str]] = {}
         self._loop = OneLoop("tracker", may_move=True)
         self._polls: set[Poll] = set()
@@ -62,12 +62,12 @@ class DeliveryTracker:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Wait until all news that came is stored, then close the store."""
+        """Wait until all news received so far is stored, then close the store."""
         if self._recording:
             await asyncio.wait(self._recording)
         await self._store.aclose()
 
-    # What it is fed with
+    # Recording news
 
     async def on_status(self, events: Sequence[StatusCallback]) -> None:
         """Record callbacks. They are stored on return. Fits `CallbackReceiver(on_status=tracker.on_status)`."""
@@ -76,7 +76,7 @@ class DeliveryTracker:
         )
 
     async def on_receipts(self, receipts: Iterable[Receipt]) -> None:
-        """Record receipts of sends. Those without a message id are passed over."""
+        """Record receipts of sends. Receipts without a message id are skipped."""
         accepted = (each for each in receipts if isinstance(each, Accepted))
         await self._record([StatusEvent(each.message_id, Status.ACCEPTED) for each in accepted])
 
@@ -84,7 +84,7 @@ class DeliveryTracker:
         """Record what a look-up found."""
         await self._record([StatusEvent(each.message_id, each.status, each.status_date_time) for each in statuses])
 
-    # What it is asked
+    # Answering
 
     async def delivery(self, message_id: str) -> Delivery:
         """Return what is known of a message. The status is None if nothing is known."""
@@ -135,14 +135,15 @@ class DeliveryTracker:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> dict[str, Delivery]:
-        """Look the messages up until all are final, or for `deadline` seconds. Return what is known of each.
+        """Look up the messages until all are final or `deadline` seconds have passed. Return what is known of each.
 
-        `look_up` is `devino.statuses`. It gets 500 ids at a time, without those that a callback, say, has made final.
-        The pause between two rounds is `pause` seconds at first and grows by half, up to `max_pause`.
+        Pass `devino.statuses` as `look_up`. It gets up to 500 ids at a time, without those that have become final in
+        the meantime, for example by a callback. The pause between two rounds is `pause` seconds at first and grows by
+        half, up to `max_pause`.
 
         A look-up that fails is repeated in the next round. `on_failure(ids, error)` is called for it, and the log says
-        once a round how many failed and why. The last error is raised when nothing can be asked: after
-        `max_failed_rounds` rounds in a row in which all look-ups failed, and at the deadline if all failed until then.
+        once a round how many failed and why. The last error is raised after `max_failed_rounds` rounds in a row in
+        which every look-up failed. It is also raised at the deadline if no look-up was ever answered.
         Unauthorized and Forbidden are raised at once. What was learned stays in the tracker.
         """
         require_number("max_failed_rounds", max_failed_rounds, minimum=1, whole=True)
@@ -178,7 +179,7 @@ class DeliveryTracker:
             self._polls.discard(poll)
 
     async def prune(self, seconds: float) -> int:
-        """Forget messages without news for that many seconds and return their number."""
+        """Forget messages that have had no news for that many seconds. Return how many there were."""
         self._loop.check(asyncio.get_running_loop())
         return await self._store.prune(seconds)
 
@@ -197,7 +198,7 @@ class DeliveryTracker:
     def _recorded(self, recording: "asyncio.Task[None]") -> None:
         self._recording.discard(recording)
         if not recording.cancelled():
-            # Marks the error as seen: if the caller was cancelled, asyncio would log it as never retrieved.
+            # Marks the error as retrieved. Otherwise asyncio would log it if the caller was cancelled.
             recording.exception()
 
     async def _note(self, events: Sequence[StatusEvent]) -> None:
@@ -218,7 +219,7 @@ class DeliveryTracker:
                 told.set_result(known)
 
     def _waited_near_to(self, message_id: str) -> set[str]:
-        """Return the other ids that are waited for and that a float64 rounds to this one."""
+        """Return the other ids that callers wait for and that share the float64 of this one."""
         rounded = family_of(message_id)
         return set() if rounded is None else self._waited_near.get(rounded, set()) - {message_id}
 

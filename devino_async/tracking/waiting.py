@@ -1,6 +1,6 @@
 """What waits for news in a tracker: the readers of its changes, and the polls with the rounds of their look-ups.
 
-Which news there is, and who asks for it, is in tracker.py.
+Recording news and asking for it are in tracker.py.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ class Poll:
     def __init__(self) -> None:
         self._left: dict[str, None] = {}
         self._over = asyncio.Event()
-        self.failed_rounds = 0  # in a row, in which no look-up was answered
+        self.failed_rounds = 0  # how many rounds in a row had no look-up answered
         self.was_answered = False
         self.error: CallFailed | None = None  # the last one of the last round
 
     def round_ended(self, asked: Round) -> None:
-        """Count a round, and say what failed in it."""
+        """Count a round, and log what failed in it."""
         self.error = asked.errors[-1] if asked.errors else None
         any_answered = len(asked.errors) < asked.look_ups
         self.was_answered = self.was_answered or any_answered

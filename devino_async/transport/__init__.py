@@ -1,4 +1,4 @@
-"""HOW it travels: sessions, attempts and their evidence, limits, retries. The only aiohttp client code.
+"""HOW calls travel: sessions, attempts and their evidence, limits, retries. The only aiohttp client code.
 
-What is said is protocol's, and nothing here knows of messages or receipts.
+What the calls say is decided in protocol/. Nothing here knows about messages or receipts.
 """

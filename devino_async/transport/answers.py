@@ -1,6 +1,6 @@
 """Reading an answer: its body, bounded in bytes after decompression, and its Retry-After.
 
-What the body says is the protocol's, and what an unreadable one proves is verdict.py's.
+protocol/ interprets the body, and verdict.py decides what an unreadable one proves.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class UnknownCoding(Exception):
 async def read_body(response: ClientResponse, limit: int, into: bytearray) -> None:
     """Read the whole body, decompressed, into `into`. What was read stays there if reading fails.
 
-    aiohttp does not bound decompression (254 KiB of gzip can become 256 MiB), so its own is off and this is used.
+    aiohttp does not limit decompression (254 KiB of gzip can become 256 MiB). So it is turned off there and done here.
     """
     coding = response.headers.get("Content-Encoding", "").strip().lower()
     if coding in {"", "identity"}:
@@ -59,10 +59,10 @@ def _plain(decompressor: "zlib._Decompress", piece: bytes) -> Iterator[bytes]:
 
 
 def wait_asked_for(header: str | None, date: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as a number or a date. None if it holds neither.
+    """Return the wait in seconds that a Retry-After header asks for, or None if it holds neither a number nor a date.
 
-    A date is read against the answer's own Date header, as the clocks of service and client may differ. Without one
-    it is read against `now`.
+    A date is compared with the answer's own Date header, because the clocks of service and client may differ. Without
+    that header it is compared with `now`.
     """
     if header is None:
         return None

@@ -1,7 +1,8 @@
 """Attempt: the evidence of one request, and the answer or the error that it proves.
 
-The pool carries the request out and notes here what it sees. What the facts prove is verdict.py's, and whether the
-call is made again is retry.py's. aiohttp's exceptions end here: they are put into words, and no error keeps one.
+The pool carries out the request and notes here what it sees. verdict.py decides what the facts prove, and retry.py
+whether the call is made again. aiohttp's exceptions go no further than this file. They are put into words, and no
+error of ours keeps one.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from .verdict import Decision, Evidence, Verdict, decide
 
 __all__ = ["Attempt"]
 
-# Bytes of an answer that are searched for ids at a time.
+# How many bytes of an answer are searched for ids in one step.
 _SEARCHED_A_STEP = 131_072
 
 _NEVER_CONNECTED = (
@@ -36,8 +37,8 @@ _PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprint
 class Attempt:
     """The facts of one attempt, noted as they happen, and the conclusion from them.
 
-    An error is returned and not raised here. A traceback keeps every frame that its error passed with all locals,
-    and the frames of this file hold the raw answer.
+    Errors are returned here, not raised. A traceback keeps every frame that its error passed through, with all
+    locals, and the frames of this file hold the raw answer.
     """
 
     def __init__(self, call: Call, redaction: Redaction) -> None:
@@ -66,10 +67,10 @@ class Attempt:
         self.ledger.seal()
 
     def failed(self, error: Exception) -> None:
-        """Note what ended the attempt without a whole answer.
+        """Note what ended the attempt without a complete answer.
 
-        The class of an error is not evidence for a send. It only says whether another attempt can help, and for a
-        look-up whether there was a connection.
+        For a send, the class of the error proves nothing. It only says whether another attempt can help. For a look-up
+        it also says whether there was a connection.
         """
         self._problem = _in_words(error)
         self._permanent = isinstance(error, _PERMANENT) or _refused_by_proxy(error)
@@ -117,7 +118,7 @@ class Attempt:
         at = 0
         try:
             while at < len(body) and not self.call.repeatable:
-                # Cut behind an object, so that no id is cut in two.
+                # Cut after the end of an object, so that no id is cut in two.
                 end = body.find(b"}", at + _SEARCHED_A_STEP) + 1 or len(body)
                 found += self.call.ids_in(body[at:end])
                 at = end
@@ -177,11 +178,11 @@ def _in_words(error: Exception) -> str:
     if isinstance(error, UnknownCoding):
         return "the answer is compressed in an unknown way"
     why = _reason(error)
-    return f"no whole answer ({type(error).__name__}{f': {why}' if why else ''})"
+    return f"no complete answer ({type(error).__name__}{f': {why}' if why else ''})"
 
 
 def _reason(error: Exception) -> str | None:
-    """Return why a connection failed. TLS and name look-ups have words of their own, which no errno stands for."""
+    """Return why a connection failed. No errno describes TLS and DNS failures, so they get texts of their own."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         refused = error.certificate_error
         return refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else "certificate refused"

@@ -1,8 +1,9 @@
 """The breaker: after trouble on a send, its lane sends nothing until the service is back.
 
 A lane is closed while all is well. Trouble opens it: nothing begins, and no input is read. A probe asks the service
-from time to time. Once it answers the lane is half open: one small batch may begin, and its outcome decides. What
-counts as trouble is said here. Permits and pace are limits.py's, when to give up on one call is retry.py's.
+from time to time. Once the service answers, the lane is half open: one small batch may begin, and its outcome closes
+the lane or opens it again. This file decides what counts as trouble. Permits and pace are in limits.py. When to give
+up on one call is in retry.py.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ __all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket", "TooM
 HALF_OPEN_MESSAGES = 500
 """How many messages the one batch of a half-open lane may hold."""
 
-# A stream ends when so many half-open batches in a row ended Unconfirmed, although probes were answered.
+# A stream ends when this many half-open batches in a row ended Unconfirmed, although probes were answered.
 _MAX_STRIKES = 3
 _FIRST_PAUSE = 0.2
 _MAX_PAUSE = 30.0
@@ -41,8 +42,8 @@ class State(Enum):
 class TooManyForHalfOpen(Exception):
     """The lane is half open and the batch is too large: send its first messages with the same ticket.
 
-    `attempt` is the number of the next attempt, `counted` how many count against the policy's number, and
-    `give_up_at` the time after which none may begin. The parts of the batch go on from there, so that cutting it
+    `attempt` is the number of the next attempt. `counted` is how many earlier ones count against RetryPolicy.attempts.
+    After `give_up_at` none may begin. Each part of the batch continues from these values, so that cutting the batch
     gives no message more attempts or time.
     """
 
@@ -53,7 +54,7 @@ class TooManyForHalfOpen(Exception):
 
 @define(eq=False)
 class _Circuit:
-    """One lane. `openings` counts how often it opened, so that news of older batches changes nothing."""
+    """One lane. `openings` counts how often it opened, so that the outcome of an older batch changes nothing."""
 
     lane: Lane
     state: State = State.CLOSED
@@ -62,7 +63,7 @@ class _Circuit:
     strikes: int = 0
     troubled_since: float = 0.0
     probe_at: float = 0.0
-    # The batch that may begin while the lane is half open, once one has asked.
+    # The one batch that may begin while the lane is half open. None until a batch has asked.
     holder: "Ticket | None" = None
     # All waiters share one future. A change resolves it, and the next waiter makes a new one.
     changed: "asyncio.Future[None] | None" = None
@@ -74,8 +75,8 @@ class _Circuit:
 class Patience:
     """How long the batches of one stream, or one batch of single sends, wait while a lane is in trouble.
 
-    The wait lasts `seconds` from `began` or from a later failure, by the breaker's clock. A `stream` has no limit of
-    attempts. Only continuous trouble ends it. Once `over`, none of its batches waits any longer.
+    The wait lasts `seconds` from `began` or from a later failure, by the breaker's clock. A `stream` has no limit on
+    attempts. Only continuous trouble ends it. Once `over` is set, none of its batches waits any longer.
     """
 
     began: float
@@ -98,12 +99,12 @@ class Ticket:
 
     @property
     def patient(self) -> bool:
-        """True if its attempts are not limited, and only continuous trouble ends its batch."""
+        """True if attempts are not limited, and only continuous trouble ends the batch."""
         return self._patience.stream
 
     @property
     def lane(self) -> Lane:
-        """The lane that its batch goes by."""
+        """The lane that the batch uses."""
         return self._circuit.lane
 
     @property
@@ -132,7 +133,7 @@ class Ticket:
             raise TooManyForHalfOpen
 
     def may_begin(self) -> bool:
-        """Return whether the lane lets the batch begin now. Its news then counts for the lane as it is now."""
+        """Return whether the lane lets the batch begin now. If so, its outcome is news of the lane as it is now."""
         circuit = self._circuit
         if circuit.state is not State.CLOSED and circuit.holder is not self:
             return False
@@ -157,7 +158,7 @@ class Ticket:
             self._breaker.opened_by(self, unconfirmed=not error.proves_unsent)
 
     def ended(self, *, unconfirmed: bool) -> None:
-        """Note that an answer came, and whether it left the whole batch Unconfirmed, which is trouble too."""
+        """Note that an answer came. It counts as trouble if it left the whole batch Unconfirmed."""
         if unconfirmed:
             self._breaker.opened_by(self, unconfirmed=True)
         else:
@@ -170,7 +171,7 @@ class Ticket:
             _wake(self._circuit)
 
     def is_news(self) -> bool:
-        """Return whether its outcome says something about the lane as it is now."""
+        """Return whether the batch's outcome says something about the lane as it is now."""
         circuit = self._circuit
         return self._opening == circuit.openings and (circuit.state is State.CLOSED or circuit.holder is self)
 
@@ -205,13 +206,13 @@ class Breaker:
         return Ticket(self, self._circuits[lane], patience)
 
     def end(self, patience: Patience) -> None:
-        """Let none of a stream's batches wait any longer: the stream has ended."""
+        """End the wait of all batches of a stream, because the stream has ended."""
         patience.over = True
         for circuit in self._circuits.values():
             _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: Patience, operation: str) -> None:
-        """Return when input may be read for this lane: when it is not open.
+        """Return as soon as the lane is not open, so that input may be read for it.
 
         Raises DeadlineExceeded if the trouble lasts too long for the stream of this patience.
         """
@@ -223,9 +224,9 @@ class Breaker:
         """Return when to give up waiting for a lane in trouble, with this patience."""
         now = self._clock()
         if circuit.state is State.OPEN and circuit.probing is None and now > circuit.probe_at:
-            # A probe was due, but nothing waited for it. So it is not known whether the trouble went on until now.
+            # A probe was due, but was not sent, as nothing was waiting. So the trouble may have ended in between.
             circuit.troubled_since = now
-        # Waiting for the pace before the trouble is not held against a batch.
+        # The batch may have waited for the pace before the trouble began. That time does not count.
         return max(circuit.troubled_since, patience.began) + patience.seconds
 
     def close(self) -> None:
@@ -237,7 +238,7 @@ class Breaker:
             _wake(circuit)
 
     def check_open(self, operation: str) -> None:
-        """Raise a RequestNotSent that is not retriable, once the breaker has shut down."""
+        """Raise a RequestNotSent that is not retriable if the breaker has shut down."""
         if self._closed:
             raise _never("the client was closed while the service was in trouble", operation)
 
@@ -247,7 +248,7 @@ class Breaker:
             raise DeadlineExceeded("the service was in trouble for too long", operation=operation, attempts=0)
 
     async def _wait(self, circuit: _Circuit, give_up_at: float) -> bool:
-        """Wait for the next change of the circuit. Returns False where there is no time left for it."""
+        """Wait for the next change of the circuit. Return False if no time is left for that."""
         if (seconds := give_up_at - self._clock()) <= 0:
             return False
         if circuit.changed is None or circuit.changed.done():
@@ -261,10 +262,10 @@ class Breaker:
             circuit.waiters -= 1
         return True
 
-    # What the lanes hear. Both are synchronous, so no other code sees a circuit half changed.
+    # Outcomes that change a lane. Both methods are synchronous, so no other code sees a circuit half changed.
 
     def opened_by(self, ticket: Ticket, *, unconfirmed: bool) -> None:
-        """Open the lane, again with the next longer pause if it was half open for this ticket."""
+        """Open the lane. If it was half open for this ticket, it opens again with a longer pause."""
         circuit = ticket._circuit
         if not ticket.is_news():
             return
@@ -306,7 +307,7 @@ class Breaker:
             circuit.probing = None
 
     async def _answers(self) -> bool:
-        """Return whether the service gave any whole answer below 500, a refusal included."""
+        """Return whether the service gave any complete answer below 500, a refusal included."""
         try:
             async with deadline(_MAX_PROBE):
                 await self._pool.exchange(self._probe)

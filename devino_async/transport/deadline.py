@@ -1,7 +1,7 @@
-"""A deadline that is not fooled by a blocked event loop. What follows when it is over is attempt.py's.
+"""A deadline that is not fooled by a blocked event loop. What happens after it has passed is in attempt.py.
 
-A program may block its loop, or be stopped by Ctrl-Z, beyond a time-out while the answer lies in the socket. Then the
-timer and the answer are due in the same turn of the loop, and the timer would win.
+A program may block its loop, or be suspended with Ctrl-Z, for longer than a time-out while the answer waits in the
+socket. Then the timer and the answer are due in the same turn of the loop, and the timer would win.
 """
 
 import asyncio
@@ -10,17 +10,17 @@ from contextlib import asynccontextmanager
 
 __all__ = ["deadline"]
 
-# A timer later than this, in seconds, means that the loop was blocked. Busy loops are late by milliseconds.
+# A timer that fires later than this, in seconds, means that the loop was blocked. A busy loop is late by milliseconds.
 _LATE = 0.1
-# Seconds that the block then gets to read what has arrived.
+# How many seconds the body of the `async with` then gets to read what has arrived.
 _GRACE = 1.0
 
 
 @asynccontextmanager
 async def deadline(seconds: float) -> AsyncGenerator[None, None]:
-    """Raise TimeoutError in the block after so many seconds, as asyncio.timeout does.
+    """Raise TimeoutError in the body of the `async with` after so many seconds, as asyncio.timeout does.
 
-    If the timer fires too late because the loop was blocked, the block gets one more second first.
+    If the timer fires too late because the loop was blocked, the body gets one more second first.
     """
     loop = asyncio.get_running_loop()
     when = loop.time() + seconds

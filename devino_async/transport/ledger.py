@@ -1,6 +1,6 @@
-"""The wire ledger: how much of a request body was handed to the socket. The only evidence of what a server can hold.
+"""The wire ledger: how much of a request body was handed to the socket. This alone proves what a server can have.
 
-It only counts. What follows from that is verdict.py's. An exception's class is not evidence and is not looked at here.
+It only counts. verdict.py draws the conclusions. An exception's class is not evidence and is not looked at here.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from .deadline import deadline
 
 __all__ = ["Handed", "Ledger", "LedgerBody"]
 
-# How much is handed over at a time. Large slices cost less CPU (3 % of a campaign against slices of 64 KiB).
+# How much is handed over at a time. Large slices cost less CPU: 3 % less for a campaign than slices of 64 KiB.
 SLICE_BYTES = 262_144
-# Near the end slices are small and each is drained, so that the last one stays back for as long as possible: a service
-# that lacks it cannot hold a complete request. See `send_buffer` in pool.py, and tests/faults/proved_share.py.
+# Near the end slices are small and each is drained, so that the last one is held back for as long as possible. Without
+# it the service cannot have a complete request. See `send_buffer` in pool.py, and tests/faults/proved_share.py.
 LAST_SLICES_BYTES = 16_384
 # Where "near the end" begins: more than the buffers on the way usually hold.
 NEAR_THE_END_BYTES = 1_048_576
@@ -40,7 +40,7 @@ class Ledger:
         self.sealed = False
 
     def seal(self) -> Handed:
-        """Let no further slice pass, and return how much did."""
+        """Let no further slice pass, and return how much was handed over."""
         self.sealed = True
         return self.handed
 
@@ -64,7 +64,7 @@ class LedgerBody(Payload):
         self._consumed = True
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Not offered: no caller may have the body in one piece."""
+        """Raise TypeError. No caller may have the body in one piece."""
         del encoding, errors
         raise TypeError("the body is only ever written in slices")
 
@@ -73,7 +73,7 @@ class LedgerBody(Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Write all slices. The length was declared from the same parts."""
+        """Write all slices. `content_length` is ignored, because it was computed from the same parts."""
         del content_length
         handed = 0
         for piece in self._slices():

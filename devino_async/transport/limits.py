@@ -1,7 +1,7 @@
-"""Limits: how many attempts are in flight at once in each lane, what a 429 holds, and that the breaker is asked first.
+"""Limits: how many attempts are in flight at once in each lane, and what a 429 holds. The breaker is asked first.
 
-A permit covers one attempt and is not held while waiting for the next one. How fast attempts may begin is pace.py's,
-and whether there is a next one is retry.py's.
+A permit covers one attempt and is not held while waiting for the next one. pace.py decides how fast attempts may
+begin, and retry.py whether there is a next one.
 """
 
 import asyncio
@@ -22,22 +22,22 @@ __all__ = ["Limited", "Limits"]
 # short, so that sending soon resumes.
 _DEFAULT_HOLD = 1.0
 _MAX_DEFAULT_HOLD = 4.0
-# A Retry-After of more than this holds them only for so long. The error still gives the whole wait.
+# A longer Retry-After holds them only for this long. The error still carries the full wait.
 _MAX_HOLD = 3600.0
-# And no 429 holds for less, or a Retry-After of 0 would make a loop without a pause.
+# No 429 holds them for less than this, or a Retry-After of 0 would cause a loop without a pause.
 _MIN_HOLD = 0.05
 
 
 @frozen(kw_only=True)
 class Limits:
-    """How much at once.
+    """How much may happen at once, and how fast.
 
-    - `in_flight`: how many sends are in flight at once. Urgent sends and look-ups have the same number each, beside it.
+    - `in_flight`: how many sends are in flight at once. Urgent sends and look-ups each have a further limit of the same
+      size.
     - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. Any
       second admits at most the rate plus one batch. The next batch of that lane waits until the excess is made up.
-      Choose a
-      `batch_size` of about what a second may carry. The API docs name no limit. The vendor's older SOAP docs say
-      10 requests a second.
+      Choose a `batch_size` of about as many messages as one second may carry. The API docs name no limit. The vendor's
+      older SOAP docs say 10 requests a second.
     - `batch_bytes`: the largest body of one batch, in bytes.
     """
 
@@ -59,7 +59,7 @@ def _always() -> bool:
 
 
 class Limited:
-    """Lets attempts through at the pace, each with a permit of its lane, and none while a 429 holds."""
+    """Lets attempts begin at the allowed pace, each with a permit of its lane, and none while a 429 holds it back."""
 
     def __init__(
         self,
@@ -103,10 +103,10 @@ class Limited:
             since = self._clock()
             async with self._in_flight[call.lane]:
                 # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. Meanwhile a 429
-                # may come to another call, or the lane may open. Then nothing was booked: give the permit back.
+                # may come to another call, or the lane may open. Then nothing is booked, and the permit is given back.
                 if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin):
                     return await self._attempt(call)
-            # For the same reason the deadline of a hold moves by what this wait took.
+            # For the same reason the deadline of a hold is extended by the length of this wait.
             paced += self._clock() - since
 
     async def _attempt(self, call: Call) -> Answer:
@@ -117,7 +117,7 @@ class Limited:
         try:
             answer = await self._inner.exchange(call)
         except CallFailed as error:
-            # Synchronous until it is raised again: nothing else of this lane begins before the lane knows.
+            # No await until the error is raised again, so nothing else in this lane begins before the lane knows.
             if isinstance(error, TooManyRequests):
                 self._hold(call, error.retry_after)
             else:
@@ -132,7 +132,7 @@ class Limited:
         key = call.lane, call.operation
         if asked is None:
             wait = min(2 * self._default_holds.get(key, _DEFAULT_HOLD / 2), _MAX_DEFAULT_HOLD)
-            # Several that were in flight together count once.
+            # Several 429s for calls that were in flight together count once.
             if self._pace.held_until(call) <= self._clock():
                 self._default_holds[key] = wait
             else:

@@ -1,7 +1,7 @@
 """Pace: when the next attempt may begin. Weighted rates shared by all calls of a client, and holds after a 429.
 
-Nothing is booked before it begins, so a waiter that is cancelled costs the others nothing. Nothing is polled. How many
-attempts are in flight at once is limits.py's.
+An attempt is booked only when it begins, so a waiter that is cancelled costs the others nothing. Nothing is polled.
+limits.py decides how many attempts are in flight at once.
 """
 
 import asyncio
@@ -22,9 +22,10 @@ class _Rate:
         self._recent: deque[tuple[float, float]] = deque()
 
     def free_at(self, weight: float, now: float, urgent: bool) -> float:
-        """Return when so much may begin.
+        """Return when a call of this weight may begin.
 
-        Usually that is when all that was begun is paid off. Urgent calls may also use what this second still has.
+        Usually that is when everything begun before is paid off. An urgent call may also use what is left of this
+        second's allowance.
         """
         if not urgent or self._free_at <= now:
             return self._free_at
@@ -45,8 +46,10 @@ class _Rate:
 
 
 class Pace:
-    """Lets calls begin, in each lane in the order of their arrival. Urgent calls do not wait until earlier batches are
-    paid off."""
+    """Lets the calls of each lane begin in order of arrival.
+
+    Urgent calls do not wait until earlier batches are paid off.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class Pace:
         self._holds: dict[tuple[Lane, str], float] = {}
 
     def hold(self, call: Call, seconds: float) -> None:
-        """Let nothing of this call's lane and operation begin for so long."""
+        """Let no call of the same lane and operation begin for that many seconds."""
         key = call.lane, call.operation
         self._holds[key] = max(self._holds.get(key, 0.0), self._clock() + seconds)
 
@@ -81,8 +84,8 @@ class Pace:
         rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
         if not rates:
             return still() and self.held_until(call) <= self._clock()
-        # The lock makes the queue of a lane: one waiter sleeps, the others wait for it in their order. Between the last
-        # look at the rates and the booking there is no await, so waiters of other lanes cannot book in between.
+        # The lock is the queue of a lane: one waiter sleeps, and the others wait behind it in order. There is no await
+        # between the last look at the rates and the booking, so waiters of other lanes cannot book in between.
         async with self._lines[call.lane]:
             while still() and self.held_until(call) <= (now := self._clock()):
                 begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)

@@ -1,7 +1,7 @@
-"""SessionPool: aiohttp sessions, opened at first use on the running loop, and the carrying out of one attempt.
+"""SessionPool: opens aiohttp sessions at first use, on the running loop, and carries out one attempt.
 
-Sends and look-ups have a session for each lane: sends go on fresh connections, look-ups on pooled ones. What an attempt
-proves is attempt.py's, and making a call again is retry.py's. The options of the pool live here too.
+Each lane has its own session. Sends go on fresh connections, look-ups on pooled ones. attempt.py says what an attempt
+proves, and retry.py makes a call again. The options of the pool live here too.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ __all__ = ["PoolOptions", "SessionPool", "Timeouts"]
 
 # The slowest upload that is waited for when Timeouts.total is not given, in bytes a second.
 _MIN_UPLOAD_RATE = 50_000
-# How long closing waits for a connection to take what is still in its buffer, in seconds.
+# How long closing waits for a connection to send what is still in its buffer, in seconds.
 _MAX_FLUSH = 1.0
 _USER_AGENT = (
     f"devino-async/{VERSION} Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
@@ -43,7 +43,7 @@ class Timeouts:
     """How long to wait, in seconds.
 
     - `connect`: for a connection, with its name look-up and TLS handshake.
-    - `read`: the longest silence while waiting for an answer, and the longest that an upload may stand still.
+    - `read`: the longest silence while waiting for an answer, and the longest time that an upload may stall.
     - `total`: for one attempt. The default is `connect` + `read` + one second for every 50,000 bytes of body.
     """
 
@@ -67,18 +67,18 @@ class Timeouts:
 class PoolOptions:
     """How connections are made.
 
-    - `reuse_connections`: send on pooled connections too, which saves one handshake a POST. It has a price. Of sends
-      that met a connection which the server was just closing, 9.6 to 11.3 % ended as Unconfirmed, against none of
-      2,400 on fresh ones (measured on loopback with aiohttp 3.14.5). An answer that was left over on a connection can
-      be read as the answer to the next send. Look-ups always reuse connections.
-    - `send_buffer`: bytes of the kernel's buffer for one send (SO_SNDBUF). With a small one more incomplete sends can
-      be proved unsent. None leaves the size to the system.
+    - `reuse_connections`: send on pooled connections too, which saves one handshake a POST. It has a price. Of the
+      sends on a connection that the server was just closing, 9.6 to 11.3 % ended as Unconfirmed, against none of 2,400
+      on fresh connections (measured on loopback with aiohttp 3.14.5). Also, an answer left over on a connection can be
+      read as the answer to the next send. Look-ups always reuse connections.
+    - `send_buffer`: bytes of the kernel's buffer for one send (SO_SNDBUF). With a small buffer, more incomplete sends
+      can be proved unsent. None leaves the size to the system.
     - `ssl_context`: your own, for private authorities or client certificates. The default one always verifies
       certificates.
     - `proxy`: the URL of an HTTP proxy, with credentials in it if need be. The environment's proxies are never used.
     - `local_address`: the IP address of this machine to connect from.
-    - `connections`: the most connections at once in each lane (sends, urgent sends, look-ups). If it is below
-      `Limits.in_flight`, it bounds what is in flight too. None sets no bound of its own.
+    - `connections`: how many connections may be open at once in each lane (sends, urgent sends, look-ups). If it is
+      below `Limits.in_flight`, it limits what is in flight too. None sets no limit of its own.
     """
 
     reuse_connections: bool = False
@@ -119,7 +119,7 @@ def _is_ip_address(value: object) -> bool:
 class SessionPool:
     """Carries out one attempt of a call.
 
-    It makes no repeat, follows no redirect, and reads neither the environment nor netrc.
+    It never repeats a call or follows a redirect, and it reads neither the environment nor netrc.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class SessionPool:
         """Close all connections, for good."""
         self._closed = True
         sessions, self._sessions = list(self._sessions.values()), {}
-        # Each session closes in a task of its own: a caller that is cancelled while closing leaves none open.
+        # Each session closes in a task of its own, so a caller that is cancelled meanwhile leaves no session open.
         self._closing += [asyncio.create_task(_close(session), name="devino-closing") for session in sessions]
         if any(not closing.done() for closing in self._closing):
             await asyncio.wait(self._closing)
@@ -162,15 +162,15 @@ class SessionPool:
             # A look-up may be dropped. A send may not. Its task belongs to the client, which cancels it only when
             # closing, and what the ledger says of it must reach a receipt.
             if call.repeatable:
-                # aiohttp's frames stay behind: closing makes this the context of a ClientClosed.
+                # Drop aiohttp's frames, because closing makes this error the context of a ClientClosed.
                 raise cancelled.with_traceback(None)  # noqa: B904 - the same error
             attempt.cut_short()
         except Exception as error:  # noqa: BLE001 - the ledger decides what it proves, not its class
             attempt.failed(error)
             if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
                 self._forget_addresses(call.lane)
-        # Raised below and not above: inside an `except` block aiohttp's error, and with it the request and its
-        # Authorization header, would hang on ours as __context__. For the same reason this frame holds no session.
+        # Raised below and not above. Inside an `except` block aiohttp's error would become the __context__ of ours, and
+        # with it the request and its Authorization header. For the same reason this frame holds no session.
         outcome = attempt.outcome()
         if isinstance(outcome, Answer):
             return outcome
@@ -182,7 +182,7 @@ class SessionPool:
         body = None if call.body is None else LedgerBody(call.body, attempt.ledger, stall=self._timeouts.read)
         url = URL(f"{self._base_url}{call.path}" + (f"?{call.query}" if call.query else ""), encoded=True)
         timeout = aiohttp.ClientTimeout(
-            # Its timer would win over an answer that came while the loop was blocked: `deadline` stands in for it.
+            # aiohttp's own timer would win over an answer that came while the loop was blocked. `deadline` replaces it.
             total=None,
             connect=self._timeouts.connect,
             sock_connect=self._timeouts.connect,
@@ -240,7 +240,7 @@ class SessionPool:
             auto_decompress=False,
             trust_env=False,
         )
-        # aiohttp repeats a GET once by itself, and counts that nowhere. How often to try is the retry policy's.
+        # aiohttp repeats a GET once by itself, without telling us. Only the retry policy decides how often to try.
         session._retry_connection = False
         return session
 

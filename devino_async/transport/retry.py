@@ -1,7 +1,8 @@
 """Retry: the same call again, where the attempt before proved that this is safe.
 
-Whether it is safe was decided by verdict.py and stands on the error as `retriable`. Here is when and how often, and
-the one exception that a policy may ask for (`retry_on_503`). Waiting for a lane in trouble is breaker.py's.
+Whether it is safe was decided by verdict.py and stands on the error as `retriable`. This file decides when and
+how often, and makes the one exception that a policy may ask for (`retry_on_503`). Waiting for a lane in trouble is
+breaker.py's.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ __all__ = ["RetryPolicy", "Retrying"]
 
 # The part of a token that a successful call pays back. A retry costs one token.
 _REFUND = 0.2
-# What a course keeps of its call at its end.
+# Takes the place of the call in a _Course that has ended.
 _FORGOTTEN = Call(operation="", method="", path="")
 
 
@@ -29,15 +30,15 @@ class RetryPolicy:
     """How often and how long to retry what is proved unsent, and look-ups that failed on the way.
 
     - `attempts`: requests for one `send` or one look-up, the first one included. A 429 does not count.
-    - `deadline`: seconds since the first failure of one `send` or one look-up after which no further attempt begins.
+    - `deadline`: for how many seconds after the first failure of one `send` or one look-up further attempts may begin.
       An attempt that has begun has its own time-outs. Waiting for the pace of Limits does not count.
     - `stream_deadline`: seconds of continuous trouble that end `send_many` and `send_all`. Nothing else bounds their
       retries.
     - `backoff`, `max_backoff`: in seconds. Before retry n comes a random wait of up to `backoff` * 2^(n-1) (full
       jitter), and of at most `max_backoff`.
-    - `budget`, `budget_per_second`: retries that may be made without a success in between, in each lane (sends, urgent
-      sends, look-ups), and how many come back every second. Each success pays back a fifth of one. A retry after 429
-      and the retries of a stream cost nothing: a hold and the breaker pace those.
+    - `budget`, `budget_per_second`: the first is how many retries each lane (sends, urgent sends, look-ups) may make
+      without a success in between. The second is how many come back every second. Each success pays back a fifth of
+      one. A retry after 429 and the retries of a stream cost nothing: a hold and the breaker pace those.
     - `stop_when_all_rejected`: end a stream with SendingRefused when every message of a batch of 100 or more is
       rejected because of the account, such as an empty balance.
     - `retry_on_503`: repeat sends after 503 too, which can send twice. Off by default, as gateways answer 503 for
@@ -104,7 +105,7 @@ class Retrying:
                 await self._sleep(wait)
         except (TooManyForHalfOpen, asyncio.CancelledError) as early:
             # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
-            # been processed, its error must be raised: these two would count as proved unsent.
+            # been processed, its error must be raised: the two errors caught here would count as proved unsent.
             if course.left_open() is None:
                 if isinstance(early, TooManyForHalfOpen):
                     early.attempt, early.counted = course.attempts, course.counted
@@ -147,7 +148,7 @@ class Retrying:
 
 
 class _Budget:
-    """Tokens for the retries of one lane, so that calls in an outage soon make one attempt each."""
+    """Tokens for the retries of one lane, so that in an outage each call soon makes only one attempt."""
 
     def __init__(self, policy: RetryPolicy, clock: Callable[[], float]) -> None:
         self._max_tokens = policy.budget
@@ -183,7 +184,7 @@ class _Course:
         self._deadline = policy.stream_deadline if self.patient else policy.deadline
         self._clock = clock
         self._repeatable = call.repeatable
-        # A part of a batch that was cut goes on where the whole batch was.
+        # A part of a batch that was cut continues the counts of the whole batch.
         self.attempts, self.counted = call.attempt - 1, call.counted
         self.call = evolve(call, give_up_at=min(call.give_up_at, clock() + self._deadline))
         self.errors: list[CallFailed] = []
@@ -203,7 +204,7 @@ class _Course:
         """Note the error of an attempt."""
         self.errors.append(error)
         trouble = not isinstance(error, DeadlineExceeded | TooManyRequests)
-        # The breaker measures how long the trouble of a stream lasts, so its unsent attempts neither count nor end it.
+        # The breaker measures how long a stream is in trouble, so unsent attempts neither count here nor end it.
         free = self.patient and trouble and error.proves_unsent
         if self.attempts == 1 or free:
             # The deadline runs from the first failure. The wait before it was for a permit and the pace.

@@ -1,6 +1,6 @@
 """The stack: retry around limits around the pool, each with the shape of Transport.
 
-Only the order stands here. What each of them does is in its own file.
+Only their order is decided here. What each of them does is in its own file.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ __all__ = ["stacked"]
 def stacked(
     pool: Transport, probe: Call, *, limits: Limits, retry: RetryPolicy, events: Events, clock: Callable[[], float]
 ) -> tuple[Retrying, Breaker]:
-    """Return what a client exchanges its calls through, and the breaker whose tickets its sends need."""
+    """Return the transport for the calls of a client, and the breaker that issues the tickets for its sends."""
     breaker = Breaker(pool, probe, clock=clock, sleep=asyncio.sleep, events=events)
     limited = Limited(pool, limits, clock=clock, sleep=asyncio.sleep, events=events)
     retrying = Retrying(limited, retry, clock=clock, sleep=asyncio.sleep, random=random.random, events=events)

@@ -1,6 +1,6 @@
 """One decision: what one attempt proves, and whether that makes another one safe and useful.
 
-Pure, and without classes of exceptions. The evidence comes from the ledger and the answer. attempt.py turns the
+Pure. The class of an exception plays no part. The evidence comes from the ledger and the answer. attempt.py turns the
 decision into an answer or an error, and retry.py acts on it.
 """
 
@@ -26,8 +26,8 @@ class Verdict(Enum):
 class Evidence:
     """The facts of one attempt.
 
-    `status` is that of a whole answer, or None where none came. `carries_result` says whether the body of a 4xx
-    answer speaks of single messages. `permanent` marks a failure that no repeat can mend, such as a wrong certificate.
+    `status` is that of a complete answer, or None if none came. `carries_result` says whether the body of a 4xx answer
+    reports on single messages. `permanent` marks a failure that no repeat can fix, such as a wrong certificate.
     """
 
     handed: Handed
@@ -44,7 +44,7 @@ class Decision:
     retry: bool
 
 
-# A real answer with one of these says that nothing was processed. 409 and 425 do not say so.
+# A real answer with one of these statuses says that nothing was processed. 409 and 425 do not say that.
 _REFUSING = frozenset({400, 401, 403, 404, 405, 408, 411, 413, 415, 417, 429, 431})
 _TRANSIENT_REFUSALS = frozenset({408, 429})
 

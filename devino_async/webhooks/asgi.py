@@ -1,6 +1,6 @@
-"""The receiver as an ASGI application, on its own or mounted in another: requests, the server's life, web sockets.
+"""The receiver as an ASGI application, on its own or mounted in another: requests, lifespan events, WebSockets.
 
-Here messages of ASGI become the arguments of `receive`, and its answer becomes messages. What a request means, and
+Here ASGI messages become the arguments of `receive`, and its result becomes ASGI messages. What a request means, and
 which status it gets, is decided in receiver.py.
 """
 
@@ -18,7 +18,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Receiver(Protocol):
-    """What the application needs of a CallbackReceiver."""
+    """The part of CallbackReceiver that this application needs."""
 
     async def receive(
         self, method: str, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
@@ -31,7 +31,7 @@ class Receiver(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Let no more in and finish what was begun."""
+        """Refuse new requests and finish those that have begun."""
         ...
 
 
@@ -63,7 +63,7 @@ async def _answer(receiver: Receiver, scope: Scope, receive: Receive, send: Send
         # Otherwise the server would go on reading the rest of the body, which may never end.
         answered["Connection"] = "close"
     start = [(name.lower().encode(), value.encode()) for name, value in answered.items()]
-    with suppress(OSError):  # The sender has left.
+    with suppress(OSError):  # The sender has disconnected.
         await send({"type": "http.response.start", "status": status, "headers": start})
         await send({"type": "http.response.body", "body": body})
 
@@ -79,7 +79,7 @@ async def _live(receiver: Receiver, receive: Receive, send: Send) -> None:
 
 
 class _Disconnected(Exception):
-    """The sender left before its body was complete."""
+    """The sender disconnected before its body was complete."""
 
 
 async def _chunks(receive: Receive) -> AsyncGenerator[bytes, None]:

@@ -1,7 +1,8 @@
-"""The connections of a server that have not sent a valid token: how many there may be, and for how long.
+"""A server's connections that have not sent a valid token: how many there may be, and for how long.
 
-Without these bounds, half requests fill the table of descriptors and the service cannot connect any more. Any server on
-asyncio can use this: it says when a connection comes, proves itself and goes. What a token is, is in tokens.py.
+Without these limits, unfinished requests use up all file descriptors, and the service cannot connect any more. Any
+asyncio server can use a Gate, if it reports when a connection opens, sends a valid token and closes. Tokens are in
+tokens.py.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ _MAX_SECONDS = 3_600
 
 
 class OncePerMinute:
-    """Log a warning at most once a minute, with the number of those that were passed over."""
+    """Log a warning at most once a minute, with the number of warnings that were passed over meanwhile."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -30,7 +31,7 @@ class OncePerMinute:
         self._passed_over = 0
 
     def say(self, text: str) -> None:
-        """Log the text, or count it."""
+        """Log the text, or only count it if the last warning is less than a minute old."""
         if self._clock() < self._due_at:
             self._passed_over += 1
             return
@@ -41,10 +42,10 @@ class OncePerMinute:
 
 
 class Gate:
-    """Close connections that send no valid token: after `header_timeout` seconds, and where there are too many.
+    """Close connections that send no valid token: after `header_timeout` seconds, or earlier if there are too many.
 
-    Of more than `max_unauthenticated` the oldest one is closed. A good sender needs milliseconds to send its token,
-    while an attacker keeps its connections for as long as it can.
+    If there are more than `max_unauthenticated`, the oldest one is closed. An honest sender needs milliseconds to send
+    its token, while an attacker keeps its connections for as long as it can.
     """
 
     def __init__(self, *, max_unauthenticated: int, header_timeout: float) -> None:
@@ -53,7 +54,7 @@ class Gate:
         self._max_unauthenticated = max_unauthenticated
         self._header_timeout = header_timeout
         self._loop = asyncio.get_running_loop()
-        # In the order in which they came, as dicts keep it.
+        # In order of arrival, because dicts keep insertion order.
         self._unauthenticated: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._warnings = OncePerMinute(self._loop.time)
         self._handler_before: Any = None
@@ -68,27 +69,27 @@ class Gate:
             self._close_oldest()
 
     def proved(self, connection: asyncio.BaseTransport | None) -> None:
-        """Count a connection no more, as it has sent a valid token or is closed."""
+        """Stop counting a connection, because it has sent a valid token or is closed."""
         timer = self._unauthenticated.pop(connection, None) if connection is not None else None
         if timer is not None:
             timer.cancel()
 
     def watch_descriptors(self) -> None:
-        """Handle the event loop's errors for want of free descriptors, until `unwatch_descriptors`.
+        """Handle the event loop's errors about a lack of free descriptors, until `unwatch_descriptors` is called.
 
-        asyncio would write a traceback for each connection that it cannot accept.
+        Without this, asyncio writes a traceback for each connection that it cannot accept.
         """
         self._handler_before = self._loop.get_exception_handler()
         self._loop.set_exception_handler(self._on_error)
 
     def unwatch_descriptors(self) -> None:
-        """Give the event loop its former handler of errors."""
+        """Restore the event loop's previous exception handler."""
         self._loop.set_exception_handler(self._handler_before)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if "socket" in context and isinstance(error, OSError) and error.errno in _NO_DESCRIPTORS:
-            # asyncio accepts again after a second, and finds the descriptor that is free by then.
+            # asyncio tries to accept again after a second, and can then use the descriptor that this frees.
             self._close_oldest()
             self._warnings.say("the process has no free descriptors, so connections wait")
         elif self._handler_before is not None:
@@ -102,5 +103,5 @@ class Gate:
 
     def _close(self, connection: Any) -> None:
         self.proved(connection)
-        # Not close(), which would first send what the other side may never read.
+        # Not close(), which would first try to send data that the other side may never read.
         connection.abort()

@@ -1,9 +1,9 @@
-"""CallbackReceiver: status callbacks and incoming messages over HTTP, whatever the web framework.
+"""CallbackReceiver: status callbacks and incoming messages over HTTP, with any web framework.
 
-The request is checked and read here, your coroutine is awaited, and only then is 200 answered. What the events are is
-in protocol/callbacks.py, what is known of a message after many of them in tracking/, frameworks are in contrib/.
+A request is checked and read here, then your coroutine is awaited, and only then is the answer 200. Events are defined
+in protocol/callbacks.py. What many events together say about a message is in tracking/. Frameworks are in contrib/.
 
-The token is part of the address, so access logs of servers and proxies in front of you hold it: keep them private, or
+The token is part of the address, so the access logs of your servers and proxies contain it. Keep the logs private, or
 leave the address out of them (`uvicorn --no-access-log`, aiohttp's `access_log=None`). Nothing here logs it.
 """
 
@@ -30,12 +30,12 @@ _log = logging.getLogger("devino_async")
 MAX_BODY = 256 * 1024
 """The longest body that is read, in bytes."""
 MAX_EVENTS = 1_000
-"""The highest number of events in one call of a coroutine of yours."""
+"""The maximum number of events in one call of your coroutine."""
 MAX_WAITING = 1_000
-"""The highest number of requests that wait, unread, until one in flight has ended."""
+"""The maximum number of requests that wait, with unread bodies, until one in flight has ended."""
 
 _MAX_SECONDS = 3_600
-_AFTER_CANCEL = 5.0  # seconds that a coroutine of yours has to end after aclose() has cancelled it
+_AFTER_CANCEL = 5.0  # how many seconds aclose() waits for your coroutine to end after cancelling it
 _HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}
 
 T = TypeVar("T")
@@ -44,25 +44,26 @@ _Call = Callable[[], Awaitable[None]]
 
 @forgets_arguments
 class CallbackReceiver:
-    """Answer the POSTs of the service, in any framework by `handle` or `receive`, or as an ASGI application by itself.
+    """Answer the service's POST requests, in any framework through `handle` or `receive`, or as an ASGI application.
 
-    - `token`: the secret of the address, or a list of them while you change it. The path must end with one, or the
-      query hold `token=`. Use `new_token()`. What cannot hold 32 random bytes in URL-safe characters is refused.
-    - `on_status`, `on_incoming`: your coroutines. They get all events of a request at once, so one commit makes them
-      safe. More than 1,000 come in runs of 1,000. Return after that commit: 200 is answered when both have returned.
-      If one raises, 500 is answered, and the sender may retry. Events may come twice, late and in any order.
-      Events without a coroutine are answered 200 and dropped with a warning, because a repetition would not help.
-      Unreadable events beside readable ones are dropped too.
-    - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled and 503
-      answered. It holds too for a request whose sender has left, which is finished all the same.
-    - `body_timeout`: seconds that a body may take to arrive. After that 408 is answered.
-    - `concurrency`: requests in flight, which are read and handled at the same time. Up to 1,000 more wait unread,
-      for `hook_timeout` at most. Others get 503 with Retry-After.
+    - `token`: the secret in the address, or a list of secrets while you replace one. The path must end with one, or
+      the query must have it as `token=`. Make it with `new_token()`. A token that cannot hold 32 random bytes in
+      URL-safe characters is refused.
+    - `on_status`, `on_incoming`: your coroutines. Each gets all its events of a request at once, so one commit saves
+      them. If there are more than 1,000, they come in calls of 1,000. Return after the commit: the answer is 200 when
+      both have returned. If one raises, the answer is 500, and the sender may retry. Events may come twice, late and
+      in any order. If events have no coroutine, the answer is still 200, because a retry would not help. They are
+      dropped with a warning. Unreadable events beside readable ones are dropped too.
+    - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled, and the answer
+      is 503. If the sender disconnects, they still run to their end within this time.
+    - `body_timeout`: seconds that a body may take to arrive. After that the answer is 408.
+    - `concurrency`: how many requests may be in flight, which means read and handled at the same time. Up to 1,000 more
+      wait unread, for `hook_timeout` at most. All others get 503 with Retry-After.
 
-    The answer is 404 to a wrong or missing token, whatever else is wrong, 405 to anything but POST, 415 to a compressed
-    body, 413 to one over 256 KiB, 400 to one in which no event can be read. Only the token says who called: look up
-    what matters with `statuses`. Raises ConfigurationError for weak tokens and options that cannot work, and for a
-    call on another event loop than the first one. Under WSGI run one loop in a thread, and wait for
+    The answer to a wrong or missing token is 404, whatever else is wrong. It is 405 to any method but POST, 415 to a
+    compressed body, 413 to a body over 256 KiB, and 400 to a body without a readable event. Only the token identifies
+    the sender, so confirm what matters with `statuses`. Raises ConfigurationError for weak tokens, for options that
+    cannot work, and for a call on a second event loop. Under WSGI, run one loop in a thread and wait for
     `asyncio.run_coroutine_threadsafe(receiver.handle(...), loop).result()`.
     """
 
@@ -100,7 +101,10 @@ class CallbackReceiver:
     # For frameworks
 
     async def handle(self, method: str, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        """Handle a request whose body is read. Return the status, for `headers_for` too, and an empty body."""
+        """Handle a request whose body has been read already. Return the status and an empty body.
+
+        The headers of the answer are those that `headers_for` returns for the status.
+        """
 
         async def whole() -> AsyncGenerator[bytes, None]:
             yield body
@@ -111,10 +115,10 @@ class CallbackReceiver:
     async def receive(
         self, method: str, token: str, headers: Mapping[str, str], chunks: AsyncIterator[bytes]
     ) -> tuple[int, bytes]:
-        """Handle a request and read its body, no further than the limits. Return the status and an empty body.
+        """Handle a request and read its body, but not beyond the limits. Return the status and an empty body.
 
-        What `chunks` raises is raised here. A caller that is cancelled leaves at once, and a coroutine of yours that
-        has begun is finished all the same.
+        An exception from `chunks` is raised to the caller. If the caller is cancelled, this stops at once, but your
+        coroutine, if it has begun, still runs to its end.
         """
         self._loop.check(asyncio.get_running_loop())
         status = self._refusal(method, token, headers)
@@ -125,7 +129,7 @@ class CallbackReceiver:
         return status, b""
 
     def lets_in(self, token: str) -> bool:
-        """Return whether this is one of the receiver's tokens. A server may then give its sender more patience."""
+        """Return whether this is one of the receiver's tokens. A server may then give its sender more time."""
         return token in self._tokens
 
     def headers_for(self, status: int) -> dict[str, str]:
@@ -137,7 +141,7 @@ class CallbackReceiver:
         await asgi.serve(self, scope, receive, send)
 
     async def aclose(self, grace: float = 30.0) -> None:
-        """Let no more in, and wait up to `grace` seconds for coroutines of yours that have begun. Then cancel them."""
+        """Refuse new requests, wait up to `grace` seconds for your coroutines that have begun, then cancel the rest."""
         self._closing = True
         if self._hooks:
             _, late = await asyncio.wait(set(self._hooks), timeout=grace)
@@ -149,8 +153,8 @@ class CallbackReceiver:
     # Inside
 
     def _refusal(self, method: str, token: str, headers: Mapping[str, str]) -> int | None:
-        """Return the status of a request that need not be read, else None."""
-        # A header may come twice, and the server in front may believe either one.
+        """Return the status for a request that is refused without reading its body, else None."""
+        # A header may come twice, and the server in front may use either one. So all of them are checked.
         named = [(name.lower(), value.strip().lower()) for name, value in headers.items()]
         lengths = [value for name, value in named if name == "content-length" and value.isdecimal()]
         encodings = {value for name, value in named if name == "content-encoding"}
@@ -179,7 +183,10 @@ class CallbackReceiver:
         return 200 if hook is None else await self._outcome(hook)
 
     async def _let_in(self) -> bool:
-        """Count the request as in flight, if need be after waiting for others. Return whether there was time for it."""
+        """Count the request as in flight, after a wait if necessary. Return False if it would wait for too long.
+
+        If too many requests are waiting already, this returns False at once.
+        """
         if not self._in_flight.locked():
             return await self._in_flight.acquire()
         if self._waiting >= MAX_WAITING:
@@ -215,7 +222,7 @@ class CallbackReceiver:
         return events
 
     def _begin(self, events: Events) -> "asyncio.Task[None] | None":
-        """Start your coroutines in a task that is not cancelled with its request. Return None if there are none."""
+        """Start your coroutines in a task that outlives a cancelled request. Return None if there are none to call."""
         if self._closing:
             raise _Refused(503)
         calls = [*_calls(self._on_status, events.statuses), *_calls(self._on_incoming, events.incoming)]
@@ -234,7 +241,7 @@ class CallbackReceiver:
         if hook.cancelled():
             _log.error("the coroutine for callbacks was cancelled, by hook_timeout or by aclose()")
         elif (error := hook.exception()) is not None:
-            # Only its class and place, as its text may hold anything.
+            # Only the error's class and place are logged, because its text may hold anything.
             _log.error("the coroutine for callbacks raised %s in %s", type(error).__name__, _place_of(error))
 
     async def _outcome(self, hook: "asyncio.Task[None]") -> int:
@@ -254,7 +261,7 @@ class _Refused(Exception):
 
 
 def _calls(hook: Callable[[Sequence[T]], Awaitable[object]] | None, events: Sequence[T]) -> list[_Call]:
-    """Return the calls of your coroutine, each with up to MAX_EVENTS events."""
+    """Return the call that passes the events to your coroutine, or an empty list if there is nothing to call."""
     if events and hook is None:
         _log.warning("no coroutine for events like %s: %d dropped", type(events[0]).__name__, len(events))
     if not events or hook is None:
@@ -263,7 +270,8 @@ def _calls(hook: Callable[[Sequence[T]], Awaitable[object]] | None, events: Sequ
 
 
 async def _in_runs(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:
-    # A coroutine of ours around yours: a hook that raises when it is called, or returns no awaitable, fails its task.
+    # The hook is called inside a coroutine of ours. So a hook that raises when it is called, or that does not return
+    # an awaitable, fails its task like any other error.
     for start in range(0, len(events), MAX_EVENTS):
         await hook(events[start : start + MAX_EVENTS])
 

@@ -1,6 +1,6 @@
-"""Tokens: the secrets of a receiver's address, how they are made, found in an address, checked and compared.
+"""Tokens: the secrets in a receiver's address, and how they are made, found, checked and compared.
 
-Nothing here logs or shows one. What a request with the right token may do is in receiver.py.
+Nothing here logs or shows a token. What a request with the right token may do is in receiver.py.
 """
 
 import hmac
@@ -23,16 +23,16 @@ def new_token() -> str:
 
 
 def token_of(path: str, query: str) -> str:
-    """Return the token of an address: `token=` in its query, still encoded, else the last part of its decoded path.
+    """Return the token in an address: `token=` in the query if it is there, else the last part of the path.
 
-    One slash at the end does not count.
+    The query is passed still encoded, the path decoded. One trailing slash is ignored.
     """
     last = path.removesuffix("/").rpartition("/")[2]
     return parse_qs(query).get("token", [last])[0].removesuffix("/")
 
 
 class Tokens:
-    """The tokens that let a request in, as digests: of one str, or of a list. A weak one is a ConfigurationError."""
+    """Digests of the tokens that let a request in, given as a str or a list. A weak token is a ConfigurationError."""
 
     def __init__(self, given: object) -> None:
         tokens = given if isinstance(given, list | tuple) else [given]
@@ -49,7 +49,7 @@ class Tokens:
         given = _digest(token)
         known = False
         for each in self._digests:
-            # Every token is compared, so that the time of the answer says nothing about which one is right.
+            # Every token is compared, so that the response time reveals nothing about which one is right.
             known |= hmac.compare_digest(given, each)
         return known
 

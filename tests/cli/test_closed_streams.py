@@ -36,7 +36,7 @@ def test_stdout_for_results(cli: Any, closing: str, arguments: list[str]) -> Non
     """Where results go to stdout, a stdout that cannot be written ends in 2 before anything is sent."""
     cli.file("sender,to,text\nMyCompany,79000000001,unheard\n")
     ended = cli.shell(closing, *arguments)
-    assert (ended.returncode, ended.stderr) == (2, "devino: stdout is closed, and the results were to go there\n")
+    assert (ended.returncode, ended.stderr) == (2, "devino: stdout is closed, so the results cannot be written\n")
     assert count_of(cli, "unheard") == 0
 
 
@@ -69,7 +69,7 @@ def test_no_stdin(cli: Any, arguments: list[str]) -> None:
     """A closed stdin that was to be read is a usage error."""
     ended = cli.shell('"$@" <&-', *arguments)
     assert ended.returncode == 2
-    assert "stdin is closed, and the input was to come from there" in ended.stderr
+    assert "stdin is closed, so the input cannot be read" in ended.stderr
 
 
 def test_a_closed_stderr_with_a_bad_file(cli: Any) -> None:

@@ -134,7 +134,7 @@ def test_items_that_cannot_be_read(cli: Any, service: str, command: list[str]) -
     result = cli.run(*command, "--base-url", service, "--json")
     assert [row["message_id"] for row in cli.lines(result.stdout)] == ["1"]
     assert result.exit_code == 0
-    assert "items of the answers that could not be read whole: 1" in result.stderr
+    assert "items in answers that could not be read in full: 1" in result.stderr
 
 
 class _Failing(BaseHTTPRequestHandler):

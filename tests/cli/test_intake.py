@@ -61,7 +61,7 @@ def test_no_thread_at_all(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for options in ([], ["--strict"], ["--output", older, "--overwrite"]):
         result = cli.run("send", cli.file(), *options)
         assert result.exit_code == 3, result.output
-        assert result.stderr == "devino: the system cannot start a thread to read the input with\n"
+        assert result.stderr == "devino: the system cannot start a thread to read the input\n"
     assert older.read_text() == "older"
 
 

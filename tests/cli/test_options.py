@@ -86,7 +86,7 @@ def test_a_proxy_that_is_not_used(
     monkeypatch.setenv(name, "http://user:secret@c:3")
     assert "pool" not in connection_of(dict(NONE_GIVEN))
     told = capsys.readouterr().err
-    assert told == f"{name} is set but not used; --proxy or $DEVINO_PROXY names the proxy of devino\n"
+    assert told == f"{name} is set but not used; devino takes its proxy from --proxy or $DEVINO_PROXY\n"
 
 
 def test_a_proxy_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,1 +1,1 @@
-"""The grammar that all chapters share: strict JSON, the converter, the envelope, and query strings."""
+"""What all endpoints share: strict JSON, the converter, the envelope, and query strings."""

@@ -1,9 +1,9 @@
 """The one cattrs converter: wire objects become attrs values.
 
-It is strict where a wrong value could hide. Null never becomes 'None', "No" never True, a float never an id, money
-never a float. It is lenient where the meaning is plain. A number is a text where text is expected, 7.0 is the whole
-number 7, and "" is None where a column may be None. Unknown keys go to `extra`, unknown enum values stay text. Which
-class has which columns is the chapters' knowledge, JSON is strict_json.py's.
+It is strict where a wrong value could go unnoticed. Null never becomes 'None', "No" never becomes True, a float never
+becomes an id, and money never becomes a float. It is lenient where the meaning is clear. A number is accepted as text,
+7.0 as the whole number 7, and "" as None where a column may be None. Unknown keys go to `extra`, and unknown enum
+values stay str. Each endpoint's module says which columns its classes have. JSON is decoded in strict_json.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -40,14 +40,14 @@ T = TypeVar("T")
 M = TypeVar("M")
 
 Reader = Callable[..., Any]
-"""Makes a value of what came on the wire: read(value, kind). Raises Mismatch, which never holds the value."""
+"""Converts a value from the wire: read(value, kind). Raises Mismatch, which never contains the value."""
 
 _MAX_PROBLEMS = 5
 _MAX_DIGITS = 64
 
 
 class Mismatch(ValueError):
-    """A value of the wrong kind. The text names the place and the kind, never the value."""
+    """A value of the wrong kind. The error text names the place and the expected kind, never the value."""
 
 
 def camel(name: str) -> str:
@@ -57,7 +57,7 @@ def camel(name: str) -> str:
 
 
 def as_text(value: Any, _: Any = None) -> str:
-    """Return a text, or the text of a number."""
+    """Return a str as it is, or a number as a str."""
     if isinstance(value, str):
         return value
     if isinstance(value, int | Decimal) and not isinstance(value, bool):
@@ -76,7 +76,10 @@ def _whole(value: Any, _: Any = None) -> int:
 
 
 def _whole_in(value: Any) -> int | None:
-    """Return a JSON number as a whole number, or None. 7.0 is one, but 1e999999 would be a million digits long."""
+    """Return a JSON number as an int if it is whole, such as 7 or 7.0, else None.
+
+    Without the bound, 1e999999 would become an int of a million digits.
+    """
     if isinstance(value, Decimal):
         return int(value) if value.adjusted() < _MAX_DIGITS and value == value.to_integral_value() else None
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -102,7 +105,7 @@ def _money(value: Any, _: Any = None) -> Decimal:
 
 
 def as_id(value: Any, _: Any = None) -> str:
-    """Return an id as text, from printable text or a whole number. A float is refused, as it may have lost digits."""
+    """Return an id as a str, from a printable str or a whole number. A float may have lost digits, so it is refused."""
     if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -111,7 +114,7 @@ def as_id(value: Any, _: Any = None) -> str:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list whose items were not read yet. Null is an empty one, and a str is never a list."""
+    """Return a list, with its items not converted yet. Null gives an empty list, and a str is never a list."""
     if value is None:
         return []
     if isinstance(value, list):
@@ -120,7 +123,7 @@ def as_list(value: Any) -> list[Any]:
 
 
 def as_object(value: Any, _: Any = None) -> dict[str, Any]:
-    """Return an object in which no key stands twice."""
+    """Return an object that names no key twice."""
     if isinstance(value, DoubleKeys):
         raise Mismatch("names a key twice")
     if isinstance(value, dict):
@@ -129,7 +132,7 @@ def as_object(value: Any, _: Any = None) -> dict[str, Any]:
 
 
 def as_moment(value: Any, _: Any = None) -> datetime:
-    """Return a date and time as the API docs write it. It is naive, as they name no time zone."""
+    """Return a date and time in the format of the API docs. It is naive, because they name no time zone."""
     if isinstance(value, str):
         try:
             return datetime.fromisoformat(value)
@@ -179,7 +182,7 @@ def _reader(kind: Any) -> Reader | None:
 
 @attrs.frozen
 class _Columns:
-    """How a class is read: the wire name and the reader of each attribute, and those that no wire name fills."""
+    """How a class is read: the wire name and the reader of each attribute, and the attributes not on the wire."""
 
     names: Mapping[str, str]
     readers: Mapping[str, Reader]
@@ -198,11 +201,11 @@ def wire_class(
     hooks: Mapping[str, Reader] | None = None,
     omitted: Collection[str] = (),
 ) -> None:
-    """Teach the converter a class.
+    """Register a class with the converter.
 
-    `names` holds exceptions to the camel-case rule, `omitted` the attributes that keep their default. `hooks` holds
-    fields with a reader of their own. It is given null or "" only if the field may not be None. A field `extra` gets
-    all unknown keys.
+    `names` holds exceptions to the camel-case rule, and `omitted` the attributes that keep their default. `hooks` maps
+    fields to readers of their own. Such a reader never gets null or "" if its field may be None. A field named
+    `extra` gets all unknown keys.
     """
     every = {each.name: each.type for each in attrs.fields(cls)}
     read = {name: kind for name, kind in every.items() if name != "extra" and name not in omitted}
@@ -212,12 +215,12 @@ def wire_class(
         every.keys() - read.keys(),
         "extra" in every,
     )
-    # Made now, as making it for the first answer would block the event loop.
+    # The hook is made now, because making it for the first answer would block the event loop.
     _converter.get_structure_hook(cls)
 
 
 def _column_reader(kind: Any, own: Reader | None) -> Reader:
-    # cattrs would find the same readers, but slower, through unions and optionals. A detail row has thirty columns.
+    # cattrs would find the same readers more slowly, through unions and optionals. A detail row has thirty columns.
     hook = own or _reader(kind) or _converter.get_structure_hook(kind)
     if type(None) not in get_args(kind):
         return hook
@@ -236,7 +239,7 @@ def _whole_if_any(value: Any, _: Any = None) -> int | None:
     return None if value is None or value == "" else _whole(value)
 
 
-# The commonest ones in one step.
+# The most common readers, each combined with its check for null and "", which saves a call for each column.
 _IF_ANY: dict[Any, Reader] = {as_text: _text_if_any, _whole: _whole_if_any}
 
 
@@ -252,7 +255,7 @@ def _hook_for(cls: Any, converter: Converter) -> Reader:
         value = as_object(value)
         found = made(value, kind)
         if columns.keeps_unknown and not known.issuperset(value):
-            # It was made in the line before, so no other code has seen it without.
+            # The object is frozen, but no other code has seen it yet.
             object.__setattr__(found, "extra", keep_unknown(value, known))
         return found
 
@@ -265,7 +268,7 @@ _converter.register_structure_hook_factory(_columns_of.__contains__, _hook_for)
 
 
 def keep_unknown(value: Mapping[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    """Return what of an object is not among the known keys."""
+    """Return the members of an object whose keys are not known."""
     return {key: item for key, item in value.items() if key not in known}
 
 
@@ -273,7 +276,7 @@ def structure(value: Any, kind: type[T]) -> T:
     """Return the value as an instance of `kind`. Raises Mismatch, which names the place and never holds a value."""
     try:
         return _converter.structure(value, kind)
-    except Exception:  # noqa: BLE001 - whatever went wrong, the columns are asked one by one for the place
+    except Exception:  # noqa: BLE001 - whatever went wrong, reading the columns one by one finds the place
         problem = "; ".join(islice(_problems(value, kind), _MAX_PROBLEMS))
     raise Mismatch(problem or "cannot be read")
 
@@ -281,8 +284,8 @@ def structure(value: Any, kind: type[T]) -> T:
 def structure_readable(value: Any, kind: type[T]) -> tuple[T, int]:
     """Return an instance with the columns that can be read, and how many columns cannot be read.
 
-    These keep their default, and a field `extra` gets them under their wire name. Raises Mismatch for what is not an
-    object, and where a column without a default cannot be read.
+    An unreadable column keeps its default, and a field named `extra` gets its value under the wire name. Raises
+    Mismatch if the value is not an object, or if a column without a default cannot be read.
     """
     try:
         return _converter.structure(value, kind), 0
@@ -297,7 +300,7 @@ def structure_readable(value: Any, kind: type[T]) -> tuple[T, int]:
     found = structure({key: item for key, item in value.items() if key not in odd}, kind)
     if columns.keeps_unknown:
         extra = cast("Any", found).extra
-        # It was made in the line before, so no other code has seen it without.
+        # The object is frozen, but no other code has seen it yet.
         object.__setattr__(found, "extra", {**extra, **odd})
     return found, len(odd)
 
@@ -329,7 +332,7 @@ def _problem(read: Reader, value: Any, kind: Any) -> list[str]:
 
 
 def in_zone(value: M, zone: tzinfo | None) -> M:
-    """Return the value. A naive datetime is given the zone that the user named for the service's local times."""
+    """Return the value. A naive datetime gets `zone`, which the user named for the service's local times."""
     if zone is not None and isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=zone)
     return value

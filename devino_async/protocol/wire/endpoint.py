@@ -1,6 +1,6 @@
-"""Endpoint: one address of the API, and what all calls of it have in common.
+"""Endpoint: one address of the API, and what all calls to it have in common.
 
-Each chapter has one. Its limits from the API docs stand beside it.
+Each endpoint's module defines one, with the limits from the API docs beside it.
 """
 
 from collections.abc import Callable
@@ -14,16 +14,16 @@ from .envelope import refused_as_told
 __all__ = ["Endpoint"]
 
 _MEGABYTE = 1_000_000
-# What an endpoint does not say is as in any Call.
+# Fields that an endpoint does not set have the defaults of Call.
 _call: Any = fields(Call)
 
 
 @frozen(kw_only=True)
 class Endpoint:
-    """The name of the operation, and how its calls travel.
+    """The name of the operation, and how its calls are sent.
 
-    A decoded answer may have `max_answer_bytes`, and `max_answer_bytes_per_message` more for each message that is
-    sent. The rest is as in Call.
+    A decoded answer may have up to `max_answer_bytes` bytes, and `max_answer_bytes_per_message` more for each message
+    that is sent. The other fields are described in Call.
     """
 
     operation: str
@@ -44,7 +44,7 @@ class Endpoint:
         urgent: bool = False,
         admission: Admission | None = None,
     ) -> Call:
-        """Return a call of this address."""
+        """Return a call to this address."""
         return Call(
             operation=self.operation,
             method=self.method,

@@ -1,6 +1,6 @@
 """The envelope around every answer: {"result": ...}, or {"result": null, "reasons": [...], "description": ...}.
 
-What stands in the result is the chapters'.
+The result itself is read by each endpoint's module.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -56,7 +56,10 @@ def _outcome_of(answer: Answer, operation: str, read: Callable[[Any], T]) -> T |
 
 
 def is_refusal(envelope: Mapping[str, Any]) -> bool:
-    """Return whether an envelope has no result and says why. Without reasons, the result must really be null."""
+    """Return whether an envelope gives reasons, or a description, instead of a result.
+
+    A description alone counts if the result is given as null, but not if the result is missing.
+    """
     if envelope.get("result") is not None:
         return False
     return bool(reasons_from_envelope(envelope)) or (
@@ -65,7 +68,10 @@ def is_refusal(envelope: Mapping[str, Any]) -> bool:
 
 
 def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> CallFailed:
-    """Return the error for a call that was refused as a whole, with those words of the service that may be shown."""
+    """Return the error for a call that was refused as a whole.
+
+    It quotes only those words of the service that may be shown.
+    """
     named = answer.redaction.clear("; ".join(map(str, reasons[:_REASONS_SHOWN])))
     return refusal(answer.status)(
         f"the service refused the call: {named}" if named else "the service refused the call",
@@ -78,14 +84,14 @@ def refused(answer: Answer, operation: str, reasons: tuple[Reason, ...]) -> Call
 
 
 def refused_as_told(answer: Answer, operation: str) -> CallFailed:
-    """Return the same error with the reasons in the answer's body."""
+    """Return the error that `refused` makes, with the reasons in the answer's body."""
     return refused(answer, operation, reasons_from_body(answer.body))
 
 
 def cleared(
     redaction: Redaction, key: str, ref: str | None, default_message: str | None
 ) -> tuple[str, str | None, str | None]:
-    """Return the key, ref and default message of a reason without credentials."""
+    """Return the key, ref and default message of a reason, with credentials removed."""
     return (
         redaction.without_secrets(key) or "unknown",
         None if ref is None else redaction.without_secrets(ref),
@@ -111,7 +117,7 @@ def bad_answer(
 
 
 def reasons_from_body(body: bytes) -> tuple[Reason, ...]:
-    """Return the `reasons` in a body that may be an envelope."""
+    """Return the `reasons` in a body, or an empty tuple if the body is not an envelope."""
     try:
         return reasons_from_envelope(as_object(decode(body)))
     except (Unreadable, Mismatch):
@@ -124,7 +130,7 @@ def reasons_from_envelope(envelope: Mapping[str, Any]) -> tuple[Reason, ...]:
 
 
 def reason_texts_in(envelope: Mapping[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-    """Yield the same reasons as texts: key, ref and default message."""
+    """Yield the key, ref and default message of each of the `reasons` that can be read."""
     listed = envelope.get("reasons")
     for entry in listed if isinstance(listed, list) else ():
         if isinstance(entry, dict):
@@ -142,6 +148,6 @@ def checked_id(value: object, ref: str) -> str:
     if isinstance(value, str) and value.isascii() and value.isalnum() and len(value) <= _MAX_ID_LENGTH:
         return value
     problem = (
-        f"must be a str of up to {_MAX_ID_LENGTH} letters or digits, or such a number, not this {type(value).__name__}"
+        f"must be up to {_MAX_ID_LENGTH} letters or digits, as a str or a whole number, not this {type(value).__name__}"
     )
     raise InvalidQuery([Reason("invalid", ref, problem)])

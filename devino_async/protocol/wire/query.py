@@ -1,4 +1,4 @@
-"""What the query strings of details and statistics share: checks that gather all problems, and wall-clock times."""
+"""What the query strings of details and statistics share: checks that collect all problems, and wall-clock times."""
 
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
@@ -29,22 +29,21 @@ class Problems:
             self.add(ref, f"must be a datetime, not {type(value).__name__}")
 
     def raise_any(self) -> None:
-        """Raise InvalidQuery with all of them, if there are any."""
+        """Raise InvalidQuery with all problems, if there are any."""
         if self.found:
             raise InvalidQuery(self.found)
 
 
 def is_aware(moment: datetime) -> bool:
-    """Return whether the time says what its zone is."""
+    """Return whether the datetime has a time zone."""
     return moment.utcoffset() is not None
 
 
 def wall_clocks(moments: Mapping[str, datetime], zone: tzinfo | None) -> list[datetime]:
-    """Return a start and an end as the naive times to put into a query, from a mapping of their wire names.
+    """Return the naive times to put into a query, for a start and an end that are given by their wire names.
 
-    The API docs name no zone. A naive time travels as it is, and an aware one as the wall clock of the zone that the
-    user named for the service. Raises InvalidQuery for an aware time without that zone, and for an end before the
-    start.
+    The API docs name no time zone. A naive time is sent as it is. An aware time is converted to `zone`, which the user
+    named for the service. Raises InvalidQuery for an aware time without a `zone`, and for an end before the start.
     """
     problems = Problems()
     found = []
@@ -66,8 +65,8 @@ def _wall_clock(moment: datetime, zone: tzinfo | None) -> datetime:
     if is_aware(moment):
         if zone is None:
             raise ValueError(
-                "has a time zone, and the zone of the service is not known. Name it as DevinoClient(time_zone=...), or "
-                "give a naive datetime, which is sent as it is"
+                "has a time zone, but the zone of the service is not known. Set it with DevinoClient(time_zone=...), "
+                "or give a naive datetime, which is sent as it is"
             )
         moment = moment.astimezone(zone)
     return moment.replace(tzinfo=None)

@@ -1,8 +1,9 @@
-"""Strict JSON: exact integers and decimals, and no NaN, double keys, huge integers or bottomless nesting.
+"""Strict JSON: exact integers and decimals, and no NaN, duplicate keys, huge integers or endless nesting.
 
 The standard library's scanner does the reading, because faster ones turn ids above 2^64 and money into floats.
-An answer that is read item by item may be read leniently. There, such a number becomes a float. Readers refuse floats,
-so it costs only its item. What the values mean is the chapters' knowledge.
+An answer that is read item by item may be decoded leniently. Then a number that breaks the rules becomes a float.
+Readers refuse floats, so such a number makes only its own item unreadable. What the values mean is up to each
+endpoint's module.
 """
 
 import json
@@ -19,14 +20,15 @@ Member = tuple[int, str, Any]
 """Depth, name and value of one member of an object."""
 
 Skim = Callable[[str, int], tuple[Sized, int]]
-"""Reads items that look as expected: skim(text, at) returns a few hundred of them or none, each followed by a
-comma and another object, and the place of that object."""
+"""Reads items that look as expected: skim(text, at) returns some items and the index after them. These are up to a
+few hundred items, or none. Each must be followed by a comma and another object. The object after the last item
+begins at that index."""
 
 Scan = Callable[[str, int], tuple[Any, int]]
-"""Reads the JSON value that begins at this place, and returns the place after it: scan(text, at)."""
+"""Reads the JSON value at an index: scan(text, at) returns the value and the index after it."""
 
 _ITEMS_A_RUN = 64
-# How many items are scanned after one that could not be skimmed, before skimming is tried again. Doubled each time.
+# How many items are scanned before skimming is tried again. The number doubles each time that skimming fails again.
 _ITEMS_AFTER_AN_ODD_ONE = 8
 _MAX_INTEGER_DIGITS = 64
 _MAX_DECIMAL_CHARACTERS = 64
@@ -36,7 +38,7 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 
 
 class Unreadable(ValueError):
-    """The bytes are not JSON that can be trusted. The text of the error holds nothing of them."""
+    """The bytes are not JSON that can be trusted. The error text contains nothing from them."""
 
 
 class DoubleKeys(dict[str, Any]):
@@ -60,7 +62,7 @@ def _decimal(digits: str) -> Decimal:
     try:
         return Decimal(digits)
     except InvalidOperation:
-        raise Unreadable("a number beyond all bounds") from None
+        raise Unreadable("a number that is out of range") from None
 
 
 def _constant(name: str) -> Any:
@@ -113,7 +115,7 @@ def text_in_steps(body: bytes) -> Generator[None, None, str]:
 
 
 def decode(body: bytes | str, *, lenient: bool = False) -> Any:
-    """Return the value that the body holds. Objects with double keys become DoubleKeys. Raises Unreadable."""
+    """Return the value in the body. Objects with duplicate keys become DoubleKeys. Raises Unreadable."""
     text = _text(body)
     value, end = (_scan_leniently if lenient else scan_value)(text, _skip(text, 0))
     if _skip(text, end) != len(text):
@@ -131,10 +133,11 @@ class _How(NamedTuple):
 def members(body: bytes | str, *path: str, skim: Skim | None = None, lenient: bool = False) -> Iterator[Member]:
     """Yield the members of the top-level object one by one, so that a long array never has to be read in one piece.
 
-    `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects on the way come
-    with their depth (0 is the top level). The array comes in Runs of a few dozen items, an empty one as one empty
-    Run. Where the place holds something else, that value comes whole. `skim` may read items before they are scanned,
-    and what it returns comes as it is. Raises Unreadable where reading ends, after all that could be read.
+    `path` names an array to stream: ("result",) or ("result", "data"). Members of the objects along the path are
+    yielded with their depth (0 is the top level). The array is yielded in Runs of a few dozen items, and an empty array
+    as one empty Run. If the path leads to something else, that value is yielded whole. `skim` may read items before
+    they are scanned, and its results are yielded unchanged. If the text is broken, everything before that point is
+    yielded first, and then Unreadable is raised.
     """
     text = _text(body)
     how = _How(skim, _scan_leniently if lenient else scan_value)
@@ -155,7 +158,7 @@ def _members(text: str, at: int, path: tuple[str, ...], depth: int, how: _How) -
     while True:
         key, at = _key(text, at)
         if key in seen:
-            raise Unreadable("a key that stands twice in one object")
+            raise Unreadable("a duplicate key in an object")
         seen.add(key)
         at = yield from _member(text, at, (depth, key), path, how)
         at = _skip(text, at)
@@ -205,7 +208,7 @@ def _items(text: str, at: int, place: tuple[int, str], how: _How) -> Generator[M
 
 
 def _read_run(text: str, at: int, run: Run, max_items: int, scan: Scan) -> int:
-    """Read items into the run until it is full or the array ends. Return the place after the comma or bracket."""
+    """Read items into the run until it is full or the array ends. Return the index after the comma or bracket."""
     while len(run) < max_items:
         item, at = scan(text, at)
         run.append(item)
@@ -221,7 +224,7 @@ def _read_run(text: str, at: int, run: Run, max_items: int, scan: Scan) -> int:
 
 def _key(text: str, at: int) -> tuple[str, int]:
     if text[at : at + 1] != '"':
-        raise Unreadable("no key where one must be")
+        raise Unreadable("no key where one is expected")
     try:
         key, at = scanstring(text, at + 1, True)
     except ValueError:
@@ -231,7 +234,7 @@ def _key(text: str, at: int) -> tuple[str, int]:
 
 def _expect(text: str, at: int, character: str) -> int:
     if text[at : at + 1] != character:
-        raise Unreadable(f"no {character!r} where one must be")
+        raise Unreadable(f"no {character!r} where one is expected")
     return _skip(text, at + 1)
 
 
@@ -240,7 +243,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def scan_value(text: str, at: int) -> tuple[Any, int]:
-    """Return the JSON value that begins at this place, and the place after it. Raises Unreadable."""
+    """Return the JSON value that begins at index `at`, and the index after it. Raises Unreadable."""
     return _scanned(_decoder, text, at)
 
 
