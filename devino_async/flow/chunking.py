@@ -219,9 +219,9 @@ class ChunkBuilder(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in input order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. The reading pauses before each
-    chunk, and within a chunk as `pacing` says. If the source, `encode` or a pause raises, the items
-    read before that are yielded as a chunk first. Then the error is raised.
+    `encode` and `hold` are explained at Encode and ChunkBuilder. It pauses before each chunk, and
+    within one as `pacing` says. If the source, `encode` or a pause raises, the items read before
+    that are yielded as a chunk first. Then the error is raised.
     """
 
     def __init__(

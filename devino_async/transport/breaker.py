@@ -224,9 +224,9 @@ class Breaker:
         """Return when to give up waiting for a lane in trouble, with this patience."""
         now = self._clock()
         if circuit.state is State.OPEN and circuit.probing is None and now > circuit.probe_at:
-            # A probe was due, but was not sent, as nothing was waiting. So the trouble may have ended in between.
+            # A probe was due, but nothing waited for it. So it is not known whether the trouble went on until now.
             circuit.troubled_since = now
-        # The batch may have waited for the pace before the trouble began. That time does not count.
+        # A batch may have waited for the pace before the trouble began. That time does not count.
         return max(circuit.troubled_since, patience.began) + patience.seconds
 
     def close(self) -> None:
