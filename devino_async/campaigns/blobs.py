@@ -67,6 +67,8 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
 
 def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
     """Return messages as they are stored: a line for each, compressed. They are compressed slice by slice."""
+    if any(b"\n" in piece for piece in slices):
+        return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
     packer = zlib.compressobj(1)
     packed, lines = [], 0
     for number, piece in enumerate(slices):
@@ -81,6 +83,8 @@ def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
 
 def lines_of(slices: Sequence[bytes], count: int) -> list[bytes]:
     """Return the JSON of each message."""
+    if any(b"\n" in piece for piece in slices):
+        return _lines_of_any(slices)
     lines = [line for piece in slices for line in piece.replace(_BETWEEN, _LINE).split(b"\n")]
     return lines if len(lines) == count else _lines_of_any(slices)
 

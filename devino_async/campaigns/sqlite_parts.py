@@ -66,6 +66,7 @@ COUNTED = {
 _COUNTS = ", ".join(COUNTED)
 _INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, marks, positions, results,
     fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
+_DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _WITHIN = "FROM part WHERE campaign = ? AND first > ? AND first < ? AND last >= ? ORDER BY first, id"
 
@@ -227,8 +228,12 @@ def bury(connection: sqlite3.Connection, claimers: Iterable[str]) -> None:
     """Turn all that dead claimers had claimed into unconfirmed, and forget them."""
     for each in claimers:
         for part, marks in connection.execute("SELECT id, marks FROM part WHERE claimer = ?", (each,)).fetchall():
-            doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
-            _update(connection, part, doubted)
+            try:
+                doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
+                _update(connection, part, doubted)
+            except Damaged:
+                # Its own campaign cannot be replayed any more. The others must not wait for that.
+                connection.execute(_DOUBT_UNREAD, (part,))
         connection.execute("UPDATE keyed SET state = 'unconfirmed', claimer = NULL WHERE claimer = ?", (each,))
         connection.execute("DELETE FROM claimer WHERE name = ?", (each,))
 

@@ -40,7 +40,6 @@ _BY_NUMBER = {
     errno.EROFS: _FORBIDDEN,
     errno.ENOENT: _MISSING,
     errno.ENOTDIR: _MISSING,
-    errno.EISDIR: f"it is a folder. {_ELSEWHERE}",
 }
 
 
