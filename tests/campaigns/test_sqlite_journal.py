@@ -699,3 +699,33 @@ async def refused(journal: SQLiteJournal) -> None:
     with pytest.raises(JournalFailed, match="before the process forked; open it in each process"):
         await journal.campaigns()
     await journal.aclose()
+
+
+async def test_a_log_that_is_cut_off(path: Path, tmp_path: Path) -> None:
+    """Wherever a power cut ends the write-ahead log, each step is in the file as a whole or not at all."""
+    async with SQLiteJournal(path) as journal:
+        await set_on(journal, "wal_autocheckpoint = 0")
+        log = path.with_name("sms.journal-wal")
+        run = await journal.begin("spring", ADDRESS)
+        one, two = part_of(range(4)), part_of((0, 1, 4))
+        steps = [
+            journal.claim(run, one),
+            journal.settle(run, one, *answer(range(4), "nnau")),
+            journal.claim(run, two),
+            journal.settle(run, two, *answer((0, 1, 4), "ara")),
+        ]
+        states, sizes = [{}], [log.stat().st_size]
+        for step in steps:
+            await step
+            states.append(current(await journal.records("spring", 0, 9)))
+            sizes.append(log.stat().st_size)
+        database, written = path.read_bytes(), log.read_bytes()
+    for size in range(sizes[0], sizes[-1] + 1, 1_021):
+        cut = tmp_path / str(size)
+        cut.with_name(f"{size}-wal").write_bytes(written[:size])
+        cut.write_bytes(database)
+        async with SQLiteJournal(cut) as journal:
+            found = current(await journal.records("spring", 0, 9))
+        # What was told to be on disk is there, and what was not told may be there.
+        done = max(at for at, each in enumerate(sizes) if each <= size)
+        assert found == states[done]

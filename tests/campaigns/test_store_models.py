@@ -4,6 +4,7 @@ The models hold the rules of the design: a message is in one state and the count
 by proof, what is in doubt is never claimed, and a refused step changes nothing.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -30,6 +31,8 @@ from devino_async.campaigns.journal import STATES, Part, Run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 
+# The suite tries few. STORE_EXAMPLES=300 takes some minutes.
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "12"))
 PROCESSES = 3
 MESSAGES = 7
 NAMES = ("one", "two")
@@ -385,7 +388,7 @@ class Keys(Machine):
 def test_any_order_of_steps(machine: type[Machine]) -> None:
     """Whatever order steps, kills and new processes come in, the store says what the model says."""
     rules = settings(
-        max_examples=int(__import__("os").environ.get("EX", "25")),
+        max_examples=EXAMPLES,
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
