@@ -1,6 +1,7 @@
 """The journal: what outlives a process, its states as pure rules, and what a store of it must do.
 
-A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
+A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as
+sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +14,9 @@ from attrs import field, frozen
 from ..errors import Reason
 
 __all__ = [
+    "MARKS",
     "MAY_BE_SENT",
+    "STATES",
     "CampaignState",
     "Journal",
     "KeyRecord",
@@ -147,7 +150,8 @@ class CampaignState:
     """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
 
     `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, if it was a file.
+    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
+    its results are written to, if a run noted them.
     """
 
     name: str
@@ -166,6 +170,7 @@ class CampaignState:
     changed_at: datetime
     complete: bool = False
     path: str | None = None
+    output: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -212,9 +217,10 @@ class Journal(Protocol):
 
     # Runs of campaigns
 
-    async def begin(self, name: str, address: str, *, path: str | None = None) -> Run:
+    async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
         """Begin the one run of a campaign, and make it if there is none of this name.
 
+        `path` and `output` are noted for the next run. None leaves what an earlier run noted.
         Parts that a dead process had claimed become unconfirmed. Raises CampaignBusy, CampaignPaused,
         CampaignForgotten, and CampaignChanged(reason="address"). A cancelled campaign may begin: it replays, and its
         claims raise CampaignCancelled.
