@@ -48,9 +48,14 @@ def unpack_bytes(packed: bytes | None) -> bytes:
         raise Damaged from error
 
 
+def ends_of(positions: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest and the highest of some positions."""
+    return (positions[0], positions[-1]) if isinstance(positions, range) else (min(positions), max(positions))
+
+
 def pack_positions(positions: Sequence[int]) -> bytes | None:
-    """Return ascending positions as they are stored: None if there is no gap between them."""
-    if positions[-1] - positions[0] + 1 == len(positions):
+    """Return positions as they are stored: None if each is one more than that before it."""
+    if isinstance(positions, range) or list(positions) == list(range(positions[0], positions[0] + len(positions))):
         return None
     return zlib.compress(struct.pack(f"<{len(positions)}q", *positions), 1)
 

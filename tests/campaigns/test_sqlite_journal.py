@@ -297,6 +297,24 @@ async def test_a_damaged_record_of_the_dead(journal: SQLiteJournal, path: Path) 
     assert (await journal.campaigns())[0].unconfirmed == 2
 
 
+async def test_results_that_fit_no_marks(journal: SQLiteJournal, path: Path) -> None:
+    """Results that were exchanged for others are an error when outcomes or keys are listed."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(3))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(3), "aaa"))
+    await journal.claim_keys("1", ADDRESS, [keyed("order")], LATER)
+    await journal.settle_keys("1", {"order": keyed_outcome("a")})
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE part SET results = ?", (zlib.compress(answer(range(2), "aa")[1]),))
+        connection.execute("UPDATE keyed SET results = NULL")
+        connection.commit()
+    with pytest.raises(JournalFailed, match="record of the campaign 'spring' is damaged"):
+        await collected(journal, "outcomes", "spring")
+    with pytest.raises(JournalFailed, match="record of keyed sends is damaged"):
+        await collected(journal, "keys")
+
+
 MOUNTS = """22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 30 22 0:40 / /mnt/share rw shared:7 master:2 - cifs //server/share rw
 31 22 0:41 / /mnt/share/local rw - ext4 /dev/vdb rw
