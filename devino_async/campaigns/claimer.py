@@ -5,6 +5,7 @@ clock decides who lives. `flock` is used, never `lockf`, and never on the journa
 file would drop the locks of SQLite.
 """
 
+import errno
 import os
 import secrets
 import string
@@ -51,10 +52,15 @@ class Claimer:
             descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
             _held.add(descriptor)
         self._descriptor, self._process = descriptor, os.getpid()
-        # The name is new, so no other process holds a lock on this file.
-        if not _lock(descriptor):
-            self.close()
-            raise OSError(f"the new file {self._file_of(self.name)!r} cannot be locked")
+        is_locked = False
+        try:
+            # Only a process that asks at this very moment could keep it from being locked, and then only on Windows.
+            is_locked = _lock(descriptor)
+        finally:
+            if not is_locked:
+                self.close()
+        if not is_locked:
+            raise OSError(errno.EAGAIN, "the sign of life beside it could not be locked")
 
     def is_alive(self, name: str) -> bool:
         """Return whether the process that holds this name still runs. A missing file means that it does not."""

@@ -76,7 +76,11 @@ class SQLiteJournal:
         return f"SQLiteJournal({self._path!r})"
 
     async def __aenter__(self) -> Self:
-        await self._do(_nothing)
+        try:
+            await self._do(_nothing)
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -254,6 +258,8 @@ class SQLiteJournal:
             result: T = await run(work)
         except (sqlite3.Error, OSError) as error:
             problem = explained(error)
+        except UnicodeEncodeError:
+            problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
         except Damaged:
             problem = damaged(of)
         else:

@@ -101,15 +101,21 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     kept = merged(row.marks, row.results, marks, results)
     columns: dict[str, bytes | None] = {"results": pack_bytes(kept)}
     if after != row.marks and not all(map(needs_bodies, _kinds(after))):
-        columns["bodies"] = blanked(lines_of(part.slices, len(after)), after)
+        columns["bodies"] = blanked(lines_of(part.slices, len(after)), after) if needs_bodies(after) else None
     _update(connection, row.id, after, **columns)
+    if Mark.MOVED in row.marks:
+        _keep_evidence(connection, row, marks, results, now)
+    touch(connection, run, now)
+
+
+def _keep_evidence(connection: sqlite3.Connection, row: _Row, marks: bytes, results: bytes, now: float) -> None:
+    """Keep an answer that accepts messages which another part has, because these were sent twice."""
     twice = sum(1 for old, new in zip(row.marks, marks, strict=True) if (old, new) == (Mark.MOVED, Mark.ACCEPTED))
     if twice:
         connection.execute(
             "INSERT INTO evidence (part, told, twice, marks, results) VALUES (?, ?, ?, ?, ?)",
             (row.id, now, twice, pack_bytes(marks), pack_bytes(results)),
         )
-    touch(connection, run, now)
 
 
 def records(connection: sqlite3.Connection, name: str, start: int, stop: int) -> list[Record]:

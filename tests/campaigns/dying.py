@@ -70,10 +70,10 @@ def leaves_a_child(path: Path, child_pid: int) -> None:
         await journal.claim(run, part_of(range(2)))
 
     asyncio.run(main())
-    child = os.fork()
-    if child:
-        os.write(child_pid, str(child).encode())
-        os.kill(os.getpid(), signal.SIGKILL)
+    if os.fork() == 0:
+        # The child runs by now, so it has done what a fork does there.
+        os.write(child_pid, str(os.getpid()).encode())
+        os.kill(os.getppid(), signal.SIGKILL)
     signal.pause()
 
 

@@ -1,6 +1,7 @@
 """SQLiteJournal on a real disk: troubles with its file, what stays in it, kills, forks, and signs of life."""
 
 import asyncio
+import errno
 import multiprocessing
 import os
 import random
@@ -234,6 +235,14 @@ async def test_a_journal_of_another_version(path: Path) -> None:
         async with SQLiteJournal(path):
             pass
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("names", [("spring\udcff", None), ("spring", "bad\udcff.csv")])
+async def test_names_that_are_no_text(journal: SQLiteJournal, names: tuple[str, str | None]) -> None:
+    """A name with bytes that are not UTF-8 is an error that says what to rename, and nothing is recorded."""
+    with pytest.raises(JournalFailed, match=r"not valid text\. Rename the file that is sent, or choose another"):
+        await journal.begin(names[0], ADDRESS, path=names[1])
+    assert await journal.campaigns() == ()
 
 
 async def test_a_missing_folder(tmp_path: Path) -> None:
@@ -646,6 +655,22 @@ async def test_a_run_taken_over_after_that(journal: SQLiteJournal, other: SQLite
     await journal.settle(run, parts[1], *answer(range(2, 4), "aa"))
     await other.claim(again, part_of(range(2)))
     assert current(await other.records("spring", 0, 9)) == {0: "c", 1: "c", 2: "a", 3: "a"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+async def test_no_locks_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system cannot lock, nothing is claimed, however often it is tried, and nothing is left behind."""
+
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    async with SQLiteJournal(path) as journal:
+        for _ in range(2):
+            with pytest.raises(JournalFailed, match=r"No locks available\. Check the disk and the folder"):
+                await journal.begin("spring", ADDRESS)
+        assert claimers(path) == []
+        assert await journal.campaigns() == ()
 
 
 async def test_other_ways_to_the_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
