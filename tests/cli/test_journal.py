@@ -65,6 +65,8 @@ def test_the_same_command_again(cli: Any, counting: Any, number: int, ends_in: i
     assert status == ends_in, told
     assert counting.sent.total() == 700
     assert output.exists() == (number != signal.SIGKILL)
+    [state] = cli.lines(cli.run("campaign", "list", path, "--json").stdout)
+    assert (state["messages"], state["finished"]) == (700, False)
     again = cli.run(*command)
     assert not counting.twice
     assert len(counting.sent) == 2_000
@@ -264,6 +266,8 @@ def test_a_limit(cli: Any, counting: Any) -> None:
     assert first.exit_code == 0
     assert "3 rows: 3 accepted" in first.stderr
     assert counting.sent == {("79000000001", "x"): 2, ("79000000002", "x"): 1}
+    [state] = cli.lines(cli.run("campaign", "list", path, "--json").stdout)
+    assert not state["finished"]
     assert cli.run("send", path, "--limit", "2").exit_code == 0
     assert cli.run("send", path, "--limit", "4").exit_code == 0
     assert counting.sent.total() == 4
@@ -353,7 +357,9 @@ def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> 
     [
         (["-", "--journal", "a.journal"], "--journal and --campaign"),
         (["-", "--campaign", "spring"], "--journal and --campaign"),
+        (["-", "--only-new"], "--journal and --campaign"),
         (["campaign.csv", "--no-journal", "--campaign", "spring"], "--no-journal cannot be used"),
+        (["campaign.csv", "--no-journal", "--only-new"], "--no-journal cannot be used"),
     ],
 )
 def test_options_that_contradict_each_other(cli: Any, counting: Any, arguments: list[str], told: str) -> None:
