@@ -1,9 +1,13 @@
 """`devino send` with a journal: the same command again after every kind of end, and files that changed in between."""
 
+import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -342,6 +346,39 @@ def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
         assert "--no-journal" in result.stderr
     assert counting.sent.total() == 0
     assert path.read_text() == rows(1)
+
+
+@UNIX
+def test_a_read_only_folder(cli: Any, counting: Any) -> None:
+    """A folder that may not be written ends in 2 and names the ways out, and both are ways out."""
+    # Whatever is loaded late is loaded here, while every file may be read.
+    assert cli.run("send", cli.file(rows(9)), "--campaign", "c").exit_code == 0
+    with TemporaryDirectory() as name, no_rights_in(Path(name)):
+        path = Path(name, "campaign.csv")
+        result = cli.run("send", path)
+        assert result.exit_code == 2
+        assert "--journal PATH" in result.stderr
+        assert "--no-journal" in result.stderr
+        assert counting.sent.total() == 1
+        with TemporaryDirectory() as other:
+            assert cli.run("send", path, "--journal", Path(other, "j")).exit_code == 0
+        assert cli.run("send", path, "--no-journal").exit_code == 0
+        assert [each.name for each in Path(name).iterdir()] == ["campaign.csv"]
+
+
+@contextmanager
+def no_rights_in(folder: Path) -> Iterator[None]:
+    """A folder with a file that may be read, and nothing that may be written. Modes do not bind root."""
+    (folder / "campaign.csv").write_text(rows(1))
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
 
 
 def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
