@@ -121,9 +121,8 @@ def _say_missing(found: Comparison, file: Path) -> None:
     say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
     say(f"  --only-new  to go on, and send what is not in the journal: {found.new + found.unsent:,} rows")
-    say(
-        f"  --campaign {shlex.quote(found.free_name)}  to send all {found.unchanged + found.new:,} rows, in a campaign of their own"
-    )
+    every = found.unchanged + found.new
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, in a campaign of their own")
 
 
 def _say_finished(found: Comparison, at: datetime) -> None:

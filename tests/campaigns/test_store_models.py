@@ -285,7 +285,10 @@ class Campaigns(Machine):
                 records = self.watcher.call("records", name, start, stop)
                 parts = [
                     each
-                    for each in sorted(known.parts.values(), key=lambda one: (min(one.part.positions), one.number))
+                    for each in sorted(
+                        known.parts.values(),
+                        key=lambda one: (min(one.part.positions), max(one.part.positions), one.number),
+                    )
                     if any(
                         start <= at < stop and mark != "m"
                         for at, mark in zip(each.part.positions, each.marks, strict=True)
