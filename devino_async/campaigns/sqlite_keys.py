@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State, settled
+from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
+from .merging import OPEN
 
 __all__ = ["claim", "find", "page", "release", "settle"]
 
@@ -93,20 +94,19 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
         if key not in found or found[key][1] != token:
             continue
         record = found[key][0]
-        before, now = bytes((MARKS[record.state],)), bytes((MARKS[state],))
-        after = settled(before, now)
-        if after == now:
+        if MARKS[record.state] in OPEN:
             rows.append((key, state.value, record.address, token, record.fingerprint, results, None, None, None, 0.0))
     _upsert(connection, rows, _SETTLED)
 
 
 def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
     """Return the next keys in their order: key, state and results of each."""
-    return connection.execute(
-        "SELECT key, state, results FROM keyed WHERE (? IS NULL OR key > ?) AND (? IS NULL OR state = ?) "
-        "ORDER BY key LIMIT ?",
-        (after, after, state, state, count),
-    ).fetchall()
+    # Two statements: with `? IS NULL OR key > ?` each page would go through all the keys before it.
+    beginning = "SELECT key, state, results FROM keyed WHERE "
+    end = "(? IS NULL OR state = ?) ORDER BY key LIMIT ?"
+    if after is None:
+        return connection.execute(beginning + end, (state, state, count)).fetchall()
+    return connection.execute(f"{beginning} key > ? AND {end}", (after, state, state, count)).fetchall()
 
 
 def _upsert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], on_conflict: str) -> None:
