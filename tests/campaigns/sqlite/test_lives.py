@@ -31,6 +31,8 @@ from devino_async.campaigns import (
     State,
 )
 
+# Python 3.12 and later warn of forks in a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
 
 
