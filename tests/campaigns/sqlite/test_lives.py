@@ -146,6 +146,23 @@ async def test_files_of_the_dead_are_removed(journal: SQLiteJournal, path: Path)
     lives.kill()
 
 
+async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
+    """The file of a process that was killed before the journal named it goes at the next run. No other file goes."""
+    await journal.begin("spring", ADDRESS)
+    with pytest.raises(CampaignBusy):
+        await other.begin("spring", ADDRESS)
+    living = claimers(path)
+    assert len(living) == 2
+    stray = path.with_name("sms.journal.abcdefgh.claimer")
+    others = [
+        path.with_name(each) for each in ("sms.journal.abc.claimer", "sms.journal2.abcdefgh.claimer", "a.claimer")
+    ]
+    for each in (stray, *others):
+        each.touch()
+    await journal.begin("autumn", ADDRESS)
+    assert claimers(path) == sorted([*living, *others])
+
+
 async def test_a_person_deletes_the_file(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
     """A living process whose file was deleted makes it again at its next claim, and its run goes on."""
     run = await journal.begin("spring", ADDRESS)
