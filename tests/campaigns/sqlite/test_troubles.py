@@ -107,14 +107,16 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
 
 
 @needs_fork
-@pytest.mark.parametrize("case", ["folder", "file", "new file"])
+@pytest.mark.parametrize("case", ["folder", "file", "new file", "empty file"])
 async def test_no_right_to_write(case: str) -> None:
     """Where nothing may be written the error comes at once, and names the ways out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
         path = folder / "sms.journal"
-        if case != "new file":
+        if case == "empty file":
+            path.touch()
+        elif case != "new file":
             async with SQLiteJournal(path) as journal:
                 await journal.secret()
             path.chmod(0o444 if case == "file" else 0o666)
