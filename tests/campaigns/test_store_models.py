@@ -32,7 +32,7 @@ from devino_async.campaigns.journal import STATES, Part, Run
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 
 # The suite tries few. STORE_EXAMPLES=300 takes some minutes.
-EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "8"))
 PROCESSES = 3
 MESSAGES = 7
 NAMES = ("one", "two")

@@ -254,8 +254,21 @@ async def test_not_sent_is_claimed_again(journal: Journal) -> None:
     await journal.claim(run, part)
     await journal.settle(run, part, *answer(range(2), "nn"))
     await journal.claim(run, part)
+    await journal.release(run, part.token)
+    assert current(await journal.records("spring", 0, 2)) == {0: "p", 1: "p"}
+    await journal.claim(run, part)
     await journal.settle(run, part, *answer(range(2), "ua", "2"))
     assert await collected(journal, "outcomes", "spring") == [outcome_of(0, "u", "2"), outcome_of(1, "a", "2")]
+
+
+async def test_released_after_an_answer(journal: Journal) -> None:
+    """A release that comes after the answer proves nothing: what is in doubt stays so."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(2), "ua"))
+    await journal.release(run, part.token)
+    assert current(await journal.records("spring", 0, 2)) == {0: "u", 1: "a"}
 
 
 async def test_settled_without_a_claim(journal: Journal) -> None:

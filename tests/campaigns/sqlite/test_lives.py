@@ -31,6 +31,8 @@ from devino_async.campaigns import (
     State,
 )
 
+# Python 3.12 and later warn of forks in a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
 
 
@@ -142,6 +144,23 @@ async def test_files_of_the_dead_are_removed(journal: SQLiteJournal, path: Path)
     await journal.campaigns()
     assert claimers(path) == [file]
     lives.kill()
+
+
+async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
+    """The file of a process that was killed before the journal named it goes at the next run. No other file goes."""
+    await journal.begin("spring", ADDRESS)
+    with pytest.raises(CampaignBusy):
+        await other.begin("spring", ADDRESS)
+    living = claimers(path)
+    assert len(living) == 2
+    stray = path.with_name("sms.journal.abcdefgh.claimer")
+    others = [
+        path.with_name(each) for each in ("sms.journal.abc.claimer", "sms.journal2.abcdefgh.claimer", "a.claimer")
+    ]
+    for each in (stray, *others):
+        each.touch()
+    await journal.begin("autumn", ADDRESS)
+    assert claimers(path) == sorted([*living, *others])
 
 
 async def test_a_person_deletes_the_file(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:

@@ -29,12 +29,15 @@ from stores import (
     part_of,
 )
 
+from devino_async import ClientClosed
 from devino_async.campaigns import (
     JournalFailed,
     SQLiteJournal,
     troubles,
 )
 
+# Python 3.12 and later warn of forks in a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
 
 
@@ -104,14 +107,16 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
 
 
 @needs_fork
-@pytest.mark.parametrize("case", ["folder", "file", "new file"])
+@pytest.mark.parametrize("case", ["folder", "file", "new file", "empty file"])
 async def test_no_right_to_write(case: str) -> None:
     """Where nothing may be written the error comes at once, and names the ways out."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
         path = folder / "sms.journal"
-        if case != "new file":
+        if case == "empty file":
+            path.touch()
+        elif case != "new file":
             async with SQLiteJournal(path) as journal:
                 await journal.secret()
             path.chmod(0o444 if case == "file" else 0o666)
@@ -149,8 +154,11 @@ async def test_files_that_are_no_journals(path: Path, make: Callable[[Path], Any
         with pytest.raises(JournalFailed, match=rf"sms\.journal' cannot be used as a journal: .*{advice}"):
             await call
     with pytest.raises(JournalFailed):
-        await journal.__aenter__()
-    await journal.aclose()
+        async with journal:
+            pass
+    # It is closed, and leaves no thread behind.
+    with pytest.raises(ClientClosed):
+        await journal.campaigns()
     assert (path.read_bytes() if path.is_file() else None) == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
