@@ -1,7 +1,7 @@
-"""The journal: what outlives a process, its states as pure rules, and what a store of it must do.
+"""The journal: the records that outlive a process, the rules for their states, and the protocol of a store.
 
 A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as
-sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
+sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py match messages with them.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -32,12 +32,12 @@ __all__ = [
 
 
 class State(StrEnum):
-    """What the journal knows of one message."""
+    """What the journal knows about one message."""
 
     PLANNED = "planned"
     """Recorded, and proved not to have been sent so far."""
     IN_FLIGHT = "in_flight"
-    """A process that lives is sending it."""
+    """A running process is sending it."""
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
@@ -59,7 +59,7 @@ class Mark:
     UNCONFIRMED = ord("u")
     ASSUMED_SENT = ord("s")
     MOVED = ord("m")
-    """A later part has this message now, and this mark counts for nothing."""
+    """The message belongs to a later part now. In this part it no longer counts."""
 
 
 MARKS = {
@@ -74,16 +74,17 @@ MARKS = {
 STATES = {mark: state for state, mark in MARKS.items()}
 
 MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT))
-"""The marks from which a message may be claimed. All others mean that it was sent, or may have been."""
+"""The marks of messages that may be claimed. All others mean that the message was sent, or may have been."""
 _IN_DOUBT_OR_UNSENT = bytes((Mark.PLANNED, Mark.CLAIMED, Mark.NOT_SENT, Mark.UNCONFIRMED))
 
 
 @frozen(kw_only=True, eq=False)
 class Part:
-    """Messages that travel in one POST. `token` names it for ever, and is made before anything is written.
+    """Messages that travel in one POST. `token` is its permanent name, made before anything is written.
 
     `positions` are the places of its messages in the campaign, in any order. `fingerprints` holds 8 bytes for each.
-    `slices` is their JSON, in runs that are joined by commas. It is kept while any of them is in doubt or unsent.
+    `slices` holds their JSON, several messages to a slice, joined by commas. The JSON is kept while any of the messages
+    is in doubt or unsent.
     """
 
     token: str
@@ -94,10 +95,10 @@ class Part:
 
 @frozen(kw_only=True, eq=False)
 class Record:
-    """What a store knows of a part: a mark for each message, and its results as `pack` of results.py made them.
+    """What a store knows about a part: a mark for each message, and the results that `pack` in results.py made.
 
-    Results are kept as they are until `settle` replaces them. They belong to the messages that are accepted, rejected,
-    unconfirmed or assumed sent, in their order. So if one of these ever gets another mark, its results go with it.
+    Results stay unchanged until `settle` replaces them. They belong, in order, to the messages that are accepted,
+    rejected, unconfirmed or assumed sent. So if one of these ever gets another mark, its result must change with it.
     """
 
     token: str
@@ -109,9 +110,10 @@ class Record:
 
 @frozen(kw_only=True)
 class Run:
-    """A run of a campaign, which no other may enter. `secret` keys the fingerprints of the whole journal.
+    """The current run of a campaign. A campaign has one at a time.
 
-    `recorded` is one more than the highest position in the journal, so 0 for a new campaign.
+    `secret` is the key of all fingerprints in the journal. `recorded` is one more than the campaign's highest position
+    in the journal, or 0 for a new campaign.
     """
 
     campaign: int
@@ -123,7 +125,7 @@ class Run:
 
 @frozen(kw_only=True)
 class KeyedSend:
-    """A message to be sent under a key. `body` is its JSON, which is kept while it is in doubt."""
+    """A message to be sent under a key. `body` is its JSON, which is kept while the message is in doubt."""
 
     key: str
     fingerprint: bytes = field(repr=False)
@@ -132,9 +134,9 @@ class KeyedSend:
 
 @frozen(kw_only=True)
 class KeyRecord:
-    """What a store knows of a key. `results` is that of a part with one message.
+    """What a store knows about a key. `results` has the form that a part with one message has.
 
-    `claimed_until` is the time, in seconds since the epoch, at which the attempt of another process has ended at last.
+    `claimed_until` is a time in seconds since the epoch. By then, the attempt of another process has certainly ended.
     """
 
     key: str
@@ -147,11 +149,11 @@ class KeyRecord:
 
 @frozen(kw_only=True)
 class CampaignState:
-    """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
+    """The counts and the state of a campaign. `messages` is how many the journal knows. The other counts add up to it.
 
-    `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
-    its results are written to, if a run noted them.
+    Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
+    far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
+    and `output` the file for the results, if a run recorded them.
     """
 
     name: str
@@ -180,9 +182,9 @@ class CampaignState:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one message: by its `position` in a campaign, or by its `key`.
+    """What became of one message. It is identified by its `position` in a campaign, or by its `key`.
 
-    `message_id` and `segment_ids` are those of the service. `reasons` are those of a rejection, with numbers masked.
+    The service assigned `message_id` and `segment_ids`. `reasons` are those of a rejection, with phone numbers masked.
     """
 
     position: int | None = None
@@ -196,37 +198,37 @@ class Outcome:
 def settled(before: bytes, now: bytes) -> bytes:
     """Return the marks of a part after an answer: only messages that were claimed or in doubt take a new mark.
 
-    A late answer also settles what a person planned again and no run has claimed since. It changes nothing for
-    messages that moved to another part, and it never takes back an acceptance.
+    A late answer also settles messages that a person set back to planned, if no run has claimed them since. It changes
+    nothing for messages that moved to another part, and it never takes back an acceptance.
     """
     open_marks = bytes((Mark.CLAIMED, Mark.UNCONFIRMED, Mark.PLANNED))
     if len(before) == len(now) and not before.translate(None, open_marks):
-        # The usual case, without a step of Python for each message.
+        # The usual case, without a Python loop over the messages.
         return now
     return bytes(new if old in open_marks else old for old, new in zip(before, now, strict=True))
 
 
 def needs_bodies(marks: bytes) -> bool:
-    """Return whether the text of any message must be kept: for all that is in doubt or unsent."""
+    """Return whether any of the texts must be kept, because its message is in doubt or unsent."""
     return any(mark in marks for mark in _IN_DOUBT_OR_UNSENT)
 
 
 class Journal(Protocol):
     """A durable store of campaigns and keyed sends, for many tasks and processes.
 
-    What a method wrote is on disk when it returns. Each raises JournalFailed if the store cannot do it, with what to do
-    next, and ClientClosed after it was closed.
+    When a method returns, what it wrote is on disk. If the store fails, a method raises JournalFailed, which says what
+    to do next. After the store was closed, it raises ClientClosed.
     """
 
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
-        """Begin the one run of a campaign, and make it if there is none of this name.
+        """Begin the only run of a campaign. If there is no campaign of this name, create it.
 
-        `path` and `output` are noted for the next run. None leaves what an earlier run noted.
+        `path` and `output` are recorded for the next run. None keeps what an earlier run recorded.
         Parts that a dead process had claimed become unconfirmed. Raises CampaignBusy, CampaignPaused,
-        CampaignForgotten, and CampaignChanged(reason="address"). A cancelled campaign may begin: it replays, and its
-        claims raise CampaignCancelled.
+        CampaignForgotten, and CampaignChanged(reason="address"). A run of a cancelled campaign may begin: it replays
+        what is recorded, but its claims raise CampaignCancelled.
         """
         ...
 
@@ -235,7 +237,7 @@ class Journal(Protocol):
         ...
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
-        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         ...
 
     async def recorded(self, name: str) -> int:
@@ -243,10 +245,10 @@ class Journal(Protocol):
         ...
 
     async def claim(self, run: Run, part: Part) -> None:
-        """Record that a part is being sent. A part of this token that was released is claimed again.
+        """Record that a part is being sent. If it was released before, claim it again.
 
         In the same transaction its messages move here from earlier parts. Raises JournalFailed if one of them may not
-        be sent (see MAY_BE_SENT), CampaignPaused and CampaignCancelled. Then nothing is recorded.
+        be sent (see MAY_BE_SENT), and CampaignPaused or CampaignCancelled. If it raises, nothing is recorded.
         """
         ...
 
@@ -255,26 +257,26 @@ class Journal(Protocol):
         ...
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part, by `settled`. A part that was never claimed is recorded too.
+        """Record what became of a part, by the rule of `settled`. A part that was never claimed is recorded too.
 
-        The text of each message goes as soon as it is neither in doubt nor unsent. If messages of the part have moved
-        to another and this answer says that they were accepted, that is kept as evidence: they were sent twice.
+        The text of each message is deleted as soon as the message is neither in doubt nor unsent. If messages of the
+        part have moved to another and this answer accepts them, they were sent twice. The answer is kept as evidence.
         """
         ...
 
     # Keys
 
     async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        """Return what is known about these keys. A key that a dead process had claimed is unconfirmed."""
         ...
 
     async def claim_keys(
         self, token: str, address: str, sends: Sequence[KeyedSend], until: float
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent, in one transaction, and return nothing.
+        """Record in one transaction that these are being sent, and return an empty mapping.
 
-        If any of the keys has a record that is not planned or not sent, or is another claim's, claim none of them and
-        return these records instead. Claims of the same token are taken again.
+        If any of the keys has a record in another state than planned or not sent, claim none of them and return these
+        records instead. Keys that the same token has claimed already may be claimed again.
         """
         ...
 
@@ -287,7 +289,7 @@ class Journal(Protocol):
         ...
 
     async def secret(self) -> bytes:
-        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        """Return the random key of this journal's fingerprints. It has 32 bytes."""
         ...
 
     # Looking
@@ -297,11 +299,11 @@ class Journal(Protocol):
         ...
 
     def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, by position."""
+        """Yield what became of each message of a campaign, sorted by position."""
         ...
 
     def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
         ...
 
     async def aclose(self) -> None:

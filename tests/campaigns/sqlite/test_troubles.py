@@ -169,7 +169,7 @@ async def test_a_journal_of_another_version(path: Path) -> None:
         await journal.begin("spring", ADDRESS)
     changed(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(JournalFailed, match=r"it has form 99, .* reads form 1\. Use the version that made it"):
+    with pytest.raises(JournalFailed, match=r"it has format 99, .* reads format 1\. Use the version that made it"):
         async with SQLiteJournal(path):
             pass
     assert path.read_bytes() == before
@@ -297,7 +297,7 @@ async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(troubles, "_MOUNTS", str(mounts))
     journal = SQLiteJournal(path)
     with pytest.raises(
-        JournalFailed, match=r"file system \(nfs4\), where locks do not hold.*--journal PATH.*--no-jour"
+        JournalFailed, match=r"file system \(nfs4\), where locks do not work.*--journal PATH.*--no-jour"
     ):
         await journal.begin("spring", ADDRESS)
     await journal.aclose()
