@@ -137,7 +137,7 @@ else:
     import fcntl
 
     def _lock(descriptor: int, *, shared: bool = False) -> bool:
-        """Take the lock if it is free. Those that only test it share it, so they never take each other for its owner."""
+        """Take the lock if it is free. Those that only test it share it, so none takes another for its owner."""
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,6 +1,6 @@
 """Keyed sends: each key is sent at most once for the life of the journal, despite crashes and repeated calls.
 
-A key is looked up first. Its message then waits in the outbox like any other, and the transaction that records its claim
+A key is looked up first. Its message then waits in the outbox like any other. The transaction that records its claim
 checks the key again. What a state means is in journal.py.
 """
 

@@ -29,7 +29,7 @@ _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 class Settling:
     """Writes outcomes, and retries those that could not be written. Each client has one.
 
-    Receipts reach their callers even if their outcome cannot be written. Until it is written, a later run sees Unconfirmed.
+    Receipts reach their callers even if their outcome cannot be written. A run before it is written sees Unconfirmed.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:

@@ -53,11 +53,12 @@ class SQLiteJournal:
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
     A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
-    copy of a file does not know what was claimed since. Never send with one before all of that is reconciled.
+    copy of a file does not know what was claimed since. Never send with one before its unconfirmed
+    messages are reconciled.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
-        # Resolved once: by another path to the same file, or after chdir, the signs of life of others would not be found.
+        # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(path)
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
         self._claimer = Claimer(self._path)
@@ -134,7 +135,7 @@ class SQLiteJournal:
         await self._together(partial(sqlite_parts.release, run=run, token=token, now=self._clock()), of=run.name)
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part. Texts that are neither in doubt nor unsent are deleted."""
+        """Record what became of a part. Texts of messages that are neither in doubt nor unsent go."""
         work = partial(sqlite_parts.settle, run=run, part=part, marks=marks, results=results, now=self._clock())
         await self._together(work, of=run.name)
 

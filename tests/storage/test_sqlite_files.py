@@ -28,7 +28,7 @@ def foreign(path: Path, *statements: str) -> None:
     [
         (["CREATE TABLE other (x)"], "other tables. Choose another path"),
         (["CREATE TABLE other (x)", "PRAGMA user_version = 3"], "other tables. Choose another path"),
-        ([*SCHEMA, "PRAGMA user_version = 4"], "form 4, .* reads form 3. Use the version that made it"),
+        ([*SCHEMA, "PRAGMA user_version = 4"], "format 4, .* reads format 3. Use the version that made it"),
         ([*SCHEMA, "CREATE TABLE more (x)", "PRAGMA user_version = 9"], "form 9"),
         (["not SQLite"], "not an SQLite file. Choose another path, or move it away"),
     ],
