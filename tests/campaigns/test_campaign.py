@@ -290,7 +290,7 @@ async def test_a_client_that_is_closed(service: Service, journal: SQLiteJournal)
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_by_content_in_any_order(service: Service, journal: SQLiteJournal, seed: int) -> None:
-    """With `only_new` a message is recognised wherever it stands, equal ones are counted, and only new ones are sent."""
+    """With `only_new` a message is recognised anywhere, equal ones are counted, and only new ones are sent."""
     chance = random.Random(seed)
     some = [*messages(500), *messages(40), *messages(40)]
     chance.shuffle(some)

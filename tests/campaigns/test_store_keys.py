@@ -70,7 +70,7 @@ async def test_a_token_claims_its_keys_again(journal: Journal) -> None:
 
 
 async def test_no_answer_takes_back_another(journal: Journal) -> None:
-    """A late answer settles a key that is in doubt. It changes no settled key, and none that its token did not claim."""
+    """A late answer settles a key in doubt. It changes no settled key, and none that its token did not claim."""
     await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
     await journal.settle_keys("1", {"a": keyed_outcome("a"), "b": keyed_outcome("u")})
     await journal.settle_keys("1", {"a": keyed_outcome("r"), "b": keyed_outcome("a", "2"), "c": keyed_outcome("a")})

@@ -147,7 +147,7 @@ async def test_files_of_the_dead_are_removed(journal: SQLiteJournal, path: Path)
 
 
 async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
-    """The file of a process that was killed before the journal named it is removed by the next run. No other file is."""
+    """The file of a process that was killed before the journal named it goes at the next run. No other file does."""
     await journal.begin("spring", ADDRESS)
     with pytest.raises(CampaignBusy):
         await other.begin("spring", ADDRESS)
