@@ -88,7 +88,7 @@ class Claimer:
             os.unlink(self._file_of(name))  # noqa: PTH108
 
     def remove_strays(self, known: Collection[str]) -> None:
-        """Remove the files of processes that were killed before the journal named them. `known` are the named ones.
+        """Remove the files of processes that were killed before the journal named them. `known` are the names in it.
 
         Call it in a transaction that writes. `hold` is called in one too, so no other process is in the middle of it.
         """

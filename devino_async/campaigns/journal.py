@@ -110,7 +110,7 @@ class Record:
 
 @frozen(kw_only=True)
 class Run:
-    """The current run of a campaign. A campaign has one at a time.
+    """The current run of a campaign. A campaign has only one at a time.
 
     `secret` is the key of all fingerprints in the journal. `recorded` is one more than the campaign's highest position
     in the journal, or 0 for a new campaign.

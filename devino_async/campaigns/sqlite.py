@@ -1,7 +1,7 @@
 """SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
 
 The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_campaigns.py,
-sqlite_parts.py and sqlite_keys.py. Which processes are alive is told by claimer.py.
+sqlite_parts.py and sqlite_keys.py. claimer.py tells which processes are alive.
 """
 
 import asyncio
@@ -53,8 +53,8 @@ class SQLiteJournal:
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
     A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
-    copy of a file does not know what was claimed since. Never send with one before its unconfirmed
-    messages are reconciled.
+    copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
+    reconciled.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
@@ -135,7 +135,7 @@ class SQLiteJournal:
         await self._together(partial(sqlite_parts.release, run=run, token=token, now=self._clock()), of=run.name)
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part. Texts of messages that are neither in doubt nor unsent go."""
+        """Record what became of a part. Texts of messages that are neither in doubt nor unsent are deleted."""
         work = partial(sqlite_parts.settle, run=run, part=part, marks=marks, results=results, now=self._clock())
         await self._together(work, of=run.name)
 

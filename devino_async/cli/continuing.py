@@ -112,7 +112,7 @@ class JournaledRun:
             return
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
         gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
-        say(f"campaign {found.name!r} goes on: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
+        say(f"campaign {found.name!r} continues: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:

@@ -70,7 +70,7 @@ def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
 
 
 def default_name(file: Path, address: str) -> str:
-    """Return the name of a file's campaign. Unless the service is the real one, its host is part of it."""
+    """Return the name of a file's campaign. It includes any host but the real one, so a trial is not the real run."""
     host = address.partition("://")[2]
     return file.name if host == f"{DEFAULT_HOST}:443" else f"{file.name}@{host}"
 

@@ -74,7 +74,7 @@ class Dispatch:
         self._journaled: Journaled | None = None
 
     def remember_in(self, journal: "Journal", base_url: str, total_for: Callable[[int], float]) -> None:
-        """Keep campaigns and keys in this journal. `total_for` gives the seconds that a body of some size may take."""
+        """Keep campaigns and keys in this journal. `total_for` gives the time limit of an attempt, by body size."""
         from .journaled import Journaled  # noqa: PLC0415 - a client without a journal does not pay for it
 
         self._journaled = Journaled(journal, base_url, self._turns, total_for)

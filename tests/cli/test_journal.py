@@ -151,7 +151,7 @@ def test_rows_mended_and_added(cli: Any, counting: Any) -> None:
     cli.file(HEADER + row(6) + row(3) + row(5) + row(1) + row(4) + row(2))
     result = cli.run("send", path)
     assert result.exit_code == 0, result.stderr
-    assert "goes on: 3 rows unchanged, 3 new" in result.stderr
+    assert "continues: 3 rows unchanged, 3 new" in result.stderr
     assert counting.sent == {(f"7900{number:07}", "x"): 1 + (number == 4) for number in range(1, 7)}
 
 
