@@ -1,6 +1,6 @@
-"""`devino campaign`: what the journals here know of campaigns. It reads only, and needs no credentials.
+"""`devino campaign`: what the journals in a folder know about campaigns. It only reads, and needs no credentials.
 
-Where a journal lies is in journals.py, what is shown of a campaign in campaign_words.py.
+Where journals are is in journals.py. How a campaign is shown is in campaign_words.py.
 """
 
 import csv
@@ -33,7 +33,7 @@ __all__ = ["campaign"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _COLUMNS = ("position", "state", "message_id", "segment_ids", "reasons")
-# The place of a message within its request says nothing here.
+# The place of a message within its request means nothing here.
 _INDEX = re.compile(r"messages\[[0-9]+\]\.", re.ASCII)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -52,7 +52,7 @@ def _where(command: F) -> F:
 
 @click.group(epilog="Example: devino campaign show campaign.csv")
 def campaign() -> None:
-    """Look at the campaigns of journals. These commands change and send nothing."""
+    """Look at the campaigns in journals. These commands change nothing and send nothing."""
 
 
 @campaign.command(name="list", epilog="Example: devino campaign list")
@@ -67,8 +67,8 @@ def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
 @click.argument("name", required=False)
 @_where
 def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
-    """Show what happened in a campaign, what is unsure, and which command goes on with it. NAME is its name, or the
-    file that was sent. It may be left out if there is only one.
+    """Show what happened in a campaign, what is in doubt, and which command continues it. NAME is its name, or the file
+    that was sent. It may be left out if there is only one campaign.
     """
     run(_show(name, journal, json_lines))
 
@@ -81,7 +81,7 @@ def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @_where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Write what became of each message of a campaign, as CSV or JSON lines. Positions count messages from 0, in the
-    order in which they were first sent. A journal holds no numbers, and no texts of what was accepted.
+    order in which they were first sent. The rows hold no phone numbers and no texts.
     """
     target = None if str(output) == "-" else output
     run(_export(name, journal, json_lines, target, options), prints=target is None)
@@ -91,13 +91,13 @@ async def _list(file: str | None, journal: Path | None, json_lines: bool) -> Non
     async with AsyncExitStack() as stack:
         found = [(each.state, each.place) for each in await _campaigns(journal, file, stack)]
     if not json_lines:
-        click.echo(f"{'campaign':40} {'messages':>10} {'accepted':>10} {'unsure':>8} {'to send':>8}  state")
+        click.echo(f"{'campaign':40} {'messages':>10} {'accepted':>10} {'in doubt':>8} {'to send':>8}  state")
     for state, place in found:
         if json_lines:
             click.echo(as_json(as_data(state, place)))
         else:
-            unsure, to_send = state.unconfirmed + state.in_flight, state.not_sent + state.planned
-            counts = f"{state.messages:>10,} {state.accepted:>10,} {unsure:>8,} {to_send:>8,}"
+            in_doubt, to_send = state.unconfirmed + state.in_flight, state.not_sent + state.planned
+            counts = f"{state.messages:>10,} {state.accepted:>10,} {in_doubt:>8,} {to_send:>8,}"
             click.echo(f"{printable(state.name):40} {counts}  {word_of(state)}")
 
 
@@ -171,7 +171,7 @@ async def _campaigns(journal: Path | None, name: str | None, stack: AsyncExitSta
         except JournalFailed as error:
             if is_named:
                 raise
-            # Other programs have files with this suffix too.
+            # Other programs use this suffix too.
             say(str(error))
             continue
         found += [_Found(state, opened, place) for state in states]
