@@ -80,6 +80,9 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
         yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To list their positions:"
         yield f"  {shlex.join(words)}"
         yield "  `devino details` shows what the service knows about them."
+        yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
+    if state.paused and not state.cancelled:
+        yield "It is paused. `devino campaign unpause` lets it go on."
     if state.in_flight:
         yield "Wait until the sending process has ended. If it is killed, this command shows that at once."
     elif state.finished:
