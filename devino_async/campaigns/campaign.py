@@ -7,7 +7,15 @@ or after the change is sent. What a store must do is in journal.py. How content 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 
-from ..errors import CampaignCancelled, CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
+from ..errors import (
+    CampaignCancelled,
+    CampaignChanged,
+    ClientClosed,
+    DevinoError,
+    JournalError,
+    JournalFailed,
+    OutcomeUnknown,
+)
 from ..flow.chunking import Chunk
 from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
@@ -18,7 +26,7 @@ from .content import Content
 from .fingerprints import SIZE, Fingerprints
 from .journal import Journal, Record
 from .looking import Group, Known, Looked, first_difference, found, stretches, unsent_places
-from .recording import Recorder, Recording, Settling
+from .recording import Recorder, Recording, Settling, closed_too_early
 from .results import Results
 
 __all__ = ["CampaignRun", "Send"]
@@ -161,7 +169,7 @@ class CampaignRun:
             if known is not None:
                 replayed[number] = Receipts()
                 offset = known.offset + start - known.at
-                damage = self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
+                damage = await self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
             if count % _PIECES_A_STEP == 0 or stop - start > _PIECES_A_STEP:
                 await self._turns.give()
         return replayed, damage
@@ -169,7 +177,9 @@ class CampaignRun:
     def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
         return Recording(self._recorder, positions, fingerprints)
 
-    def _replay(self, record: Record, offset: int, messages: Sequence[Message], into: Receipts) -> JournalFailed | None:
+    async def _replay(
+        self, record: Record, offset: int, messages: Sequence[Message], into: Receipts
+    ) -> JournalFailed | None:
         """Add recorded receipts. If the record is damaged, its messages become Unconfirmed. Return the damage."""
         results = self._results.pop(record.token, None)
         try:
@@ -185,7 +195,7 @@ class CampaignRun:
         self._results[record.token] = results
         if len(self._results) > _MAX_RESULTS:
             del self._results[next(iter(self._results))]
-        results.replay(offset, messages, into)
+        await in_steps(results.replay(offset, messages, into), self._turns)
         return None
 
 
@@ -262,8 +272,9 @@ class Groups:
     async def _looked(self, chunk: Chunk[Message]) -> Looked:
         try:
             return await self._run.look(chunk)
-        except JournalError as error:
-            return Looked(chunk.items, chunk.slices, chunk.position, problem=error)
+        except (JournalError, ClientClosed) as error:
+            problem = closed_too_early() if isinstance(error, ClientClosed) else error
+            return Looked(chunk.items, chunk.slices, chunk.position, problem=problem)
 
     def _taken(self, group: list[Looked]) -> Group:
         del self._held[: len(group)]

@@ -19,10 +19,10 @@ from ..protocol.message import Message
 from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
 from .fingerprints import Fingerprints
 from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
-from .recording import Settling
+from .recording import Settling, closed_too_early
 from .results import Results, pack_one
 
-__all__ = ["KeyedRecording", "KeyedSends", "Put"]
+__all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
 
 _MAX_KEY = 255
 _KEYS_A_STEP = 64
@@ -33,7 +33,7 @@ _FIRST_LOOK, _MAX_LOOK = 0.05, 1.0
 Put = Callable[[Message, KeyedSend], Awaitable[Receipt]]
 
 
-class _Recorded(OutcomeUnknown):
+class Recorded(OutcomeUnknown):
     """The error in the receipt of a keyed message that was taken out of its batch because its key has a record."""
 
     def __init__(self, record: KeyRecord) -> None:
@@ -82,13 +82,16 @@ class _KeyedClaim:
             if known:
                 self._known = False
                 raise AlreadyKnown(self._receipts(known))
+        except ClientClosed:
+            self._taken = False
+            raise closed_too_early() from None
         except Exception:
             self._taken = False
             raise
 
     def _receipts(self, known: Mapping[str, KeyRecord]) -> dict[int, Receipt]:
         return {
-            place: Unconfirmed(self._messages[place], _Recorded(known[send.key]))
+            place: Unconfirmed(self._messages[place], Recorded(known[send.key]))
             for place, send in enumerate(self._sends)
             if send.key in known
         }
@@ -157,6 +160,8 @@ class KeyedSends:
         self._fingerprints: Fingerprints | None = None
         self._loading: asyncio.Future[bytes] | None = None
         self._under_way: dict[str, _UnderWay] = {}
+        # Receipts that are known here, and that the journal could not be told yet.
+        self._unwritten: dict[str, Receipt] = {}
         self._look_ups = _LookUps(journal)
         self._closed = False
 
@@ -167,6 +172,7 @@ class KeyedSends:
         Raises KeyConflict, JournalFailed, and what `put` raises.
         """
         _check(key)
+        sending.require_message(message)
         fingerprint = (self._fingerprints or await self._loaded()).of(message)
         while (first := self._under_way.get(key)) is not None:
             if first.fingerprint != fingerprint:
@@ -207,7 +213,7 @@ class KeyedSends:
             receipt = await put(
                 message, KeyedSend(key=key, fingerprint=fingerprint, body=sending.encode_one(message).encode())
             )
-            if isinstance(receipt, Unconfirmed) and isinstance(receipt.error, _Recorded):
+            if isinstance(receipt, Unconfirmed) and isinstance(receipt.error, Recorded):
                 # Between the look-up and the claim, another process began to send it.
                 record = receipt.error.record
                 continue
@@ -219,14 +225,16 @@ class KeyedSends:
         """Return the receipt that a record gives, or None if the key is free."""
         pause = _FIRST_LOOK
         while True:
-            if record.address != self.address:
-                raise _conflict("which was sent to another address")
             if record.state in _FREE:
                 return None
+            if record.address != self.address:
+                raise _conflict("which was sent to another address")
             if record.fingerprint != fingerprint:
                 raise _conflict("which it was used for before")
             if record.state is not State.IN_FLIGHT:
                 return _receipt(record, message)
+            if (known := self._unwritten.get(record.key)) is not None:
+                return known
             if self._closed or self._now() >= record.claimed_until:
                 words = "another process is sending it, and its answer did not come in time"
                 return Unconfirmed(message, OutcomeUnknown(words, operation=sending.ENDPOINT.operation))
@@ -256,9 +264,16 @@ class KeyedSends:
         for number, (send, receipt) in enumerate(zip(sends, receipts, strict=True), 1):
             mark, results = pack_one(receipt)
             outcomes[send.key] = STATES[mark], results
+            self._unwritten[send.key] = receipt
             if number % _KEYS_A_STEP == 0:
                 await self._turns.give()
-        await self._settling.settle(lambda: self.journal.settle_keys(token, outcomes))
+
+        async def write() -> None:
+            await self.journal.settle_keys(token, outcomes)
+            for key in outcomes:
+                self._unwritten.pop(key, None)
+
+        await self._settling.settle(write)
 
     def close(self) -> None:
         """Stop waiting for other processes."""

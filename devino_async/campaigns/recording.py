@@ -20,10 +20,15 @@ from .fingerprints import SIZE
 from .journal import Journal, Mark, Part, Run
 from .results import pack
 
-__all__ = ["PartClaim", "Recorder", "Recording", "Settling"]
+__all__ = ["PartClaim", "Recorder", "Recording", "Settling", "closed_too_early"]
 
 _log = logging.getLogger("devino_async")
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
+
+
+def closed_too_early() -> JournalFailed:
+    """Return the error for a journal that was closed while its client was open."""
+    return JournalFailed("the journal was closed before the client; close the client first")
 
 
 class Settling:
@@ -141,6 +146,9 @@ class PartClaim:
         self._known = self._taken = True
         try:
             await self._recorder.journal.claim(self._recorder.run, self._part)
+        except ClientClosed:
+            self._taken = False
+            raise closed_too_early() from None
         except Exception:
             self._taken = False
             raise

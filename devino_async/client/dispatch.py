@@ -221,7 +221,8 @@ class Dispatch:
 
     def _finished(self, batch: Batch) -> Batch:
         if self._closing and batch.receipts.counts[Unconfirmed]:
-            self.unconfirmed += [each for each in batch.receipts if isinstance(each, Unconfirmed)]
+            unsure = [each for each in batch.receipts if isinstance(each, Unconfirmed)]
+            self.unconfirmed += [each for each in unsure if self._journaled is None or self._journaled.is_receipt(each)]
         if self._events.heard(BatchFinished):
             counts = batch.receipts.counts
             self._events.emit(
@@ -258,6 +259,8 @@ class Dispatch:
 
     def unclaimed(self, receipts: Sequence[Receipt]) -> None:
         """Report receipts whose caller is gone."""
+        if self._journaled is not None and not (receipts := [*filter(self._journaled.is_receipt, receipts)]):
+            return
         guarded(lambda count: _log.warning("%d receipts were not claimed, their caller was gone", count), len(receipts))
         if self._on_unclaimed is not None:
             guarded(self._on_unclaimed, receipts)
