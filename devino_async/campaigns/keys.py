@@ -5,6 +5,7 @@ checks the key again. What a state means is in journal.py.
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from .results import Results, pack_one
 
 __all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
 
+_log = logging.getLogger("devino_async")
 _MAX_KEY = 255
 _KEYS_A_STEP = 64
 _FREE = {State.PLANNED, State.NOT_SENT}
@@ -68,6 +70,7 @@ class _KeyedClaim:
         self._token = secrets.token_hex(16)
         self._known = False
         self._taken = False
+        self._in_doubt = False
 
     async def take(self) -> None:
         """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
@@ -98,8 +101,14 @@ class _KeyedClaim:
 
     async def release(self) -> None:
         """Record that nothing was sent so far. Never raises."""
-        if self._taken and await to_the_end(self._keyed.released(self._token)):
+        if self._taken and not self._in_doubt:
+            # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
             self._taken = False
+            await to_the_end(self._keyed.release(self._token))
+
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. From now on the keys are never released."""
+        self._in_doubt = True
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of each key. Never raises."""
@@ -224,6 +233,8 @@ class KeyedSends:
     async def _recorded(self, record: KeyRecord, message: Message, fingerprint: bytes) -> Receipt | None:
         """Return the receipt that a record gives, or None if the key is free."""
         pause = _FIRST_LOOK
+        # The clock of the other process, or this one's, may be wrong by an hour.
+        until = asyncio.get_running_loop().time() + self._total_for(0)
         while True:
             if record.state in _FREE:
                 return None
@@ -235,7 +246,7 @@ class KeyedSends:
                 return _receipt(record, message)
             if (known := self._unwritten.get(record.key)) is not None:
                 return known
-            if self._closed or self._now() >= record.claimed_until:
+            if self._closed or min(record.claimed_until - self._now(), until - asyncio.get_running_loop().time()) <= 0:
                 words = "another process is sending it, and its answer did not come in time"
                 return Unconfirmed(message, OutcomeUnknown(words, operation=sending.ENDPOINT.operation))
             await self._sleep(pause)
@@ -249,14 +260,13 @@ class KeyedSends:
         """Return the time by which an attempt with a body of this size has certainly ended."""
         return self._now() + self._total_for(size)
 
-    async def released(self, token: str) -> bool:
-        """Release what was claimed. Return whether that could be written."""
+    async def release(self, token: str) -> None:
+        """Release what was claimed, if that can be written."""
         try:
             await self.journal.release_keys(token)
-        except (JournalFailed, ClientClosed):
+        except (JournalFailed, ClientClosed) as error:
             # The keys stay claimed, which is safe: after a crash they count as Unconfirmed although nothing was sent.
-            return False
-        return True
+            _log.warning("a release could not be written: %s", error)
 
     async def settle(self, token: str, sends: Sequence[KeyedSend], receipts: Receipts) -> None:
         """Write what became of the keys of one claim."""

@@ -62,15 +62,16 @@ class Settling:
             await self._write_all()
 
     async def _write_all(self) -> JournalFailed | ClientClosed | None:
+        """Try all of them. What is wrong with one may be wrong with its campaign only."""
+        failure = None
         for write in list(self._unwritten):
             try:
                 await write()
-            except CampaignBusy as error:
-                _superseded(error)
             except (JournalFailed, ClientClosed) as error:
-                return error
-            self._unwritten.remove(write)
-        return None
+                failure = error
+            else:
+                self._unwritten.remove(write)
+        return failure
 
     async def aclose(self) -> None:
         """Try one last time. Raises JournalFailed if an outcome still cannot be written."""
@@ -137,6 +138,7 @@ class PartClaim:
         self._part = part
         self._known = False
         self._taken = False
+        self._in_doubt = False
 
     async def take(self) -> None:
         """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""
@@ -155,15 +157,19 @@ class PartClaim:
 
     async def release(self) -> None:
         """Record that nothing was sent so far."""
-        if not self._taken:
+        if not self._taken or self._in_doubt:
             return
+        # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
+        self._taken = False
         try:
             await to_the_end(self._recorder.journal.release(self._recorder.run, self._part.token))
         except (JournalFailed, ClientClosed) as error:
             # It stays claimed, which is safe: after a crash it counts as Unconfirmed although nothing was sent.
             _log.warning("a release could not be written: %s", error)
-        else:
-            self._taken = False
+
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. From now on the part is never released."""
+        self._in_doubt = True
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of the part, unless it was never claimed and all of it is unsent. Never raises."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..errors import ClientClosed, ConfigurationError, DevinoError, JournalError
+from ..errors import ClientClosed, ConfigurationError, DevinoError
 from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner, hand_over, to_the_end
@@ -210,10 +210,7 @@ class Dispatch:
         async def ending() -> None:
             if left:
                 await to_the_end(asyncio.wait(left))
-            try:
-                await to_the_end(run.end())
-            except (JournalError, ClientClosed) as error:
-                _log.warning("the end of a campaign's run could not be written: %s", error)
+            await to_the_end(run.end())
 
         task = self._owner.start(ending())
         if not left:
