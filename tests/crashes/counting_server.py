@@ -1,0 +1,320 @@
+"""A service in a process of its own that counts every message by its identity, and fails at random by a seed.
+
+The process outlives the clients that are killed, so its counts are the ground truth. It is the fault server of
+tests/faults, where every connection plays one step, `Counting`. A message counts as accepted when the service decides
+so, whether or not an answer gets out.
+
+    with counting_server() as server: ... server.truth()
+"""
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection as Pipe
+from typing import Any
+
+from attrs import define, field, frozen
+from chance import chance
+from fault_script import ALL_BUT_ONE, http
+from fault_server import Connection, FaultServer
+from inputs import identity_of, is_rejected
+from processes import CONTEXT, Hung
+
+FAULTS: Mapping[str, float] = {
+    "reset at once": 0.02,
+    "cut in the body": 0.02,
+    "reset before the last byte": 0.01,
+    "answer lost": 0.02,
+    "request lost": 0.02,
+    "half an answer": 0.02,
+    "502, accepted": 0.02,
+    "502, not accepted": 0.02,
+    "429": 0.03,
+    "400": 0.02,
+    "slow": 0.05,
+}
+"""How likely each fault is for a POST. What a client can know of a message after `LOSSY` ones is nothing."""
+LOSSY = frozenset({"answer lost", "request lost", "half an answer", "502, accepted", "502, not accepted"})
+# The kernel decides whether a client can prove that nothing was received.
+_CUT = frozenset({"reset at once", "cut in the body", "reset before the last byte"})
+_POST = b"POST /sms/messages"
+_PATIENCE = 60.0
+_REJECTED = {"code": "REJECTED", "messageId": None, "reasons": [{"key": "to.format.invalid", "ref": "to"}]}
+_REFUSED = json.dumps({"code": "REJECTED", "reasons": [{"key": "request.invalid", "ref": "messages"}]})
+_FIRST_ID = 3_701_172_084_729_885_952
+
+
+@frozen(kw_only=True)
+class Truth:
+    """What the server knows. `ids` are those it gave to each identity, one for each time that it was accepted.
+
+    `lossy` are the identities of messages that met a fault after which no client can know what became of them. `posts`
+    counts the requests to send that began, `messages` what was in the complete ones, `incomplete` those that were reset
+    before their end, and `probes` all look-ups. `met` counts the faults.
+    """
+
+    ids: dict[str, list[str]]
+    lossy: Counter[str]
+    incomplete: int
+    posts: int
+    messages: int
+    probes: int
+    met: Counter[str]
+
+
+@define
+class Counting:
+    """The step that each connection plays: receive, decide, count, answer."""
+
+    events: Pipe
+    faults: Mapping[str, float] = field(factory=dict)
+    random: Any = field(factory=lambda: chance(0))
+    latency: float = 0.0
+    alert: tuple[int, str] | None = None
+    ids: dict[str, list[str]] = field(factory=dict)
+    lossy: Counter[str] = field(factory=Counter)
+    met: Counter[str] = field(factory=Counter)
+    posts: int = 0
+    messages: int = 0
+    incomplete: int = 0
+    probes: int = 0
+    probes_fail: bool = False
+    held: asyncio.Event = field(factory=asyncio.Event)
+    given: int = 0
+
+    async def __call__(self, connection: Connection) -> None:
+        try:
+            await connection.read_to(len(_POST))
+            if connection.raw.startswith(_POST):
+                await self._play(connection, self._fault())
+            else:
+                await self._answer_probe(connection)
+        finally:
+            connection.raw.clear()
+
+    async def _play(self, connection: Connection, fault: str) -> None:
+        self.posts += 1
+        number = self.posts
+        self.met[fault] += 1
+        self._reached(number, "begun")
+        if fault in _CUT:
+            if fault == "cut in the body":
+                await connection.read_to(self.random.random())
+            elif fault == "reset before the last byte":
+                await connection.read_to(ALL_BUT_ONE)
+            self._reset(connection)
+            return
+        await connection.read_to("request")
+        self._reached(number, "received")
+        await self._answer(connection, fault)
+        self._reached(number, "answered")
+        await connection.end("rst" if fault in {"request lost", "answer lost"} else "fin")
+
+    def truth(self) -> Truth:
+        """What the server knows now."""
+        return Truth(
+            ids=self.ids,
+            lossy=self.lossy,
+            incomplete=self.incomplete,
+            posts=self.posts,
+            messages=self.messages,
+            probes=self.probes,
+            met=self.met,
+        )
+
+    def _fault(self) -> str:
+        lot = self.random.random()
+        for fault, share in self.faults.items():
+            lot -= share
+            if lot < 0:
+                return fault
+        return "none"
+
+    async def _answer_probe(self, connection: Connection) -> None:
+        self.probes += 1
+        await connection.read_to("request")
+        connection.say(http(502) if self.probes_fail else http(200, '{"result": []}', "Connection: close"))
+        await connection.end("fin")
+
+    async def _answer(self, connection: Connection, fault: str) -> None:
+        """Decide on a complete request. What the service accepts is counted before anything else happens."""
+        sent = json.loads(connection.request.body)["messages"]
+        self.messages += len(sent)
+        if fault in LOSSY:
+            self._lose(sent)
+        if fault == "429":
+            connection.say(http(429, "", "Retry-After: 0", "Connection: close"))
+        elif fault == "400":
+            connection.say(http(400, _REFUSED, "Connection: close"))
+        elif fault in {"request lost", "502, not accepted"}:
+            if fault != "request lost":
+                connection.say(http(502, "bad gateway", "Connection: close"))
+        else:
+            answer = http(200, json.dumps({"result": self._accept(sent)}), "Connection: close")
+            # The answer waits as long as the service is held, and what it decided stays decided.
+            await asyncio.sleep(self.latency * self.random.random() + (0.2 if fault == "slow" else 0.0))
+            await self.held.wait()
+            if fault == "half an answer":
+                answer = answer[: int(len(answer) * self.random.random())]
+            if fault == "502, accepted":
+                answer = http(502, "bad gateway", "Connection: close")
+            if fault != "answer lost":
+                connection.say(answer)
+
+    def _accept(self, sent: list[dict[str, str]]) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        for each in sent:
+            if is_rejected(each["to"]):
+                results.append(_REJECTED)
+                continue
+            self.given += 1
+            message_id = str(_FIRST_ID + 2 * self.given)
+            self.ids.setdefault(identity_of(each["to"], each["text"]), []).append(message_id)
+            results.append({"code": "OK", "messageId": message_id})
+        return results
+
+    def _lose(self, sent: list[dict[str, str]]) -> None:
+        self.lossy.update(identity_of(each["to"], each["text"]) for each in sent)
+
+    def _reset(self, connection: Connection) -> None:
+        """Reset a request that was not read to its end. If all of it lay in the kernel, the service had received it."""
+        connection.reset()
+        found = connection.requests
+        if found and found[-1].complete:
+            sent = json.loads(found[-1].body)["messages"]
+            self.messages += len(sent)
+            self._accept(sent)
+            self._lose(sent)
+        else:
+            # The client may have handed over all of it, and then cannot know that a part never arrived.
+            self.incomplete += 1
+
+    def _reached(self, number: int, phase: str) -> None:
+        if self.alert == (number, phase):
+            self.alert = None
+            self.events.send(phase)
+
+
+async def _serve(orders: Pipe, events: Pipe) -> None:
+    counting = Counting(events)
+    counting.held.set()
+
+    async with FaultServer(((counting,),), receive_buffer=None) as server:
+
+        async def settle() -> None:
+            """Wait until every connection that a client ever began has been played to its end."""
+            await server.begun_so_far()
+            while server._tasks:
+                await asyncio.wait(server._tasks)
+                server._tasks[:] = [each for each in server._tasks if not each.done()]
+            server.connections.clear()
+
+        async def obey(order: str, given: Any) -> Any:
+            if order == "truth":
+                await settle()
+                return counting.truth()
+            if order == "losses":
+                await settle()
+                return len(counting.lossy), counting.incomplete
+            if order == "posts":
+                return counting.posts
+            if order == "probes":
+                return counting.probes
+            if order == "alert":
+                after, phase = given
+                counting.alert = None if phase is None else (counting.posts + after, phase)
+            elif order == "fail":
+                counting.faults, counting.random = given[0], chance(given[1])
+                counting.latency, counting.probes_fail = given[2], given[3]
+            elif order == "hold":
+                counting.held.clear() if given else counting.held.set()
+            return None
+
+        def heard() -> None:
+            order, given = orders.recv()
+            asyncio.create_task(obey(order, given)).add_done_callback(lambda task: orders.send(task.result()))
+
+        asyncio.get_running_loop().add_reader(orders.fileno(), heard)
+        orders.send(server.url)
+        await asyncio.Event().wait()
+
+
+def serve(orders: Pipe, events: Pipe) -> None:
+    """The server's process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_serve(orders, events))
+
+
+class CountingServer:
+    """The server as the lab sees it: its address, its faults, and its counts."""
+
+    def __init__(self, orders: Pipe, events: Pipe) -> None:
+        self._orders, self.events = orders, events
+        self.url: str = self._heard()
+
+    def truth(self) -> Truth:
+        """Return what it knows, once every connection has ended. No client may be alive."""
+        truth: Truth = self._ask("truth")
+        return truth
+
+    def losses(self) -> tuple[int, int]:
+        """Return how many messages met a lossy fault so far, and how many requests were reset before their end."""
+        losses: tuple[int, int] = self._ask("losses")
+        return losses
+
+    def posts(self) -> int:
+        """Return how many requests to send have begun."""
+        posts: int = self._ask("posts")
+        return posts
+
+    def probes(self) -> int:
+        """Return how many look-ups were answered."""
+        probes: int = self._ask("probes")
+        return probes
+
+    def fail(
+        self, faults: Mapping[str, float], *, seed: int = 0, latency: float = 0.0, probes_fail: bool = False
+    ) -> None:
+        """From now on fail like this, and answer within `latency` seconds."""
+        self._ask("fail", (dict(faults), seed, latency, probes_fail))
+
+    def hold(self, held: bool) -> None:
+        """Answer nothing more, or answer again. What arrives meanwhile is accepted."""
+        self._ask("hold", held)
+
+    def alert(self, after: int, phase: str | None) -> None:
+        """Write to `events` when the request to send that is `after` from now is begun, received or answered."""
+        self._ask("alert", (after, phase))
+        while self.events.poll():
+            self.events.recv()
+
+    def _ask(self, order: str, given: Any = None) -> Any:
+        self._orders.send((order, given))
+        return self._heard()
+
+    def _heard(self) -> Any:
+        if not self._orders.poll(_PATIENCE):
+            raise Hung("the counting server does not answer")
+        return self._orders.recv()
+
+
+@contextmanager
+def counting_server() -> Iterator[CountingServer]:
+    """A server in a process of its own, which ends with the block."""
+    orders, their_orders = CONTEXT.Pipe()
+    events, their_events = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=serve, args=(their_orders, their_events), daemon=True)
+    process.start()
+    their_orders.close()
+    their_events.close()
+    try:
+        yield CountingServer(orders, events)
+    finally:
+        process.terminate()
+        process.join()
+        process.close()
+        orders.close()
+        events.close()

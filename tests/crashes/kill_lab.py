@@ -1,0 +1,314 @@
+"""Runs a campaign whose process is killed again and again, the same each time, and checks what is left after each kill.
+
+`wrong` lists every broken promise. It knows nothing of how the SDK decides: it compares receipts, the journal and what
+the server counted.
+"""
+
+import asyncio
+import random as randomness
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+from chance import chance
+from counting_server import CountingServer, Truth
+from inputs import Input, Listed, allowed, identities_of, is_rejected
+from processes import Child, child
+from programs import Campaign, run_campaign
+from traps import Trap
+
+from devino_async import Message
+from devino_async.campaigns import CampaignState, Outcome, SQLiteJournal
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+FINAL = frozenset({"accepted", "rejected"})
+Seen = tuple[str, str]
+"""A kind, and the id or the reasons."""
+
+
+@frozen
+class Kill:
+    """How one run is killed: `how` is at a moment of the clock, of the server, or at an SQL statement of its own."""
+
+    signal: int
+    how: str
+    number: int = 0
+    phase: str = ""
+    delay: float = 0.0
+
+    @property
+    def trap(self) -> Trap | None:
+        """What the process sets for itself."""
+        return Trap(self.signal, self.number, self.delay) if self.how == "statement" else None
+
+
+@frozen(kw_only=True)
+class Pace:
+    """How far apart kills are: seconds, requests and SQL statements, on average."""
+
+    seconds: float = 0.05
+    requests: int = 4
+    statements: int = 12
+
+
+def kills(random: randomness.Random, pace: Pace, signals: Sequence[int] = SIGNALS) -> Iterator[Kill]:
+    """Kills without end, at moments that are spread over all that a run does."""
+    while True:
+        number, lot = random.choice(signals), random.random()
+        # Some milliseconds later it is in the middle of the next step.
+        later = random.choice((0.0, 0.0, random.uniform(0.0, 0.004)))
+        if lot < 0.4:
+            yield Kill(number, "clock", delay=random.uniform(0.0, 2 * pace.seconds))
+        elif lot < 0.7:
+            phase = random.choice(("begun", "received", "answered"))
+            yield Kill(number, "server", random.randint(1, 2 * pace.requests), phase, later)
+        else:
+            yield Kill(number, "statement", random.randint(1, 2 * pace.statements), delay=later)
+
+
+@define
+class Figures:
+    """What happened, in numbers."""
+
+    kills: Counter[str] = field(factory=Counter)
+    runs: int = 0
+    campaigns: int = 0
+    messages: int = 0
+    twice: int = 0
+    without: int = 0
+    unconfirmed: int = 0
+    lossy: int = 0
+    in_doubt: int = 0
+    most_in_doubt: int = 0
+    looks: int = 0
+    posts: int = 0
+    met: Counter[str] = field(factory=Counter)
+
+    def add(self, other: "Figures") -> None:
+        """Count another one in."""
+        for name in ("runs", "campaigns", "messages", "twice", "without", "unconfirmed", "lossy", "in_doubt"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.looks += other.looks
+        self.posts += other.posts
+        self.most_in_doubt = max(self.most_in_doubt, other.most_in_doubt)
+        self.kills += other.kills
+        self.met += other.met
+
+
+class KillLab:
+    """One campaign in a folder of its own, against one server."""
+
+    def __init__(
+        self, folder: Path, server: CountingServer, given: Input | Listed, *, seed: int, **options: Any
+    ) -> None:
+        self.server = server
+        self.given = given
+        self.random = chance(seed)
+        self.saw = str(folder / "saw.txt")
+        self.journal = folder / "sms.journal"
+        self.options = {"batch_size": 250, "in_flight": 4, **options}
+        self.wrong: list[str] = []
+        self.figures = Figures(campaigns=1)
+        self._known: dict[int, Seen] = {}
+        self._since = 0
+        self._losses = (0, 0)
+
+    @property
+    def most_in_flight(self) -> int:
+        """How many messages one kill may leave in doubt."""
+        most: int = self.options["batch_size"] * self.options["in_flight"]
+        return most
+
+    def job(self, **changes: Any) -> Campaign:
+        """One run of the campaign."""
+        return Campaign(
+            **{
+                "url": self.server.url,
+                "journal": str(self.journal),
+                "name": "kills",
+                "input": self.given,
+                "saw": self.saw,
+                **self.options,
+                **changes,
+            }
+        )
+
+    # Running
+
+    def until_finished(self, kills_: Iterator[Kill], *, most: int = 10_000) -> None:
+        """Run it, each time with a kill while there are any and then without, until everything has its outcome."""
+        for _ in range(most):
+            status = self.run(next(kills_, None))
+            if status == 0 and not any(kind == "not_sent" for kind, _ in self.receipts().values()):
+                return
+        self.wrong.append(f"not finished after {most} runs")
+
+    def run(self, kill: Kill | None = None, **changes: Any) -> int:
+        """Run it once and check what it left. Return its exit status."""
+        with child(run_campaign, self.job(trap=kill.trap if kill else None, **changes)) as process:
+            if kill is not None and kill.how == "server":
+                self.server.alert(kill.number, kill.phase)
+            process.go()
+            if kill is not None:
+                self._strike(process, kill)
+            status = process.end()
+        self.figures.runs += 1
+        if status < 0:
+            assert kill is not None
+            self.figures.kills[f"{signal.Signals(-status).name} {kill.how}"] += 1
+            self._since += 1
+        self._compare("a receipt", self.receipts(), seen=True)
+        # Not each time: burying the dead is then left to the next run.
+        if self.random.random() < 0.5:
+            self.look()
+        return status
+
+    def _strike(self, process: Child, kill: Kill) -> None:
+        if kill.how == "clock":
+            process.ends_within(kill.delay)
+        elif kill.how == "server":
+            process.ends_within(60.0, self.server.events)
+            self.server.alert(0, None)
+            process.ends_within(kill.delay)
+        else:
+            # It kills itself, or ends before that statement.
+            process.ends_within(60.0)
+        if kill.how != "statement":
+            process.signal(kill.signal)
+
+    # Reading
+
+    def receipts(self) -> dict[int, Seen]:
+        """The receipts that the last run gave, by position. The last line may be cut."""
+        return {int(position): (kind, more) for position, kind, more in self._lines() if position != "!"}
+
+    def errors(self) -> list[tuple[str, str]]:
+        """The errors that the last run ended with: the class and the text."""
+        return [(kind, text) for position, kind, text in self._lines() if position == "!"]
+
+    def _lines(self) -> Iterator[list[str]]:
+        path = Path(self.saw)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines(keepends=True):
+            if line.endswith("\n"):
+                yield line[:-1].split("\t")
+
+    def look(self) -> tuple[CampaignState | None, list[Outcome]]:
+        """Read the journal while no run is under way, and check it against all that was known before."""
+        state, outcomes = asyncio.run(_read(self.journal, self.options.get("name", "kills")))
+        self.figures.looks += 1
+        if state is None:
+            if self._known:
+                self.wrong.append("the journal forgot the campaign")
+            return None, []
+        kinds = Counter(str(each.state) for each in outcomes)
+        told = {
+            kind: getattr(state, kind)
+            for kind in ("accepted", "rejected", "not_sent", "unconfirmed", "assumed_sent", "in_flight", "planned")
+        }
+        if sum(told.values()) != state.messages or {k: v for k, v in told.items() if v} != dict(kinds):
+            self.wrong.append(f"the counts do not add up: {state.messages} messages, {told}, outcomes {dict(kinds)}")
+        positions = [each.position for each in outcomes]
+        if positions != sorted({*positions}):
+            self.wrong.append("a position stands twice in the journal, or out of order")
+        if state.in_flight:
+            self.wrong.append(f"{state.in_flight} in flight, but no process lives")
+        self._check_doubt(outcomes)
+        self._compare("the journal", {each.position: seen_in(each) for each in outcomes}, seen=False)
+        return state, outcomes
+
+    # Checking
+
+    def _check_doubt(self, outcomes: Sequence[Outcome]) -> None:
+        """After a kill, what is newly in doubt is at most what was in flight, apart from what met a lossy fault."""
+        lossy, incomplete = self.server.losses()
+        before = sum(kind == "unconfirmed" for kind, _ in self._known.values())
+        new = sum(each.state == "unconfirmed" for each in outcomes) - before
+        excused = lossy - self._losses[0] + (incomplete - self._losses[1]) * self.options["batch_size"]
+        in_doubt = max(0, new - excused)
+        if in_doubt > self._since * self.most_in_flight:
+            self.wrong.append(f"{new} in doubt after {self._since} kills, {excused} of them for a fault")
+        if self._since:
+            self.figures.in_doubt += in_doubt
+            self.figures.most_in_doubt = max(self.figures.most_in_doubt, in_doubt // self._since)
+        self._losses, self._since = (lossy, incomplete), 0
+
+    def _compare(self, where: str, now: Mapping[int | None, Seen] | Mapping[int, Seen], *, seen: bool) -> None:
+        """What was final stays as it was, and what was in doubt stays in doubt."""
+        for position, (kind, more) in self._known.items():
+            other = now.get(position)
+            if other is None:
+                if not seen and kind in FINAL | {"unconfirmed"}:
+                    self.wrong.append(f"{position} was {kind}, and {where} does not know it")
+            elif (kind in FINAL and other != (kind, more)) or (kind == "unconfirmed" and other[0] != kind):
+                self.wrong.append(f"{position} was {kind} {more}, and {where} says {other}")
+        self._known |= {at: each for at, each in now.items() if at is not None}
+
+    def check(self) -> Truth:
+        """Check the finished campaign: who was sent what, and the whole stream of receipts."""
+        messages = list(self.given.messages())
+        final = self.receipts()
+        state, outcomes = self.look()
+        truth = self.server.truth()
+        self._check_stream(messages, final, truth)
+        recorded = {each.position: seen_in(each) for each in outcomes}
+        if recorded != dict(final.items()):
+            self.wrong.append("the stream and the journal differ")
+        if state is not None and (state.messages != len(messages) or not state.complete):
+            self.wrong.append(f"the journal has {state.messages} of {len(messages)} messages")
+        posts = truth.posts
+        if self.run() != 0 or self.receipts() != final:
+            self.wrong.append("a finished campaign that ran again gave another stream")
+        if self.server.posts() != posts:
+            self.wrong.append("a finished campaign that ran again sent something")
+        self._count(messages, final, truth)
+        return truth
+
+    def _check_stream(self, messages: Sequence[Message], final: Mapping[int, Seen], truth: Truth) -> None:
+        self.wrong += twice(messages, truth)
+        if sorted(final) != list(range(len(messages))):
+            self.wrong.append(f"{len(final)} receipts for {len(messages)} messages")
+        given: set[str] = set()
+        for position, (identity, message) in enumerate(zip(identities_of(messages), messages, strict=True)):
+            kind, more = final.get(position, ("none", ""))
+            expected = "rejected" if is_rejected(message.to) else "accepted"
+            if kind not in {expected, "unconfirmed"}:
+                self.wrong.append(f"{position}: {kind}, where an uninterrupted run gives {expected}")
+            if kind == "accepted" and (more in given or more not in truth.ids.get(identity, ())):
+                self.wrong.append(f"{position}: the id {more} is not its own")
+            given.add(more)
+
+    def _count(self, messages: Sequence[Message], final: Mapping[int, Seen], truth: Truth) -> None:
+        figures = self.figures
+        figures.messages += len(messages)
+        figures.twice += len(twice(messages, truth))
+        figures.without += len(messages) - len(final)
+        figures.unconfirmed += sum(kind == "unconfirmed" for kind, _ in final.values())
+        figures.lossy += len(truth.lossy)
+        figures.posts += truth.posts
+        figures.met += truth.met
+
+
+def seen_in(outcome: Outcome) -> Seen:
+    """What a receipt of this outcome shows."""
+    return str(outcome.state), outcome.message_id or ",".join(map(str, outcome.reasons))
+
+
+def twice(messages: Sequence[Message], truth: Truth) -> list[str]:
+    """Every message that the server accepted more often than it stands in the input, or that nobody wanted to send."""
+    wanted = allowed(messages)
+    return [
+        f"{identity.rpartition(' ')[2]}: accepted {len(ids)} times, wanted {wanted[identity]} times"
+        for identity, ids in truth.ids.items()
+        if len(ids) > wanted[identity]
+    ]
+
+
+async def _read(path: Path, name: str) -> tuple[CampaignState | None, list[Outcome]]:
+    async with SQLiteJournal(path) as journal:
+        found = [each for each in await journal.campaigns() if each.name == name]
+        return (found[0], [each async for each in journal.outcomes(name)]) if found else (None, [])
