@@ -24,16 +24,16 @@ from inputs import identity_of, is_rejected
 from processes import CONTEXT, Hung
 
 FAULTS: Mapping[str, float] = {
-    "reset at once": 0.02,
-    "cut in the body": 0.02,
+    "reset at once": 0.01,
+    "cut in the body": 0.01,
     "reset before the last byte": 0.01,
-    "answer lost": 0.02,
-    "request lost": 0.02,
-    "half an answer": 0.02,
-    "502, accepted": 0.02,
-    "502, not accepted": 0.02,
+    "answer lost": 0.01,
+    "request lost": 0.01,
+    "half an answer": 0.01,
+    "502, accepted": 0.01,
+    "502, not accepted": 0.01,
     "429": 0.03,
-    "400": 0.02,
+    "400": 0.01,
     "slow": 0.05,
 }
 """How likely each fault is for a POST. What a client can know of a message after `LOSSY` ones is nothing."""
@@ -198,46 +198,68 @@ class Counting:
             self.events.send(phase)
 
 
+class _Desk:
+    """Carries out what the lab asks for."""
+
+    def __init__(self, server: FaultServer, counting: Counting, orders: Pipe) -> None:
+        self._server, self._counting, self._orders = server, counting, orders
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def heard(self) -> None:
+        """Read one order."""
+        order, given = self._orders.recv()
+        task = asyncio.create_task(self._obey(order, given))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _obey(self, order: str, given: tuple[Any, ...]) -> None:
+        try:
+            self._orders.send(await getattr(self, order)(*given))
+        except Exception as error:  # noqa: BLE001 - the lab is to hear of it
+            self._orders.send(error)
+
+    async def truth(self) -> Truth:
+        await self._settle()
+        return self._counting.truth()
+
+    async def losses(self) -> tuple[int, int]:
+        await self._settle()
+        return self._counting.lossy.total(), self._counting.incomplete
+
+    async def count(self, name: str) -> int:
+        found: int = getattr(self._counting, name)
+        return found
+
+    async def alert(self, after: int, phase: str | None) -> None:
+        self._counting.alert = None if phase is None else (self._counting.posts + after, phase)
+
+    async def fail(self, faults: Mapping[str, float], seed: int, latency: float, probes_fail: bool) -> None:
+        counting = self._counting
+        counting.faults, counting.random = faults, chance(seed)
+        counting.latency, counting.probes_fail = latency, probes_fail
+
+    async def hold(self, held: bool) -> None:
+        if held:
+            self._counting.held.clear()
+        else:
+            self._counting.held.set()
+
+    async def _settle(self) -> None:
+        """Wait until every connection that a client ever began has been played to its end."""
+        await self._server.begun_so_far()
+        tasks = self._server._tasks
+        while tasks:
+            await asyncio.wait(tasks)
+            tasks[:] = [each for each in tasks if not each.done()]
+        self._server.connections.clear()
+
+
 async def _serve(orders: Pipe, events: Pipe) -> None:
     counting = Counting(events)
     counting.held.set()
-
     async with FaultServer(((counting,),), receive_buffer=None) as server:
-
-        async def settle() -> None:
-            """Wait until every connection that a client ever began has been played to its end."""
-            await server.begun_so_far()
-            while server._tasks:
-                await asyncio.wait(server._tasks)
-                server._tasks[:] = [each for each in server._tasks if not each.done()]
-            server.connections.clear()
-
-        async def obey(order: str, given: Any) -> Any:
-            if order == "truth":
-                await settle()
-                return counting.truth()
-            if order == "losses":
-                await settle()
-                return len(counting.lossy), counting.incomplete
-            if order == "posts":
-                return counting.posts
-            if order == "probes":
-                return counting.probes
-            if order == "alert":
-                after, phase = given
-                counting.alert = None if phase is None else (counting.posts + after, phase)
-            elif order == "fail":
-                counting.faults, counting.random = given[0], chance(given[1])
-                counting.latency, counting.probes_fail = given[2], given[3]
-            elif order == "hold":
-                counting.held.clear() if given else counting.held.set()
-            return None
-
-        def heard() -> None:
-            order, given = orders.recv()
-            asyncio.create_task(obey(order, given)).add_done_callback(lambda task: orders.send(task.result()))
-
-        asyncio.get_running_loop().add_reader(orders.fileno(), heard)
+        desk = _Desk(server, counting, orders)
+        asyncio.get_running_loop().add_reader(orders.fileno(), desk.heard)
         orders.send(server.url)
         await asyncio.Event().wait()
 
@@ -267,19 +289,19 @@ class CountingServer:
 
     def posts(self) -> int:
         """Return how many requests to send have begun."""
-        posts: int = self._ask("posts")
+        posts: int = self._ask("count", "posts")
         return posts
 
     def probes(self) -> int:
         """Return how many look-ups were answered."""
-        probes: int = self._ask("probes")
+        probes: int = self._ask("count", "probes")
         return probes
 
     def fail(
         self, faults: Mapping[str, float], *, seed: int = 0, latency: float = 0.0, probes_fail: bool = False
     ) -> None:
         """From now on fail like this, and answer within `latency` seconds."""
-        self._ask("fail", (dict(faults), seed, latency, probes_fail))
+        self._ask("fail", dict(faults), seed, latency, probes_fail)
 
     def hold(self, held: bool) -> None:
         """Answer nothing more, or answer again. What arrives meanwhile is accepted."""
@@ -287,18 +309,21 @@ class CountingServer:
 
     def alert(self, after: int, phase: str | None) -> None:
         """Write to `events` when the request to send that is `after` from now is begun, received or answered."""
-        self._ask("alert", (after, phase))
+        self._ask("alert", after, phase)
         while self.events.poll():
             self.events.recv()
 
-    def _ask(self, order: str, given: Any = None) -> Any:
+    def _ask(self, order: str, *given: Any) -> Any:
         self._orders.send((order, given))
         return self._heard()
 
     def _heard(self) -> Any:
         if not self._orders.poll(_PATIENCE):
             raise Hung("the counting server does not answer")
-        return self._orders.recv()
+        heard = self._orders.recv()
+        if isinstance(heard, Exception):
+            raise heard
+        return heard
 
 
 @contextmanager

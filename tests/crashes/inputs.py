@@ -14,7 +14,7 @@ from devino_async import Message
 _TEXTS = (
     "Your order {} is ready, come and fetch it. Number {}",
     "Привет! Ваш заказ {} готов, его можно забрать сегодня. Номер {}",
-    "Скидка \"{}\" \\ до конца недели\nКод {}",
+    'Скидка "{}" \\ до конца недели\nКод {}',
 )
 
 

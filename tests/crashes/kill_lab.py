@@ -7,9 +7,8 @@ the server counted.
 import asyncio
 import random as randomness
 import signal
-import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from attrs import define, field, frozen
 from chance import chance
 from counting_server import CountingServer, Truth
 from inputs import Input, Listed, allowed, identities_of, is_rejected
-from processes import Child, child
+from processes import GIVE_UP, Child, child
 from programs import Campaign, run_campaign
 from traps import Trap
 
@@ -102,6 +101,11 @@ class Figures:
 class KillLab:
     """One campaign in a folder of its own, against one server."""
 
+    program: Callable[[Any, Any], None] = staticmethod(run_campaign)
+    finished = frozenset({0})
+    name = "kills"
+    environment: Mapping[str, str] | None = None
+
     def __init__(
         self, folder: Path, server: CountingServer, given: Input | Listed, *, seed: int, **options: Any
     ) -> None:
@@ -114,7 +118,7 @@ class KillLab:
         self.wrong: list[str] = []
         self.figures = Figures(campaigns=1)
         self._known: dict[int, Seen] = {}
-        self._since = 0
+        self._since = self._doubted = 0
         self._losses = (0, 0)
 
     @property
@@ -123,13 +127,13 @@ class KillLab:
         most: int = self.options["batch_size"] * self.options["in_flight"]
         return most
 
-    def job(self, **changes: Any) -> Campaign:
+    def job(self, **changes: Any) -> Any:
         """One run of the campaign."""
         return Campaign(
             **{
                 "url": self.server.url,
                 "journal": str(self.journal),
-                "name": "kills",
+                "name": self.name,
                 "input": self.given,
                 "saw": self.saw,
                 **self.options,
@@ -143,42 +147,36 @@ class KillLab:
         """Run it, each time with a kill while there are any and then without, until everything has its outcome."""
         for _ in range(most):
             status = self.run(next(kills_, None))
-            if status == 0 and not any(kind == "not_sent" for kind, _ in self.receipts().values()):
+            if status in self.finished and all(kind != "not_sent" for kind, _ in self.receipts().values()):
                 return
         self.wrong.append(f"not finished after {most} runs")
 
     def run(self, kill: Kill | None = None, **changes: Any) -> int:
         """Run it once and check what it left. Return its exit status."""
-        with child(run_campaign, self.job(trap=kill.trap if kill else None, **changes)) as process:
+        job = self.job(trap=kill.trap if kill else None, **changes)
+        with child(self.program, job, self.environment) as process:
             if kill is not None and kill.how == "server":
                 self.server.alert(kill.number, kill.phase)
             process.go()
             if kill is not None:
-                self._strike(process, kill)
+                strike(process, kill, self.server)
             status = process.end()
         self.figures.runs += 1
-        if status < 0:
-            assert kill is not None
+        if kill is not None and status < 0:
             self.figures.kills[f"{signal.Signals(-status).name} {kill.how}"] += 1
             self._since += 1
+            self.died()
+        elif kill is not None and status > 128:
+            # It closed its client before it ended, so nothing may be in doubt for it.
+            self.figures.kills[f"{signal.Signals(status - 128).name}, closed, {kill.how}"] += 1
         self._compare("a receipt", self.receipts(), seen=True)
         # Not each time: burying the dead is then left to the next run.
         if self.random.random() < 0.5:
             self.look()
         return status
 
-    def _strike(self, process: Child, kill: Kill) -> None:
-        if kill.how == "clock":
-            process.ends_within(kill.delay)
-        elif kill.how == "server":
-            process.ends_within(60.0, self.server.events)
-            self.server.alert(0, None)
-            process.ends_within(kill.delay)
-        else:
-            # It kills itself, or ends before that statement.
-            process.ends_within(60.0)
-        if kill.how != "statement":
-            process.signal(kill.signal)
+    def died(self) -> None:
+        """Do what else happens at a kill."""
 
     # Reading
 
@@ -199,7 +197,7 @@ class KillLab:
 
     def look(self) -> tuple[CampaignState | None, list[Outcome]]:
         """Read the journal while no run is under way, and check it against all that was known before."""
-        state, outcomes = asyncio.run(_read(self.journal, self.options.get("name", "kills")))
+        state, outcomes = asyncio.run(_read(self.journal, self.name))
         self.figures.looks += 1
         if state is None:
             if self._known:
@@ -226,8 +224,8 @@ class KillLab:
     def _check_doubt(self, outcomes: Sequence[Outcome]) -> None:
         """After a kill, what is newly in doubt is at most what was in flight, apart from what met a lossy fault."""
         lossy, incomplete = self.server.losses()
-        before = sum(kind == "unconfirmed" for kind, _ in self._known.values())
-        new = sum(each.state == "unconfirmed" for each in outcomes) - before
+        doubted = sum(each.state == "unconfirmed" for each in outcomes)
+        new, self._doubted = doubted - self._doubted, doubted
         excused = lossy - self._losses[0] + (incomplete - self._losses[1]) * self.options["batch_size"]
         in_doubt = max(0, new - excused)
         if in_doubt > self._since * self.most_in_flight:
@@ -261,7 +259,7 @@ class KillLab:
         if state is not None and (state.messages != len(messages) or not state.complete):
             self.wrong.append(f"the journal has {state.messages} of {len(messages)} messages")
         posts = truth.posts
-        if self.run() != 0 or self.receipts() != final:
+        if self.run() not in self.finished or self.receipts() != final:
             self.wrong.append("a finished campaign that ran again gave another stream")
         if self.server.posts() != posts:
             self.wrong.append("a finished campaign that ran again sent something")
@@ -288,9 +286,21 @@ class KillLab:
         figures.twice += len(twice(messages, truth))
         figures.without += len(messages) - len(final)
         figures.unconfirmed += sum(kind == "unconfirmed" for kind, _ in final.values())
-        figures.lossy += len(truth.lossy)
+        figures.lossy += truth.lossy.total()
         figures.posts += truth.posts
         figures.met += truth.met
+
+
+def strike(process: Child, kill: Kill, server: CountingServer) -> None:
+    """Kill a process that has just begun, at the moment that was chosen for it."""
+    if kill.how == "statement":
+        # It kills itself, or ends before that statement.
+        return
+    if kill.how == "server":
+        process.ends_within(GIVE_UP, server.events)
+        server.alert(0, None)
+    process.ends_within(kill.delay)
+    process.signal(kill.signal)
 
 
 def seen_in(outcome: Outcome) -> Seen:

@@ -6,17 +6,21 @@ So a thousand kills take minutes. No process that is killed here shares memory, 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["programs"])
 GIVE_UP = 120.0
 """Seconds after which a process or the server counts as hung. Nothing ever waits for it when all is well."""
+Program = Callable[[Any, Pipe], None]
 
 
 class Hung(AssertionError):
@@ -26,11 +30,21 @@ class Hung(AssertionError):
 class Child:
     """A process that runs `program(job)`. It waits for `go` with everything ready, so that kills can be timed."""
 
-    def __init__(self, program: Callable[[Any, Pipe], None], job: Any) -> None:
+    def __init__(self, program: Program, job: Any) -> None:
         self._pipe, theirs = CONTEXT.Pipe()
-        self._process: BaseProcess = CONTEXT.Process(target=_run, args=(program, job, theirs), daemon=True)
-        self._process.start()
+        self._process: BaseProcess | subprocess.Popen[bytes] = self._started(program, job, theirs)
         theirs.close()
+
+    def _started(self, program: Program, job: Any, pipe: Pipe) -> "BaseProcess | subprocess.Popen[bytes]":
+        process = CONTEXT.Process(target=program, args=(job, pipe), daemon=True)
+        process.start()
+        self._sentinel = process.sentinel
+        return process
+
+    def _status(self, seconds: float = 0.0) -> int | None:
+        assert isinstance(self._process, BaseProcess)
+        self._process.join(seconds)
+        return self._process.exitcode
 
     def go(self) -> None:
         """Let it begin. Returns once it does."""
@@ -47,40 +61,62 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send it a signal, unless it has ended already."""
-        if self._process.exitcode is None and self._process.pid is not None:
+        if self._status() is None and self._process.pid is not None:
             os.kill(self._process.pid, number)
 
     def ends_within(self, seconds: float, *others: Pipe) -> bool:
         """Wait so long for its end, or until one of the other pipes has something to read. Return whether it ended."""
-        wait([self._process.sentinel, *others], seconds)
-        return self._process.exitcode is not None
+        wait([self._sentinel, *others], seconds)
+        return self._status() is not None
 
     def end(self) -> int:
         """Wait for its end and return its exit status: a negative one is the signal that killed it."""
-        self._process.join(GIVE_UP)
-        status = self._process.exitcode
-        if status is None:
-            self.signal(signal.SIGKILL)
-            self._process.join()
-        self._process.close()
-        self._pipe.close()
+        status = self._status(GIVE_UP)
         if status is None:
             raise Hung("a process did not end")
         return status
 
+    def close(self) -> None:
+        """End it if it still runs, frozen or not."""
+        self.signal(signal.SIGKILL)
+        self._status(GIVE_UP)
+        self._pipe.close()
 
-def _run(program: Callable[[Any, Pipe], None], job: Any, pipe: Pipe) -> None:
-    program(job, pipe)
+
+class Spawned(Child):
+    """The same with a program of its own from the start, and its own environment."""
+
+    def __init__(self, program: Program, job: Any, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        super().__init__(program, job)
+
+    def _started(self, program: Program, job: Any, pipe: Pipe) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("programs.py")), str(pipe.fileno())],
+            pass_fds=[pipe.fileno()],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **self._environment},
+        )
+        self._sentinel = os.pidfd_open(process.pid)
+        self._pipe.send((program.__name__, job))
+        return process
+
+    def _status(self, seconds: float = 0.0) -> int | None:
+        assert isinstance(self._process, subprocess.Popen)
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def close(self) -> None:
+        super().close()
+        os.close(self._sentinel)
 
 
 @contextmanager
-def child(program: Callable[[Any, Pipe], None], job: Any) -> Iterator[Child]:
-    """A process that does not outlive the block."""
-    made = Child(program, job)
+def child(program: Program, job: Any, environment: Mapping[str, str] | None = None) -> Iterator[Child]:
+    """A process that does not outlive the block. One with an environment of its own takes longer to begin."""
+    made = Child(program, job) if environment is None else Spawned(program, job, environment)
     try:
         yield made
     finally:
-        if made._process._popen is not None and not getattr(made._process, "_closed", False):  # type: ignore[attr-defined]
-            made.signal(signal.SIGKILL)
-            made.signal(signal.SIGCONT)
-            made.end()
+        made.close()

@@ -218,3 +218,12 @@ def _telling(pipe: Pipe) -> Any:
             pipe.send(str(event.state))
 
     return told
+
+
+if __name__ == "__main__":
+    # See Spawned in processes.py. The job was pickled there by the modules' own names.
+    _pipe = Pipe(int(sys.argv[1]))
+    _name, _job = _pipe.recv()
+    import programs
+
+    getattr(programs, _name)(_job, _pipe)
