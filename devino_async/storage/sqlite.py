@@ -51,8 +51,9 @@ class SQLiteFile:
     `schema` holds the statements that create the tables. `version` is written into the file's user_version.
     `upgrades` holds the work that brings a file of one version to the next. A file with other tables, or of a version
     from which no upgrades lead to this one, is refused and left unchanged. `kind` names the file's purpose in errors.
-    `error` is raised if the file cannot be opened or used, and ClientClosed is raised after `aclose`. Tasks of
-    several event loops may use one SQLiteFile.
+    `error` is raised if the file cannot be opened or used, and ClientClosed is raised after `aclose`. `explain` words
+    what SQLite or the operating system raised while the file was opened. `before_opening` runs in the thread, and may
+    raise `error`. Tasks of several event loops may use one SQLiteFile.
     """
 
     def __init__(
@@ -64,6 +65,8 @@ class SQLiteFile:
         kind: str,
         error: type[DevinoError],
         upgrades: Mapping[int, Work[None]] | None = None,
+        explain: Callable[[Exception], str] = str,
+        before_opening: Callable[[], None] | None = None,
     ) -> None:
         self._path = os.fspath(path)
         self._schema = schema
@@ -71,6 +74,8 @@ class SQLiteFile:
         self._upgrades = upgrades or {}
         self._kind = kind
         self._error = error
+        self._explain = explain
+        self._before_opening = before_opening
         self._thread = ThreadPoolExecutor(1, f"devino {kind}")
         self._connection: sqlite3.Connection | None = None
         self._waiting: SimpleQueue[_Caller] = SimpleQueue()
@@ -162,12 +167,14 @@ class SQLiteFile:
     def _opened(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = None
         try:
+            if self._before_opening is not None:
+                self._before_opening()
             if self._path != ":memory:":
                 _create(self._path)
             connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             self._prepare(connection)
         except (sqlite3.Error, OSError) as error:
-            problem = str(error)
+            problem = self._explain(error)
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 problem = "it is not an SQLite file. Choose another path, or move it away"
         except DevinoError:

@@ -1,0 +1,97 @@
+"""Blobs: how the parts of a campaign are packed into the columns of a file.
+
+All of them are compressed with zlib, whose checksum tells of damage. What does not shrink is stored by level 0.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+
+from .journal import Mark, needs_bodies
+
+__all__ = [
+    "Damaged",
+    "blanked",
+    "lines_of",
+    "pack_bodies",
+    "pack_bytes",
+    "pack_positions",
+    "unpack_bytes",
+    "unpack_positions",
+]
+
+# Messages never hold a raw line feed: JSON escapes it. A quote in a text is escaped too, so this stands between
+# messages only.
+_BETWEEN = b',{"from":'
+_LINE = b'\n{"from":'
+_ALL_MARKS = bytes(value for name, value in vars(Mark).items() if name.isupper())
+_KEPT = bytes(mark for mark in _ALL_MARKS if needs_bodies(bytes((mark,))))
+
+
+class Damaged(Exception):
+    """A blob is not what was stored."""
+
+
+def pack_bytes(plain: bytes, level: int = 1) -> bytes:
+    """Return the bytes as they are stored."""
+    return zlib.compress(plain, level)
+
+
+def unpack_bytes(packed: bytes | None) -> bytes:
+    """Return what was packed. Raises Damaged if it is damaged."""
+    if packed is None:
+        return b""
+    try:
+        return zlib.decompress(packed)
+    except zlib.error as error:
+        raise Damaged from error
+
+
+def pack_positions(positions: Sequence[int]) -> bytes | None:
+    """Return ascending positions as they are stored: None if there is no gap between them."""
+    if positions[-1] - positions[0] + 1 == len(positions):
+        return None
+    return zlib.compress(struct.pack(f"<{len(positions)}q", *positions), 1)
+
+
+def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[int]:
+    """Return the positions of a part. Raises Damaged if they are damaged."""
+    if packed is None:
+        return range(first, last + 1)
+    plain = unpack_bytes(packed)
+    if len(plain) % 8:
+        raise Damaged
+    return struct.unpack(f"<{len(plain) // 8}q", plain)
+
+
+def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
+    """Return messages as they are stored: a line for each, compressed. They are compressed slice by slice."""
+    packer = zlib.compressobj(1)
+    packed, lines = [], 0
+    for number, piece in enumerate(slices):
+        line = piece.replace(_BETWEEN, _LINE)
+        lines += 1 + line.count(b"\n")
+        packed.append(packer.compress(b"\n" + line if number else line))
+    if lines != count:
+        return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
+    packed.append(packer.flush())
+    return b"".join(packed)
+
+
+def lines_of(slices: Sequence[bytes], count: int) -> list[bytes]:
+    """Return the JSON of each message."""
+    lines = [line for piece in slices for line in piece.replace(_BETWEEN, _LINE).split(b"\n")]
+    return lines if len(lines) == count else _lines_of_any(slices)
+
+
+def _lines_of_any(slices: Sequence[bytes]) -> list[bytes]:
+    return [json.dumps(each, ensure_ascii=False).encode() for each in json.loads(b"[%s]" % b",".join(slices))]
+
+
+def blanked(lines: Sequence[bytes], marks: bytes) -> bytes | None:
+    """Return the lines of the messages that are in doubt or unsent, as they are stored, and blank ones for others."""
+    if not needs_bodies(marks):
+        return None
+    kept = [line if mark in _KEPT else b"" for line, mark in zip(lines, marks, strict=True)]
+    return zlib.compress(b"\n".join(kept), 1)

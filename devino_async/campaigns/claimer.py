@@ -1,0 +1,132 @@
+"""Signs of life: a small locked file beside the journal for each process that has claimed something.
+
+The operating system drops the lock when the process ends, however it ends. A process that is frozen keeps it. So no
+clock decides who lives. `flock` is used, never `lockf`, and never on the journal itself: closing any descriptor of that
+file would drop the locks of SQLite.
+"""
+
+import os
+import secrets
+import string
+import sys
+from contextlib import suppress
+from weakref import WeakSet
+
+__all__ = ["Claimer"]
+
+_LETTERS = 8
+_ENDING = ".claimer"
+
+
+class Claimer:
+    """One open journal as the others see it. Its methods run in the thread of the journal's file.
+
+    `path` is the journal's absolute path: a later change of the working directory must not make the living look dead.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self.name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
+        _held.add(self)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it has been used for a claim."""
+        return self._descriptor is not None
+
+    def hold(self) -> None:
+        """Make sure that the file exists and is locked. If a person deleted it, it is made again."""
+        if self._descriptor is not None:
+            if self._is_in_place(self._descriptor):
+                return
+            self.close()
+        # The same mode as the journal: a group that may use the one must be able to ask for the other.
+        mode = os.stat(self._path).st_mode & 0o666  # noqa: PTH116 - the path is text throughout
+        descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
+        # The name is new, so no other process holds a lock on this file.
+        if not _lock(descriptor):
+            os.close(descriptor)
+            raise OSError(f"the new file {self._file_of(self.name)!r} cannot be locked")
+        self._descriptor = descriptor
+
+    def is_alive(self, name: str) -> bool:
+        """Return whether the process that holds this name still runs. A missing file means that it does not."""
+        if name == self.name:
+            return True
+        try:
+            descriptor = os.open(self._file_of(name), os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        except PermissionError:
+            # It belongs to another user. To wait for a dead process is safe, to take over from a living one is not.
+            return True
+        try:
+            return not _lock(descriptor, shared=True)
+        finally:
+            os.close(descriptor)
+
+    def remove(self, name: str) -> None:
+        """Remove the file of a dead claimer, once the journal no longer names it."""
+        with suppress(OSError):
+            os.unlink(self._file_of(name))  # noqa: PTH108
+
+    def close(self) -> None:
+        """Drop the lock and remove the file."""
+        if self._descriptor is None:
+            return
+        is_in_place = self._is_in_place(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor = None
+        if is_in_place:
+            self.remove(self.name)
+
+    def close_in_child(self) -> None:
+        """Close the descriptor that a forked child inherited. It would keep the lock after the parent's death."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _file_of(self, name: str) -> str:
+        return f"{self._path}.{name}{_ENDING}"
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.stat(self._file_of(self.name)))  # noqa: PTH116
+        except OSError:
+            return False
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int, *, shared: bool = False) -> bool:
+        del shared  # There is one kind only. Two processes that ask at the same moment may each see a living one.
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int, *, shared: bool = False) -> bool:
+        """Take the lock, if it is free. Those that only ask share it, so that they do not take one another for it."""
+        try:
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+_held: WeakSet[Claimer] = WeakSet()
+
+
+def _close_all_in_child() -> None:
+    for each in list(_held):
+        each.close_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_all_in_child)

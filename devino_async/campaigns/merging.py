@@ -1,0 +1,58 @@
+"""Merging: the results of a part whose messages did not all wait for this answer.
+
+A message may have moved, or a person may have decided about it, before a late answer comes. Its mark then stays, and
+what the answer says of it must go, because results belong to marks by their order.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from .journal import STATES, Mark, settled
+from .results import DIED
+
+__all__ = ["merged"]
+
+_OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
+_WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
+
+
+def merged(before: bytes, old: bytes, now: bytes, new: bytes) -> bytes:
+    """Return the results that belong to the marks `settled(before, now)`, both packed as results.py packs them."""
+    after = settled(before, now)
+    if after == now:
+        return new
+    kept: dict[str, list[Any]] = {"ids": [], "segments": [], "reasons": [], "errors": []}
+    for was, olds, news in zip(before, _each(before, old), _each(now, new), strict=True):
+        name, *values = news if was in _OPEN else olds
+        if name == "ids":
+            kept["ids"].append(values[0])
+            kept["segments"].append(values[1])
+        elif name:
+            kept[name].append(values[0])
+    packed: dict[str, Any] = {"ids": "\n".join(kept["ids"])}
+    if any(kept["segments"]):
+        packed["segments"] = "\n".join(kept["segments"])
+    if kept["reasons"]:
+        packed["reasons"] = kept["reasons"]
+    if kept["errors"]:
+        packed["errors"] = [[1, words] for words in kept["errors"]]
+    return json.dumps(packed, ensure_ascii=False).encode()
+
+
+def _each(marks: bytes, packed: bytes) -> Iterator[tuple[Any, ...]]:
+    """Yield what the results hold for each message: the name of the list, and the message's values there."""
+    kept: dict[str, Any] = json.loads(packed) if packed else {}
+    ids = iter(kept.get("ids", "").split("\n"))
+    segments = iter(kept["segments"].split("\n")) if "segments" in kept else None
+    reasons = iter(kept.get("reasons", []))
+    words = (words for count, words in kept.get("errors", []) for _ in range(count))
+    for mark in marks:
+        if mark == Mark.ACCEPTED:
+            yield "ids", next(ids), "" if segments is None else next(segments)
+        elif mark == Mark.REJECTED:
+            yield "reasons", next(reasons)
+        elif mark in _WITH_WORDS:
+            yield "errors", next(words, DIED)
+        else:
+            yield ("",)

@@ -1,0 +1,305 @@
+"""SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
+
+The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_parts.py and
+sqlite_keys.py. Who still lives is in claimer.py.
+"""
+
+import asyncio
+import heapq
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from attrs import evolve
+
+from ..errors import ClientClosed, JournalFailed
+from ..storage.sqlite import SQLiteFile
+from . import sqlite_keys, sqlite_parts
+from .blobs import Damaged
+from .claimer import Claimer
+from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
+from .results import Results
+
+__all__ = ["SQLiteJournal"]
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_VERSION = 1
+_SCHEMA = (
+    "CREATE TABLE meta (secret BLOB NOT NULL)",
+    "INSERT INTO meta VALUES (randomblob(32))",
+    "CREATE TABLE claimer (name TEXT PRIMARY KEY) WITHOUT ROWID",
+    *sqlite_parts.SCHEMA,
+    *sqlite_keys.SCHEMA,
+)
+_POSITIONS_AT_ONCE = 32_000
+_KEYS_AT_ONCE = 1_000
+_OUTCOMES_A_STEP = 500
+_CAMPAIGNS = f"""SELECT name, address, path, started_at, changed_at, complete, paused, cancelled,
+    {", ".join(f"coalesce(sum(part.{each}), 0)" for each in sqlite_parts.COUNTED)}
+    FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
+    GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
+
+
+class SQLiteJournal:
+    """Keep campaigns and keyed sends in the file `path`, which is created if it is missing, for its owner only.
+
+    Use it as an async context manager. Several processes may use one file, and several journals in one process too.
+    A journal on a network file system is refused where that can be seen, because locks do not hold there. A copy of an
+    older file forgets what was claimed since: never send with one before its unconfirmed messages are reconciled.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
+        # Resolved once: by another way to the same file, or after chdir, the others' signs of life would not be found.
+        self._path = os.path.realpath(path)
+        self._claimer = Claimer(self._path)
+        self._clock = clock
+        self._file = SQLiteFile(
+            self._path,
+            schema=_SCHEMA,
+            version=_VERSION,
+            kind="journal",
+            error=JournalFailed,
+            explain=_explained,
+        )
+
+    def __repr__(self) -> str:
+        return f"SQLiteJournal({self._path!r})"
+
+    async def __aenter__(self) -> Self:
+        await self._do(_nothing)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # Runs of campaigns
+
+    async def begin(self, name: str, address: str, *, path: str | None = None) -> Run:
+        """Begin the one run of a campaign, and make it if there is none of this name."""
+        await self._bury()
+        token = secrets.token_hex(8)
+
+        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+            campaign, recorded = sqlite_parts.begin(
+                connection, name=name, address=address, path=path, run=token, now=self._clock()
+            )
+            self._register(connection)
+            run = Run(campaign=campaign, name=name, token=token, secret=b"")
+            sqlite_parts.adopt(connection, run, self._claimer.name, self._clock())
+            return campaign, recorded
+
+        campaign, recorded = await self._together(work)
+        return Run(campaign=campaign, name=name, token=token, secret=await self.secret(), recorded=recorded)
+
+    async def end(self, run: Run, *, complete: bool) -> None:
+        """End a run. `complete` says that the input was read to its end, which is remembered for good."""
+        await self._together(partial(sqlite_parts.end, run=run, complete=complete, now=self._clock()))
+        # Texts that went from the file may still stand in the write-ahead log.
+        await self._do(_truncate_log)
+
+    async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
+        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        return await self._do(partial(sqlite_parts.records, name=name, start=start, stop=stop), of=name)
+
+    async def recorded(self, name: str) -> int:
+        """Return one more than the highest position of this campaign in the journal, or 0."""
+        query = "SELECT recorded FROM campaign WHERE name = ?"
+        row = await self._do(lambda connection: connection.execute(query, (name,)).fetchone())
+        return row[0] if row else 0
+
+    async def claim(self, run: Run, part: Part) -> None:
+        """Record that a part is being sent. A part of this token that was released is claimed again."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            self._register(connection)
+            sqlite_parts.claim(connection, run, part, self._claimer.name, self._clock())
+
+        await self._together(work, of=run.name)
+
+    async def release(self, run: Run, token: str) -> None:
+        """Record that nothing of a claimed part was sent."""
+        await self._together(partial(sqlite_parts.release, run=run, token=token, now=self._clock()), of=run.name)
+
+    async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
+        """Record what became of a part. The text of each message goes as soon as it is neither in doubt nor unsent."""
+        work = partial(sqlite_parts.settle, run=run, part=part, marks=marks, results=results, now=self._clock())
+        await self._together(work, of=run.name)
+
+    # Keys
+
+    async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
+        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        return await self._keys_or_again(lambda: self._do(partial(sqlite_keys.find, keys=keys)))
+
+    async def claim_keys(
+        self, token: str, address: str, sends: Sequence[KeyedSend], until: float
+    ) -> Mapping[str, KeyRecord]:
+        """Record that these are being sent and return nothing, or return the records that stand against it."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
+            self._register(connection)
+            mine, now = self._claimer.name, self._clock()
+            return sqlite_keys.claim(
+                connection, token=token, address=address, sends=sends, claimer=mine, now=now, until=until
+            )
+
+        return await self._keys_or_again(lambda: self._together(work))
+
+    async def release_keys(self, token: str) -> None:
+        """Record that nothing was sent of what this token claimed."""
+        await self._together(partial(sqlite_keys.release, token=token, claimer=self._claimer.name))
+
+    async def settle_keys(self, token: str, outcomes: Mapping[str, tuple[State, bytes]]) -> None:
+        """Record the state and the results of each of these keys that this token claimed."""
+        await self._together(partial(sqlite_keys.settle, token=token, outcomes=outcomes))
+
+    async def secret(self) -> bytes:
+        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        query = "SELECT secret FROM meta"
+        [secret] = await self._do(lambda connection: connection.execute(query).fetchone())
+        return bytes(secret)
+
+    # Looking
+
+    async def campaigns(self) -> tuple[CampaignState, ...]:
+        """Return all campaigns, the oldest first."""
+        await self._bury()
+        rows = await self._do(lambda connection: connection.execute(_CAMPAIGNS).fetchall())
+        return tuple(map(_campaign_of, rows))
+
+    async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
+        """Yield what became of each message of a campaign, by position."""
+        await self._bury()
+        number = 0
+        for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
+            stop = start + _POSITIONS_AT_ONCE
+            found = [_outcomes_of(each, start, stop) for each in await self.records(name, start, stop)]
+            for outcome in heapq.merge(*found, key=_position_of):
+                yield outcome
+                number += 1
+                if number % _OUTCOMES_A_STEP == 0:
+                    await asyncio.sleep(0)
+
+    async def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
+        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        wanted = None if state is None else State(state)
+        await self._bury()
+        after: str | None = None
+        while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
+            for after, found, results in rows:
+                marks = bytes((MARKS[State(found)],))
+                [outcome] = Results(marks, results or b"").outcomes([0])
+                yield evolve(outcome, position=None, key=after)
+
+    async def aclose(self) -> None:
+        """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
+        try:
+            if self._claimer.is_held:
+                # If the file cannot be written, the next process finds this claimer dead, which comes to the same.
+                with suppress(JournalFailed, ClientClosed):
+                    await self._together(partial(sqlite_parts.bury, claimers=[self._claimer.name]))
+        finally:
+            await self._file.aclose()
+            self._claimer.close()
+
+    # Work
+
+    def _register(self, connection: sqlite3.Connection) -> None:
+        """Let the others see that this journal lives. In the thread, before each claim."""
+        self._claimer.hold()
+        connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
+
+    async def _bury(self) -> bool:
+        """Turn what dead processes had claimed into unconfirmed. Return whether there were any."""
+
+        def find(connection: sqlite3.Connection) -> list[str]:
+            names = [name for (name,) in connection.execute("SELECT name FROM claimer")]
+            return [name for name in names if not self._claimer.is_alive(name)]
+
+        dead = await self._do(find)
+        if dead:
+            await self._together(partial(sqlite_parts.bury, claimers=dead))
+            await self._do(lambda _: list(map(self._claimer.remove, dead)))
+        return bool(dead)
+
+    async def _keys_or_again(self, call: Callable[[], Any]) -> Mapping[str, KeyRecord]:
+        found: dict[str, sqlite_keys.Found] = await call()
+        if any(claimer not in {None, self._claimer.name} for _, _, claimer in found.values()) and await self._bury():
+            found = await call()
+        return {key: record for key, (record, _, _) in found.items()}
+
+    async def _do(self, work: Work[T], *, of: str | None = None) -> T:
+        return await self._explained(self._file.do, work, of)
+
+    async def _together(self, work: Work[T], *, of: str | None = None) -> T:
+        return await self._explained(self._file.together, work, of)
+
+    async def _explained(self, run: Callable[[Work[T]], Any], work: Work[T], of: str | None) -> T:
+        try:
+            result: T = await run(work)
+        except (sqlite3.Error, OSError) as error:
+            problem = _explained(error)
+        except Damaged:
+            problem = f"its record of the campaign {of!r} is damaged. Restore the file from a copy, and reconcile first"
+        else:
+            return result
+        raise JournalFailed(f"the journal {os.path.basename(self._path)!r} failed: {problem}")  # noqa: PTH119
+
+
+def _nothing(_: sqlite3.Connection) -> None:
+    """Open the file."""
+
+
+def _truncate_log(connection: sqlite3.Connection) -> None:
+    # Another process may be reading. It truncates the log in its turn, so this one does not wait for it.
+    [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
+
+
+def _explained(error: Exception) -> str:
+    """Return what went wrong with the file, and what to do."""
+    return f"{error}. Mend that and run the same command again"
+
+
+def _outcomes_of(record: Record, start: int, stop: int) -> Iterator[Outcome]:
+    for outcome in Results(record.marks, record.results).outcomes(record.positions):
+        if start <= _position_of(outcome) < stop:
+            yield outcome
+
+
+def _position_of(outcome: Outcome) -> int:
+    return outcome.position or 0
+
+
+def _campaign_of(row: Sequence[Any]) -> CampaignState:
+    name, address, path, started_at, changed_at, complete, paused, cancelled, *counts = row
+    states = dict(zip(sqlite_parts.COUNTED, counts, strict=True))
+    states["in_flight"] = states.pop("claimed")
+    return CampaignState(
+        name=name,
+        address=address,
+        path=path,
+        started_at=datetime.fromtimestamp(started_at, UTC),
+        changed_at=datetime.fromtimestamp(changed_at, UTC),
+        complete=bool(complete),
+        paused=bool(paused),
+        cancelled=bool(cancelled),
+        messages=sum(counts),
+        **states,
+    )

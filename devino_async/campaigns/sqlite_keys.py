@@ -1,0 +1,127 @@
+"""Keyed sends in SQLite: what each method of SQLiteJournal does inside its transaction.
+
+Many rows go into one statement, in place of `executemany`: that gives up the GIL for every row, and a busy event loop
+hands it back milliseconds later.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State, settled
+
+__all__ = ["claim", "find", "page", "release", "settle"]
+
+T = TypeVar("T")
+
+SCHEMA = (
+    """CREATE TABLE keyed (key TEXT PRIMARY KEY, state TEXT NOT NULL, address TEXT NOT NULL, token TEXT NOT NULL,
+        fingerprint BLOB NOT NULL, results BLOB, body BLOB, claimer TEXT, claimed_at REAL, claimed_until REAL NOT NULL)
+    WITHOUT ROWID""",
+    "CREATE INDEX keyed_claimer ON keyed (claimer, token) WHERE claimer IS NOT NULL",
+)
+# SQLite before 3.32 takes at most 999 values in a statement.
+_KEYS_AT_ONCE = 500
+_ROWS_AT_ONCE = 99
+_FIELDS = "key, fingerprint, address, state, results, claimed_until, token, claimer"
+_CLAIMED = """ON CONFLICT (key) DO UPDATE SET state = 'in_flight', address = excluded.address, token = excluded.token,
+    fingerprint = excluded.fingerprint, results = NULL, body = excluded.body, claimer = excluded.claimer,
+    claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until"""
+_SETTLED = """ON CONFLICT (key) DO UPDATE SET state = excluded.state, results = excluded.results, claimer = NULL,
+    body = CASE WHEN excluded.state = 'unconfirmed' THEN body END"""
+Found = tuple[KeyRecord, str, str | None]
+
+
+def find(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Found]:
+    """Return what is known of each key, with the token and the claimer of its claim."""
+    found: dict[str, Found] = {}
+    for some in _in_pieces(list(keys), _KEYS_AT_ONCE):
+        query = f"SELECT {_FIELDS} FROM keyed WHERE key IN ({_marks(len(some))})"  # noqa: S608 - only question marks
+        for key, fingerprint, address, state, results, until, token, claimer in connection.execute(query, some):
+            record = KeyRecord(
+                key=key,
+                fingerprint=fingerprint,
+                address=address,
+                state=State(state),
+                results=results or b"",
+                claimed_until=until,
+            )
+            found[key] = (record, token, claimer)
+    return found
+
+
+def claim(
+    connection: sqlite3.Connection,
+    *,
+    token: str,
+    address: str,
+    sends: Sequence[KeyedSend],
+    claimer: str,
+    now: float,
+    until: float,
+) -> dict[str, Found]:
+    """Claim all of the keys and return nothing, or claim none of them and return those that may not be sent."""
+    found = find(connection, [each.key for each in sends])
+    taken = {key: each for key, each in found.items() if not _may_be_claimed(each, token)}
+    if taken:
+        return taken
+    rows = [
+        (each.key, State.IN_FLIGHT.value, address, token, each.fingerprint, None, each.body, claimer, now, until)
+        for each in sends
+    ]
+    _upsert(connection, rows, _CLAIMED)
+    return {}
+
+
+def _may_be_claimed(found: Found, token: str) -> bool:
+    record, recorded_token, _ = found
+    return MARKS[record.state] in MAY_BE_SENT or (record.state is State.IN_FLIGHT and recorded_token == token)
+
+
+def release(connection: sqlite3.Connection, token: str, claimer: str) -> None:
+    """Record that nothing was sent of what this token claimed."""
+    connection.execute(
+        "UPDATE keyed SET state = 'planned', claimer = NULL WHERE claimer = ? AND token = ?", (claimer, token)
+    )
+
+
+def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tuple[State, bytes]]) -> None:
+    """Record the outcomes of those keys that this token claimed, by the rule of `settled`."""
+    found = find(connection, outcomes)
+    rows = []
+    for key, (state, results) in outcomes.items():
+        if key not in found or found[key][1] != token:
+            continue
+        record = found[key][0]
+        before, now = bytes((MARKS[record.state],)), bytes((MARKS[state],))
+        after = settled(before, now)
+        if after == now:
+            rows.append((key, state.value, record.address, token, record.fingerprint, results, None, None, None, 0.0))
+    _upsert(connection, rows, _SETTLED)
+
+
+def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
+    """Return the next keys in their order: key, state and results of each."""
+    return connection.execute(
+        "SELECT key, state, results FROM keyed WHERE (? IS NULL OR key > ?) AND (? IS NULL OR state = ?) "
+        "ORDER BY key LIMIT ?",
+        (after, after, state, state, count),
+    ).fetchall()
+
+
+def _upsert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], on_conflict: str) -> None:
+    for some in _in_pieces(rows, _ROWS_AT_ONCE):
+        values = ", ".join([f"({_marks(len(some[0]))})"] * len(some))
+        connection.execute(
+            f"INSERT INTO keyed VALUES {values} {on_conflict}",  # noqa: S608 - only question marks
+            [value for row in some for value in row],
+        )
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _in_pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for at in range(0, len(items), size):
+        yield items[at : at + size]

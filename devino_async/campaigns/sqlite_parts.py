@@ -1,0 +1,345 @@
+"""The parts of campaigns in SQLite: what each method of SQLiteJournal does inside its transaction.
+
+Every function gets the connection and runs in the thread of the file. What marks mean is in journal.py.
+"""
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from ..errors import (
+    CampaignBusy,
+    CampaignCancelled,
+    CampaignChanged,
+    CampaignForgotten,
+    CampaignPaused,
+    JournalFailed,
+)
+from .blobs import (
+    Damaged,
+    blanked,
+    lines_of,
+    pack_bodies,
+    pack_bytes,
+    pack_positions,
+    unpack_bytes,
+    unpack_positions,
+)
+from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
+from .merging import merged
+
+__all__ = ["begin", "bury", "claim", "end", "record_of", "records", "release", "settle"]
+
+# Counts stand before the blobs, so that adding them up reads no blob.
+SCHEMA = (
+    """CREATE TABLE campaign (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL, path TEXT,
+        run TEXT, claimer TEXT, recorded INTEGER NOT NULL DEFAULT 0, span INTEGER NOT NULL DEFAULT 0,
+        complete INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
+        forgotten INTEGER NOT NULL DEFAULT 0, forgotten_messages INTEGER NOT NULL DEFAULT 0,
+        started_at REAL NOT NULL, changed_at REAL NOT NULL)""",
+    """CREATE TABLE part (
+        id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, token TEXT NOT NULL UNIQUE,
+        first INTEGER NOT NULL, last INTEGER NOT NULL,
+        planned INTEGER NOT NULL, claimed INTEGER NOT NULL, accepted INTEGER NOT NULL, rejected INTEGER NOT NULL,
+        not_sent INTEGER NOT NULL, unconfirmed INTEGER NOT NULL, assumed_sent INTEGER NOT NULL,
+        claimer TEXT, claimed_at REAL,
+        marks BLOB NOT NULL, positions BLOB, results BLOB, fingerprints BLOB NOT NULL, bodies BLOB)""",
+    "CREATE INDEX part_place ON part (campaign, first, last)",
+    "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
+    # What an answer says of messages that another part has sent meanwhile.
+    """CREATE TABLE evidence (id INTEGER PRIMARY KEY, part INTEGER NOT NULL, told REAL NOT NULL, twice INTEGER NOT NULL,
+        marks BLOB NOT NULL, results BLOB NOT NULL)""",
+)
+COUNTED = {
+    "planned": Mark.PLANNED,
+    "claimed": Mark.CLAIMED,
+    "accepted": Mark.ACCEPTED,
+    "rejected": Mark.REJECTED,
+    "not_sent": Mark.NOT_SENT,
+    "unconfirmed": Mark.UNCONFIRMED,
+    "assumed_sent": Mark.ASSUMED_SENT,
+}
+_COUNTS = ", ".join(COUNTED)
+_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, marks, positions, results,
+    fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
+# No part is longer than `span`, so those that reach into an interval begin at most that far before it.
+_WITHIN = "FROM part WHERE campaign = ? AND first > ? AND first < ? AND last >= ? ORDER BY first, id"
+
+
+@frozen
+class _Row:
+    """The part that a token names, as the file has it."""
+
+    id: int
+    campaign: int
+    positions: Sequence[int]
+    marks: bytes
+    results: bytes
+
+
+def begin(
+    connection: sqlite3.Connection, *, name: str, address: str, path: str | None, run: str, now: float
+) -> tuple[int, int]:
+    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position."""
+    row = connection.execute(
+        "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
+    ).fetchone()
+    if row is None:
+        made = connection.execute(
+            "INSERT INTO campaign (name, address, path, run, started_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (name, address, path, run, now, now),
+        )
+        return made.lastrowid or 0, 0
+    campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
+    if forgotten:
+        raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
+    if recorded_address != address:
+        raise CampaignChanged(0, "address")
+    # Dead claimers were buried before, so one that is listed lives.
+    if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
+        raise CampaignBusy(
+            f"another run of {name!r} is under way, or still finishes what it has in flight; wait for it"
+        )
+    if paused:
+        raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
+    connection.execute(
+        "UPDATE campaign SET run = ?, path = coalesce(?, path), changed_at = ? WHERE id = ?", (run, path, now, campaign)
+    )
+    return campaign, recorded
+
+
+def end(connection: sqlite3.Connection, run: Run, complete: bool, now: float) -> None:
+    """End the run, if it has not been taken over."""
+    connection.execute(
+        "UPDATE campaign SET run = NULL, claimer = NULL, complete = max(complete, ?), changed_at = ? "
+        "WHERE id = ? AND run = ?",
+        (complete, now, run.campaign, run.token),
+    )
+
+
+def adopt(connection: sqlite3.Connection, run: Run, claimer: str, now: float) -> None:
+    """Note whose run this is, and that something changes. Raises CampaignBusy if another run has taken over."""
+    changed = connection.execute(
+        "UPDATE campaign SET claimer = ?, changed_at = ? WHERE id = ? AND run = ?",
+        (claimer, now, run.campaign, run.token),
+    )
+    if not changed.rowcount:
+        raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
+
+
+def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, now: float) -> None:
+    """Record that a part is being sent."""
+    row = connection.execute(
+        "SELECT paused, cancelled, forgotten FROM campaign WHERE id = ?", (run.campaign,)
+    ).fetchone()
+    paused, cancelled, forgotten = row or (0, 0, 1)
+    if forgotten:
+        raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
+    if cancelled:
+        raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
+    if paused:
+        raise CampaignPaused(f"the campaign {run.name!r} is paused; unpause it to go on")
+    adopt(connection, run, claimer, now)
+    marks = bytes((Mark.CLAIMED,)) * len(part.positions)
+    earlier = _row_of(connection, run, part.token)
+    if earlier is None:
+        _insert(connection, run, part, marks, b"", claimer=claimer, claimed_at=now)
+        return
+    for position, mark in zip(earlier.positions, earlier.marks, strict=True):
+        if mark not in MAY_BE_SENT:
+            raise _sent_before(run, position)
+    _update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, results=None)
+
+
+def release(connection: sqlite3.Connection, run: Run, token: str, now: float) -> None:
+    """Record that nothing of a claimed part was sent, even if another process has taken this one for dead."""
+    row = _row_of(connection, run, token)
+    if row is None:
+        raise JournalFailed(f"a batch of {run.name!r} cannot be released: it was never claimed in this journal")
+    if row.results:
+        # It was settled after all.
+        return
+    proved = bytes.maketrans(bytes((Mark.CLAIMED, Mark.UNCONFIRMED)), bytes((Mark.PLANNED,)) * 2)
+    _update(connection, row.id, row.marks.translate(proved))
+    _touch(connection, run, now)
+
+
+def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes, results: bytes, now: float) -> None:
+    """Record what became of a part."""
+    row = _row_of(connection, run, part.token)
+    if row is None:
+        # Nothing of it was sent, so a run that was taken over has nothing to say here.
+        changed = connection.execute(
+            "UPDATE campaign SET changed_at = ? WHERE id = ? AND run = ?", (now, run.campaign, run.token)
+        )
+        if not changed.rowcount:
+            raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
+        _insert(connection, run, part, marks, results)
+        return
+    after = settled(row.marks, marks)
+    kept = merged(row.marks, row.results, marks, results)
+    columns: dict[str, bytes | None] = {"results": pack_bytes(kept)}
+    if after != row.marks and not all(map(needs_bodies, _kinds(after))):
+        columns["bodies"] = blanked(lines_of(part.slices, len(after)), after)
+    _update(connection, row.id, after, **columns)
+    twice = sum(1 for old, new in zip(row.marks, marks, strict=True) if (old, new) == (Mark.MOVED, Mark.ACCEPTED))
+    if twice:
+        connection.execute(
+            "INSERT INTO evidence (part, told, twice, marks, results) VALUES (?, ?, ?, ?, ?)",
+            (row.id, now, twice, pack_bytes(marks), pack_bytes(results)),
+        )
+    _touch(connection, run, now)
+
+
+def records(connection: sqlite3.Connection, name: str, start: int, stop: int) -> list[Record]:
+    """Return the parts that have a message between `start` and `stop` which has not moved."""
+    row = connection.execute("SELECT id, span FROM campaign WHERE name = ? AND NOT forgotten", (name,)).fetchone()
+    if row is None:
+        return []
+    campaign, span = row
+    found = connection.execute(
+        f"SELECT token, first, last, positions, fingerprints, marks, results {_WITHIN}",
+        (campaign, start - span, stop, start),
+    )
+    return [record for record in map(record_of, found) if _lies_within(record, start, stop)]
+
+
+def record_of(row: Sequence[Any]) -> Record:
+    """Return what a row says. Raises Damaged if it is damaged."""
+    token, first, last, positions, fingerprints, marks, results = row
+    record = Record(
+        token=token,
+        positions=unpack_positions(positions, first, last),
+        fingerprints=unpack_bytes(fingerprints),
+        marks=unpack_bytes(marks),
+        results=unpack_bytes(results),
+    )
+    if not len(record.positions) == len(record.marks) == len(record.fingerprints) / 8:
+        raise Damaged
+    return record
+
+
+def bury(connection: sqlite3.Connection, claimers: Iterable[str]) -> None:
+    """Turn all that dead claimers had claimed into unconfirmed, and forget them."""
+    for each in claimers:
+        for part, marks in connection.execute("SELECT id, marks FROM part WHERE claimer = ?", (each,)).fetchall():
+            doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
+            _update(connection, part, doubted)
+        connection.execute("UPDATE keyed SET state = 'unconfirmed', claimer = NULL WHERE claimer = ?", (each,))
+        connection.execute("DELETE FROM claimer WHERE name = ?", (each,))
+
+
+def _insert(
+    connection: sqlite3.Connection,
+    run: Run,
+    part: Part,
+    marks: bytes,
+    results: bytes,
+    *,
+    claimer: str | None = None,
+    claimed_at: float | None = None,
+) -> None:
+    first, last = part.positions[0], part.positions[-1]
+    [span] = connection.execute("SELECT span FROM campaign WHERE id = ?", (run.campaign,)).fetchone()
+    earlier = connection.execute(
+        f"SELECT id, first, last, positions, marks, bodies {_WITHIN}",
+        (run.campaign, first - span, last + 1, first),
+    ).fetchall()
+    for row in earlier:
+        _move(connection, run, part, row)
+    if not needs_bodies(marks):
+        bodies = None
+    elif all(map(needs_bodies, _kinds(marks))):
+        bodies = pack_bodies(part.slices, len(marks))
+    else:
+        bodies = blanked(lines_of(part.slices, len(marks)), marks)
+    connection.execute(
+        _INSERT,
+        (
+            run.campaign,
+            part.token,
+            first,
+            last,
+            *_counts(marks),
+            claimer,
+            claimed_at,
+            pack_bytes(marks),
+            pack_positions(part.positions),
+            pack_bytes(results) if results else None,
+            pack_bytes(part.fingerprints, 0),
+            bodies,
+        ),
+    )
+    connection.execute(
+        "UPDATE campaign SET recorded = max(recorded, ?), span = max(span, ?) WHERE id = ?",
+        (last + 1, last + 1 - first, run.campaign),
+    )
+
+
+def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[Any]) -> None:
+    """Mark the messages of an earlier part that the new one has as moved."""
+    earlier, first, last, packed, packed_marks, bodies = row
+    positions = unpack_positions(packed, first, last)
+    marks = bytearray(unpack_bytes(packed_marks))
+    wanted: Any = part.positions if isinstance(part.positions, range) else set(part.positions)
+    moves = [at for at, position in enumerate(positions) if position in wanted and marks[at] != Mark.MOVED]
+    for at in moves:
+        if marks[at] not in MAY_BE_SENT:
+            raise _sent_before(run, positions[at])
+        marks[at] = Mark.MOVED
+    if moves:
+        kept = blanked(unpack_bytes(bodies).split(b"\n"), bytes(marks))
+        _update(connection, earlier, bytes(marks), bodies=kept)
+
+
+def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:
+    """Write the marks of a part, and with them their counts, who claims it, and other columns."""
+    columns = {
+        **dict(zip(COUNTED, _counts(marks), strict=True)),
+        "claimer": None,
+        "marks": pack_bytes(marks),
+        **columns,
+    }
+    assignments = ", ".join(f"{name} = ?" for name in columns)
+    connection.execute(f"UPDATE part SET {assignments} WHERE id = ?", (*columns.values(), part))  # noqa: S608
+
+
+def _row_of(connection: sqlite3.Connection, run: Run, token: str) -> _Row | None:
+    row = connection.execute(
+        "SELECT id, campaign, positions, first, last, marks, results FROM part WHERE token = ?", (token,)
+    ).fetchone()
+    if row is None:
+        return None
+    part, campaign, positions, first, last, marks, results = row
+    if campaign != run.campaign:
+        raise JournalFailed(f"a batch of {run.name!r} has the token of another campaign's")
+    return _Row(part, campaign, unpack_positions(positions, first, last), unpack_bytes(marks), unpack_bytes(results))
+
+
+def _touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
+    connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, run.campaign))
+
+
+def _lies_within(record: Record, start: int, stop: int) -> bool:
+    within = slice(bisect_left(record.positions, start), bisect_left(record.positions, stop))
+    return bool(record.marks[within].strip(bytes((Mark.MOVED,))))
+
+
+def _kinds(marks: bytes) -> list[bytes]:
+    """Return each mark that occurs, once."""
+    return [bytes((mark,)) for mark in set(marks)]
+
+
+def _counts(marks: bytes) -> list[int]:
+    return [marks.count(mark) for mark in COUNTED.values()]
+
+
+def _sent_before(run: Run, position: int) -> JournalFailed:
+    return JournalFailed(
+        f"message {position} of {run.name!r}, counted from 0, was sent before, or may have been; nothing of its batch "
+        "was sent now. Run the campaign again"
+    )
