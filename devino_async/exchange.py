@@ -5,16 +5,16 @@ Nothing in this file knows about JSON, the service or credentials.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
 from .errors import CallFailed, refusal
 from .redaction import Redaction
 
-__all__ = ["Admission", "Answer", "Call", "Claim", "Lane", "Transport"]
+__all__ = ["Admission", "AlreadyKnown", "Answer", "Call", "Claim", "Lane", "Transport"]
 
 _MEGABYTE = 1_000_000
 
@@ -92,11 +92,25 @@ class Admission(Protocol):
         ...
 
 
+class AlreadyKnown(Exception):
+    """Raised by a claim before anything is sent: these messages of the call need no send.
+
+    `receipts` holds what is known of each, by its place among the messages of the call.
+    """
+
+    def __init__(self, receipts: Mapping[int, Any]) -> None:
+        super().__init__()
+        self.receipts = receipts
+
+
 class Claim(Protocol):
     """The record of a send in a journal: made before its first byte leaves, so that no crash can forget the send."""
 
     async def take(self) -> None:
-        """Record, durably, that the send begins. Does nothing if that is recorded already. Raises JournalError."""
+        """Record, durably, that the send begins. Does nothing if that is recorded already.
+
+        Raises JournalError, or AlreadyKnown. Then nothing may be sent.
+        """
         ...
 
     async def release(self) -> None:

@@ -1,6 +1,7 @@
 """The journal: what outlives a process, its states as pure rules, and what a store of it must do.
 
-A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
+A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as
+sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -13,7 +14,9 @@ from attrs import field, frozen
 from ..errors import Reason
 
 __all__ = [
+    "MARKS",
     "MAY_BE_SENT",
+    "STATES",
     "CampaignState",
     "Journal",
     "KeyRecord",

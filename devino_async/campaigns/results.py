@@ -1,7 +1,7 @@
 """Results: the receipts of one part as the journal keeps them, packed after an answer and made again at a replay.
 
-Marks (journal.py) say which kind of receipt each message has. Here is what else the receipts hold: ids, reasons, and the
-words of errors. Messages themselves are not kept: a replay has them from its input.
+Marks (journal.py) say which kind of receipt each message has. Here is what else the receipts hold: ids, reasons, and
+the words of errors. Messages themselves are not kept: a replay has them from its input.
 """
 
 import json
@@ -9,13 +9,13 @@ from collections.abc import Generator, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from ..errors import OutcomeUnknown, Reason
+from ..errors import CallFailed, OutcomeUnknown, Reason
 from ..protocol.message import Message
 from ..protocol.receipts import Accepted, AcceptedRun, FailedRun, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from ..redaction import mask_phones
 from .journal import STATES, Mark, Outcome
 
-__all__ = ["DIED", "Results", "pack"]
+__all__ = ["DIED", "Results", "pack", "pack_one"]
 
 DIED = "the process that sent it ended before an answer came"
 ASSUMED = "it was unconfirmed, and was then assumed to have been sent"
@@ -30,45 +30,75 @@ _RUNS_A_STEP = 16
 
 def pack(receipts: Receipts) -> Generator[None, None, tuple[bytes, bytes]]:
     """Return a mark for each receipt, and the packed rest of them. Yields after every thousand or two."""
-    marks: list[bytes] = []
-    ids: list[str] = []
-    segments: list[str] = []
-    reasons: list[Any] = []
-    errors: list[list[Any]] = []
+    kept = _Kept()
     for number, run in enumerate(receipts.runs(), 1):
         if isinstance(run, AcceptedRun):
-            marks.append(bytes((Mark.ACCEPTED,)) * len(run.ids))
-            ids += run.ids
-            segments += run.segments if run.segments is not None else [""] * len(run.ids)
+            kept.accepted(run.ids, run.segments)
         elif isinstance(run, FailedRun):
-            marks.append(bytes((_MARKS[run.kind],)) * len(run.messages))
-            if run.kind is Unconfirmed:
-                errors.append([len(run.messages), run.error.problem])
+            kept.failed(run.kind, run.error, len(run.messages))
         else:
             for receipt in run.receipts():
-                marks.append(bytes((_MARKS[type(receipt)],)))
-                if isinstance(receipt, Accepted):
-                    ids.append(receipt.message_id)
-                    segments.append(" ".join(receipt.segment_ids))
-                elif isinstance(receipt, Rejected):
-                    reasons.append(_kept(receipt))
-                elif isinstance(receipt, Unconfirmed):
-                    errors.append([1, receipt.error.problem])
+                kept.one(receipt)
         if number % _RUNS_A_STEP == 0:
             yield
-    kept: dict[str, Any] = {"ids": "\n".join(ids)}
-    if any(segments):
-        kept["segments"] = "\n".join(segments)
-    if reasons:
-        kept["reasons"] = reasons
-    if errors:
-        kept["errors"] = errors
     yield
-    return b"".join(marks), json.dumps(kept, ensure_ascii=False).encode("utf-8", "replace")
+    return b"".join(kept.marks), kept.packed()
+
+
+def pack_one(receipt: Receipt) -> tuple[int, bytes]:
+    """Return the mark of one receipt, and the packed rest of it."""
+    kept = _Kept()
+    kept.one(receipt)
+    [mark] = kept.marks[0]
+    return mark, kept.packed()
+
+
+class _Kept:
+    """Receipts on their way into the journal."""
+
+    def __init__(self) -> None:
+        self.marks: list[bytes] = []
+        self.ids: list[str] = []
+        self.segments: list[str] = []
+        self.reasons: list[Any] = []
+        self.errors: list[tuple[int, str]] = []
+
+    def accepted(self, ids: Sequence[str], segments: Sequence[str] | None) -> None:
+        self.marks.append(bytes((Mark.ACCEPTED,)) * len(ids))
+        self.ids += ids
+        self.segments += segments if segments is not None else [""] * len(ids)
+
+    def failed(self, kind: type[Receipt], error: CallFailed, count: int) -> None:
+        self.marks.append(bytes((_MARKS[kind],)) * count)
+        if kind is Unconfirmed:
+            self.errors.append((count, error.problem))
+
+    def one(self, receipt: Receipt) -> None:
+        match receipt:
+            case Accepted():
+                self.accepted([receipt.message_id], [" ".join(receipt.segment_ids)])
+            case Rejected():
+                self.marks.append(bytes((Mark.REJECTED,)))
+                self.reasons.append(_kept(receipt))
+            case _:
+                self.failed(type(receipt), receipt.error, 1)
+
+    def packed(self) -> bytes:
+        kept: dict[str, Any] = {"ids": "\n".join(self.ids)}
+        if any(self.segments):
+            kept["segments"] = "\n".join(self.segments)
+        if self.reasons:
+            kept["reasons"] = self.reasons
+        if self.errors:
+            kept["errors"] = self.errors
+        return json.dumps(kept, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class Results:
-    """The results of one part, read for replays. `marks` and `packed` are those of its Record."""
+    """The results of one part, read for replays. `marks` and `packed` are those of its Record.
+
+    Raises ValueError if they do not fit each other.
+    """
 
     def __init__(self, marks: bytes, packed: bytes) -> None:
         kept: dict[str, Any] = json.loads(packed) if packed else {}
@@ -77,6 +107,10 @@ class Results:
         self._segments: list[str] | None = kept["segments"].split("\n") if "segments" in kept else None
         self._reasons: list[Any] = kept.get("reasons", [])
         self._words = [words for count, words in kept.get("errors", []) for _ in range(count)]
+        counts = len(self._ids), len(self._reasons), len(self._segments or self._ids)
+        accepted = marks.count(Mark.ACCEPTED)
+        if counts != (accepted, marks.count(Mark.REJECTED), accepted):
+            raise ValueError("the results do not fit the marks")
 
     def replay(self, start: int, messages: Sequence[Message], into: Receipts) -> None:
         """Add the recorded receipts of the messages from `start` on, which must be final or in doubt."""

@@ -4,8 +4,13 @@ Each command's file imports what it needs at the top, with two exceptions that w
 `devino_async` are looked up where they are used, and a server is imported where it is started. So `--help` never loads
 aiohttp.
 
-Data goes to stdout, everything else to stderr. Exit status: 0 all well, 1 some messages rejected, not sent or
-unconfirmed, 2 usage or configuration, 3 the call failed. After a signal it is 128 plus the signal's number.
+Data goes to stdout, everything else to stderr. The exit status is one of these:
+
+- 0: all is well
+- 1: some messages were rejected, not sent or unconfirmed
+- 2: wrong usage or configuration
+- 3: the call failed
+- 128 plus the number of a signal: the signal stopped the command
 """
 
 import os

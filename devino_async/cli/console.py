@@ -144,7 +144,7 @@ def standard_input() -> TextIO:
 def open_output(path: Path, *, overwrite: bool) -> IO[str]:
     """Open a file for results. Raises click.UsageError if it cannot be written.
 
-    A regular file that is not empty is refused unless `overwrite` is set, because it may be the only record.
+    A regular file that is not empty is refused unless `overwrite` is set. It may be the only record of an earlier run.
     """
     try:
         if not overwrite and path.is_file() and path.stat().st_size > 0:

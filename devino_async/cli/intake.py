@@ -78,7 +78,7 @@ class Intake:
             while True:
                 await asyncio.wait(waiting, timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
                 # Read `ended` before looking at the rows. In the other order, the thread could append its last rows and
-                # end in between, and the empty list that means the end of the input would be returned.
+                # end between the two. They would be missed: an empty list, which means the end, would be returned.
                 ended = reading.ended
                 if self._ready or self.stopped:
                     return self._take_ready()

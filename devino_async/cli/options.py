@@ -65,7 +65,7 @@ def time_zone(command: F) -> F:
     )(command)
 
 
-# Types are plain functions: click.ParamType can be subclassed with strict types only since click 8.4.
+# Option types are plain functions. A subclass of click.ParamType passes strict type checking only since click 8.4.
 
 
 def zone(value: str) -> tzinfo:

@@ -29,7 +29,7 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 class Results:
     """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    If the file can no longer be written, nothing is raised, because messages are still in flight. `broken` says why.
+    If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
     """
 
     def __init__(self, file: IO[str] | None, form: str, *, keep_ids: bool = False) -> None:
@@ -129,7 +129,8 @@ class Results:
 def opened(output: Path | None, source: IO[bytes], *, overwrite: bool) -> tuple[IO[str] | None, str]:
     """Open the file for the results. Return it and its format: CSV if its suffix is .csv, else JSON lines.
 
-    Raises click.UsageError if the file cannot be written, is the input itself, or is not empty without `overwrite`.
+    Raises click.UsageError if the file cannot be written or is the input itself. A file that is not empty is refused
+    in the same way unless `overwrite` is set.
     """
     if output is None:
         return None, "jsonl"

@@ -27,7 +27,7 @@ _SHOWN_PROBLEMS = 20
 @click.command(epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the file's name or content.")
-@click.option("--sender", help="The default for rows without one, like the next five options.")
+@click.option("--sender", help="The default for rows without a sender. The next five options are defaults too.")
 @click.option("--text")
 @click.option("--validity", type=int, metavar="SECONDS")
 @click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")

@@ -19,7 +19,7 @@ _GROUPS = ["NONE", "YEAR", "MONTH", "WEEK", "DAY", "HOUR"]
 
 @click.command(epilog="Example: devino stats --from 2026-01-01 --to 2027-01-01 --group-by MONTH")
 @click.option("--from", "start", type=moment, required=True, help="First moment, YYYY-MM-DD[Thh:mm:ss].")
-@click.option("--to", "end", type=moment, required=True, help="Last moment. A date alone means its 00:00.")
+@click.option("--to", "end", type=moment, required=True, help="Last moment. A date alone means 00:00 of that day.")
 @click.option("--group-by", type=click.Choice(_GROUPS, case_sensitive=False), default="NONE", show_default=True)
 @click.option("--task-id", type=int, help="Only this campaign.")
 @click.option("--trigger-id", type=int, help="Only this trigger.")

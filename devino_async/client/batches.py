@@ -7,16 +7,16 @@ dispatch.py deals with streams and their callers. The transport decides when a s
 import asyncio
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
-from functools import cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..errors import (
     CallFailed,
     DeadlineExceeded,
     DevinoError,
     Forbidden,
+    JournalError,
     OutcomeUnknown,
     Reason,
     SendingRefused,
@@ -24,44 +24,33 @@ from ..errors import (
     Unauthorized,
 )
 from ..events import BatchUnconfirmed, Events
-from ..exchange import Call, Lane, Transport
+from ..exchange import AlreadyKnown, Claim, Lane, Transport
 from ..flow.chunking import Chunk
 from ..flow.steps import Turns, at_once, in_steps
 from ..protocol import send_results, sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipts, Rejected, Unconfirmed
+from ..protocol.receipts import Receipt, Receipts, Rejected, Unconfirmed
 from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 from ..transport.retry import RetryPolicy
+from .pieces import SendOptions, call_of, cut_after, missed_in
 
-__all__ = ["Batch", "Batches", "SendOptions", "receipts_without_request", "utc_now"]
+if TYPE_CHECKING:
+    from ..campaigns.keys import KeyedRecording
+    from ..campaigns.recording import Recording
+
+    AnyRecording = Recording | KeyedRecording
+
+__all__ = ["Batch", "Batches", "receipts_without_request", "utc_now"]
 
 T = TypeVar("T")
 
 # Fewer rejections than this may be an accident of the input.
 _MIN_ALL_REJECTED = 100
-_MESSAGES_A_STEP = 512
 
 
 def utc_now() -> datetime:
     """Return what the clock of this machine says."""
     return datetime.now(UTC)
-
-
-@frozen(kw_only=True, eq=False)
-class SendOptions:
-    """The options of one POST. Messages with different options never share a POST.
-
-    There is only one object for each combination of options, so that comparing them costs nothing.
-    """
-
-    include_segment_id: bool = False
-    shorten_url: bool = False
-
-    @staticmethod
-    @cache
-    def of(include_segment_id: bool, shorten_url: bool) -> "SendOptions":
-        """Return the one object for these options."""
-        return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url))
 
 
 @frozen
@@ -92,41 +81,58 @@ class Batches:
         self._events = events
         self._today = today
 
-    async def of_sends(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Batch:
+    async def of_sends(
+        self,
+        chunk: Chunk[Message],
+        options: SendOptions,
+        *,
+        urgent: bool,
+        began: float,
+        recording: "AnyRecording | None" = None,
+    ) -> Batch:
         """Send a batch of single sends, the oldest of which began at `began`. Raises only for misuse."""
         lane = Lane.URGENT if urgent else Lane.BULK
-        return await self._in_pieces(chunk, options, lane, Patience(began, self._retry.deadline))
+        return await self._in_pieces(chunk, options, lane, Patience(began, self._retry.deadline), recording)
 
-    async def of_stream(self, chunk: Chunk[Message], options: SendOptions, patience: Patience) -> Batch:
-        """Send a batch of the stream that this patience belongs to. Raises only for misuse."""
-        missed = await self._finish(_missed_in(chunk, self._today()))
+    async def of_stream(
+        self, chunk: Chunk[Message], options: SendOptions, patience: Patience, recording: "Recording | None" = None
+    ) -> Batch:
+        """Send a batch of the stream that this patience belongs to. Raises only for misuse.
+
+        What a recording covers is recorded before it is sent, and settled before this returns.
+        """
+        missed = await self._finish(missed_in(chunk, self._today()))
         if missed:
-            batch = await self._without(missed, chunk, options, patience)
+            batch = await self._without(missed, chunk, options, patience, recording)
         else:
-            batch = await self._in_pieces(chunk, options, Lane.BULK, patience)
+            batch = await self._in_pieces(chunk, options, Lane.BULK, patience, recording)
         if batch.fatal is not None:
             # Other batches of the stream may wait for the lane. Each could leave up to 500 more messages Unconfirmed.
             self._breaker.end(patience)
         return batch
 
     async def _without(
-        self, missed: dict[int, Reason], chunk: Chunk[Message], options: SendOptions, patience: Patience
+        self,
+        missed: dict[int, Reason],
+        chunk: Chunk[Message],
+        options: SendOptions,
+        patience: Patience,
+        recording: "Recording | None",
     ) -> Batch:
         """Send a chunk without some of its messages, which are Rejected here and cost no request."""
-        good = [message for at, message in enumerate(chunk.items) if at not in missed]
+        rejected: list[Receipt] = [Rejected(chunk.items[at], (problem,)) for at, problem in missed.items()]
+        places = [at for at in range(len(chunk.items)) if at not in missed]
+        good = [chunk.items[at] for at in places]
         slices = await self._finish(sending.encode_in_steps(good))
+        if recording is not None:
+            claim = recording.only(missed).claim(Chunk([receipt.message for receipt in rejected]))
+            await claim.settle(_ready(rejected))
+            recording = recording.only(places)
         batch = Batch(Receipts())
         if good:
-            batch = await self._in_pieces(Chunk(good, slices, chunk.position), options, Lane.BULK, patience)
-        others = iter(batch.receipts)
-        receipts = Receipts()
-        receipts.ready(
-            [
-                Rejected(message, (missed[at],)) if at in missed else next(others)
-                for at, message in enumerate(chunk.items)
-            ]
-        )
-        return Batch(receipts, batch.fatal)
+            batch = await self._in_pieces(Chunk(good, slices), options, Lane.BULK, patience, recording)
+        by_place = dict(zip(missed, rejected, strict=True)) | dict(zip(places, batch.receipts, strict=True))
+        return Batch(_ready([by_place[at] for at in range(len(chunk.items))]), batch.fatal)
 
     def patience_of_stream(self, began: float) -> Patience:
         """Return what all batches of a stream share."""
@@ -140,20 +146,27 @@ class Batches:
         """Wait while the lane is in trouble. A stream may read its input after that."""
         await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
 
-    async def _in_pieces(self, chunk: Chunk[Message], options: SendOptions, lane: Lane, patience: Patience) -> Batch:
+    async def _in_pieces(
+        self,
+        chunk: Chunk[Message],
+        options: SendOptions,
+        lane: Lane,
+        patience: Patience,
+        recording: "AnyRecording | None" = None,
+    ) -> Batch:
         receipts, fatal = Receipts(), None
         rest: Chunk[Message] | None = chunk
         came_to = TooManyForHalfOpen()
         while rest is not None and fatal is None:
             ticket, piece = self._breaker.ticket(lane, patience), rest
             try:
-                part, failure = await self._exchange(piece, options, ticket, came_to)
+                part, failure = await self._recorded(piece, options, ticket, came_to, recording)
                 rest = None
             except TooManyForHalfOpen as cut:
                 # The ticket may begin now, but only with this many messages. The rest gets a ticket of its own.
                 came_to = cut
                 try:
-                    small, rest = await self._finish(_cut(piece, HALF_OPEN_MESSAGES))
+                    small, rest = await self._finish(cut_after(piece, HALF_OPEN_MESSAGES))
                 except BaseException:
                     ticket.give_back()
                     raise
@@ -161,7 +174,7 @@ class Batches:
                     ticket.give_back()
                     rest = piece
                     break
-                part, failure = await self._exchange(small, options, ticket, came_to)
+                part, failure = await self._recorded(small, options, ticket, came_to, recording)
             receipts.extend(part)
             fatal = await self._fatal(part, failure, ticket)
             if self._closing():
@@ -176,10 +189,45 @@ class Batches:
         task = asyncio.current_task()
         return self._breaker.closed or (task is not None and task.cancelling() > 0)
 
+    async def _recorded(
+        self,
+        chunk: Chunk[Message],
+        options: SendOptions,
+        ticket: Ticket,
+        came_to: TooManyForHalfOpen,
+        recording: "AnyRecording | None",
+    ) -> tuple[Receipts, DevinoError | None]:
+        """Make one exchange. With a recording, its outcome is written before it is returned."""
+        if recording is None:
+            return await self._exchange(chunk, options, ticket, came_to)
+        claim = recording.claim(chunk)
+        try:
+            receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
+        except JournalError as refused:
+            # Nothing was sent. Where an earlier attempt left this part in the journal, its record must say so.
+            receipts, failure = receipts_without_request(chunk.items, refused), refused
+        except AlreadyKnown as known:
+            places = [at for at in range(len(chunk.items)) if at not in known.receipts]
+            receipts, failure = Receipts(), None
+            if places:
+                items = [chunk.items[at] for at in places]
+                rest = Chunk(items, await self._finish(sending.encode_in_steps(items)))
+                others = recording.only([chunk.position + at for at in places])
+                receipts, failure = await self._recorded(rest, options, ticket, came_to, others)
+            by_place = {**known.receipts, **dict(zip(places, receipts, strict=True))}
+            return _ready([by_place[at] for at in range(len(chunk.items))]), failure
+        await claim.settle(receipts)
+        return receipts, failure
+
     async def _exchange(
-        self, chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen
-    ) -> tuple[Receipts, CallFailed | None]:
-        call = _call_of(chunk, options, ticket, came_to)
+        self,
+        chunk: Chunk[Message],
+        options: SendOptions,
+        ticket: Ticket,
+        came_to: TooManyForHalfOpen,
+        claim: Claim | None = None,
+    ) -> tuple[Receipts, DevinoError | None]:
+        call = call_of(chunk, options, ticket, came_to, claim)
         failure: CallFailed
         try:
             answer = await self._transport.exchange(call)
@@ -191,7 +239,7 @@ class Batches:
         except asyncio.CancelledError:
             # Only closing cancels this task. An attempt under way would have ended as a CallFailed, so there was none.
             failure = sending.never_begun("the client was closed between two attempts, each proved unsent")
-        except (DevinoError, TooManyForHalfOpen):
+        except (DevinoError, TooManyForHalfOpen, AlreadyKnown):
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one batch must not cost the receipts of others
             failure = sending.unforeseen(error)
@@ -220,13 +268,14 @@ class Batches:
             # of accepted messages would be lost. The checks of `_closing` make sure that nothing begins after this.
             return at_once(work)
 
-    async def _fatal(self, receipts: Receipts, failure: CallFailed | None, ticket: Ticket) -> DevinoError | None:
+    async def _fatal(self, receipts: Receipts, failure: DevinoError | None, ticket: Ticket) -> DevinoError | None:
         """Return the error that ends a stream after this batch, or None. Single sends ignore it."""
-        if isinstance(failure, Unauthorized | Forbidden):
+        if isinstance(failure, Unauthorized | Forbidden | JournalError):
             return failure
         if not ticket.patient:
             return None
-        if failure is not None and (failure.permanent or isinstance(failure, DeadlineExceeded | TooManyRequests)):
+        permanent = isinstance(failure, CallFailed) and failure.permanent
+        if permanent or isinstance(failure, DeadlineExceeded | TooManyRequests):
             return failure
         if ticket.struck_out and receipts.counts[Unconfirmed] == len(receipts):
             return _struck_out(failure)
@@ -240,45 +289,21 @@ def receipts_without_request(messages: Sequence[Message], fatal: DevinoError) ->
     """Return the receipts of messages that were read but never put in a request, because the stream ended."""
     if isinstance(fatal, CallFailed) and fatal.proves_unsent:
         return sending.receipts_after(fatal, messages)
-    return sending.receipts_after(sending.never_begun(str(fatal)), messages)
+    error = sending.never_begun(str(fatal))
+    if isinstance(fatal, JournalError):
+        error.__cause__ = fatal
+    return sending.receipts_after(error, messages)
 
 
-def _call_of(chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen) -> Call:
-    call = sending.call(
-        chunk.slices,
-        len(chunk.items),
-        include_segment_id=options.include_segment_id,
-        shorten_url=options.shorten_url,
-        urgent=ticket.lane is Lane.URGENT,
-        admission=ticket,
-    )
-    if came_to.attempt > 1:
-        call = evolve(call, attempt=came_to.attempt, counted=came_to.counted, give_up_at=came_to.give_up_at)
-    return call
+def _ready(made: list[Receipt]) -> Receipts:
+    receipts = Receipts()
+    receipts.ready(made)
+    return receipts
 
 
-def _missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:
-    """Return the problems of messages whose scheduled time has passed, by their place in the chunk."""
-    missed: dict[int, Reason] = {}
-    if (yield from sending.may_be_scheduled(chunk.slices)):
-        for at, message in enumerate(chunk.items):
-            if (problem := sending.missed_schedule(message, now)) is not None:
-                missed[at] = problem
-            if at % _MESSAGES_A_STEP == 0:
-                yield
-    return missed
-
-
-def _cut(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:
-    """Return the first `count` messages of a chunk, and the others."""
-    first, others = chunk.items[:count], chunk.items[count:]
-    small = Chunk(first, (yield from sending.encode_in_steps(first)), chunk.position)
-    return small, Chunk(others, (yield from sending.encode_in_steps(others)), chunk.position + count)
-
-
-def _struck_out(failure: CallFailed | None) -> OutcomeUnknown:
+def _struck_out(failure: DevinoError | None) -> OutcomeUnknown:
     why = "three small batches in a row may or may not have been sent, although the service can be reached"
     error = OutcomeUnknown(why, operation=sending.ENDPOINT.operation)
-    if failure is not None:
+    if isinstance(failure, CallFailed):
         error.status, error.body, error.earlier = failure.status, failure.body, (failure,)
     return error

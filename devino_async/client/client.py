@@ -8,12 +8,10 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, tzinfo
 from types import TracebackType
-from typing import Self
-
-from attrs import evolve
+from typing import TYPE_CHECKING, Self
 
 from ..checks import require_callable, require_kind, require_number
-from ..errors import ClientClosed, DevinoError
+from ..errors import ClientClosed
 from ..events import Events, OnEvent
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
@@ -29,11 +27,15 @@ from ..transport.limits import Limits
 from ..transport.pool import PoolOptions, SessionPool, Timeouts
 from ..transport.retry import RetryPolicy
 from ..transport.stack import stacked
-from .batches import Batches, SendOptions
-from .config import base_url_from, credentials_from
+from .batches import Batches
+from .config import base_url_from, credentials_from, options_from
 from .dispatch import CloseReport, Dispatch, OnUnclaimed
 from .lookups import PROBE, DetailPaginator, LookUps
 from .outbox import Outboxes, OutboxOptions
+from .pieces import SendOptions
+
+if TYPE_CHECKING:
+    from ..campaigns.journal import Journal
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
 
@@ -48,6 +50,7 @@ class DevinoClient:
     - `base_url`: the address of the service. The default is DEVINO_BASE_URL, or https://api.devino.online.
     - `timeouts`, `retry`, `limits`, `pool`, `outbox`: see the classes of the same names. `outbox` says how single
       sends gather into batches.
+    - `journal`: remembers campaigns and keyed sends beyond the life of this process. The client does not close it.
     - `time_zone`: the zone of the service's dates, which the API docs do not name. Without it they stay naive.
     - `on_unclaimed`: called with receipts whose caller was cancelled, or left `send_many` early.
     - `on_event`: called with each event (see events.py).
@@ -72,39 +75,23 @@ class DevinoClient:
         limits: Limits | None = None,
         pool: PoolOptions | None = None,
         outbox: OutboxOptions | None = None,
+        journal: "Journal | None" = None,
         time_zone: tzinfo | None = None,
         on_unclaimed: OnUnclaimed | None = None,
         on_event: OnEvent | None = None,
     ) -> None:
-        for name, option, kind in (
-            ("timeouts", timeouts, Timeouts),
-            ("retry", retry, RetryPolicy),
-            ("limits", limits, Limits),
-            ("pool", pool, PoolOptions),
-            ("outbox", outbox, OutboxOptions),
-            ("time_zone", time_zone, tzinfo),
-        ):
-            require_kind(name, option, kind, optional=True)
         require_callable("on_unclaimed", on_unclaimed)
         require_callable("on_event", on_event)
+        timeouts, retry, limits, pool, outbox = options_from(timeouts, retry, limits, pool, outbox)
+        require_kind("time_zone", time_zone, tzinfo, optional=True)
         credentials = credentials_from(api_key, login, password)
         self._base_url = base_url_from(base_url)
-        limits = limits or Limits()
-        pool = pool or PoolOptions()
-        if pool.connections is not None:
-            # A send that holds a permit but no connection would burn its connect timeout waiting for one.
-            limits = evolve(limits, in_flight=min(limits.in_flight, pool.connections))
         self._pool = SessionPool(
-            self._base_url,
-            credentials.header,
-            redaction=credentials.redaction,
-            timeouts=timeouts or Timeouts(),
-            options=pool,
+            self._base_url, credentials.header, redaction=credentials.redaction, timeouts=timeouts, options=pool
         )
         events = Events(on_event)
         # One for the whole client, so that all long work makes way for urgent sends.
         turns = Turns()
-        retry = retry or RetryPolicy()
         clock = time.monotonic
         transport, self._breaker = stacked(self._pool, PROBE, limits=limits, retry=retry, events=events, clock=clock)
         batches = Batches(transport, self._breaker, turns, retry=retry, events=events)
@@ -114,9 +101,9 @@ class DevinoClient:
         self._dispatch = Dispatch(
             batches, self._owner, turns, clock=clock, limits=limits, events=events, on_unclaimed=on_unclaimed
         )
-        self._outboxes = Outboxes(
-            self._dispatch, self._owner, turns, outbox or OutboxOptions(), limits=limits, clock=clock
-        )
+        if journal is not None:
+            self._dispatch.remember_in(journal, self._base_url, timeouts.total_for)
+        self._outboxes = Outboxes(self._dispatch, self._owner, turns, outbox, limits=limits, clock=clock)
         self._look_ups = LookUps(transport, self._owner, turns, limits, time_zone, events=events)
 
     def __repr__(self) -> str:
@@ -137,7 +124,9 @@ class DevinoClient:
 
     # Sending
 
-    async def send(self, message: Message, *, include_segment_id: bool = False, shorten_url: bool = False) -> Receipt:
+    async def send(
+        self, message: Message, *, key: str | None = None, include_segment_id: bool = False, shorten_url: bool = False
+    ) -> Receipt:
         """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
         Concurrent calls share POSTs. A message leaves at once while fewer than `Limits.in_flight` exchanges are in
@@ -145,14 +134,20 @@ class DevinoClient:
         REALTIME have a limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids
         of the segments, and `shorten_url` makes the service shorten links.
 
+        With a `key` the message is sent at most once for the life of the journal. A later call with an equal message
+        returns the recorded receipt. After NotSent the key is free again.
+
         A cancelled caller returns at once. If its message still waits, it is taken out (NotSent). Otherwise the
         exchange is finished anyway. In both cases the receipt goes to `on_unclaimed`.
 
-        Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is not a Message.
+        Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is not a Message. With a
+        `key`: KeyConflict if it belongs to another message, JournalFailed, and ConfigurationError without a journal.
         """
         self._check_open()
         self._owner.check_home()
-        options = SendOptions.of(include_segment_id, shorten_url)
+        options = SendOptions.of(include_segment_id, shorten_url, key is not None)
+        if key is not None:
+            return await self._dispatch.journaled_for("key").send(message, key, options, self._outboxes)
         outbox = self._outboxes.of(message)
         waiting = outbox.put(message, options)
         # The await is here and not in the outbox, because one more coroutine for each waiting message would cost 7 % of
@@ -164,10 +159,7 @@ class DevinoClient:
             raise
 
     async def flush(self) -> None:
-        """Let the waiting messages of all `send` calls leave now, whatever the linger.
-
-        Returns when each of them has its receipt. Raises ClientClosed.
-        """
+        """Let the waiting messages of all `send` calls leave now, and return when each of them has its receipt."""
         self._check_open()
         self._owner.check_home()
         await self._outboxes.flush()
@@ -176,6 +168,8 @@ class DevinoClient:
         self,
         messages: Iterable[Message] | AsyncIterable[Message],
         *,
+        campaign: str | None = None,
+        only_new: bool = False,
         batch_size: int = sending.MAX_MESSAGES,
         include_segment_id: bool = False,
         shorten_url: bool = False,
@@ -187,35 +181,40 @@ class DevinoClient:
         stops early, the receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a
         receipt equals the one that was given. It is the same object if the program still holds that.
 
+        With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
+        one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
+
         An error that ends a stream early is raised after the receipts of all that was read: Unauthorized, Forbidden,
         SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
-        three half-open batches in doubt, ClientClosed, a failure that no repeat can fix, or an error of the input.
+        three half-open batches in doubt, ClientClosed, JournalError, a failure that no repeat can fix, or an error of
+        the input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
         options = SendOptions.of(include_segment_id, shorten_url)
-        return self._dispatch.stream(messages, batch_size, options)
+        begin = self._dispatch.beginning_of(campaign, only_new)
+        return self._dispatch.stream(messages, batch_size, options, begin)
 
     async def send_all(
         self,
         messages: Iterable[Message] | AsyncIterable[Message],
         *,
+        campaign: str | None = None,
+        only_new: bool = False,
         batch_size: int = sending.MAX_MESSAGES,
         include_segment_id: bool = False,
         shorten_url: bool = False,
     ) -> SendReport:
         """Send any number of messages and return all receipts. Raises what `send_many` raises."""
         stream = self.send_many(
-            messages, batch_size=batch_size, include_segment_id=include_segment_id, shorten_url=shorten_url
+            messages,
+            campaign=campaign,
+            only_new=only_new,
+            batch_size=batch_size,
+            include_segment_id=include_segment_id,
+            shorten_url=shorten_url,
         )
-        receipts: list[Receipt] = []
-        try:
-            async for receipt in stream:
-                receipts.append(receipt)  # noqa: PERF401 - what came before an error counts too
-        except DevinoError as error:
-            error.report = SendReport.of(receipts)
-            raise
-        return SendReport.of(receipts)
+        return await self._dispatch.report(stream)
 
     # Reading back
 
@@ -271,9 +270,9 @@ class DevinoClient:
         """Accept no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
 
         Every send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second
-        call with a shorter `grace` ends the wait sooner. A later call only returns the report again. A `send` that
-        still waits for room in a full outbox raises ClientClosed. An attempt may take up to `Timeouts.total`, which is
-        longer than the usual grace. Raises ConfigurationError for a `grace` that is not a finite number of at least 0.
+        call with a shorter `grace` ends the wait sooner. A `send` that still waits for room in a full outbox raises
+        ClientClosed. An attempt may take up to `Timeouts.total`, which is longer than the usual grace. Raises
+        ConfigurationError for a bad `grace`, and JournalFailed if outcomes could not be written into the journal.
         """
         require_number("grace", grace, unit="seconds")
         self._owner.check_home()
@@ -290,6 +289,7 @@ class DevinoClient:
             raise
         finally:
             await self._pool.aclose()
+            await self._dispatch.aclose()
         return CloseReport(tuple(self._dispatch.unconfirmed))
 
     # Inside

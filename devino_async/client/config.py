@@ -9,13 +9,17 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..redaction import Redaction
+from ..transport.limits import Limits
+from ..transport.pool import PoolOptions, Timeouts
+from ..transport.retry import RetryPolicy
+from .outbox import OutboxOptions
 
-__all__ = ["DEFAULT_BASE_URL", "Credentials", "base_url_from", "credentials_from"]
+__all__ = ["DEFAULT_BASE_URL", "Credentials", "base_url_from", "credentials_from", "options_from"]
 
 DEFAULT_BASE_URL = "https://api.devino.online"
 
@@ -29,6 +33,29 @@ class Credentials:
 
     def __repr__(self) -> str:
         return f"Credentials(<{self.header.split(' ', 1)[0]}>)"
+
+
+def options_from(
+    timeouts: Timeouts | None,
+    retry: RetryPolicy | None,
+    limits: Limits | None,
+    pool: PoolOptions | None,
+    outbox: OutboxOptions | None,
+) -> tuple[Timeouts, RetryPolicy, Limits, PoolOptions, OutboxOptions]:
+    """Return the options, or their defaults. Raises ConfigurationError for one that is not of its class."""
+    for name, option, kind in (
+        ("timeouts", timeouts, Timeouts),
+        ("retry", retry, RetryPolicy),
+        ("limits", limits, Limits),
+        ("pool", pool, PoolOptions),
+        ("outbox", outbox, OutboxOptions),
+    ):
+        require_kind(name, option, kind, optional=True)
+    limits, pool = limits or Limits(), pool or PoolOptions()
+    if pool.connections is not None:
+        # A send that holds a permit but no connection would burn its connect timeout waiting for one.
+        limits = evolve(limits, in_flight=min(limits.in_flight, pool.connections))
+    return timeouts or Timeouts(), retry or RetryPolicy(), limits, pool, outbox or OutboxOptions()
 
 
 def credentials_from(

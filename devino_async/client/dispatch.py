@@ -5,25 +5,34 @@ the client, so that a caller that is cancelled loses no receipt. The transport d
 client holds the options.
 """
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..errors import ClientClosed, DevinoError
+from ..errors import ClientClosed, ConfigurationError, DevinoError, JournalError
 from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
-from ..flow.ownership import Owner, hand_over
-from ..flow.pipeline import Pipeline
+from ..flow.ownership import Owner, hand_over, to_the_end
+from ..flow.pipeline import ChunkSource, Pipeline
 from ..flow.steps import Pacing, Turns
 from ..protocol import sending
 from ..protocol.message import Message
 from ..protocol.packing import Packed
-from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, Unconfirmed
+from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, SendReport, Unconfirmed
 from ..transport.breaker import Patience
 from ..transport.limits import Limits
-from .batches import Batch, Batches, SendOptions, receipts_without_request
+from .batches import Batch, Batches, receipts_without_request
+from .pieces import SendOptions
+
+if TYPE_CHECKING:
+    from ..campaigns.campaign import CampaignRun
+    from ..campaigns.journal import Journal, KeyedSend
+    from ..campaigns.recording import Recording
+    from .journaled import Journaled
 
 __all__ = ["CloseReport", "Dispatch", "OnUnclaimed"]
 
@@ -62,25 +71,68 @@ class Dispatch:
         self._on_unclaimed = on_unclaimed
         self._closing = False
         self.unconfirmed: list[Unconfirmed] = []
+        self._journaled: Journaled | None = None
+
+    def remember_in(self, journal: "Journal", base_url: str, total_for: Callable[[int], float]) -> None:
+        """Keep campaigns and keys in this journal. `total_for` gives the seconds that an attempt may take, by size."""
+        from .journaled import Journaled  # noqa: PLC0415 - a client without a journal does not pay for it
+
+        self._journaled = Journaled(journal, base_url, self._turns, total_for)
+
+    def journaled_for(self, what: str) -> "Journaled":
+        """Return what the option `what` needs. Raises ConfigurationError without a journal."""
+        if self._journaled is None:
+            raise ConfigurationError(f"{what} needs a journal: DevinoClient(journal=SQLiteJournal(path))")
+        return self._journaled
+
+    def beginning_of(self, campaign: str | None, only_new: bool) -> "Callable[[], Awaitable[CampaignRun]] | None":
+        """Return what begins a run of this campaign, or None without a campaign."""
+        return None if campaign is None else self.journaled_for("campaign").campaign(campaign, only_new=only_new)
 
     def close(self) -> None:
         """Begin nothing more. What becomes unconfirmed from now on is gathered in `unconfirmed`."""
         self._closing = True
+        if self._journaled is not None:
+            self._journaled.close()
 
-    async def batch(self, chunk: Chunk[Message], options: SendOptions, *, urgent: bool, began: float) -> Receipts:
+    async def aclose(self) -> None:
+        """Write what the journal could not write so far. Raises JournalFailed if that fails again."""
+        if self._journaled is not None:
+            await self._journaled.aclose()
+
+    async def batch(
+        self,
+        chunk: Chunk[Message],
+        options: SendOptions,
+        *,
+        urgent: bool,
+        began: float,
+        tags: Sequence["KeyedSend"] = (),
+    ) -> Receipts:
         """Send one batch of single sends, the oldest of which began at `began`, by the client's clock.
 
-        Raises only for misuse. The caller owns the task and its receipts.
+        `tags` are the keys of the messages, if they have keys. Raises only for misuse. The caller owns the task and
+        its receipts.
         """
-        return self._finished(await self._batches.of_sends(chunk, options, urgent=urgent, began=began)).receipts
+        recording = self.journaled_for("key").recording(tags) if tags else None
+        batch = await self._batches.of_sends(chunk, options, urgent=urgent, began=began, recording=recording)
+        return self._finished(batch).receipts
 
     async def stream(
-        self, messages: Iterable[Message] | AsyncIterable[Message], batch_size: int, options: SendOptions
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        batch_size: int,
+        options: SendOptions,
+        begin: Callable[[], Awaitable["CampaignRun"]] | None = None,
     ) -> AsyncGenerator[Receipt, None]:
-        """Send any number of messages. Gives a receipt for each, in input order."""
+        """Send any number of messages. Gives a receipt for each, in input order.
+
+        `begin` begins the run of the campaign that they belong to, if there is one.
+        """
         self._owner.check_home()
+        run = None if begin is None else await begin()
         patience = self._batches.patience_of_stream(self._clock())
-        pipeline = self._pipeline(messages, batch_size, options, patience)
+        pipeline = self._pipeline(messages, batch_size, options, patience, run)
         pacing = Pacing(self._turns)
         fatal: DevinoError | None = None
         receipts = Receipts()
@@ -90,8 +142,8 @@ class Dispatch:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
                     receipts = batch.receipts
-                    for run in receipts.take():
-                        unseen = iter(run)
+                    for some in receipts.take():
+                        unseen = iter(some)
                         for receipt in unseen:
                             yield receipt
                         # A consumer that awaits nothing would otherwise block the event loop for a
@@ -104,6 +156,8 @@ class Dispatch:
             # Batches that still wait for a lane in trouble are not in flight. They stop waiting, as the caller is gone.
             self._batches.end(patience)
             self._account_for([*unseen, *receipts], pipeline)
+            if run is not None:
+                await self._end_of(run, pipeline.left_tasks)
         if fatal is not None:
             raise fatal
 
@@ -113,13 +167,20 @@ class Dispatch:
         batch_size: int,
         options: SendOptions,
         patience: Patience,
+        run: "CampaignRun | None",
     ) -> Pipeline[Message, Batch]:
+        async def send(chunk: Chunk[Message], recording: "Recording") -> tuple[Receipts, DevinoError | None]:
+            batch = await self._batches.of_stream(chunk, options, patience, recording)
+            return batch.receipts, batch.fatal
+
         async def work(chunk: Chunk[Message]) -> Batch:
             if self._closing:
                 return _unsent_by_closing(chunk)
-            return self._finished(await self._batches.of_stream(chunk, options, patience))
+            if run is None:
+                return self._finished(await self._batches.of_stream(chunk, options, patience))
+            return self._finished(Batch(*await run.finish(chunk, send)))
 
-        chunks = Chunks(
+        chunks: ChunkSource[Message] = Chunks(
             messages,
             encode=sending.encode,
             max_count=batch_size,
@@ -127,6 +188,9 @@ class Dispatch:
             hold=Packed,
             pacing=Pacing(self._turns),
         )
+        if run is not None:
+            span = batch_size * self._limits.in_flight
+            chunks = run.groups(chunks, max_count=batch_size, max_bytes=self._limits.batch_bytes, max_span=span)
         return Pipeline(
             chunks,
             work,
@@ -136,6 +200,21 @@ class Dispatch:
             stop_after=lambda batch: batch.fatal is not None,
             on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
         )
+
+    async def _end_of(self, run: "CampaignRun", left: Sequence["asyncio.Task[Batch]"]) -> None:
+        """End a run of a campaign, or let it end with the last of its batches that are still in flight."""
+
+        async def ending() -> None:
+            if left:
+                await to_the_end(asyncio.wait(left))
+            try:
+                await to_the_end(run.end())
+            except (JournalError, ClientClosed) as error:
+                _log.warning("the end of a campaign's run could not be written: %s", error)
+
+        task = self._owner.start(ending())
+        if not left:
+            await asyncio.wait({task})
 
     def _finished(self, batch: Batch) -> Batch:
         if self._closing and batch.receipts.counts[Unconfirmed]:
@@ -162,6 +241,17 @@ class Dispatch:
             self.unclaimed(unseen)
         for task in pipeline.left_tasks:
             hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))
+
+    async def report(self, stream: AsyncGenerator[Receipt, None]) -> SendReport:
+        """Return all receipts of a stream, sorted. What it raises carries the report of what came before."""
+        receipts: list[Receipt] = []
+        try:
+            async for receipt in stream:
+                receipts.append(receipt)  # noqa: PERF401 - what came before an error counts too
+        except DevinoError as error:
+            error.report = SendReport.of(receipts)
+            raise
+        return SendReport.of(receipts)
 
     def unclaimed(self, receipts: Sequence[Receipt]) -> None:
         """Report receipts whose caller is gone."""

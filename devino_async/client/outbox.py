@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import field, frozen
 
@@ -22,8 +22,9 @@ from ..protocol import sending
 from ..protocol.message import Message, Priority
 from ..protocol.receipts import Receipt
 from ..transport.limits import Limits
-from .batches import SendOptions, utc_now
+from .batches import utc_now
 from .dispatch import Dispatch
+from .pieces import SendOptions
 
 __all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
 
@@ -92,8 +93,8 @@ class Outbox:
         self._timer: asyncio.TimerHandle | None = None
         self._idle: list[asyncio.Future[None]] = []
 
-    def put(self, message: Message, options: SendOptions) -> Waiting:
-        """Queue a message. The `outcome` of the returned entry is a future of its receipt.
+    def put(self, message: Message, options: SendOptions, tag: Any = None) -> Waiting:
+        """Queue a message. The `outcome` of the returned entry is a future of its receipt. Dispatch gets the `tag`.
 
         In a full outbox it waits for room, or OutboxFull is raised. A caller that is cancelled while it awaits the
         outcome must call `caller_cancelled`. Raises ClientClosed, and InvalidMessage for what is not a Message.
@@ -101,7 +102,9 @@ class Outbox:
         if self._closing:
             raise ClientClosed(_CLOSED)
         encoded = sending.encode_one(message).encode()
-        entry: Waiting = Entry(message, encoded, len(encoded) + 1, options, asyncio.get_running_loop().create_future())
+        entry: Waiting = Entry(
+            message, encoded, len(encoded) + 1, options, asyncio.get_running_loop().create_future(), tag
+        )
         # Error trackers record the locals of a traceback. The entry's repr shows nothing, but these bytes show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
@@ -231,7 +234,11 @@ class Outbox:
     async def _exchange(self, taken: list[Waiting]) -> None:
         try:
             receipts = await self._dispatch.batch(
-                _chunk_of(taken), taken[0].group, urgent=self._urgent, began=taken[0].arrived
+                _chunk_of(taken),
+                taken[0].group,
+                urgent=self._urgent,
+                began=taken[0].arrived,
+                tags=[entry.tag for entry in taken] if taken[0].group.keyed else (),
             )
         except DevinoError as misuse:
             for entry in taken:

@@ -29,6 +29,7 @@ class Entry(Generic[T, R]):
     size: int
     group: Any
     outcome: R
+    tag: Any = None
     number: int = 0
     arrived: float = 0.0
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
 
-__all__ = ["Owner", "hand_over"]
+__all__ = ["Owner", "hand_over", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -103,3 +103,15 @@ def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
             unclaimed(done.result())
 
     task.add_done_callback(report)
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await short work to its end, even if this task is cancelled meanwhile. Closing may then cancel no further."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            # The task still counts as being cancelled, so its caller can see that nothing more may begin.
+            continue
+    return task.result()

@@ -10,15 +10,31 @@ cancel that.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Generic, Protocol, TypeVar
 
-from .chunking import Chunk, Chunks
+from .chunking import Chunk
 
-__all__ = ["Pipeline"]
+__all__ = ["ChunkSource", "Pipeline"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class ChunkSource(Protocol[T]):
+    """What a pipeline reads: Chunks, or something that looks at them on their way."""
+
+    def stop(self) -> None:
+        """Read no more."""
+        ...
+
+    def take_left(self) -> list[T]:
+        """Remove and return the items that were read but not yielded."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Chunk[T]]:
+        """Yield the chunks in order."""
+        ...
 
 
 class Pipeline(Generic[T, R]):
@@ -33,7 +49,7 @@ class Pipeline(Generic[T, R]):
 
     def __init__(
         self,
-        chunks: Chunks[T],
+        chunks: ChunkSource[T],
         work: Callable[[Chunk[T]], Coroutine[Any, Any, R]],
         *,
         in_flight: int,

@@ -34,7 +34,7 @@ _DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
 
 @frozen
 class _Due:
-    """An event to report, and the state of its message's report after the event was reported."""
+    """An event to report. After that, `told` and `next_due` are stored in its message's row of `report`."""
 
     message_id: int
     event: dict[str, Any]

@@ -134,7 +134,10 @@ def _source(parameters: Parameters) -> str:
 
 
 def _ids_between(parameters: Parameters) -> str:
-    """Return a condition that bounds the ids by `tally`, so a campaign is found without reading all messages."""
+    """Return a condition that limits ids to a range from `tally`.
+
+    So a campaign is found without reading all messages.
+    """
     kinds = []
     if parameters.text("taskId") is not None:
         kinds.append("task = :taskId")

@@ -1,4 +1,4 @@
-"""Checks of one message, with the keys that the API docs name, and a few more."""
+"""Checks of one message. They use the keys that the API docs name, and a few other keys."""
 
 import re
 from collections.abc import Iterator

@@ -46,7 +46,7 @@ class _Post:
     tally: dict[Row, list[int]] = field(factory=dict)
 
     def tally_cells(self) -> list[Any]:
-        """Return the counts of the POST by kind, as cells of rows."""
+        """Return the counts of the POST by kind, as the flat sequence of cells that `Store.add` takes."""
         return [cell for kind, sums in self.tally.items() for cell in (*kind, *sums)]
 
 

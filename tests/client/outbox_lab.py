@@ -8,8 +8,8 @@ from typing import Any
 from dispatch_lab import dispatch_on
 
 from devino_async import CallFailed, Message, OutboxOptions, Priority, Receipt
-from devino_async.client.batches import SendOptions
 from devino_async.client.outbox import Outbox
+from devino_async.client.pieces import SendOptions
 from devino_async.exchange import Answer, Call
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns

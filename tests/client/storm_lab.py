@@ -20,10 +20,11 @@ from devino_async import (
     ServerFailed,
     TooManyRequests,
 )
-from devino_async.client.batches import Batches, SendOptions
+from devino_async.client.batches import Batches
 from devino_async.client.dispatch import Dispatch
 from devino_async.client.lookups import PROBE
 from devino_async.client.outbox import Outboxes, OutboxOptions
+from devino_async.client.pieces import SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.ownership import Owner

@@ -10,8 +10,8 @@ import pytest
 from dispatch_lab import dispatch_on
 
 from devino_async import Accepted, ConfigurationError, Message, OutcomeUnknown, Receipt, Unconfirmed
-from devino_async.client.batches import SendOptions
 from devino_async.client.dispatch import Dispatch
+from devino_async.client.pieces import SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call
 from devino_async.flow.chunking import Chunk

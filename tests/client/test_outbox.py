@@ -27,8 +27,8 @@ from devino_async import (
     RequestNotSent,
     Unconfirmed,
 )
-from devino_async.client.batches import SendOptions
 from devino_async.client.outbox import Outboxes
+from devino_async.client.pieces import SendOptions
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns
 

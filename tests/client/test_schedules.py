@@ -9,7 +9,7 @@ import pytest
 from dispatch_lab import NOON, dispatch_on
 
 from devino_async import Accepted, DevinoClient, InvalidMessage, Message, Rejected
-from devino_async.client.batches import SendOptions
+from devino_async.client.pieces import SendOptions
 from devino_async.exchange import Answer, Call
 
 OPTIONS = SendOptions.of(False, False)

@@ -1,0 +1,236 @@
+"""One run of a campaign: what the journal knows gives its recorded receipt, and only the rest is sent.
+
+The input is looked at in order before any of it is sent, so that a changed input is found before anything at or behind
+the change leaves. What a store does is journal.py's, how content is recognised content.py's.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from itertools import islice
+
+from ..errors import CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
+from ..flow.chunking import Chunk
+from ..flow.pipeline import ChunkSource
+from ..flow.steps import Turns, in_steps
+from ..protocol import sending
+from ..protocol.message import Message
+from ..protocol.receipts import Receipts
+from .content import Content
+from .fingerprints import SIZE, Fingerprints
+from .journal import Journal, Record
+from .looking import Group, Known, Looked, first_difference, found, stretches, unsent_places
+from .recording import Recorder, Recording, Settling
+from .results import Results
+
+__all__ = ["CampaignRun", "Send"]
+
+Send = Callable[[Chunk[Message], Recording], Awaitable[tuple[Receipts, DevinoError | None]]]
+_MAX_RESULTS = 4
+
+
+class CampaignRun:
+    """One run: the input in chunks, each looked up in the journal, and what becomes of each."""
+
+    def __init__(self, recorder: Recorder, content: Content | None) -> None:
+        self._recorder = recorder
+        self._journal, self._run, self._turns = recorder.journal, recorder.run, recorder.turns
+        self._content = content
+        self._fingerprints = Fingerprints(self._run.secret)
+        # With `only_new`, messages that are new take the places behind all recorded ones.
+        self._next_position = self._run.recorded
+        self._complete = False
+        self._results: dict[str, Results] = {}
+
+    @classmethod
+    async def begin(
+        cls, journal: Journal, name: str, address: str, *, only_new: bool, settling: Settling, turns: Turns
+    ) -> "CampaignRun":
+        """Begin a run. Raises CampaignBusy, CampaignPaused, CampaignForgotten, CampaignChanged and JournalFailed."""
+        run = await journal.begin(name, address)
+        try:
+            content = await Content.of(journal, name) if only_new else None
+        except BaseException:
+            await journal.end(run, complete=False)
+            raise
+        return cls(Recorder(journal, run, settling, turns), content)
+
+    async def end(self) -> None:
+        """End the run, so that another one may begin. Nothing of it may be in flight any more."""
+        await self._journal.end(self._run, complete=self._complete)
+
+    def groups(self, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int) -> "Groups":
+        """Return the chunks of an input, gathered into groups that have enough to send."""
+        return Groups(self, chunks, max_count=max_count, max_bytes=max_bytes, max_span=max_span)
+
+    def input_ended(self, count: int) -> None:
+        """Note that the input had `count` messages. Raises CampaignChanged if more were recorded."""
+        if self._content is None and count < self._run.recorded:
+            raise CampaignChanged(count, "shorter")
+        self._complete = True
+
+    async def look(self, chunk: Chunk[Message]) -> Looked:
+        """Return a chunk with what the journal knows of it. Must be called for one chunk after the other."""
+        fingerprints = await in_steps(self._fingerprints.of_all(chunk.items), self._turns)
+        if self._content is None:
+            positions: Sequence[int] = range(chunk.position, chunk.position + len(chunk.items))
+            wanted = positions
+        else:
+            wanted = await in_steps(self._content.match_in_steps(fingerprints), self._turns)
+            positions = self._placed(wanted)
+        recorded = [each for each in wanted if each >= 0] if self._content is not None else wanted
+        known: list[Known] = []
+        if recorded and min(recorded) < self._run.recorded:
+            records = await self._journal.records(self._run.name, min(recorded), max(recorded) + 1)
+            known = await in_steps(found(wanted, records), self._turns)
+        end, problem = len(chunk.items), None
+        if self._content is None and (place := first_difference(known, fingerprints)) is not None:
+            end, problem = place, CampaignChanged(positions[place], "message")
+        return Looked(
+            chunk.items, chunk.slices, chunk.position, positions, fingerprints, known, end=end, problem=problem
+        )
+
+    def _placed(self, matched: Sequence[int]) -> Sequence[int]:
+        placed = list(matched)
+        for place, position in enumerate(placed):
+            if position < 0:
+                placed[place] = self._next_position
+                self._next_position += 1
+        if placed and placed == list(range(placed[0], placed[0] + len(placed))):
+            return range(placed[0], placed[0] + len(placed))
+        return placed
+
+    async def finish(self, chunk: Chunk[Message], send: Send) -> tuple[Receipts, DevinoError | None]:
+        """Send what may be sent of a group, and return a receipt for each of its messages, in order.
+
+        The error is what ends the run.
+        """
+        group = chunk.looked if isinstance(chunk, Group) else ()
+        problem = group[-1].problem
+        [first, *others] = group
+        if not others and first.unsent == len(first.items):
+            recording = self._recording(first.positions, first.fingerprints)
+            return await send(Chunk(first.items, first.slices), recording)
+        places = [[*unsent_places(each)] for each in group]
+        sent, fatal = Receipts(), None
+        if any(places):
+            messages = [each.items[place] for each, some in zip(group, places, strict=True) for place in some]
+            positions = [each.positions[place] for each, some in zip(group, places, strict=True) for place in some]
+            fingerprints = b"".join(
+                each.fingerprints[SIZE * place : SIZE * (place + 1)]
+                for each, some in zip(group, places, strict=True)
+                for place in some
+            )
+            slices = await in_steps(sending.encode_in_steps(messages), self._turns)
+            sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
+        receipts = Receipts()
+        answers = iter(sent)
+        for each in group:
+            for start, stop, known in stretches(each):
+                if known is None:
+                    receipts.ready(list(islice(answers, stop - start)))
+                else:
+                    offset = known.offset + start - known.at
+                    problem = self._replay(known.record, offset, each.items[start:stop], receipts) or problem
+                await self._turns.give()
+            if each.problem is not None and each.end < len(each.items):
+                error = sending.never_begun(str(each.problem))
+                receipts.extend(sending.receipts_after(error, each.items[each.end :]))
+        return receipts, fatal or problem
+
+    def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
+        return Recording(self._recorder, positions, fingerprints)
+
+    def _replay(self, record: Record, offset: int, messages: Sequence[Message], into: Receipts) -> JournalFailed | None:
+        """Add recorded receipts. If the record is damaged, nothing is known of these messages: they are Unconfirmed."""
+        results = self._results.pop(record.token, None)
+        try:
+            results = results or Results(record.marks, record.results)
+        except (ValueError, KeyError, TypeError):
+            error = JournalFailed(
+                f"the journal's results of campaign {self._run.name!r} are damaged. Restore the file from a copy, and "
+                "reconcile before anything is sent"
+            )
+            into.failed(messages, OutcomeUnknown(str(error), operation=sending.ENDPOINT.operation))
+            return error
+        # The newest last. Several chunks may lie in one part, and their receipts are made one after the other.
+        self._results[record.token] = results
+        if len(self._results) > _MAX_RESULTS:
+            del self._results[next(iter(self._results))]
+        results.replay(offset, messages, into)
+        return None
+
+
+class Groups:
+    """The chunks of an input in groups, each with enough to send for a batch, or with nothing to send.
+
+    It has the shape of Chunks, so that a pipeline can read it. What earlier runs did not send lies scattered. It is
+    gathered from up to `max_span` positions, so that it does not become a small POST for each chunk. A batch has up to
+    `max_count` messages and about `max_bytes` bytes.
+    """
+
+    def __init__(
+        self, run: CampaignRun, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int
+    ) -> None:
+        self._run = run
+        self._chunks = chunks
+        self._max_count = max_count
+        self._max_bytes = max_bytes
+        self._max_span = max_span
+        self._held: list[Chunk[Message]] = []
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Read no more."""
+        self._stopped = True
+        self._chunks.stop()
+
+    def take_left(self) -> list[Message]:
+        """Remove and return the messages that were read but not yielded."""
+        held, self._held = self._held, []
+        return [message for chunk in held for message in chunk.items] + self._chunks.take_left()
+
+    async def __aiter__(self) -> AsyncIterator[Group]:
+        count = 0
+        group: list[Looked] = []
+        failure: Exception | None = None
+        try:
+            async for chunk in self._chunks:
+                count += len(chunk.items)
+                # The reading task may be cancelled in any await from here on. `take_left` finds the chunk here.
+                self._held.append(chunk)
+                looked = await self._looked(chunk)
+                if group and self._is_full([*group, looked], over=True):
+                    yield self._taken(group)
+                    group = []
+                group.append(looked)
+                if looked.problem is not None or self._is_full(group):
+                    yield self._taken(group)
+                    group = []
+                if looked.problem is not None:
+                    return
+        except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
+            failure = error
+        if group:
+            yield self._taken(group)
+        if failure is not None:
+            raise failure
+        if not self._stopped:
+            self._run.input_ended(count)
+
+    def _is_full(self, group: list[Looked], *, over: bool = False) -> bool:
+        """Return whether a group must be sent now or, with `over`, holds more than one batch may."""
+        unsent = sum(each.unsent for each in group)
+        size = sum(each.size * each.unsent // len(each.items) for each in group)
+        if over:
+            return unsent > self._max_count or size > self._max_bytes
+        span = sum(len(each.items) for each in group)
+        return not unsent or unsent >= self._max_count or size >= self._max_bytes or span >= self._max_span
+
+    async def _looked(self, chunk: Chunk[Message]) -> Looked:
+        try:
+            return await self._run.look(chunk)
+        except JournalError as error:
+            return Looked(chunk.items, chunk.slices, chunk.position, problem=error)
+
+    def _taken(self, group: list[Looked]) -> Group:
+        del self._held[: len(group)]
+        return Group.of(group)

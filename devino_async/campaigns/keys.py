@@ -1,0 +1,288 @@
+"""Keyed sends: each key is sent at most once for the life of the journal, whatever crashes or is called twice.
+
+A key is looked up, its message then waits in the outbox like any other, and its claim is checked again in the
+transaction that records it. What a state means is journal.py's.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+from attrs import define, field
+
+from ..errors import ClientClosed, ConfigurationError, JournalError, JournalFailed, KeyConflict, OutcomeUnknown
+from ..exchange import AlreadyKnown
+from ..flow.chunking import Chunk
+from ..flow.ownership import to_the_end
+from ..flow.steps import Turns
+from ..protocol import sending
+from ..protocol.message import Message
+from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
+from .fingerprints import Fingerprints
+from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
+from .recording import Settling
+from .results import Results, pack_one
+
+__all__ = ["KeyedRecording", "KeyedSends"]
+
+_MAX_KEY = 255
+_KEYS_A_STEP = 64
+_FREE = {State.PLANNED, State.NOT_SENT}
+# How long to wait before asking again for a key that another process is sending, in seconds.
+_FIRST_LOOK, _MAX_LOOK = 0.05, 1.0
+
+Put = Callable[[Message, KeyedSend], Awaitable[Receipt]]
+
+
+class _Recorded(OutcomeUnknown):
+    """Stands in the receipt of a keyed message that was taken out of its batch, as its key has a record."""
+
+    def __init__(self, record: KeyRecord) -> None:
+        super().__init__("its key has a record", operation=sending.ENDPOINT.operation)
+        self.record = record
+
+
+class KeyedRecording:
+    """Keyed messages that are about to be sent in one batch."""
+
+    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend]) -> None:
+        self._keyed = keyed
+        self._sends = sends
+
+    def claim(self, chunk: Chunk[Message]) -> "_KeyedClaim":
+        """Return the claim of a chunk, whose position counts from the first of these messages."""
+        return _KeyedClaim(self._keyed, self._sends[chunk.position : chunk.position + len(chunk.items)], chunk)
+
+    def only(self, places: Sequence[int]) -> "KeyedRecording":
+        """Return the recording of some of these messages."""
+        return KeyedRecording(self._keyed, [self._sends[each] for each in places])
+
+
+class _KeyedClaim:
+    """The claim of one POST of keyed messages."""
+
+    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message]) -> None:
+        self._keyed = keyed
+        self._sends = sends
+        self._messages = chunk.items
+        self._size = sum(map(len, chunk.slices))
+        self._token = secrets.token_hex(16)
+        self._known = False
+        self._taken = False
+
+    async def take(self) -> None:
+        """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
+        if self._taken:
+            return
+        # Set before the await: if closing cancels it, the claim is written all the same, and must be settled.
+        self._known = self._taken = True
+        try:
+            known = await self._keyed.journal.claim_keys(
+                self._token, self._keyed.address, self._sends, self._keyed.ends_by(self._size)
+            )
+            if known:
+                self._known = False
+                raise AlreadyKnown(self._receipts(known))
+        except Exception:
+            self._taken = False
+            raise
+
+    def _receipts(self, known: Mapping[str, KeyRecord]) -> dict[int, Receipt]:
+        return {
+            place: Unconfirmed(self._messages[place], _Recorded(known[send.key]))
+            for place, send in enumerate(self._sends)
+            if send.key in known
+        }
+
+    async def release(self) -> None:
+        """Record that nothing was sent so far. Never raises."""
+        if self._taken and await to_the_end(self._keyed.released(self._token)):
+            self._taken = False
+
+    async def settle(self, receipts: Receipts) -> None:
+        """Record what became of each key. Never raises."""
+        if self._known:
+            await to_the_end(self._keyed.settle(self._token, self._sends, receipts))
+
+
+@define(eq=False)
+class _UnderWay:
+    """A key that this client is sending, for one or several callers."""
+
+    fingerprint: bytes = field(repr=False)
+    task: "asyncio.Task[Receipt]"
+    callers: int = 0
+
+
+class KeyedSends:
+    """All keyed sends of one client."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        address: str,
+        settling: Settling,
+        turns: Turns,
+        *,
+        total_for: Callable[[int], float],
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.journal = journal
+        self.address = address
+        self._settling = settling
+        self._turns = turns
+        self._total_for = total_for
+        self._now = now
+        self._sleep = sleep
+        self._fingerprints: Fingerprints | None = None
+        self._under_way: dict[str, _UnderWay] = {}
+        self._look_ups = _LookUps(journal)
+        self._closed = False
+
+    async def send(self, message: Message, key: str, put: Put) -> Receipt:
+        """Send a message under a key, or return what became of it before.
+
+        `put` sends it and returns its receipt. If it is cancelled, it takes the message out where it still waits.
+        Raises KeyConflict, JournalFailed, and what `put` raises.
+        """
+        _check(key)
+        if self._fingerprints is None:
+            self._fingerprints = Fingerprints(await self.journal.secret())
+        fingerprint = self._fingerprints.of(message)
+        under_way = self._under_way.get(key)
+        if under_way is None:
+            task = asyncio.create_task(self._carry_out(message, key, fingerprint, put), name="devino-keyed-send")
+            under_way = self._under_way[key] = _UnderWay(fingerprint, task)
+            task.add_done_callback(partial(self._ended, key, under_way))
+        elif under_way.fingerprint != fingerprint:
+            raise _conflict("which is being sent now")
+        under_way.callers += 1
+        try:
+            # Cancelling this caller must not cancel the task that other callers wait for.
+            await asyncio.wait({under_way.task})
+        finally:
+            under_way.callers -= 1
+            if not under_way.callers:
+                # A later caller must not wait for a task that is being cancelled.
+                self._ended(key, under_way, under_way.task)
+                under_way.task.cancel()
+        return under_way.task.result()
+
+    def _ended(self, key: str, under_way: _UnderWay, _: object) -> None:
+        if self._under_way.get(key) is under_way:
+            del self._under_way[key]
+
+    async def _carry_out(self, message: Message, key: str, fingerprint: bytes, put: Put) -> Receipt:
+        record = await self._look_ups.find(key)
+        while True:
+            if record is not None and (receipt := await self._recorded(record, message, fingerprint)) is not None:
+                return receipt
+            receipt = await put(
+                message, KeyedSend(key=key, fingerprint=fingerprint, body=sending.encode_one(message).encode())
+            )
+            if isinstance(receipt, Unconfirmed) and isinstance(receipt.error, _Recorded):
+                # Between the look-up and the claim, another process began to send it.
+                record = receipt.error.record
+                continue
+            if isinstance(receipt, NotSent) and isinstance(receipt.error.__cause__, JournalError):
+                raise receipt.error.__cause__
+            return receipt
+
+    async def _recorded(self, record: KeyRecord, message: Message, fingerprint: bytes) -> Receipt | None:
+        """Return the receipt that a record gives, or None if the key is free."""
+        pause = _FIRST_LOOK
+        while True:
+            if record.address != self.address:
+                raise _conflict("which was sent to another address")
+            if record.state in _FREE:
+                return None
+            if record.fingerprint != fingerprint:
+                raise _conflict("which it was used for before")
+            if record.state is not State.IN_FLIGHT:
+                return _receipt(record, message)
+            if self._closed or self._now() >= record.claimed_until:
+                words = "another process is sending it, and its answer did not come in time"
+                return Unconfirmed(message, OutcomeUnknown(words, operation=sending.ENDPOINT.operation))
+            await self._sleep(pause)
+            pause = min(2 * pause, _MAX_LOOK)
+            found = await self._look_ups.find(record.key)
+            if found is None:
+                return None
+            record = found
+
+    def ends_by(self, size: int) -> float:
+        """Return the time at which an attempt with a body of this size has ended at last."""
+        return self._now() + self._total_for(size)
+
+    async def released(self, token: str) -> bool:
+        """Release what was claimed, and return whether that is written."""
+        try:
+            await self.journal.release_keys(token)
+        except (JournalFailed, ClientClosed):
+            # The keys stay claimed, which is safe: after a crash they count as Unconfirmed although nothing was sent.
+            return False
+        return True
+
+    async def settle(self, token: str, sends: Sequence[KeyedSend], receipts: Receipts) -> None:
+        """Write what became of the keys of one claim."""
+        outcomes: dict[str, tuple[State, bytes]] = {}
+        for number, (send, receipt) in enumerate(zip(sends, receipts, strict=True), 1):
+            mark, results = pack_one(receipt)
+            outcomes[send.key] = STATES[mark], results
+            if number % _KEYS_A_STEP == 0:
+                await self._turns.give()
+        await self._settling.settle(lambda: self.journal.settle_keys(token, outcomes))
+
+    def close(self) -> None:
+        """Wait for no other process any longer."""
+        self._closed = True
+
+
+class _LookUps:
+    """Looks keys up. Those that are asked for while another look-up is under way share the next one."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._asked: dict[str, asyncio.Future[KeyRecord | None]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def find(self, key: str) -> KeyRecord | None:
+        """Return what the journal knows of a key."""
+        found = self._asked.get(key)
+        if found is None:
+            found = self._asked[key] = asyncio.get_running_loop().create_future()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask(), name="devino-key-look-up")
+        return await asyncio.shield(found)
+
+    async def _ask(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                records = await self._journal.find_keys(list(asked))
+            except Exception as error:  # noqa: BLE001 - each caller that waits must hear of it
+                for each in asked.values():
+                    each.set_exception(error)
+                    each.exception()  # Its caller may be gone.
+                continue
+            for key, each in asked.items():
+                each.set_result(records.get(key))
+
+
+def _receipt(record: KeyRecord, message: Message) -> Receipt:
+    try:
+        return Results(bytes((MARKS[record.state],)), record.results).receipt(message)
+    except (ValueError, KeyError, TypeError):
+        raise JournalFailed("the journal's record of this key is damaged. Restore the file from a copy") from None
+
+
+def _check(key: object) -> None:
+    if not isinstance(key, str) or not 0 < len(key) <= _MAX_KEY or not key.isprintable():
+        raise ConfigurationError(f"key must be a str of 1 to {_MAX_KEY} printable characters")
+
+
+def _conflict(what: str) -> KeyConflict:
+    return KeyConflict(f"the key belongs to another message, {what}. Choose another key for this one")

@@ -1,0 +1,161 @@
+"""Looking: where the journal's records hold the messages of a chunk, what differs, and which of them may be sent.
+
+Pure functions over values. What is read from the journal, and what is then sent, is campaign.py's.
+"""
+
+import re
+from collections.abc import Generator, Iterator, Sequence
+
+from attrs import field, frozen
+
+from ..errors import DevinoError
+from ..flow.chunking import Chunk
+from ..protocol.message import Message
+from .fingerprints import SIZE
+from .journal import MAY_BE_SENT, Mark, Record
+
+__all__ = ["Group", "Known", "Looked", "first_difference", "found", "stretches", "unsent_places"]
+
+# Runs of messages that may be sent, and runs of all others. See MAY_BE_SENT.
+_RUNS = re.compile(b"([pn]+)|[^pn]+")
+
+
+@frozen
+class Known:
+    """Messages in a row that one part of the journal holds in a row: from `at` here, from `offset` there."""
+
+    at: int
+    length: int
+    record: Record
+    offset: int
+
+    @property
+    def marks(self) -> bytes:
+        return self.record.marks[self.offset : self.offset + self.length]
+
+
+@frozen(repr=False)
+class Looked(Chunk[Message]):
+    """A chunk of the input with what the journal knows of it.
+
+    `positions` are the places of its messages in the campaign. From the place `end` on nothing may be sent, because of
+    `problem`.
+    """
+
+    positions: Sequence[int] = ()
+    fingerprints: bytes = b""
+    known: Sequence[Known] = ()
+    end: int = 0
+    problem: DevinoError | None = None
+    unsent: int = field(init=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its JSON."""
+        return sum(map(len, self.slices))
+
+    def __attrs_post_init__(self) -> None:
+        settled = sum(
+            each.length - sum(map(each.marks.count, MAY_BE_SENT)) for each in self.known if each.at < self.end
+        )
+        object.__setattr__(self, "unsent", self.end - settled)
+
+
+@frozen(repr=False)
+class Group(Chunk[Message]):
+    """Chunks that were looked up and are finished together. Its items are those of all of them."""
+
+    looked: Sequence[Looked] = ()
+
+    @classmethod
+    def of(cls, looked: Sequence[Looked]) -> "Group":
+        """Join chunks."""
+        items: Sequence[Message] = looked[0].items
+        if len(looked) > 1:
+            items = [message for each in looked for message in each.items]
+        return cls(items, [], looked[0].position, looked)
+
+
+def found(wanted: Sequence[int], records: Sequence[Record]) -> Generator[None, None, list[Known]]:
+    """Return where the records hold the wanted positions, by place. Positions below 0 are not looked for."""
+    places: dict[int, int] | None = None
+    found: list[Known] = []
+    for record in records:
+        if isinstance(wanted, range) and isinstance(record.positions, range):
+            first = max(wanted.start, record.positions.start)
+            last = min(wanted.stop, record.positions.stop)
+            pairs = [(first - wanted.start, first - record.positions.start, last - first)]
+        else:
+            if places is None:
+                places = {position: place for place, position in enumerate(wanted) if position >= 0}
+            pairs = [(places[each], offset, 1) for offset, each in enumerate(record.positions) if each in places]
+        for at, offset, length in _joined(pairs):
+            found += _not_moved(at, offset, length, record)
+        yield
+    found.sort(key=lambda each: each.at)
+    return found
+
+
+def _joined(pairs: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    joined: list[tuple[int, int, int]] = []
+    for at, offset, length in pairs:
+        if joined:
+            last_at, last_offset, last_length = joined[-1]
+            if (at, offset) == (last_at + last_length, last_offset + last_length):
+                joined[-1] = last_at, last_offset, last_length + length
+                continue
+        if length > 0:
+            joined.append((at, offset, length))
+    return joined
+
+
+def _not_moved(at: int, offset: int, length: int, record: Record) -> list[Known]:
+    moved = bytes((Mark.MOVED,))
+    marks = record.marks[offset : offset + length]
+    if moved not in marks:
+        return [Known(at, length, record, offset)]
+    found = []
+    start = 0
+    for piece in marks.split(moved):
+        if piece:
+            found.append(Known(at + start, len(piece), record, offset + start))
+        start += len(piece) + 1
+    return found
+
+
+def first_difference(known: Sequence[Known], fingerprints: bytes) -> int | None:
+    for each in known:
+        here = fingerprints[SIZE * each.at : SIZE * (each.at + each.length)]
+        there = each.record.fingerprints[SIZE * each.offset : SIZE * (each.offset + each.length)]
+        if here != there:
+            return next(
+                each.at + n
+                for n in range(each.length)
+                if here[SIZE * n : SIZE * (n + 1)] != there[SIZE * n : SIZE * (n + 1)]
+            )
+    return None
+
+
+def stretches(looked: Looked) -> list[tuple[int, int, Known | None]]:
+    """Return the messages before `end` in stretches: (start, stop, None) for those to be sent, else what is known."""
+    pieces: list[tuple[int, int, Known | None]] = []
+    at = 0
+    for known in looked.known:
+        pieces.append((at, known.at, None))
+        runs = _RUNS.finditer(known.marks)
+        pieces += [(known.at + run.start(), known.at + run.end(), None if run[1] else known) for run in runs]
+        at = known.at + known.length
+    pieces.append((at, looked.end, None))
+    joined: list[tuple[int, int, Known | None]] = []
+    for start, stop, piece in pieces:
+        if start < min(stop, looked.end):
+            goes_on = piece is None and joined and joined[-1][2] is None
+            joined.append((joined.pop()[0] if goes_on else start, min(stop, looked.end), piece))
+    return joined
+
+
+def unsent_places(looked: Looked) -> Iterator[int]:
+    """Yield the places of the messages that may be sent."""
+    for start, stop, known in stretches(looked):
+        if known is None:
+            yield from range(start, stop)

@@ -1,0 +1,159 @@
+"""Recording: the claims of sends in a journal, and the outcomes that are written before any caller sees them.
+
+What is sent, and when, is the client's. What a claim means for the messages in it is journal.py's.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from attrs import frozen
+
+from ..errors import ClientClosed, JournalFailed
+from ..flow.chunking import Chunk
+from ..flow.ownership import to_the_end
+from ..flow.steps import Turns, in_steps
+from ..protocol.message import Message
+from ..protocol.receipts import Receipts
+from .fingerprints import SIZE
+from .journal import Journal, Mark, Part, Run
+from .results import pack
+
+__all__ = ["PartClaim", "Recorder", "Recording", "Settling"]
+
+_log = logging.getLogger("devino_async")
+_FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
+
+
+class Settling:
+    """Writes outcomes, and tries again what could not be written. One for each client.
+
+    Receipts reach their callers even if their outcome cannot be written. Until it is, a later run sees Unconfirmed.
+    """
+
+    def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
+        self._unwritten: list[Callable[[], Awaitable[None]]] = []
+        self._trying: asyncio.Task[None] | None = None
+
+    async def settle(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write an outcome, now if possible. Never raises."""
+        try:
+            await write()
+        except (JournalFailed, ClientClosed) as error:
+            _log.warning("an outcome could not be written, and will be tried again: %s", error)
+            self._unwritten.append(write)
+            if self._trying is None or self._trying.done():
+                self._trying = asyncio.create_task(self._try_again(), name="devino-settling")
+
+    async def _try_again(self) -> None:
+        pause = _FIRST_PAUSE
+        while self._unwritten:
+            await self._sleep(pause)
+            pause = min(2 * pause, _MAX_PAUSE)
+            await self._write_all()
+
+    async def _write_all(self) -> JournalFailed | ClientClosed | None:
+        for write in list(self._unwritten):
+            try:
+                await write()
+            except (JournalFailed, ClientClosed) as error:
+                return error
+            self._unwritten.remove(write)
+        return None
+
+    async def aclose(self) -> None:
+        """Try a last time. Raises JournalFailed if an outcome still cannot be written."""
+        if self._trying is not None:
+            self._trying.cancel()
+            await asyncio.wait({self._trying})
+        error = await self._write_all()
+        if error is not None:
+            raise JournalFailed(
+                f"what became of {len(self._unwritten)} requests could not be written into the journal, so a later run "
+                f"sees their messages as Unconfirmed. Keep the receipts that you have. The last problem: {error}"
+            ) from None
+
+
+@frozen(eq=False, repr=False)
+class Recorder:
+    """What all sends of one run need to be recorded."""
+
+    journal: Journal
+    run: Run
+    settling: Settling
+    turns: Turns
+
+
+class Recording:
+    """Messages of a campaign that are about to be sent, with their places and fingerprints.
+
+    A chunk that is sent counts its position from the first of these messages.
+    """
+
+    def __init__(self, recorder: Recorder, positions: Sequence[int], fingerprints: bytes) -> None:
+        self._recorder = recorder
+        self._positions = positions
+        self._fingerprints = fingerprints
+
+    def claim(self, chunk: Chunk[Message]) -> "PartClaim":
+        """Return the claim of a chunk, which is not taken yet."""
+        first, last = chunk.position, chunk.position + len(chunk.items)
+        part = Part(
+            token=secrets.token_hex(16),
+            positions=self._positions[first:last],
+            fingerprints=self._fingerprints[SIZE * first : SIZE * last],
+            slices=chunk.slices,
+        )
+        return PartClaim(self._recorder, part)
+
+    def only(self, places: Iterable[int]) -> "Recording":
+        """Return the recording of some of these messages, by their places among them."""
+        places = list(places)
+        fingerprints = b"".join(self._fingerprints[SIZE * each : SIZE * (each + 1)] for each in places)
+        return Recording(self._recorder, [self._positions[each] for each in places], fingerprints)
+
+
+class PartClaim:
+    """The claim of one POST of a campaign."""
+
+    def __init__(self, recorder: Recorder, part: Part) -> None:
+        self._recorder = recorder
+        self._part = part
+        self._known = False
+        self._taken = False
+
+    async def take(self) -> None:
+        """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""
+        if self._taken:
+            return
+        # Set before the await: if closing cancels it, the claim is written all the same, and must be settled.
+        self._known = self._taken = True
+        try:
+            await self._recorder.journal.claim(self._recorder.run, self._part)
+        except Exception:
+            self._taken = False
+            raise
+
+    async def release(self) -> None:
+        """Record that nothing was sent so far."""
+        if not self._taken:
+            return
+        try:
+            await to_the_end(self._recorder.journal.release(self._recorder.run, self._part.token))
+        except (JournalFailed, ClientClosed) as error:
+            # It stays claimed, which is safe: after a crash it counts as Unconfirmed although nothing was sent.
+            _log.warning("a release could not be written: %s", error)
+        else:
+            self._taken = False
+
+    async def settle(self, receipts: Receipts) -> None:
+        """Record what became of the part. Unsent messages are left out if the part was never claimed. Never raises."""
+        await to_the_end(self._settle(receipts))
+
+    async def _settle(self, receipts: Receipts) -> None:
+        recorder = self._recorder
+        marks, results = await in_steps(pack(receipts), recorder.turns)
+        if self._known or marks.strip(bytes((Mark.NOT_SENT,))):
+            await recorder.settling.settle(lambda: recorder.journal.settle(recorder.run, self._part, marks, results))

@@ -1,0 +1,77 @@
+"""Journaled: what a client does only with a journal. Runs of campaigns and keyed sends begin here.
+
+What the journal holds, and what it means, is campaigns/. Without a journal this file is not even imported.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+from ..campaigns.campaign import CampaignRun
+from ..campaigns.journal import Journal, KeyedSend
+from ..campaigns.keys import KeyedRecording, KeyedSends
+from ..campaigns.recording import Settling
+from ..checks import require_kind
+from ..errors import ConfigurationError
+from ..flow.steps import Turns
+from ..protocol.message import Message
+from ..protocol.receipts import Receipt
+from .outbox import Outboxes, Waiting
+from .pieces import SendOptions
+
+__all__ = ["Journaled"]
+
+_PORTS = {"http": 80, "https": 443}
+_MAX_NAME = 255
+
+
+class Journaled:
+    """The journal of one client, with the keys and campaigns that it is sending."""
+
+    def __init__(self, journal: Journal, base_url: str, turns: Turns, total_for: Callable[[int], float]) -> None:
+        self._journal = journal
+        self._turns = turns
+        self._address = address_of(base_url)
+        self._settling = Settling()
+        self._keyed = KeyedSends(journal, self._address, self._settling, turns, total_for=total_for)
+
+    def campaign(self, name: str, *, only_new: bool) -> Callable[[], Awaitable[CampaignRun]]:
+        """Return what begins a run of this campaign. Raises ConfigurationError for a bad name."""
+        require_kind("campaign", name, str)
+        if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+            raise ConfigurationError(f"campaign must be a str of 1 to {_MAX_NAME} printable characters")
+        return lambda: CampaignRun.begin(
+            self._journal, name, self._address, only_new=only_new, settling=self._settling, turns=self._turns
+        )
+
+    async def send(self, message: Message, key: str, options: SendOptions, outboxes: Outboxes) -> Receipt:
+        """Send one message under a key. Raises what `send` of the client raises."""
+
+        async def put(message: Message, send: KeyedSend) -> Receipt:
+            outbox = outboxes.of(message)
+            waiting: Waiting = outbox.put(message, options, send)
+            try:
+                return await waiting.outcome
+            except asyncio.CancelledError:
+                outbox.caller_cancelled(waiting)
+                raise
+
+        return await self._keyed.send(message, key, put)
+
+    def recording(self, sends: Sequence[KeyedSend]) -> KeyedRecording:
+        """Return the recording of a batch of keyed sends."""
+        return KeyedRecording(self._keyed, sends)
+
+    def close(self) -> None:
+        """Wait for no other process any longer."""
+        self._keyed.close()
+
+    async def aclose(self) -> None:
+        """Write what could not be written so far. Raises JournalFailed if that fails again."""
+        await self._settling.aclose()
+
+
+def address_of(base_url: str) -> str:
+    """Return scheme, host and port of the service, which campaigns and keys belong to."""
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"

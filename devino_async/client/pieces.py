@@ -1,0 +1,77 @@
+"""Pieces: what one POST of a batch holds. Its options, its call, and where a chunk is cut.
+
+How pieces become the receipts of a batch is batches.py's.
+"""
+
+from collections.abc import Generator
+from datetime import datetime
+from functools import cache
+
+from attrs import evolve, frozen
+
+from ..errors import Reason
+from ..exchange import Call, Claim, Lane
+from ..flow.chunking import Chunk
+from ..protocol import sending
+from ..protocol.message import Message
+from ..transport.breaker import Ticket, TooManyForHalfOpen
+
+__all__ = ["SendOptions", "call_of", "cut_after", "missed_in"]
+
+_MESSAGES_A_STEP = 512
+
+
+@frozen(kw_only=True, eq=False)
+class SendOptions:
+    """The options of one POST. Messages with different options never share a POST.
+
+    There is only one object for each combination of options, so that comparing them costs nothing.
+    """
+
+    include_segment_id: bool = False
+    shorten_url: bool = False
+    keyed: bool = False
+    """Whether the messages have keys. The others must not wait for the journal."""
+
+    @staticmethod
+    @cache
+    def of(include_segment_id: bool, shorten_url: bool, keyed: bool = False) -> "SendOptions":
+        """Return the one object for these options."""
+        return SendOptions(include_segment_id=bool(include_segment_id), shorten_url=bool(shorten_url), keyed=keyed)
+
+
+def call_of(
+    chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen, claim: Claim | None
+) -> Call:
+    """Return the call for a chunk. It goes on counting attempts where one that was too large had come to."""
+    call = sending.call(
+        chunk.slices,
+        len(chunk.items),
+        include_segment_id=options.include_segment_id,
+        shorten_url=options.shorten_url,
+        urgent=ticket.lane is Lane.URGENT,
+        admission=ticket,
+        claim=claim,
+    )
+    if came_to.attempt > 1:
+        call = evolve(call, attempt=came_to.attempt, counted=came_to.counted, give_up_at=came_to.give_up_at)
+    return call
+
+
+def missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dict[int, Reason]]:
+    """Return the problems of messages whose scheduled time has passed, by their place in the chunk."""
+    missed: dict[int, Reason] = {}
+    if (yield from sending.may_be_scheduled(chunk.slices)):
+        for at, message in enumerate(chunk.items):
+            if (problem := sending.missed_schedule(message, now)) is not None:
+                missed[at] = problem
+            if at % _MESSAGES_A_STEP == 0:
+                yield
+    return missed
+
+
+def cut_after(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:
+    """Return the first `count` messages of a chunk, and the others."""
+    first, others = chunk.items[:count], chunk.items[count:]
+    small = Chunk(first, (yield from sending.encode_in_steps(first)), chunk.position)
+    return small, Chunk(others, (yield from sending.encode_in_steps(others)), chunk.position + count)
