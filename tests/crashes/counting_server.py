@@ -21,7 +21,7 @@ from chance import chance
 from fault_script import ALL_BUT_ONE, http
 from fault_server import Connection, FaultServer
 from inputs import identity_of, is_rejected
-from processes import CONTEXT, Hung
+from processes import Hung, forking
 
 FAULTS: Mapping[str, float] = {
     "reset at once": 0.01,
@@ -43,7 +43,7 @@ _CUT = frozenset({"reset at once", "cut in the body", "reset before the last byt
 _POST = b"POST /sms/messages"
 _PATIENCE = 60.0
 _REJECTED = {"code": "REJECTED", "messageId": None, "reasons": [{"key": "to.format.invalid", "ref": "to"}]}
-_REFUSED = json.dumps({"code": "REJECTED", "reasons": [{"key": "request.invalid", "ref": "messages"}]})
+_REFUSED = json.dumps({"result": None, "reasons": [{"key": "request.invalid", "ref": "messages"}]})
 _FIRST_ID = 3_701_172_084_729_885_952
 
 
@@ -329,9 +329,9 @@ class CountingServer:
 @contextmanager
 def counting_server() -> Iterator[CountingServer]:
     """A server in a process of its own, which ends with the block."""
-    orders, their_orders = CONTEXT.Pipe()
-    events, their_events = CONTEXT.Pipe()
-    process = CONTEXT.Process(target=serve, args=(their_orders, their_events), daemon=True)
+    orders, their_orders = forking().Pipe()
+    events, their_events = forking().Pipe()
+    process = forking().Process(target=serve, args=(their_orders, their_events), daemon=True)
     process.start()
     their_orders.close()
     their_events.close()

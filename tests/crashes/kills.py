@@ -37,7 +37,7 @@ def one(seed: int, most_kills: int, messages: int, way: str) -> tuple[Figures, l
     batch_size = min(random.choice((500, 2_000, 8_000)), max(100, messages // 16))
     faults = random.choice(({}, FAULTS))
     requests = max(2, messages // batch_size // 12)
-    pace = Pace(seconds=messages / 1_000_000 + 0.02, requests=requests, statements=4 * requests)
+    pace = Pace(seconds=messages / 2_000_000 + 0.01, requests=requests, statements=4 * requests)
     with counting_server() as server, tempfile.TemporaryDirectory() as name:
         server.fail(faults, seed=seed, latency=random.choice((0.0, 0.03)))
         stream: Iterator[Kill] = islice(kills(random, pace), most_kills)

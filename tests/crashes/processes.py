@@ -10,17 +10,35 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["programs"])
 GIVE_UP = 120.0
 """Seconds after which a process or the server counts as hung. Nothing ever waits for it when all is well."""
 Program = Callable[[Any, Pipe], None]
+
+
+@cache
+def forking() -> Any:
+    """Return what makes processes, once the one that they are forked from has been started."""
+    before = os.environ.get("PYTHONPATH")
+    # It finds modules where this process does. Some versions of Python take sys.path over too late for that.
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["programs", "counting_server", "command_lab", "key_lab"])
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    return context
 
 
 class Hung(AssertionError):
@@ -31,12 +49,12 @@ class Child:
     """A process that runs `program(job)`. It waits for `go` with everything ready, so that kills can be timed."""
 
     def __init__(self, program: Program, job: Any) -> None:
-        self._pipe, theirs = CONTEXT.Pipe()
+        self._pipe, theirs = forking().Pipe()
         self._process: BaseProcess | subprocess.Popen[bytes] = self._started(program, job, theirs)
         theirs.close()
 
     def _started(self, program: Program, job: Any, pipe: Pipe) -> "BaseProcess | subprocess.Popen[bytes]":
-        process = CONTEXT.Process(target=program, args=(job, pipe), daemon=True)
+        process = forking().Process(target=program, args=(job, pipe), daemon=True)
         process.start()
         self._sentinel = process.sentinel
         return process

@@ -80,7 +80,10 @@ class Command:
 def run_campaign(job: Campaign, pipe: Pipe) -> None:
     """Run a campaign once, from the start to the end of its input."""
     _begin(job, pipe)
-    _end(asyncio.run(_campaign(job, pipe)))
+    try:
+        _end(asyncio.run(_campaign(job, pipe)))
+    except asyncio.CancelledError:
+        _end(128 + signal.SIGTERM)
 
 
 def run_keyed_sends(job: KeyedSends, pipe: Pipe) -> None:
@@ -174,11 +177,8 @@ async def _campaign(job: Campaign, pipe: Pipe) -> int:
         except DevinoError as error:
             saw.line("!", type(error).__name__, str(error), now=True)
             return ENDED_EARLY
-        except asyncio.CancelledError:
+        finally:
             saw.write()
-            await client.aclose()
-            return 128 + signal.SIGTERM
-        saw.write()
     return 0
 
 
