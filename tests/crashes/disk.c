@@ -1,15 +1,30 @@
 /* A disk whose power can be cut: keeps the state of each file as it was at its last fsync.
  *
  * Preloaded into a process (LD_PRELOAD). After each fsync or fdatasync of a file in $DISK_FOLDER, the whole file is
- * copied to $DISK_KEPT, under the same name. A copy that is not complete does not count.
+ * copied to $DISK_KEPT, under the same name. A copy that is not complete does not count. A file that was deleted comes
+ * back, unless its folder was synced after that.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static void forget_deleted(const char *folder, const char *kept) {
+    char path[8192];
+    DIR *names = opendir(kept);
+    struct dirent *each;
+    while (names != NULL && (each = readdir(names)) != NULL) {
+        snprintf(path, sizeof path, "%s/%s", folder, each->d_name);
+        if (access(path, F_OK) == 0) continue;
+        snprintf(path, sizeof path, "%s/%s", kept, each->d_name);
+        unlink(path);
+    }
+    if (names != NULL) closedir(names);
+}
 
 static void keep(int file) {
     const char *folder = getenv("DISK_FOLDER"), *kept = getenv("DISK_KEPT");
@@ -19,6 +34,7 @@ static void keep(int file) {
     ssize_t length = readlink(link, path, sizeof path - 1);
     if (length < 0) return;
     path[length] = 0;
+    if (strcmp(path, folder) == 0) forget_deleted(folder, kept);
     if (strncmp(path, folder, strlen(folder)) != 0 || path[strlen(folder)] != '/') return;
     const char *name = strrchr(path, '/') + 1;
     snprintf(part, sizeof part, "%s/%s.part", kept, name);

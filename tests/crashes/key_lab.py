@@ -11,7 +11,7 @@ from typing import Any
 from chance import chance
 from counting_server import CountingServer
 from inputs import identities_of, is_rejected, message_of
-from kill_lab import FINAL, Figures, Kill, Seen, seen_in, strike, twice
+from kill_lab import FINAL, SIGNALS, Figures, Kill, Seen, seen_in, strike, twice
 from processes import Child, child
 from programs import KeyedSends, run_keyed_sends
 
@@ -24,8 +24,13 @@ _REPEATED = 0.1
 class KeyLab:
     """A list of keyed sends, some of them asked for twice, in a folder of its own."""
 
-    def __init__(self, folder: Path, server: CountingServer, count: int, *, seed: int, **options: Any) -> None:
+    signals: Sequence[int] = SIGNALS
+
+    def __init__(
+        self, folder: Path, server: CountingServer, count: int, *, seed: int, processes: int = 1, **options: Any
+    ) -> None:
         self.server = server
+        self.processes = processes
         self.random = chance(seed)
         self.folder = folder
         self.journal = folder / "keys.journal"
@@ -39,17 +44,17 @@ class KeyLab:
         self._doubted = self._since = 0
         self._losses = (0, 0)
 
-    def until_finished(self, kills: Iterator[Kill], *, processes: int = 1, most: int = 10_000) -> None:
+    def until_finished(self, kills: Iterator[Kill], *, most: int = 10_000) -> None:
         """Run it, each time with a kill while there are any and then without, until everything has its outcome."""
         for _ in range(most):
-            statuses, seen = self.run(next(kills, None), processes)
+            statuses, seen = self.run(next(kills, None))
             if not any(statuses) and all(kind != "not_sent" for each in seen for kind, _ in each.values()):
                 return
         self.wrong.append(f"not finished after {most} runs")
 
-    def run(self, kill: Kill | None = None, processes: int = 1) -> tuple[list[int], list[dict[str, Seen]]]:
-        """Run so many processes at once, and kill the first. Return their statuses and the receipts of each."""
-        paths = [self.folder / f"saw-{number}.txt" for number in range(processes)]
+    def run(self, kill: Kill | None = None) -> tuple[list[int], list[dict[str, Seen]]]:
+        """Run all processes at once, and kill the first. Return their statuses and the receipts of each."""
+        paths = [self.folder / f"saw-{number}.txt" for number in range(self.processes)]
         with ExitStack() as stack:
             children: list[Child] = []
             for number, path in enumerate(paths):

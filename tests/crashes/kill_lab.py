@@ -60,9 +60,9 @@ def kills(random: randomness.Random, pace: Pace, signals: Sequence[int] = SIGNAL
         number, lot = random.choice(signals), random.random()
         # Some milliseconds later it is in the middle of the next step.
         later = random.choice((0.0, 0.0, random.uniform(0.0, 0.004)))
-        if lot < 0.4:
+        if lot < 0.3:
             yield Kill(number, "clock", delay=random.uniform(0.0, 2 * pace.seconds))
-        elif lot < 0.7:
+        elif lot < 0.65:
             phase = random.choice(("begun", "received", "answered"))
             yield Kill(number, "server", random.randint(1, 2 * pace.requests), phase, later)
         else:
@@ -104,6 +104,7 @@ class KillLab:
     program: Callable[[Any, Any], None] = staticmethod(run_campaign)
     finished = frozenset({0})
     name = "kills"
+    signals: Sequence[int] = SIGNALS
     environment: Mapping[str, str] | None = None
 
     def __init__(

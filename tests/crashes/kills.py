@@ -11,10 +11,10 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
@@ -24,39 +24,51 @@ from command_lab import CommandLab
 from counting_server import FAULTS, counting_server
 from inputs import Input
 from key_lab import KeyLab
-from kill_lab import Figures, Kill, KillLab, Pace, kills
+from kill_lab import Figures, KillLab, Pace, kills
+from power_cut import PowerCutLab
 
 _SHOWN = 5
 _KILLS_A_CAMPAIGN = 40
-WAYS = ("campaign", "campaign", "only_new", "closing", "command", "keys")
+WAYS = ("campaign", "campaign", "only new", "closing", "command", "keys", "two processes")
 
 
 def one(seed: int, most_kills: int, messages: int, way: str) -> tuple[Figures, list[str]]:
     """Run one campaign to its end under kills. Return its figures, and what was wrong."""
     random = chance(seed)
-    batch_size = min(random.choice((500, 2_000, 8_000)), max(100, messages // 16))
+    batch_size = min(random.choice((500, 1_000, 2_000, 8_000)), max(100, messages // 16))
+    in_flight = random.choice((1, 2, 4))
     faults = random.choice(({}, FAULTS))
     requests = max(2, messages // batch_size // 12)
     pace = Pace(seconds=messages / 2_000_000 + 0.01, requests=requests, statements=4 * requests)
     with counting_server() as server, tempfile.TemporaryDirectory() as name:
         server.fail(faults, seed=seed, latency=random.choice((0.0, 0.03)))
-        stream: Iterator[Kill] = islice(kills(random, pace), most_kills)
-        folder, sizes = Path(name), {"batch_size": batch_size, "in_flight": random.choice((1, 4, 8))}
-        if way == "keys":
-            keyed = KeyLab(folder, server, min(messages, 4_000), seed=seed)
-            keyed.until_finished(stream, processes=random.choice((1, 2)))
-            keyed.check()
-            return keyed.figures, keyed.wrong
-        given = Input(seed, messages)
-        if way == "command":
-            lab: KillLab = CommandLab(folder, server, given, seed=seed, **sizes)
+        folder, given = Path(name), Input(seed, messages)
+        sizes: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "in_flight": in_flight}
+        lab: KillLab | KeyLab
+        if way in {"keys", "two processes"}:
+            lab = KeyLab(folder, server, messages // 5, seed=seed, processes=1 if way == "keys" else 2)
+        elif way == "command":
+            lab = CommandLab(folder, server, given, **sizes)
+        elif way == "power cut":
+            lab = PowerCutLab(folder, server, given, **sizes)
         else:
-            lab = KillLab(
-                folder, server, given, seed=seed, only_new=way == "only_new", graceful=way == "closing", **sizes
-            )
-        lab.until_finished(stream)
+            lab = KillLab(folder, server, given, only_new=way == "only new", graceful=way == "closing", **sizes)
+        lab.until_finished(islice(kills(random, pace, lab.signals), most_kills))
         lab.check()
         return lab.figures, lab.wrong
+
+
+def many(seed: int, most_kills: int, messages: int, way: str) -> tuple[Figures, list[str]]:
+    """Run campaigns until there were so many kills."""
+    total, wrong = Figures(), list[str]()
+    for number in count():
+        left = most_kills - total.kills.total()
+        if left <= 0:
+            break
+        figures, broken = one(seed * 1_003 + number, min(left, _KILLS_A_CAMPAIGN), messages, way)
+        total.add(figures)
+        wrong += broken
+    return total, wrong
 
 
 def described(figures: Figures) -> str:
@@ -81,7 +93,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=20_261_128)
     options.add_argument("--messages", type=int, default=160_000)
     options.add_argument("--at-once", type=int, default=2)
-    options.add_argument("--way", choices=sorted({*WAYS}))
+    options.add_argument("--way", choices=[*dict.fromkeys(WAYS), "power cut"])
     given = options.parse_args()
     total, wrong, begun = Figures(), 0, time.monotonic()
 

@@ -6,19 +6,21 @@ What was never synced is gone. A file that was never synced at all is gone too. 
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from counting_server import CountingServer
 from inputs import Input
-from kill_lab import Kill, KillLab, Pace, kills
+from kill_lab import KillLab
 
 CC = shutil.which("cc")
 
 
 class PowerCutLab(KillLab):
     """A campaign whose journal lies on a disk of which the power is cut at every kill."""
+
+    signals = (signal.SIGKILL,)
 
     def __init__(self, folder: Path, server: CountingServer, given: Input, *, seed: int, **options: Any) -> None:
         super().__init__(folder, server, given, seed=seed, **options)
@@ -37,10 +39,6 @@ class PowerCutLab(KillLab):
             "DISK_KEPT": str(self._kept.resolve()),
         }
 
-    def cuts(self, pace: Pace) -> Iterator[Kill]:
-        """Power cuts without end."""
-        return kills(self.random, pace, (signal.SIGKILL,))
-
     def died(self) -> None:
         """Take every file back to its last fsync."""
         for path in self._disk.iterdir():
@@ -52,7 +50,7 @@ class PowerCutLab(KillLab):
     def look(self) -> Any:
         """Look, as the machine that was started again would."""
         found = super().look()
-        # What this look synced in this process counts as kept.
-        for path in self._disk.iterdir():
-            shutil.copy(path, self._kept / path.name)
+        # This process closed the journal in order, so what is there now is what is kept.
+        shutil.rmtree(self._kept)
+        shutil.copytree(self._disk, self._kept)
         return found
