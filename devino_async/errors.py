@@ -15,9 +15,7 @@
     |-- JournalError            the journal of a campaign or a key refuses
     |   |-- CampaignChanged     the input is not the one that was recorded
     |   |-- CampaignBusy        another run has not ended yet
-    |   |-- CampaignPaused      (all these are in devino_async.campaigns)
-    |   |-- CampaignCancelled
-    |   |-- CampaignForgotten
+    |   |-- CampaignPaused, CampaignCancelled, CampaignForgotten
     |   |-- KeyConflict         the key belongs to another message
     |   `-- JournalFailed       the journal cannot be read or written
     `-- CallFailed              one HTTP call failed
@@ -31,8 +29,8 @@
         |-- BadAnswer           unreadable, or its counts differ from what was asked
         `-- DeadlineExceeded    gave up, and it is proved that no attempt was processed
 
-Facts that steer the SDK (`retriable`, `proves_unsent`) are attributes of the classes. No error text holds a
-credential, a message text or a full phone number. Nothing in this file does I/O.
+Facts that steer the SDK are attributes of the classes. No error text holds a credential, a message text or a full
+phone number.
 """
 
 import re

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import devino_async
+from devino_async import campaigns
 from devino_async.errors import DevinoError
 
 ROOT = Path(devino_async.__file__).parent
@@ -30,8 +32,8 @@ MAY_IMPORT = {
     "protocol": {"exchange", "errors", "redaction"},
     "flow": {"errors"},
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
-    "client": {"checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
-    "campaigns": {"errors", "protocol", "redaction", "storage"},
+    "client": {"campaigns", "checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
+    "campaigns": {"errors", "exchange", "flow", "protocol", "redaction", "storage"},
     "cli": {"", "campaigns", "contrib", "sandbox", "version"},
     "webhooks": {"checks", "flow", "protocol", "errors", "redaction"},
     "storage": {"errors"},
@@ -174,9 +176,26 @@ def test_front_door() -> None:
         devino_async.import_modul  # noqa: B018
 
 
-def test_front_door_is_explicit() -> None:
+def test_door_of_campaigns() -> None:
+    """The names that type checkers see in devino_async.campaigns are what is loaded, listed and shown there."""
+    [seen] = [each for each in ast.parse(inspect.getsource(campaigns)).body if isinstance(each, ast.If)]
+    imports = [each for each in seen.body if isinstance(each, ast.ImportFrom)]
+    homes = {alias.name: "." * each.level + str(each.module) for each in imports for alias in each.names}
+    assert homes == campaigns._HOMES
+    assert sorted(homes) == campaigns.__all__
+    for name, home in homes.items():
+        assert getattr(campaigns, name) is getattr(importlib.import_module(home, campaigns.__name__), name)
+        assert name in dir(campaigns)
+    with pytest.raises(AttributeError, match="no_such_name"):
+        campaigns.no_such_name  # noqa: B018
+    program = "import sys; from devino_async.campaigns import read_messages; assert 'sqlite3' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("door", [devino_async, campaigns], ids=["front", "campaigns"])
+def test_front_door_is_explicit(door: ModuleType) -> None:
     """Every name is imported `as` itself: strict type checkers refuse to import from here what is not."""
-    [seen] = [each for each in ast.parse(inspect.getsource(devino_async)).body if isinstance(each, ast.If)]
+    [seen] = [each for each in ast.parse(inspect.getsource(door)).body if isinstance(each, ast.If)]
     aliases = [alias for each in seen.body if isinstance(each, ast.ImportFrom) for alias in each.names]
     assert [alias.name for alias in aliases] == [alias.asname for alias in aliases]
 
@@ -209,14 +228,14 @@ def test_front_door_needs_no_source(tmp_path: Path) -> None:
 
 
 def test_one_family_of_errors() -> None:
-    """Every public error derives from DevinoError, and every error that is not private can be imported in front."""
+    """Every public error derives from DevinoError, and every error that is not private can be imported at a door."""
     for name in devino_async.__all__:
         value = getattr(devino_async, name)
         if isinstance(value, type) and issubclass(value, BaseException):
             assert issubclass(value, DevinoError), name
     for name, value in vars(importlib.import_module("devino_async.errors")).items():
         if isinstance(value, type) and issubclass(value, DevinoError) and not name.startswith("_"):
-            assert name in devino_async.__all__, name
+            assert name in devino_async.__all__ or name in campaigns.__all__, name
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -1,35 +1,60 @@
-"""Campaigns: reading the messages of a large campaign from files, and the journal that outlives a crash.
+"""Campaigns that outlive the process: the journal, its errors, and the messages of a large campaign from files.
 
-Import the names of this package from here.
+Import the names of this package from here. Each is loaded when it is first used: reading a file loads no SQLite.
+The client sends campaigns (`send_many(..., campaign=)`).
 """
 
-from ..errors import (
-    CampaignBusy,
-    CampaignCancelled,
-    CampaignChanged,
-    CampaignForgotten,
-    CampaignPaused,
-    JournalError,
-    JournalFailed,
-    KeyConflict,
-)
-from .files import Row, describe_reasons, read_messages
-from .journal import CampaignState, Outcome
-from .sqlite import SQLiteJournal
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "CampaignBusy",
-    "CampaignCancelled",
-    "CampaignChanged",
-    "CampaignForgotten",
-    "CampaignPaused",
-    "CampaignState",
-    "JournalError",
-    "JournalFailed",
-    "KeyConflict",
-    "Outcome",
-    "Row",
-    "SQLiteJournal",
-    "describe_reasons",
-    "read_messages",
-]
+if TYPE_CHECKING:
+    from ..errors import CampaignBusy as CampaignBusy
+    from ..errors import CampaignCancelled as CampaignCancelled
+    from ..errors import CampaignChanged as CampaignChanged
+    from ..errors import CampaignForgotten as CampaignForgotten
+    from ..errors import CampaignPaused as CampaignPaused
+    from ..errors import JournalError as JournalError
+    from ..errors import JournalFailed as JournalFailed
+    from ..errors import KeyConflict as KeyConflict
+    from .files import Row as Row
+    from .files import describe_reasons as describe_reasons
+    from .files import read_messages as read_messages
+    from .journal import CampaignState as CampaignState
+    from .journal import Journal as Journal
+    from .journal import Outcome as Outcome
+    from .journal import State as State
+    from .sqlite import SQLiteJournal as SQLiteJournal
+
+# The same names once more, for the program that runs. A test compares the two lists.
+_HOMES = {
+    "CampaignBusy": "..errors",
+    "CampaignCancelled": "..errors",
+    "CampaignChanged": "..errors",
+    "CampaignForgotten": "..errors",
+    "CampaignPaused": "..errors",
+    "JournalError": "..errors",
+    "JournalFailed": "..errors",
+    "KeyConflict": "..errors",
+    "Row": ".files",
+    "describe_reasons": ".files",
+    "read_messages": ".files",
+    "CampaignState": ".journal",
+    "Journal": ".journal",
+    "Outcome": ".journal",
+    "State": ".journal",
+    "SQLiteJournal": ".sqlite",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name == "__all__":
+        return sorted(_HOMES)
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

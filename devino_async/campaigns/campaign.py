@@ -144,7 +144,7 @@ class CampaignRun:
         results = self._results.pop(record.token, None)
         try:
             results = results or Results(record.marks, record.results)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             error = JournalFailed(
                 f"the journal's results of campaign {self._run.name!r} are damaged. Restore the file from a copy, and "
                 "reconcile before anything is sent"

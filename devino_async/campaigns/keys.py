@@ -8,9 +8,6 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-
-from attrs import define, field
 
 from ..errors import ClientClosed, ConfigurationError, JournalError, JournalFailed, KeyConflict, OutcomeUnknown
 from ..exchange import AlreadyKnown
@@ -25,7 +22,7 @@ from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
 from .recording import Settling
 from .results import Results, pack_one
 
-__all__ = ["KeyedRecording", "KeyedSends"]
+__all__ = ["KeyedRecording", "KeyedSends", "Put"]
 
 _MAX_KEY = 255
 _KEYS_A_STEP = 64
@@ -107,13 +104,33 @@ class _KeyedClaim:
             await to_the_end(self._keyed.settle(self._token, self._sends, receipts))
 
 
-@define(eq=False)
 class _UnderWay:
-    """A key that this client is sending, for one or several callers."""
+    """A key that a caller of this client is sending. Later callers of the same key wait for the first one.
 
-    fingerprint: bytes = field(repr=False)
-    task: "asyncio.Task[Receipt]"
-    callers: int = 0
+    There is a future only if a second caller comes. `None` as its result means that the first one was cancelled.
+    """
+
+    __slots__ = ("fingerprint", "followers")
+
+    def __init__(self, fingerprint: bytes) -> None:
+        self.fingerprint = fingerprint
+        self.followers: asyncio.Future[Receipt | None] | None = None
+
+    async def outcome(self) -> Receipt | None:
+        """Wait for the first caller."""
+        if self.followers is None:
+            self.followers = asyncio.get_running_loop().create_future()
+        # Shielded, because a caller that is cancelled must not cancel what the others wait for.
+        return await asyncio.shield(self.followers)
+
+    def tell(self, receipt: Receipt | None, error: Exception | None = None) -> None:
+        """Wake the later callers."""
+        if self.followers is not None:
+            if error is None:
+                self.followers.set_result(receipt)
+            else:
+                self.followers.set_exception(error)
+                self.followers.exception()  # All of them may be gone.
 
 
 class KeyedSends:
@@ -152,28 +169,29 @@ class KeyedSends:
         if self._fingerprints is None:
             self._fingerprints = Fingerprints(await self.journal.secret())
         fingerprint = self._fingerprints.of(message)
-        under_way = self._under_way.get(key)
-        if under_way is None:
-            task = asyncio.create_task(self._carry_out(message, key, fingerprint, put), name="devino-keyed-send")
-            under_way = self._under_way[key] = _UnderWay(fingerprint, task)
-            task.add_done_callback(partial(self._ended, key, under_way))
-        elif under_way.fingerprint != fingerprint:
-            raise _conflict("which is being sent now")
-        under_way.callers += 1
+        while (first := self._under_way.get(key)) is not None:
+            if first.fingerprint != fingerprint:
+                raise _conflict("which is being sent now")
+            receipt = await first.outcome()
+            if receipt is not None:
+                return receipt
+            # The first caller was cancelled, and one of the others takes its place. A message that was in flight by
+            # then is found in the journal. Any other is sent now.
+        # The first caller does the work itself: a task for each key would take longer than all the rest.
+        first = self._under_way[key] = _UnderWay(fingerprint)
         try:
-            # Cancelling this caller must not cancel the task that other callers wait for.
-            await asyncio.wait({under_way.task})
-        finally:
-            under_way.callers -= 1
-            if not under_way.callers:
-                # A later caller must not wait for a task that is being cancelled.
-                self._ended(key, under_way, under_way.task)
-                under_way.task.cancel()
-        return under_way.task.result()
+            receipt = await self._carry_out(message, key, fingerprint, put)
+        except Exception as error:
+            self._ended(key, None, error)
+            raise
+        except BaseException:
+            self._ended(key, None)
+            raise
+        self._ended(key, receipt)
+        return receipt
 
-    def _ended(self, key: str, under_way: _UnderWay, _: object) -> None:
-        if self._under_way.get(key) is under_way:
-            del self._under_way[key]
+    def _ended(self, key: str, receipt: Receipt | None, error: Exception | None = None) -> None:
+        self._under_way.pop(key).tell(receipt, error)
 
     async def _carry_out(self, message: Message, key: str, fingerprint: bytes, put: Put) -> Receipt:
         record = await self._look_ups.find(key)
@@ -249,14 +267,12 @@ class _LookUps:
         self._asked: dict[str, asyncio.Future[KeyRecord | None]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def find(self, key: str) -> KeyRecord | None:
-        """Return what the journal knows of a key."""
-        found = self._asked.get(key)
-        if found is None:
-            found = self._asked[key] = asyncio.get_running_loop().create_future()
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask(), name="devino-key-look-up")
-        return await asyncio.shield(found)
+    def find(self, key: str) -> "asyncio.Future[KeyRecord | None]":
+        """Return the future of what the journal knows of a key. Each key has one caller that asks for it at a time."""
+        found = self._asked[key] = asyncio.get_running_loop().create_future()
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="devino-key-look-up")
+        return found
 
     async def _ask(self) -> None:
         while self._asked:
@@ -265,17 +281,18 @@ class _LookUps:
                 records = await self._journal.find_keys(list(asked))
             except Exception as error:  # noqa: BLE001 - each caller that waits must hear of it
                 for each in asked.values():
-                    each.set_exception(error)
-                    each.exception()  # Its caller may be gone.
+                    if not each.done():
+                        each.set_exception(error)
                 continue
             for key, each in asked.items():
-                each.set_result(records.get(key))
+                if not each.done():
+                    each.set_result(records.get(key))
 
 
 def _receipt(record: KeyRecord, message: Message) -> Receipt:
     try:
         return Results(bytes((MARKS[record.state],)), record.results).receipt(message)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise JournalFailed("the journal's record of this key is damaged. Restore the file from a copy") from None
 
 

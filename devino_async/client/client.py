@@ -7,6 +7,7 @@ import warnings
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, tzinfo
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -31,7 +32,8 @@ from .batches import Batches
 from .config import base_url_from, credentials_from, options_from
 from .dispatch import CloseReport, Dispatch, OnUnclaimed
 from .lookups import PROBE, DetailPaginator, LookUps
-from .outbox import Outboxes, OutboxOptions
+from .outbox import OutboxOptions
+from .outboxes import Outboxes
 from .pieces import SendOptions
 
 if TYPE_CHECKING:
@@ -136,7 +138,6 @@ class DevinoClient:
 
         With a `key` the message is sent at most once for the life of the journal. A later call with an equal message
         returns the recorded receipt. After NotSent the key is free again.
-
         A cancelled caller returns at once. If its message still waits, it is taken out (NotSent). Otherwise the
         exchange is finished anyway. In both cases the receipt goes to `on_unclaimed`.
 
@@ -147,7 +148,7 @@ class DevinoClient:
         self._owner.check_home()
         options = SendOptions.of(include_segment_id, shorten_url, key is not None)
         if key is not None:
-            return await self._dispatch.journaled_for("key").send(message, key, options, self._outboxes)
+            return await self._dispatch.journaled_for("key").send(message, key, partial(self._outboxes.send, options))
         outbox = self._outboxes.of(message)
         waiting = outbox.put(message, options)
         # The await is here and not in the outbox, because one more coroutine for each waiting message would cost 7 % of
@@ -183,7 +184,6 @@ class DevinoClient:
 
         With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
         one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
-
         An error that ends a stream early is raised after the receipts of all that was read: Unauthorized, Forbidden,
         SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
         three half-open batches in doubt, ClientClosed, JournalError, a failure that no repeat can fix, or an error of

@@ -3,21 +3,18 @@
 What the journal holds, and what it means, is campaigns/. Without a journal this file is not even imported.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from ..campaigns.campaign import CampaignRun
 from ..campaigns.journal import Journal, KeyedSend
-from ..campaigns.keys import KeyedRecording, KeyedSends
+from ..campaigns.keys import KeyedRecording, KeyedSends, Put
 from ..campaigns.recording import Settling
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..flow.steps import Turns
 from ..protocol.message import Message
 from ..protocol.receipts import Receipt
-from .outbox import Outboxes, Waiting
-from .pieces import SendOptions
 
 __all__ = ["Journaled"]
 
@@ -44,18 +41,8 @@ class Journaled:
             self._journal, name, self._address, only_new=only_new, settling=self._settling, turns=self._turns
         )
 
-    async def send(self, message: Message, key: str, options: SendOptions, outboxes: Outboxes) -> Receipt:
-        """Send one message under a key. Raises what `send` of the client raises."""
-
-        async def put(message: Message, send: KeyedSend) -> Receipt:
-            outbox = outboxes.of(message)
-            waiting: Waiting = outbox.put(message, options, send)
-            try:
-                return await waiting.outcome
-            except asyncio.CancelledError:
-                outbox.caller_cancelled(waiting)
-                raise
-
+    async def send(self, message: Message, key: str, put: Put) -> Receipt:
+        """Send one message under a key. `put` sends it like one without a key, and returns its receipt."""
         return await self._keyed.send(message, key, put)
 
     def recording(self, sends: Sequence[KeyedSend]) -> KeyedRecording:

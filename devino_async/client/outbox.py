@@ -6,30 +6,26 @@ together when an exchange ends. How they gather is in flow/buffer.py. How a batc
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 from typing import Any, Literal
 
 from attrs import field, frozen
 
 from ..checks import require_number
-from ..errors import ClientClosed, ConfigurationError, DevinoError, InvalidMessage, OutboxFull
+from ..errors import ClientClosed, ConfigurationError, DevinoError, OutboxFull
 from ..flow.buffer import Buffer, Entry
 from ..flow.chunking import Chunk
 from ..flow.ownership import Owner
 from ..flow.steps import Turns
 from ..protocol import sending
-from ..protocol.message import Message, Priority
+from ..protocol.message import Message
 from ..protocol.receipts import Receipt
-from ..transport.limits import Limits
-from .batches import utc_now
 from .dispatch import Dispatch
 from .pieces import SendOptions
 
-__all__ = ["Outbox", "OutboxOptions", "Outboxes", "Waiting"]
+__all__ = ["Outbox", "OutboxOptions", "Waiting"]
 
 _ENTRIES_A_SLICE = 64
-_URGENT = {Priority.HIGH, Priority.REALTIME}
 _CLOSED = "the client is closed"
 Waiting = Entry[Message, "asyncio.Future[Receipt]"]
 
@@ -265,63 +261,6 @@ class Outbox:
 
     def _unclaimed_unsent(self, entries: Sequence[Waiting], why: str) -> None:
         self._dispatch.unclaimed(_unsent(entries, why))
-
-
-class Outboxes:
-    """The outboxes of a client: one for the priorities HIGH and REALTIME, one for everything else."""
-
-    def __init__(
-        self,
-        dispatch: Dispatch,
-        owner: Owner,
-        turns: Turns,
-        options: OutboxOptions,
-        *,
-        limits: Limits,
-        clock: Callable[[], float],
-        today: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self._today = today
-        self._bulk, self._urgent = (
-            Outbox(
-                dispatch,
-                owner,
-                turns,
-                options,
-                max_in_flight=limits.in_flight,
-                batch_bytes=limits.batch_bytes,
-                urgent=urgent,
-                clock=clock,
-                later=lambda delay, pump: asyncio.get_running_loop().call_later(delay, pump),
-            )
-            for urgent in (False, True)
-        )
-
-    def of(self, message: Message) -> Outbox:
-        """Return the outbox for this message. Raises InvalidMessage if its scheduled time has passed."""
-        if getattr(message, "scheduled_time", None) is not None:
-            problem = sending.missed_schedule(message, self._today())
-            if problem is not None:
-                raise InvalidMessage([problem])
-        # What is not a Message is refused by either of them.
-        return self._urgent if getattr(message, "priority", None) in _URGENT else self._bulk
-
-    async def flush(self) -> None:
-        """Let everything that waits now leave. Return when each message has its receipt."""
-        await asyncio.gather(self._bulk.flush(), self._urgent.flush())
-
-    async def aclose(self, grace: float) -> None:
-        """Accept no more, and let what waits leave within `grace` seconds. What does not leave becomes NotSent."""
-        for outbox in (self._bulk, self._urgent):
-            outbox.close()
-        draining = [asyncio.create_task(outbox.drain()) for outbox in (self._bulk, self._urgent)]
-        try:
-            await asyncio.wait(draining, timeout=grace)
-        finally:
-            for task in draining:
-                task.cancel()
-            for outbox in (self._bulk, self._urgent):
-                outbox.give_up("the client was closed before the message was sent")
 
 
 async def _pause() -> None:

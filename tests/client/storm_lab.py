@@ -23,7 +23,8 @@ from devino_async import (
 from devino_async.client.batches import Batches
 from devino_async.client.dispatch import Dispatch
 from devino_async.client.lookups import PROBE
-from devino_async.client.outbox import Outboxes, OutboxOptions
+from devino_async.client.outbox import OutboxOptions
+from devino_async.client.outboxes import Outboxes
 from devino_async.client.pieces import SendOptions
 from devino_async.events import Events
 from devino_async.exchange import Answer, Call

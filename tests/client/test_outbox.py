@@ -27,7 +27,7 @@ from devino_async import (
     RequestNotSent,
     Unconfirmed,
 )
-from devino_async.client.outbox import Outboxes
+from devino_async.client.outboxes import Outboxes
 from devino_async.client.pieces import SendOptions
 from devino_async.flow.ownership import Owner
 from devino_async.flow.steps import Turns

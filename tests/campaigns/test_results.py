@@ -1,0 +1,128 @@
+"""Results: what the journal keeps of receipts gives the same receipts again."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devino_async import Accepted, Message, NotSent, Reason, Receipt, Rejected, Unconfirmed
+from devino_async.campaigns.journal import Mark, State
+from devino_async.campaigns.results import DIED, Results, pack, pack_one
+from devino_async.errors import OutcomeUnknown, RequestNotSent
+from devino_async.flow.steps import at_once
+from devino_async.protocol.receipts import Receipts
+
+MESSAGE = Message(sender="MyCompany", to="79001234567", text="secret text")
+KINDS = "arun"
+
+
+def receipt(kind: str, number: int) -> Receipt:
+    match kind:
+        case "a":
+            return Accepted(MESSAGE, str(10**20 + number), (str(number), "7") if number % 3 == 0 else ())
+        case "r":
+            return Rejected(MESSAGE, (Reason("to.format.invalid", "to", "bad 79001234567"),), f"no {number}")
+        case "u":
+            return Unconfirmed(MESSAGE, OutcomeUnknown(f"cut {number}", operation="send"))
+        case _:
+            return NotSent(MESSAGE, RequestNotSent("refused", operation="send"))
+
+
+def shown(receipt: Receipt) -> Any:
+    match receipt:
+        case Accepted():
+            return receipt.message_id, receipt.segment_ids
+        case Rejected():
+            return [(each.key, each.ref) for each in receipt.reasons], receipt.description
+        case _:
+            return type(receipt.error), receipt.error.problem
+
+
+@given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=300), st.data())
+def test_round_trip(kinds: list[str], data: st.DataObject) -> None:
+    """A replay of any stretch of a part gives the receipts that were recorded, in their order."""
+    made = [receipt(kind, number) for number, kind in enumerate(kinds)]
+    receipts = Receipts()
+    receipts.ready(made)
+    marks, packed = at_once(pack(receipts))
+    assert marks == "".join(kinds).encode()
+    kept = [each for each in made if not isinstance(each, NotSent)]
+    places = [place for place, each in enumerate(made) if not isinstance(each, NotSent)]
+    for place, each in zip(places, kept, strict=True):
+        again = Receipts()
+        Results(marks, packed).replay(place, [MESSAGE], again)
+        [found] = again
+        assert (type(found), shown(found)) == (type(each), shown(each))
+    if len(kept) == len(made):
+        start = data.draw(st.integers(0, len(made) - 1))
+        stop = data.draw(st.integers(start, len(made)))
+        again = Receipts()
+        Results(marks, packed).replay(start, [MESSAGE] * (stop - start), again)
+        assert [shown(each) for each in again] == [shown(each) for each in made[start:stop]]
+
+
+def test_runs_are_packed_as_single_receipts_are() -> None:
+    """Receipts that a batch keeps in runs, as plain values, are recorded like any others."""
+    receipts = Receipts()
+    receipts.accepted([MESSAGE] * 300, [str(each) for each in range(300)], ["[1, 2]"] * 300)
+    receipts.failed([MESSAGE] * 200, OutcomeUnknown("cut", operation="send"))
+    marks, packed = at_once(pack(receipts))
+    again = Receipts()
+    Results(marks, packed).replay(0, [MESSAGE] * 500, again)
+    assert [shown(each) for each in again] == [shown(each) for each in receipts]
+
+
+def test_nothing_personal_is_kept() -> None:
+    """Results hold neither texts nor numbers: what the service says of a number is masked."""
+    _, packed = pack_one(receipt("r", 1))
+    assert b"79001234567" not in packed
+    assert b"secret" not in packed
+    assert b"to.format.invalid" in packed
+
+
+def test_a_dead_process_left_no_words() -> None:
+    """A message whose process died before it could write anything is Unconfirmed, and says why."""
+    found = Results(bytes((Mark.UNCONFIRMED,)), b"").receipt(MESSAGE)
+    assert isinstance(found, Unconfirmed)
+    assert found.error.problem == DIED
+
+
+def test_assumed_sent_stays_unconfirmed() -> None:
+    """A person's decision is not a proof: the receipt stays Unconfirmed, and says that it was decided."""
+    marks, packed = at_once(pack(_of(receipt("u", 1), receipt("u", 2))))
+    found = Receipts()
+    Results(bytes((Mark.ASSUMED_SENT, marks[1])), packed).replay(0, [MESSAGE] * 2, found)
+    first, second = found
+    assert isinstance(first, Unconfirmed)
+    assert "assumed" in first.error.problem
+    assert shown(second) == shown(receipt("u", 2))
+
+
+def test_outcomes_leave_out_what_has_moved() -> None:
+    """Each message of a campaign has one outcome, that of the part which has it now."""
+    marks, packed = at_once(pack(_of(receipt("a", 3), receipt("n", 1), receipt("r", 1), receipt("u", 1))))
+    moved = marks.replace(b"n", bytes((Mark.MOVED,)))
+    found = list(Results(moved, packed).outcomes(range(10, 14)))
+    assert [(each.position, each.state) for each in found] == [
+        (10, State.ACCEPTED),
+        (12, State.REJECTED),
+        (13, State.UNCONFIRMED),
+    ]
+    assert found[0].message_id == str(10**20 + 3)
+    assert found[0].segment_ids == ("3", "7")
+    assert found[1].reasons[0].key == "to.format.invalid"
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", json.dumps({"ids": "1"}).encode(), b"\xff"])
+def test_damage_is_found(damage: bytes) -> None:
+    """Results that do not fit the marks are an error, and never somebody else's message id."""
+    with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
+        Results(b"aa", damage)
+
+
+def _of(*made: Receipt) -> Receipts:
+    receipts = Receipts()
+    receipts.ready(list(made))
+    return receipts
