@@ -26,6 +26,7 @@ from .blobs import Damaged
 from .claimer import Claimer
 from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
 from .results import Results
+from .troubles import explained, refuse_network
 
 __all__ = ["SQLiteJournal"]
 
@@ -68,7 +69,8 @@ class SQLiteJournal:
             version=_VERSION,
             kind="journal",
             error=JournalFailed,
-            explain=_explained,
+            explain=explained,
+            before_opening=partial(refuse_network, self._path),
         )
 
     def __repr__(self) -> str:
@@ -240,16 +242,16 @@ class SQLiteJournal:
         return {key: record for key, (record, _, _) in found.items()}
 
     async def _do(self, work: Work[T], *, of: str | None = None) -> T:
-        return await self._explained(self._file.do, work, of)
+        return await self._told(self._file.do, work, of)
 
     async def _together(self, work: Work[T], *, of: str | None = None) -> T:
-        return await self._explained(self._file.together, work, of)
+        return await self._told(self._file.together, work, of)
 
-    async def _explained(self, run: Callable[[Work[T]], Any], work: Work[T], of: str | None) -> T:
+    async def _told(self, run: Callable[[Work[T]], Any], work: Work[T], of: str | None) -> T:
         try:
             result: T = await run(work)
         except (sqlite3.Error, OSError) as error:
-            problem = _explained(error)
+            problem = explained(error)
         except Damaged:
             problem = f"its record of the campaign {of!r} is damaged. Restore the file from a copy, and reconcile first"
         else:
@@ -270,11 +272,6 @@ def _truncate_log(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         connection.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
-def _explained(error: Exception) -> str:
-    """Return what went wrong with the file, and what to do."""
-    return f"{error}. Mend that and run the same command again"
 
 
 def _outcomes_of(record: Record, start: int, stop: int) -> Iterator[Outcome]:

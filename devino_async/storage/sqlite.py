@@ -243,9 +243,9 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             return
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # Only this statement ignores the connection's timeout while another process opens the file.
-            if time.monotonic() > until:
+            if not _is_busy(error) or time.monotonic() > until:
                 raise
             time.sleep(_BUSY_PAUSE)
 
@@ -288,11 +288,16 @@ def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> lis
     except Exception as error:  # noqa: BLE001 - handed to the callers
         failed = _Failed(error)
     # If busy, another process has held the file for _BUSY_SECONDS. Each piece of work, tried alone, could wait as long.
-    is_busy = getattr(failed.error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-    if len(works) == 1 or is_busy:
+    if len(works) == 1 or _is_busy(failed.error):
         return [failed] * len(works)
     # A full disk makes SQLite roll back the whole transaction. Run one by one, the pieces that still fit succeed.
     return [outcome for work in works for outcome in _outcomes([work], connection)]
+
+
+def _is_busy(error: BaseException) -> bool:
+    # The extended code holds the basic one in its low byte.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _outcome(work: Work[T], connection: sqlite3.Connection) -> T | _Failed:

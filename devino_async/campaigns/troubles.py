@@ -1,0 +1,94 @@
+"""Troubles with a journal's file, in words that say what to do next."""
+
+import errno
+import re
+import sqlite3
+import sys
+
+from ..errors import JournalFailed
+
+__all__ = ["explained", "network_file_system", "refuse_network"]
+
+_MOUNTS = "/proc/self/mountinfo"
+# Locks do not hold there between machines, or shared memory does not.
+_NETWORK = frozenset(
+    "9p acfs afs beegfs ceph cephfs cifs coda davfs gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 orangefs pvfs2 "
+    "smb2 smb3 smbfs vmhgfs "
+    "fuse.sshfs fuse.glusterfs fuse.s3fs fuse.rclone fuse.davfs fuse.gcsfuse fuse.goofys fuse.ceph "
+    "fuse.cephfs fuse.curlftpfs fuse.mfs fuse.juicefs fuse.smbnetfs fuse.vmhgfs-fuse".split()
+)
+_ELSEWHERE = "Choose another place (devino send: --journal PATH), or do without a journal (--no-journal)"
+_AGAIN = "run the same command again"
+_FULL = f"the disk is full. Free space and {_AGAIN}"
+_FORBIDDEN = f"it cannot be written. {_ELSEWHERE}"
+_MISSING = f"its folder does not exist. Create it, or: {_ELSEWHERE}"
+_DAMAGED = "it is damaged. Restore a copy, and reconcile before anything is sent: a copy forgets what was claimed since"
+_BY_CODE = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_READONLY: _FORBIDDEN,
+    sqlite3.SQLITE_CANTOPEN: _FORBIDDEN,
+    sqlite3.SQLITE_PERM: _FORBIDDEN,
+    sqlite3.SQLITE_BUSY: f"another process has kept it locked for 30 seconds. Wait until that ends and {_AGAIN}",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+}
+_BY_NUMBER = {
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: _FULL,
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: _FORBIDDEN,
+    errno.ENOENT: _MISSING,
+    errno.ENOTDIR: _MISSING,
+    errno.EISDIR: f"it is a folder. {_ELSEWHERE}",
+}
+
+
+def explained(error: Exception) -> str:
+    """Return what an error of SQLite or of the operating system says about the journal's file, and what to do."""
+    if isinstance(error, OSError):
+        known = _BY_NUMBER.get(error.errno or 0)
+        what = error.strerror
+    else:
+        # The extended code holds the basic one in its low byte.
+        known = _BY_CODE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+        what = str(error)
+    return known or f"{what or type(error).__name__}. Check the disk and the folder, and {_AGAIN}"
+
+
+def refuse_network(path: str) -> None:
+    """Raise JournalFailed if the path lies on a network file system, as far as that can be seen."""
+    kind = "network share" if _is_share(path) else network_file_system(path, _mounts())
+    if kind:
+        raise JournalFailed(
+            f"the journal {path!r} would lie on a network file system ({kind}), where locks do not hold. {_ELSEWHERE}"
+        )
+
+
+def network_file_system(path: str, mounts: str) -> str | None:
+    """Return the type of the file system of an absolute path if it is one of a network. `mounts` is a mountinfo."""
+    found, kind = "", ""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) < 5 or not after:
+            continue
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        # A later mount on the same point hides the earlier one.
+        if inside and len(point) >= len(found):
+            found, kind = point, after.split()[0]
+    return kind if kind in _NETWORK else None
+
+
+def _is_share(path: str) -> bool:
+    return sys.platform == "win32" and path.startswith("\\\\")
+
+
+def _mounts() -> str:
+    try:
+        with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
+            return mounts.read()
+    except OSError:
+        # Not Linux, or not to be seen.
+        return ""

@@ -1,0 +1,618 @@
+"""What every journal must do, whatever keeps it: the rules of the protocol in campaigns/journal.py, one by one."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stores import (
+    ADDRESS,
+    LATER,
+    Process,
+    SQLiteStores,
+    answer,
+    collected,
+    current,
+    fingerprint_at,
+    keyed,
+    keyed_outcome,
+    outcome_of,
+    part_of,
+    words_of,
+)
+
+from devino_async import ClientClosed
+from devino_async.campaigns import CampaignBusy, CampaignChanged, Journal, JournalFailed, Outcome, State
+from devino_async.campaigns.results import DIED
+
+needs_processes = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+
+
+@pytest.fixture(params=[SQLiteStores], ids=["sqlite"])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> SQLiteStores:
+    made: SQLiteStores = request.param(tmp_path)
+    return made
+
+
+@pytest.fixture
+async def journal(stores: SQLiteStores) -> AsyncIterator[Journal]:
+    made = stores.journal()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def other(stores: SQLiteStores) -> AsyncIterator[Journal]:
+    """A second journal on the same store."""
+    made = stores.journal()
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def process(stores: SQLiteStores) -> Iterator[Callable[[], Process]]:
+    """Starts journals in processes of their own."""
+    made: list[Process] = []
+
+    def start() -> Process:
+        made.append(Process(stores))
+        return made[-1]
+
+    yield start
+    for each in made:
+        with suppress(OSError):
+            each.kill()
+
+
+# Runs
+
+
+async def test_a_new_campaign(journal: Journal) -> None:
+    """`begin` makes a campaign that is not there yet. Its run has the journal's secret and knows of no message."""
+    run = await journal.begin("spring", ADDRESS, path="people.csv")
+    assert (run.name, run.recorded, run.secret) == ("spring", 0, await journal.secret())
+    assert len(run.secret) == 32
+    assert await journal.recorded("spring") == 0
+    [state] = await journal.campaigns()
+    assert (state.name, state.address, state.path, state.messages) == ("spring", ADDRESS, "people.csv", 0)
+    assert not any((state.complete, state.finished, state.paused, state.cancelled))
+
+
+async def test_the_secret(journal: Journal, other: Journal, tmp_path: Path) -> None:
+    """All who open a journal get the same secret, and another journal has another."""
+    assert await journal.secret() == await other.secret()
+    (tmp_path / "elsewhere").mkdir()
+    third = SQLiteStores(tmp_path / "elsewhere").journal()
+    assert await third.secret() != await journal.secret()
+    await third.aclose()
+
+
+async def test_one_run_at_a_time(journal: Journal, other: Journal) -> None:
+    """While a run has not ended no other may begin, from the same journal or another. Other campaigns may."""
+    run = await journal.begin("spring", ADDRESS)
+    for each in (journal, other):
+        with pytest.raises(CampaignBusy, match="'spring' is under way"):
+            await each.begin("spring", ADDRESS)
+    await other.begin("autumn", ADDRESS)
+    await journal.end(run, complete=False)
+    again = await other.begin("spring", ADDRESS)
+    assert (again.campaign, again.token != run.token) == (run.campaign, True)
+
+
+async def test_an_end_that_comes_late(journal: Journal, other: Journal) -> None:
+    """The end of a run that has ended already does not end the next one."""
+    run = await journal.begin("spring", ADDRESS)
+    await journal.end(run, complete=False)
+    await other.begin("spring", ADDRESS)
+    await journal.end(run, complete=True)
+    with pytest.raises(CampaignBusy):
+        await journal.begin("spring", ADDRESS)
+    assert not (await journal.campaigns())[0].complete
+
+
+async def test_another_address(journal: Journal) -> None:
+    """A campaign belongs to one service. At another it is refused as changed, and its own may go on."""
+    await journal.end(await journal.begin("spring", ADDRESS), complete=False)
+    with pytest.raises(CampaignChanged) as raised:
+        await journal.begin("spring", "http://127.0.0.1:8025")
+    assert (raised.value.position, raised.value.reason) == (0, "address")
+    await journal.begin("spring", ADDRESS)
+
+
+async def test_complete(journal: Journal) -> None:
+    """A campaign whose input one run has read to its end stays complete."""
+    for complete, expected in ((False, False), (True, True), (False, True)):
+        await journal.end(await journal.begin("spring", ADDRESS), complete=complete)
+        assert (await journal.campaigns())[0].complete == expected
+
+
+async def test_finished(journal: Journal) -> None:
+    """A campaign is finished once its input was read to the end and each message has its last state."""
+    for number, (complete, marks, expected) in enumerate(
+        [(True, "ar", True), (False, "ar", False), (True, "an", False), (True, "au", False)]
+    ):
+        run = await journal.begin(str(number), ADDRESS)
+        await journal.settle(run, part_of(range(2)), *answer(range(2), marks))
+        await journal.end(run, complete=complete)
+        assert (await journal.campaigns())[-1].finished == expected
+
+
+# Parts
+
+
+async def test_claim_and_settle(journal: Journal, other: Journal) -> None:
+    """A claimed part is in flight for all who look. Settled, each of its messages has its state and its result."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(5))
+    await journal.claim(run, part)
+    for each in (journal, other):
+        [record] = await each.records("spring", 0, 5)
+        assert (record.token, list(record.positions), record.marks) == (part.token, [0, 1, 2, 3, 4], b"ccccc")
+        assert record.fingerprints == part.fingerprints
+        assert (await each.campaigns())[0].in_flight == 5
+    await journal.settle(run, part, *answer(range(5), "arnua"))
+    [record] = await other.records("spring", 0, 5)
+    assert record.marks == b"arnua"
+    assert words_of(record, 3) == "cut 1"
+    [state] = await other.campaigns()
+    assert (state.messages, state.accepted, state.rejected, state.not_sent) == (5, 2, 1, 1)
+    assert (state.unconfirmed, state.in_flight, state.planned, state.assumed_sent) == (1, 0, 0, 0)
+    assert await collected(other, "outcomes", "spring") == [outcome_of(*each) for each in enumerate("arnua")]
+
+
+async def test_records_by_position(journal: Journal) -> None:
+    """`records` gives the parts that reach into a window, by first position, and whole."""
+    run = await journal.begin("spring", ADDRESS)
+    parts = [part_of(each) for each in (range(10, 20), range(10), (20, 27, 39), (21, 22, 23), range(40, 45))]
+    for each in parts:
+        await journal.claim(run, each)
+
+    async def found(start: int, stop: int) -> list[int]:
+        records = await journal.records("spring", start, stop)
+        tokens = [each.token for each in parts]
+        return [tokens.index(each.token) for each in records]
+
+    assert await found(0, 100) == [1, 0, 2, 3, 4]
+    assert await found(9, 11) == [1, 0]
+    assert await found(10, 20) == [0]
+    assert await found(22, 27) == [3]
+    assert await found(27, 28) == [2]
+    assert await found(28, 39) == []
+    assert await found(38, 41) == [2, 4]
+    assert await found(44, 45) == [4]
+    assert await found(45, 99) == []
+    [record] = await journal.records("spring", 27, 28)
+    assert list(record.positions) == [20, 27, 39]
+    assert record.fingerprints == b"".join(map(fingerprint_at, (20, 27, 39)))
+    assert await journal.recorded("spring") == 45
+    assert list(await journal.records("nothing", 0, 9)) == []
+    assert await journal.recorded("nothing") == 0
+
+
+async def test_a_long_part_and_many_short_ones(journal: Journal) -> None:
+    """A part that spans others is found in every window that it reaches into."""
+    run = await journal.begin("spring", ADDRESS)
+    await journal.claim(run, part_of((0, 999)))
+    for position in range(100, 900, 100):
+        await journal.claim(run, part_of((position,)))
+    assert [list(each.positions) for each in await journal.records("spring", 899, 1000)] == [[0, 999]]
+    assert len(await journal.records("spring", 0, 1000)) == 9
+
+
+@pytest.mark.parametrize("mark", "car u".replace(" ", ""))
+async def test_what_may_not_be_sent_again(journal: Journal, mark: str) -> None:
+    """A claim is refused as a whole if one of its messages was sent, or may have been. Then nothing is recorded."""
+    run = await journal.begin("spring", ADDRESS)
+    first = part_of(range(3))
+    await journal.claim(run, first)
+    if mark != "c":
+        await journal.settle(run, first, *answer(range(3), f"n{mark}n"))
+    before = current(await journal.records("spring", 0, 9))
+    for positions in ((1, 5), range(9), (0, 1)):
+        with pytest.raises(JournalFailed, match=r"message [01] of 'spring'.* was sent before.* nothing of its batch"):
+            await journal.claim(run, part_of(positions))
+    with pytest.raises(JournalFailed):
+        await journal.claim(run, first)
+    assert current(await journal.records("spring", 0, 9)) == before
+    assert await journal.recorded("spring") == 3
+
+
+async def test_messages_move(journal: Journal) -> None:
+    """A claim takes messages that are proved unsent from earlier parts. They are counted where they are now."""
+    run = await journal.begin("spring", ADDRESS)
+    one, two, three = part_of(range(4)), part_of(range(4, 8)), part_of((1, 3, 4))
+    for each, marks in ((one, "anrn"), (two, "nuan")):
+        await journal.claim(run, each)
+        await journal.settle(run, each, *answer(each.positions, marks, "1"))
+    await journal.claim(run, three)
+    assert [each.marks for each in await journal.records("spring", 0, 9)] == [b"amrm", b"ccc", b"muan"]
+    await journal.settle(run, three, *answer(three.positions, "aur", "2"))
+    said = {0: "a1", 1: "a2", 2: "r1", 3: "u2", 4: "r2", 5: "u1", 6: "a1", 7: "n1"}
+    assert await collected(journal, "outcomes", "spring") == [
+        outcome_of(position, *each) for position, each in said.items()
+    ]
+    [state] = await journal.campaigns()
+    assert (state.messages, state.accepted, state.rejected, state.unconfirmed, state.not_sent) == (8, 3, 2, 2, 1)
+
+
+async def test_parts_of_which_all_has_moved(journal: Journal) -> None:
+    """A part whose messages have all moved is not among the records."""
+    run = await journal.begin("spring", ADDRESS)
+    await journal.settle(run, part_of(range(4)), *answer(range(4), "nnnn"))
+    halves = [part_of(range(2)), part_of(range(2, 4))]
+    for each in halves:
+        await journal.claim(run, each)
+    assert [each.token for each in await journal.records("spring", 0, 4)] == [each.token for each in halves]
+
+
+async def test_release_and_claim_again(journal: Journal) -> None:
+    """A released part is planned. It is claimed again under its token, or its messages under another."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(3))
+    for _ in range(2):
+        await journal.claim(run, part)
+        await journal.release(run, part.token)
+        assert current(await journal.records("spring", 0, 3)) == {0: "p", 1: "p", 2: "p"}
+        assert (await journal.campaigns())[0].planned == 3
+    await journal.claim(run, part_of(range(1, 3)))
+    assert current(await journal.records("spring", 0, 3)) == {0: "p", 1: "c", 2: "c"}
+    with pytest.raises(JournalFailed):
+        await journal.claim(run, part)
+    assert (await journal.campaigns())[0].messages == 3
+
+
+async def test_not_sent_is_claimed_again(journal: Journal) -> None:
+    """A part that ended NotSent may be claimed again under its token, and its old results are gone."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(2), "nn"))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(2), "ua", "2"))
+    assert await collected(journal, "outcomes", "spring") == [outcome_of(0, "u", "2"), outcome_of(1, "a", "2")]
+
+
+async def test_settled_without_a_claim(journal: Journal) -> None:
+    """What ended before it was claimed is recorded too, and takes what is proved unsent from earlier parts."""
+    run = await journal.begin("spring", ADDRESS)
+    await journal.settle(run, part_of(range(3)), *answer(range(3), "nrn"))
+    await journal.settle(run, part_of((0, 2, 3)), *answer((0, 2, 3), "nnr", "2"))
+    assert current(await journal.records("spring", 0, 9)) == {0: "n", 1: "r", 2: "n", 3: "r"}
+    with pytest.raises(JournalFailed):
+        await journal.settle(run, part_of(range(2)), *answer(range(2), "nn"))
+    assert current(await journal.records("spring", 0, 9)) == {0: "n", 1: "r", 2: "n", 3: "r"}
+
+
+async def test_settled_twice(journal: Journal) -> None:
+    """To settle again what a lost answer of the store may have hidden changes nothing."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(4))
+    await journal.claim(run, part)
+    for _ in range(2):
+        await journal.settle(run, part, *answer(range(4), "arnu"))
+    # And no later answer takes back what is settled.
+    await journal.settle(run, part, *answer(range(4), "rann", "2"))
+    said = [("a", "1"), ("r", "1"), ("n", "1"), ("n", "2")]
+    assert await collected(journal, "outcomes", "spring") == [outcome_of(at, *each) for at, each in enumerate(said)]
+
+
+async def test_a_late_answer(journal: Journal, other: Journal) -> None:
+    """An answer that comes after its messages moved settles those that did not, and no other's results shift."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(6))
+    await journal.claim(run, part)
+    await journal.release(run, part.token)
+    await journal.claim(run, part_of((1, 4)))
+    await journal.settle(run, part, *answer(range(6), "araaua", "1"))
+    expected = [outcome_of(at, mark) for at, mark in enumerate("araaua")]
+    for at in (1, 4):
+        expected[at] = Outcome(position=at, state=State.IN_FLIGHT)
+    assert await collected(other, "outcomes", "spring") == expected
+    [first, _] = await journal.records("spring", 0, 6)
+    assert first.marks == b"amaama"
+
+
+async def test_a_run_that_was_taken_over(stores: SQLiteStores, journal: Journal, other: Journal) -> None:
+    """A run that has ended, or that another has replaced, claims nothing more. What it had claimed it may settle."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    await journal.end(run, complete=False)
+    for _ in range(2):
+        with pytest.raises(CampaignBusy):
+            await journal.claim(run, part_of(range(2, 4)))
+        with pytest.raises(CampaignBusy):
+            await journal.settle(run, part_of(range(2, 4)), *answer(range(2, 4), "nn"))
+        run_of_other = await other.begin("spring", ADDRESS)
+        await other.end(run_of_other, complete=False)
+    await journal.settle(run, part, *answer(range(2), "aa"))
+    assert current(await other.records("spring", 0, 9)) == {0: "a", 1: "a"}
+
+
+async def test_a_token_that_is_unknown(journal: Journal) -> None:
+    """To release what was never claimed is an error, not silence."""
+    run = await journal.begin("spring", ADDRESS)
+    with pytest.raises(JournalFailed, match="never claimed"):
+        await journal.release(run, "unknown")
+
+
+async def test_campaigns_are_apart(journal: Journal) -> None:
+    """Campaigns of one journal have their own messages at the same positions."""
+    runs = [await journal.begin(name, ADDRESS) for name in ("one", "two")]
+    for run, mark in zip(runs, "ar", strict=True):
+        part = part_of(range(3))
+        await journal.claim(run, part)
+        await journal.settle(run, part, *answer(range(3), mark * 3, run.name[:1]))
+    assert current(await journal.records("one", 0, 3)) == dict.fromkeys(range(3), "a")
+    assert current(await journal.records("two", 0, 3)) == dict.fromkeys(range(3), "r")
+    assert [each.name for each in await journal.campaigns()] == ["one", "two"]
+
+
+async def test_many_tasks(journal: Journal, other: Journal) -> None:
+    """Tasks that claim, release and settle at once lose nothing of one another, in two journals on one store."""
+    runs = [await each.begin(name, ADDRESS) for each, name in ((journal, "one"), (other, "two"))]
+
+    async def one_part(each: Journal, run: Any, number: int) -> None:
+        part = part_of(range(number * 4, number * 4 + 4))
+        await each.claim(run, part)
+        if number % 2:
+            await each.release(run, part.token)
+            await each.claim(run, part)
+        await each.settle(run, part, *answer(part.positions, "arnu"))
+
+    await asyncio.gather(
+        *(one_part(each, run, at) for at in range(25) for each, run in zip((journal, other), runs, strict=True))
+    )
+    for state in await journal.campaigns():
+        assert (state.accepted, state.rejected, state.not_sent, state.unconfirmed) == (25, 25, 25, 25)
+    assert len(await collected(other, "outcomes", "one")) == 100
+
+
+async def test_large_campaigns_by_position(journal: Journal) -> None:
+    """`outcomes` gives each message once and by position, also where later parts have messages of earlier ones."""
+    run = await journal.begin("spring", ADDRESS)
+    for start in range(0, 70_000, 10_000):
+        positions = range(start, start + 10_000)
+        await journal.settle(run, part_of(positions), *answer(positions, "nnan" * 2_500))
+    moved = [*range(31_990, 32_010, 4), 69_999]
+    part = part_of([each for each in moved if each % 4 != 2])
+    await journal.claim(run, part)
+    found = await collected(journal, "outcomes", "spring")
+    assert [each.position for each in found] == list(range(70_000))
+    assert {each.position for each in found if each.state is State.IN_FLIGHT} == {*part.positions}
+
+
+async def test_moments(journal: Journal) -> None:
+    """A campaign has the moments of its beginning and its last change, with a time zone."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    run = await journal.begin("spring", ADDRESS)
+    [first] = await journal.campaigns()
+    await journal.claim(run, part_of(range(1)))
+    [second] = await journal.campaigns()
+    assert before <= first.started_at == second.started_at <= first.changed_at <= second.changed_at
+
+
+# Signs of life
+
+
+async def test_a_journal_that_is_closed(journal: Journal, stores: SQLiteStores) -> None:
+    """Closing leaves in doubt what is still claimed, frees the campaign, and may be done twice."""
+    closed = stores.journal()
+    run = await closed.begin("spring", ADDRESS)
+    await closed.claim(run, part_of(range(2)))
+    await closed.claim_keys("token", ADDRESS, [keyed("order")], LATER)
+    await closed.aclose()
+    await closed.aclose()
+    for call in (
+        closed.begin("spring", ADDRESS),
+        closed.claim(run, part_of(range(2, 4))),
+        closed.records("spring", 0, 2),
+        closed.find_keys(["order"]),
+        closed.campaigns(),
+    ):
+        with pytest.raises(ClientClosed):
+            await call
+    await journal.begin("spring", ADDRESS)
+    assert current(await journal.records("spring", 0, 9)) == {0: "u", 1: "u"}
+    assert (await journal.find_keys(["order"]))["order"].state is State.UNCONFIRMED
+
+
+@needs_processes
+async def test_a_process_that_is_killed(journal: Journal, process: Callable[[], Process]) -> None:
+    """What a killed process had claimed becomes unconfirmed, never planned. What it had released is planned."""
+    killed = process()
+    run = killed.call("begin", "spring", ADDRESS)
+    parts = [part_of(range(start, start + 2)) for start in (0, 2, 4)]
+    for each in parts:
+        killed.call("claim", run, each)
+    killed.call("settle", run, parts[0], *answer(range(2), "ar"))
+    killed.call("release", run, parts[1].token)
+    with pytest.raises(CampaignBusy):
+        await journal.begin("spring", ADDRESS)
+    killed.kill()
+    again = await journal.begin("spring", ADDRESS)
+    assert again.recorded == 6
+    assert current(await journal.records("spring", 0, 9)) == {0: "a", 1: "r", 2: "p", 3: "p", 4: "u", 5: "u"}
+    [*_, record] = await journal.records("spring", 4, 6)
+    assert [words_of(record, at) for at in range(2)] == [DIED, DIED]
+    with pytest.raises(JournalFailed):
+        await journal.claim(again, part_of(range(4, 6)))
+
+
+@needs_processes
+async def test_looking_at_what_a_killed_process_left(journal: Journal, process: Callable[[], Process]) -> None:
+    """Those that only look see what a dead process had claimed as unconfirmed, before any run begins."""
+    killed = process()
+    run = killed.call("begin", "spring", ADDRESS)
+    killed.call("claim", run, part_of(range(2)))
+    killed.call("claim_keys", "token", ADDRESS, [keyed("order")], LATER)
+    [state] = await journal.campaigns()
+    assert (state.in_flight, state.unconfirmed) == (2, 0)
+    assert [each.state for each in await collected(journal, "keys")] == [State.IN_FLIGHT]
+    killed.kill()
+    assert [each.state for each in await collected(journal, "outcomes", "spring")] == [State.UNCONFIRMED] * 2
+    [state] = await journal.campaigns()
+    assert (state.in_flight, state.unconfirmed) == (0, 2)
+    assert [each.state for each in await collected(journal, "keys")] == [State.UNCONFIRMED]
+
+
+@needs_processes
+async def test_a_frozen_process_lives(journal: Journal, process: Callable[[], Process]) -> None:
+    """A process that is stopped, for however long, is not taken for dead, and goes on when it is revived."""
+    frozen = process()
+    run = frozen.call("begin", "spring", ADDRESS)
+    part = part_of(range(2))
+    frozen.call("claim", run, part)
+    frozen.call("claim_keys", "token", ADDRESS, [keyed("order")], 0.0)
+    frozen.signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(CampaignBusy):
+            await journal.begin("spring", ADDRESS)
+        assert (await journal.campaigns())[0].in_flight == 2
+        assert (await journal.find_keys(["order"]))["order"].state is State.IN_FLIGHT
+    finally:
+        frozen.signal(signal.SIGCONT)
+    frozen.call("claim", run, part_of(range(2, 4)))
+    frozen.call("settle", run, part, *answer(range(2), "aa"))
+    assert current(await journal.records("spring", 0, 9)) == {0: "a", 1: "a", 2: "c", 3: "c"}
+
+
+@needs_processes
+async def test_several_processes(journal: Journal, process: Callable[[], Process]) -> None:
+    """Of several processes that live only the dead one's claims fall into doubt."""
+    processes = [process() for _ in range(3)]
+    runs = [each.call("begin", str(number), ADDRESS) for number, each in enumerate(processes)]
+    for each, run in zip(processes, runs, strict=True):
+        each.call("claim", run, part_of(range(2)))
+        each.call("claim_keys", run.name, ADDRESS, [keyed(run.name)], LATER)
+    processes[1].kill()
+    assert [(each.in_flight, each.unconfirmed) for each in await journal.campaigns()] == [(2, 0), (0, 2), (2, 0)]
+    states = {key: record.state for key, record in (await journal.find_keys("012")).items()}
+    assert states == {"0": State.IN_FLIGHT, "1": State.UNCONFIRMED, "2": State.IN_FLIGHT}
+    processes[0].close()
+    assert [(each.in_flight, each.unconfirmed) for each in await journal.campaigns()] == [(0, 2), (0, 2), (2, 0)]
+
+
+# Keys
+
+
+async def test_a_key(journal: Journal, other: Journal) -> None:
+    """A key is unknown, then in flight, then settled, for all who look."""
+    assert await journal.find_keys(["order"]) == {}
+    send = keyed("order")
+    assert await journal.claim_keys("token", ADDRESS, [send], 1234.5) == {}
+    record = (await other.find_keys(["order", "unknown"]))["order"]
+    assert (record.key, record.address, record.fingerprint) == ("order", ADDRESS, send.fingerprint)
+    assert (record.state, record.claimed_until, record.results) == (State.IN_FLIGHT, 1234.5, b"")
+    await journal.settle_keys("token", {"order": keyed_outcome("a")})
+    assert (await other.find_keys(["order"]))["order"].state is State.ACCEPTED
+    [outcome] = await collected(other, "keys")
+    assert (outcome.key, outcome.position, outcome.state, outcome.message_id) == ("order", None, State.ACCEPTED, "11")
+
+
+@pytest.mark.parametrize("mark", "caru")
+async def test_keys_that_may_not_be_sent(journal: Journal, other: Journal, mark: str) -> None:
+    """If one key was sent, or may have been, none of them is claimed, and its record is returned."""
+    assert not await journal.claim_keys("1", ADDRESS, [keyed("old", "one")], 5.0)
+    if mark != "c":
+        await journal.settle_keys("1", {"old": keyed_outcome(mark)})
+    before = await journal.find_keys(["old"])
+    for each in (journal, other):
+        assert await each.claim_keys("2", ADDRESS, [keyed("new"), keyed("old", "two")], LATER) == before
+        assert await each.find_keys(["old", "new"]) == before
+
+
+@pytest.mark.parametrize("mark", "pn")
+async def test_keys_that_are_free(journal: Journal, other: Journal, mark: str) -> None:
+    """A key that is proved unsent may be claimed by anyone, for another message at another address."""
+    assert not await journal.claim_keys("1", ADDRESS, [keyed("old", "one")], LATER)
+    if mark == "p":
+        await journal.release_keys("1")
+    else:
+        await journal.settle_keys("1", {"old": keyed_outcome("n")})
+    assert (await other.find_keys(["old"]))["old"].state in {State.PLANNED, State.NOT_SENT}
+    assert not await other.claim_keys("2", "http://other:80", [keyed("old", "two")], LATER)
+    record = (await journal.find_keys(["old"]))["old"]
+    assert (record.address, record.state, record.results) == ("http://other:80", State.IN_FLIGHT, b"")
+    assert record.fingerprint == keyed("old", "two").fingerprint
+    # The token that had it before has no say in it any more.
+    await journal.settle_keys("1", {"old": keyed_outcome("a")})
+    await journal.release_keys("1")
+    assert (await journal.find_keys(["old"]))["old"].state is State.IN_FLIGHT
+
+
+async def test_a_token_claims_its_keys_again(journal: Journal) -> None:
+    """Claims of the same token are taken again, with more keys, and released all at once."""
+    assert not await journal.claim_keys("1", ADDRESS, [keyed("a")], 1.0)
+    assert not await journal.claim_keys("2", ADDRESS, [keyed("c")], 1.0)
+    assert not await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], 2.0)
+    await journal.release_keys("1")
+    states = {key: record.state for key, record in (await journal.find_keys("abc")).items()}
+    assert states == {"a": State.PLANNED, "b": State.PLANNED, "c": State.IN_FLIGHT}
+
+
+async def test_no_answer_takes_back_another(journal: Journal) -> None:
+    """A late answer settles a key that is in doubt. It changes none that is settled, nor one it did not claim."""
+    await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
+    await journal.settle_keys("1", {"a": keyed_outcome("a"), "b": keyed_outcome("u")})
+    await journal.settle_keys("1", {"a": keyed_outcome("r"), "b": keyed_outcome("a", "2"), "c": keyed_outcome("a")})
+    found = [(each.key, each.state, each.message_id) for each in await collected(journal, "keys")]
+    assert found == [("a", State.ACCEPTED, "11"), ("b", State.ACCEPTED, "12")]
+
+
+async def test_many_keys(journal: Journal, other: Journal) -> None:
+    """Thousands of keys are claimed and settled at once, and listed by key, all or those in one state."""
+    sends = [keyed(f"order-{number:04d}") for number in range(2_345)]
+    await asyncio.gather(
+        *(journal.claim_keys(str(at), ADDRESS, sends[at : at + 700], LATER) for at in range(0, 2_345, 700))
+    )
+    outcomes = {each.key: keyed_outcome("aru"[number % 3]) for number, each in enumerate(sends)}
+    for at in range(0, 2_345, 700):
+        await journal.settle_keys(str(at), outcomes)
+    assert [each.key for each in await collected(other, "keys")] == [each.key for each in sends]
+    assert len(await other.find_keys([each.key for each in sends])) == 2_345
+    rejected = await collected(other, "keys", "rejected")
+    assert {each.state for each in rejected} == {State.REJECTED}
+    assert len(rejected) == 782
+    assert await collected(other, "keys", State.PLANNED) == []
+
+
+@pytest.mark.parametrize("key", ["", "заказ-17", "a'b\"c", "two\nlines", "nul\0l", "x" * 5_000, "%_*", "\U0001f600"])
+async def test_any_key(journal: Journal, key: str) -> None:
+    """Any text is a key, and no key is taken for another."""
+    near = [key + " ", key + "\0", key[:-1] + "\0\0"]
+    assert not await journal.claim_keys("1", ADDRESS, [keyed(key)], LATER)
+    assert await journal.find_keys(near) == {}
+    await journal.settle_keys("1", {key: keyed_outcome("a")})
+    assert list(await journal.find_keys([key])) == [key]
+    assert [each.key for each in await collected(journal, "keys")] == [key]
+
+
+async def test_two_claims_of_one_key(journal: Journal, other: Journal) -> None:
+    """Of two claims of one key at the same moment one is taken, and the other gets its record."""
+    found = await asyncio.gather(
+        *(each.claim_keys(str(n), ADDRESS, [keyed("order")], LATER) for n, each in enumerate((journal, other) * 5))
+    )
+    assert [len(each) for each in found].count(0) == 1
+    assert {each["order"].state for each in found if each} == {State.IN_FLIGHT}
+
+
+@needs_processes
+async def test_a_key_of_a_killed_process(journal: Journal, process: Callable[[], Process]) -> None:
+    """A key that a killed process had claimed is unconfirmed for a claim, and a released one is free."""
+    killed = process()
+    killed.call("claim_keys", "1", ADDRESS, [keyed("doubt")], LATER)
+    killed.call("claim_keys", "2", ADDRESS, [keyed("free")], LATER)
+    killed.call("release_keys", "2")
+    killed.kill()
+    found = await journal.claim_keys("3", ADDRESS, [keyed("doubt")], LATER)
+    assert found["doubt"].state is State.UNCONFIRMED
+    assert not await journal.claim_keys("3", ADDRESS, [keyed("free")], LATER)
