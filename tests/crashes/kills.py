@@ -41,12 +41,13 @@ def one(seed: int, most_kills: int, messages: int, way: str) -> tuple[Figures, l
     requests = max(2, messages // batch_size // 12)
     pace = Pace(seconds=messages / 2_000_000 + 0.01, requests=requests, statements=4 * requests)
     with counting_server() as server, tempfile.TemporaryDirectory() as name:
-        server.fail(faults, seed=seed, latency=random.choice((0.0, 0.03)))
+        server.fail(faults, seed=seed, latency=random.choice((0.01, 0.05)))
         folder, given = Path(name), Input(seed, messages)
         sizes: dict[str, Any] = {"seed": seed, "batch_size": batch_size, "in_flight": in_flight}
         lab: KillLab | KeyLab
         if way in {"keys", "two processes"}:
-            lab = KeyLab(folder, server, messages // 5, seed=seed, processes=1 if way == "keys" else 2)
+            callers, processes = (50, 1) if way == "keys" else (200, 2)
+            lab = KeyLab(folder, server, messages // 5, seed=seed, callers=callers, processes=processes)
         elif way == "command":
             lab = CommandLab(folder, server, given, **sizes)
         elif way == "power cut":

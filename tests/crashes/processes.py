@@ -18,6 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import devino_async
+
 GIVE_UP = 120.0
 """Seconds after which a process or the server counts as hung. Nothing ever waits for it when all is well."""
 Program = Callable[[Any, Pipe], None]
@@ -26,18 +28,20 @@ Program = Callable[[Any, Pipe], None]
 @cache
 def forking() -> Any:
     """Return what makes processes, once the one that they are forked from has been started."""
-    before = os.environ.get("PYTHONPATH")
-    # It finds modules where this process does. Some versions of Python take sys.path over too late for that.
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    # It finds modules where this process does, and not first in the working directory.
+    finds = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in finds}
+    os.environ.update(finds)
     try:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["programs", "counting_server", "command_lab", "key_lab"])
         forkserver.ensure_running()
     finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
     return context
 
 
@@ -66,7 +70,7 @@ class Child:
 
     def go(self) -> None:
         """Let it begin. Returns once it does."""
-        self.hear("ready")
+        self.hear(f"ready with {devino_async.__file__}")
         self._pipe.send("go")
 
     def hear(self, word: str) -> None:
@@ -74,8 +78,11 @@ class Child:
         while True:
             if not self._pipe.poll(GIVE_UP):
                 raise Hung(f"{word!r} was never said")
-            if self._pipe.recv() == word:
+            heard = self._pipe.recv()
+            if heard == word:
                 return
+            if heard.startswith("ready"):
+                raise AssertionError(f"another copy of the package is running: {heard}")
 
     def signal(self, number: int) -> None:
         """Send it a signal, unless it has ended already."""
@@ -110,7 +117,7 @@ class Spawned(Child):
 
     def _started(self, program: Program, job: Any, pipe: Pipe) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("programs.py")), str(pipe.fileno())],
+            [sys.executable, "-P", str(Path(__file__).with_name("programs.py")), str(pipe.fileno())],
             pass_fds=[pipe.fileno()],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **self._environment},
         )

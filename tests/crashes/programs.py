@@ -17,6 +17,7 @@ from attrs import frozen
 from inputs import Input, Listed
 from traps import Trap, set_trap
 
+import devino_async
 from devino_async import (
     Accepted,
     DevinoClient,
@@ -125,7 +126,7 @@ def _begin(job: Any, pipe: Pipe) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if job.trap is not None:
         set_trap(job.trap)
-    pipe.send("ready")
+    pipe.send(f"ready with {devino_async.__file__}")
     pipe.recv()
 
 
