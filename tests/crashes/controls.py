@@ -31,8 +31,7 @@ class Control:
 _CLAIMING = (
     "transport/claiming.py",
     "        await claim.take()\n        try:\n            return await self._pool.exchange(call)\n",
-    "        try:\n            answer = await self._pool.exchange(call)\n            await claim.take()\n"
-    "            return answer\n",
+    "        try:\n            answer = await self._pool.exchange(call)\n            await claim.take(); return answer\n",
 )
 UNCHANGED = Control("nothing is changed", ())
 CONTROLS = (
@@ -112,18 +111,11 @@ def changed(control: Control, folder: Path) -> None:
 def found_out(control: Control, *, seed: int = 1) -> list[str]:
     """Return what the crash lab says is wrong with a changed copy. Nothing if it passes."""
     with tempfile.TemporaryDirectory() as name:
-        if not changed(control, Path(name)):
-            raise LookupError(f"{control.file} has no such text any more: {control.old!r}")
-        command = [
-            sys.executable,
-            str(Path(__file__).with_name("kills.py")),
-            "--way",
-            control.way,
-            "--messages",
-            "4000",
-        ]
+        changed(control, Path(name))
+        options = {"way": control.way, "messages": 4_000, "kills": control.kills, "seed": seed, "at-once": 1}
+        given = [word for option, value in options.items() for word in (f"--{option}", str(value))]
         done = subprocess.run(
-            [*command, "--kills", str(control.kills), "--seed", str(seed), "--at-once", "1"],
+            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("kills.py")), *given],
             env={**os.environ, "PYTHONPATH": name},
             capture_output=True,
             text=True,
