@@ -31,7 +31,7 @@ class Control:
 _CLAIMING = (
     "transport/claiming.py",
     "        await claim.take()\n        try:\n            return await self._pool.exchange(call)\n",
-    "        try:\n            answer = await self._pool.exchange(call)\n            await claim.take(); return answer\n",
+    "        try:\n            got = await self._pool.exchange(call)\n            await claim.take(); return got\n",
 )
 UNCHANGED = Control("nothing is changed", ())
 CONTROLS = (

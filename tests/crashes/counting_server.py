@@ -244,6 +244,15 @@ class _Desk:
         else:
             self._counting.held.set()
 
+    async def listen(self, listening: bool) -> None:
+        server = self._server
+        if not listening:
+            assert server._server is not None
+            server._server.close()
+            return
+        loop = asyncio.get_running_loop()
+        server._server = await loop.create_server(lambda: Connection(server), "127.0.0.1", server.port)
+
     async def _settle(self) -> None:
         """Wait until every connection that a client ever began has been played to its end."""
         await self._server.begun_so_far()
@@ -306,6 +315,10 @@ class CountingServer:
     def hold(self, held: bool) -> None:
         """Answer nothing more, or answer again. What arrives meanwhile is accepted."""
         self._ask("hold", held)
+
+    def listen(self, listening: bool) -> None:
+        """Refuse every connection, or take them again."""
+        self._ask("listen", listening)
 
     def alert(self, after: int, phase: str | None) -> None:
         """Write to `events` when the request to send that is `after` from now is begun, received or answered."""

@@ -198,7 +198,7 @@ class KillLab:
 
     def look(self) -> tuple[CampaignState | None, list[Outcome]]:
         """Read the journal while no run is under way, and check it against all that was known before."""
-        state, outcomes = asyncio.run(_read(self.journal, self.name))
+        state, outcomes = asyncio.run(read_journal(self.journal, self.name))
         self.figures.looks += 1
         if state is None:
             if self._known:
@@ -319,7 +319,8 @@ def twice(messages: Sequence[Message], truth: Truth) -> list[str]:
     ]
 
 
-async def _read(path: Path, name: str) -> tuple[CampaignState | None, list[Outcome]]:
+async def read_journal(path: Path, name: str) -> tuple[CampaignState | None, list[Outcome]]:
+    """Return what a journal knows of a campaign."""
     async with SQLiteJournal(path) as journal:
         found = [each for each in await journal.campaigns() if each.name == name]
         return (found[0], [each async for each in journal.outcomes(name)]) if found else (None, [])
