@@ -1,9 +1,11 @@
 """What all tests share: a small real HTTP service on loopback, and a watch for leaked tasks."""
 
 import asyncio
+import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,26 +13,8 @@ from aiohttp import web
 
 from devino_async.sandbox import Sandbox
 
-Answering = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]
-
-
-class Service:
-    """Answers every request as the test says, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.answering: Answering = accept_all
-        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json() if request.can_read_body else None
-        self.requests.append((request.method, request.path_qs, dict(request.headers), body))
-        return await self.answering(request, body)
-
-
-async def accept_all(request: web.Request, body: Any) -> web.StreamResponse:
-    """Every message is accepted; its id is its recipient."""
-    return web.json_response({"result": [{"code": "OK", "messageId": each["to"]} for each in body["messages"]]})
+sys.path.insert(0, str(Path(__file__).parent))
+from loopback_service import Service
 
 
 @pytest.fixture

@@ -86,8 +86,12 @@ class Dispatch:
         return self._journaled
 
     def beginning_of(self, campaign: str | None, only_new: bool) -> "Callable[[], Awaitable[CampaignRun]] | None":
-        """Return what begins a run of this campaign, or None without a campaign."""
-        return None if campaign is None else self.journaled_for("campaign").campaign(campaign, only_new=only_new)
+        """Return what begins a run of this campaign, or None without a campaign. Raises ConfigurationError."""
+        if campaign is not None:
+            return self.journaled_for("campaign").campaign(campaign, only_new=only_new)
+        if only_new:
+            raise ConfigurationError("only_new needs a campaign, as it sends what is new in one")
+        return None
 
     def close(self) -> None:
         """Begin nothing more. What becomes unconfirmed from now on is gathered in `unconfirmed`."""
