@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..errors import JournalError as JournalError
     from ..errors import JournalFailed as JournalFailed
     from ..errors import KeyConflict as KeyConflict
+    from .comparing import Comparison as Comparison
+    from .comparing import compare as compare
     from .files import Row as Row
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
@@ -35,6 +37,8 @@ _HOMES = {
     "JournalError": "..errors",
     "JournalFailed": "..errors",
     "KeyConflict": "..errors",
+    "Comparison": ".comparing",
+    "compare": ".comparing",
     "Row": ".files",
     "describe_reasons": ".files",
     "read_messages": ".files",

@@ -150,7 +150,8 @@ class CampaignState:
     """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
 
     `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, if it was a file.
+    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
+    its results are written to, if a run noted them.
     """
 
     name: str
@@ -169,6 +170,7 @@ class CampaignState:
     changed_at: datetime
     complete: bool = False
     path: str | None = None
+    output: str | None = None
 
     @property
     def finished(self) -> bool:
@@ -215,9 +217,10 @@ class Journal(Protocol):
 
     # Runs of campaigns
 
-    async def begin(self, name: str, address: str, *, path: str | None = None) -> Run:
+    async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
         """Begin the one run of a campaign, and make it if there is none of this name.
 
+        `path` and `output` are noted for the next run. None leaves what an earlier run noted.
         Parts that a dead process had claimed become unconfirmed. Raises CampaignBusy, CampaignPaused,
         CampaignForgotten, and CampaignChanged(reason="address"). A cancelled campaign may begin: it replays, and its
         claims raise CampaignCancelled.

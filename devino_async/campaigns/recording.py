@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from attrs import frozen
 
-from ..errors import ClientClosed, JournalFailed
+from ..errors import CampaignBusy, ClientClosed, JournalFailed
 from ..flow.chunking import Chunk
 from ..flow.ownership import to_the_end
 from ..flow.steps import Turns, in_steps
@@ -41,6 +41,8 @@ class Settling:
         """Write an outcome, now if possible. Never raises."""
         try:
             await write()
+        except CampaignBusy as error:
+            _superseded(error)
         except (JournalFailed, ClientClosed) as error:
             _log.warning("an outcome could not be written, and will be tried again: %s", error)
             self._unwritten.append(write)
@@ -58,6 +60,8 @@ class Settling:
         for write in list(self._unwritten):
             try:
                 await write()
+            except CampaignBusy as error:
+                _superseded(error)
             except (JournalFailed, ClientClosed) as error:
                 return error
             self._unwritten.remove(write)
@@ -74,6 +78,11 @@ class Settling:
                 f"what became of {len(self._unwritten)} requests could not be written into the journal, so a later run "
                 f"sees their messages as Unconfirmed. Keep the receipts that you have. The last problem: {error}"
             ) from None
+
+
+def _superseded(error: CampaignBusy) -> None:
+    # Only a part that was never claimed meets this. Nothing of it was sent, and its run has ended.
+    _log.warning("that a batch was not sent is not recorded: %s", error)
 
 
 @frozen(eq=False, repr=False)

@@ -44,7 +44,7 @@ _SCHEMA = (
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
-_CAMPAIGNS = f"""SELECT name, address, path, started_at, changed_at, complete, paused, cancelled,
+_CAMPAIGNS = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled,
     {", ".join(f"coalesce(sum(part.{each}), 0)" for each in sqlite_parts.COUNTED)}
     FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
     GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
@@ -87,26 +87,22 @@ class SQLiteJournal:
 
     # Runs of campaigns
 
-    async def begin(self, name: str, address: str, *, path: str | None = None) -> Run:
+    async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
         """Begin the one run of a campaign, and make it if there is none of this name."""
         await self._bury()
         token = secrets.token_hex(8)
 
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
-            campaign, recorded = sqlite_parts.begin(
-                connection, name=name, address=address, path=path, run=token, now=self._clock()
-            )
             self._register(connection)
-            run = Run(campaign=campaign, name=name, token=token, secret=b"")
-            sqlite_parts.adopt(connection, run, self._claimer.name, self._clock())
-            return campaign, recorded
+            begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
+            return sqlite_parts.begin(connection, name, address, begun, self._clock())
 
         campaign, recorded = await self._together(work)
         return Run(campaign=campaign, name=name, token=token, secret=await self.secret(), recorded=recorded)
 
     async def end(self, run: Run, *, complete: bool) -> None:
         """End a run. `complete` says that the input was read to its end, which is remembered for good."""
-        await self._together(partial(sqlite_parts.end, run=run, complete=complete, now=self._clock()))
+        await self._together(partial(sqlite_parts.end, run=run, complete=complete))
         # Texts that went from the file may still stand in the write-ahead log.
         await self._do(_truncate_log)
 
@@ -285,13 +281,14 @@ def _position_of(outcome: Outcome) -> int:
 
 
 def _campaign_of(row: Sequence[Any]) -> CampaignState:
-    name, address, path, started_at, changed_at, complete, paused, cancelled, *counts = row
+    name, address, path, output, started_at, changed_at, complete, paused, cancelled, *counts = row
     states = dict(zip(sqlite_parts.COUNTED, counts, strict=True))
     states["in_flight"] = states.pop("claimed")
     return CampaignState(
         name=name,
         address=address,
         path=path,
+        output=output,
         started_at=datetime.fromtimestamp(started_at, UTC),
         changed_at=datetime.fromtimestamp(changed_at, UTC),
         complete=bool(complete),

@@ -5,7 +5,7 @@ Every function gets the connection and runs in the thread of the file. What mark
 
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -36,7 +36,7 @@ __all__ = ["begin", "bury", "claim", "end", "record_of", "records", "release", "
 # Counts stand before the blobs, so that adding them up reads no blob.
 SCHEMA = (
     """CREATE TABLE campaign (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL, path TEXT,
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL, path TEXT, output TEXT,
         run TEXT, claimer TEXT, recorded INTEGER NOT NULL DEFAULT 0, span INTEGER NOT NULL DEFAULT 0,
         complete INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
         forgotten INTEGER NOT NULL DEFAULT 0, forgotten_messages INTEGER NOT NULL DEFAULT 0,
@@ -82,16 +82,20 @@ class _Row:
 
 
 def begin(
-    connection: sqlite3.Connection, *, name: str, address: str, path: str | None, run: str, now: float
+    connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
 ) -> tuple[int, int]:
-    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position."""
+    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position.
+
+    `begun` is what is noted of the run. Nothing changes for the messages, so the time of the last change stays.
+    """
     row = connection.execute(
         "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
         made = connection.execute(
-            "INSERT INTO campaign (name, address, path, run, started_at, changed_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (name, address, path, run, now, now),
+            "INSERT INTO campaign (name, address, run, claimer, path, output, started_at, changed_at) "
+            "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
+            {**begun, "name": name, "address": address, "now": now},
         )
         return made.lastrowid or 0, 0
     campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
@@ -107,17 +111,18 @@ def begin(
     if paused:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
     connection.execute(
-        "UPDATE campaign SET run = ?, path = coalesce(?, path), changed_at = ? WHERE id = ?", (run, path, now, campaign)
+        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
+        "output = coalesce(:output, output) WHERE id = :id",
+        {**begun, "id": campaign},
     )
     return campaign, recorded
 
 
-def end(connection: sqlite3.Connection, run: Run, complete: bool, now: float) -> None:
+def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
     """End the run, if it has not been taken over."""
     connection.execute(
-        "UPDATE campaign SET run = NULL, claimer = NULL, complete = max(complete, ?), changed_at = ? "
-        "WHERE id = ? AND run = ?",
-        (complete, now, run.campaign, run.token),
+        "UPDATE campaign SET run = NULL, claimer = NULL, complete = max(complete, ?) WHERE id = ? AND run = ?",
+        (complete, run.campaign, run.token),
     )
 
 

@@ -19,6 +19,7 @@ from typing import IO, Any, NoReturn, TextIO
 import click
 
 import devino_async
+from devino_async import campaigns
 
 __all__ = [
     "FAILED",
@@ -32,10 +33,12 @@ __all__ = [
     "on_signal",
     "open_output",
     "printable",
+    "refuse_existing",
     "run",
     "say",
     "silence",
     "standard_input",
+    "status_of",
     "stop",
 ]
 
@@ -77,10 +80,8 @@ def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoRetu
     try:
         status = asyncio.run(work)
         flush_streams()
-    except (devino_async.ConfigurationError, devino_async.InvalidMessage, devino_async.InvalidQuery) as error:
-        stop(str(error), USAGE)
     except (devino_async.DevinoError, CommandFailed) as error:
-        stop(str(error), FAILED)
+        stop(str(error), status_of(error))
     except BrokenPipeError:
         # The reader of our output, such as `head`, has seen enough.
         silence(sys.stdout)
@@ -90,6 +91,16 @@ def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoRetu
     except MemoryError:
         stop("there is not enough memory", FAILED)
     sys.exit(status or 0)
+
+
+def status_of(error: Exception) -> int:
+    """Return the exit status after an error that ended a command."""
+    if isinstance(error, campaigns.CampaignPaused | campaigns.CampaignCancelled):
+        return MESSAGES_FAILED
+    if isinstance(error, campaigns.JournalError) and not isinstance(error, campaigns.JournalFailed):
+        return USAGE
+    wrong = (devino_async.ConfigurationError, devino_async.InvalidMessage, devino_async.InvalidQuery)
+    return USAGE if isinstance(error, wrong) else FAILED
 
 
 def _can_print() -> bool:
@@ -146,11 +157,19 @@ def open_output(path: Path, *, overwrite: bool) -> IO[str]:
 
     A regular file that is not empty is refused unless `overwrite` is set. It may be the only record of an earlier run.
     """
+    refuse_existing(path, overwrite=overwrite)
+    try:
+        # A bad row may hold bytes of another encoding, which are written escaped.
+        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+    except OSError as error:
+        raise click.UsageError(f"cannot write {path}: {error.strerror}") from None
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise click.UsageError for a regular file that is not empty, unless `overwrite` is set."""
     try:
         if not overwrite and path.is_file() and path.stat().st_size > 0:
             raise click.UsageError(f"{path} exists and may be the only record; --overwrite replaces it")
-        # A bad row may hold bytes of another encoding, which are written escaped.
-        return path.open("w", encoding="utf-8", errors="backslashreplace", newline="")
     except OSError as error:
         raise click.UsageError(f"cannot write {path}: {error.strerror}") from None
 

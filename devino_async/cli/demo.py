@@ -1,23 +1,30 @@
-"""`devino demo`: a whole campaign against the built-in sandbox, in about 15 seconds and without an account."""
+"""`devino demo`: a whole campaign against the built-in sandbox, in about 15 seconds and without an account.
+
+The campaign begins in a process of its own (demo_campaign.py), which is killed half way. The same campaign is then run
+again here, and sends the rest.
+"""
 
 import asyncio
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 
 import devino_async
+from devino_async.campaigns import SQLiteJournal
 
-from .console import as_json, run, say
+from .console import CommandFailed, as_json, run, say
+from .demo_campaign import KEY, NAME, batch_size_for, campaign, first_half
 from .progress import counting
 
 __all__ = ["demo"]
 
-_LATIN = "Your order {} is ready. Show this message at the counter."
-_RUSSIAN = "Ваш заказ {} готов. Покажите это сообщение на кассе."
 _FINAL = {"DELIVERED", "CLICKED", "UNDELIVERABLE", "EXPIRED", "REJECTED", "UNKNOWN"}
 _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed")
 _ROUNDS = 40
@@ -28,49 +35,85 @@ _MAX_MESSAGES = 10_000_000
 @click.option("--messages", type=click.IntRange(1, _MAX_MESSAGES), default=100_000, show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The summary as one line of JSON on stdout.")
 def demo(messages: int, json_lines: bool) -> None:
-    """Send a generated campaign of Russian and Latin messages to a pretend Devino on this machine, wait for
-    deliveries, and show the outcome. Nothing leaves the machine.
+    """Send a generated campaign of Russian and Latin messages to a pretend Devino on this machine, kill the sending
+    process half way, run the same campaign again, wait for deliveries, and show the outcome. Nothing leaves the
+    machine.
     """
     run(_show(messages, json_lines))
-
-
-def campaign(count: int) -> "Iterator[devino_async.Message]":
-    """Yield messages, Russian and Latin in turn. Every 500th has a sender that the sandbox rejects.
-
-    The recipients' numbers have all endings, including those that the sandbox does not deliver to.
-    """
-    for number in range(count):
-        sender = "Unknown" if number % 500 == 499 else "MyCompany"
-        text = (_LATIN, _RUSSIAN)[number % 2].format(number)
-        yield devino_async.Message(sender=sender, to=f"7900{number:07}", text=text)
 
 
 async def _show(count: int, json_lines: bool) -> None:
     from devino_async.sandbox import Sandbox  # noqa: PLC0415
 
-    async with Sandbox() as sandbox, devino_async.DevinoClient("demo-key", base_url=sandbox.url) as devino:
-        say(f"the sandbox listens at {sandbox.url}; sending {count:,} messages")
-        began = time.monotonic()
-        with counting("sending", count) as advance:
-            report = await _send(devino, count, advance)
-        seconds = time.monotonic() - began
-        say(f"sent in {seconds:.1f} s, {count / seconds:,.0f} messages a second; waiting for deliveries")
-        with counting("delivery", len(report.accepted)) as advance:
-            statuses = await _last_statuses(devino, [each.message_id for each in report.accepted], advance)
-        now = datetime.now(UTC).replace(tzinfo=None)
-        statistics = await devino.statistics(now - timedelta(days=1), now + timedelta(days=1))
-        account = await devino.account()
+    with TemporaryDirectory(prefix="devino-demo-") as folder:
+        place = Path(folder, "demo.journal")
+        async with Sandbox() as sandbox:
+            say(f"the sandbox listens at {sandbox.url}; sending {count:,} messages")
+            began = time.monotonic()
+            killed_after = await _begin_and_kill(sandbox.url, place, count)
+            if killed_after:
+                say(f"killed the sending process after {killed_after:,} messages; running the same campaign again")
+            async with (
+                SQLiteJournal(place) as journal,
+                devino_async.DevinoClient(KEY, base_url=sandbox.url, journal=journal) as devino,
+            ):
+                with counting("sending", count) as advance:
+                    report = await _send(devino, count, advance)
+                seconds = time.monotonic() - began
+                say(f"sent in {seconds:.1f} s, {count / seconds:,.0f} messages a second; waiting for deliveries")
+                # What is unconfirmed may have come to the sandbox too.
+                twice = max(0, await sandbox.count() - len(report.accepted) - len(report.unconfirmed))
+                statuses, statistics, account = await _look_up(devino, report)
     if json_lines:
-        click.echo(as_json(_summary(report, statuses, statistics, account)))
+        told = {"killed_after": killed_after, "twice": twice}
+        click.echo(as_json({**_summary(report, statuses, statistics, account), **told}))
     else:
         _print(report, statuses, statistics, account)
+        click.echo(
+            f"killed after {killed_after:,} messages and run again: {twice:,} twice, {len(report.not_sent):,} lost"
+        )
+        click.echo(
+            "\nNext: `devino sandbox` keeps a sandbox running, `devino send FILE` sends a CSV to it or to the real"
+            " service.\n`devino --help` lists the rest, and the README shows the same in Python."
+        )
+
+
+async def _begin_and_kill(url: str, place: Path, count: int) -> int:
+    """Run the first half of the campaign in a process of its own, and kill that. Return how many messages it sent."""
+    half = first_half(count)
+    if not half:
+        return 0
+    module = f"{__package__}.demo_campaign"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, url, str(place), str(count), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None  # noqa: S101
+    try:
+        # It prints a line when the first half has its receipts, and then waits for messages that never come.
+        if not await process.stdout.readline():
+            raise CommandFailed("the process that was to send the campaign ended by itself")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+    return half
+
+
+async def _look_up(
+    devino: "devino_async.DevinoClient", report: "devino_async.SendReport"
+) -> "tuple[Counter[str], devino_async.Statistics, devino_async.Account]":
+    with counting("delivery", len(report.accepted)) as advance:
+        statuses = await _last_statuses(devino, [each.message_id for each in report.accepted], advance)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    statistics = await devino.statistics(now - timedelta(days=1), now + timedelta(days=1))
+    return statuses, statistics, await devino.account()
 
 
 async def _send(
     devino: "devino_async.DevinoClient", count: int, advance: Callable[[], None]
 ) -> "devino_async.SendReport":
     receipts = []
-    async for receipt in devino.send_many(campaign(count)):
+    async for receipt in devino.send_many(campaign(count), campaign=NAME, batch_size=batch_size_for(count)):
         receipts.append(receipt)
         advance()
     return devino_async.SendReport.of(receipts)
@@ -136,7 +179,3 @@ def _print(
         table.add_row(f"status: {status}", f"{amount:,}", f"{counted:,}", f"{segments:,}")
     Console().print(table)
     click.echo(f"balance left: {account.balance:,}")
-    click.echo(
-        "\nNext: `devino sandbox` keeps a sandbox running, `devino send FILE` sends a CSV to it or to the real"
-        " service.\n`devino --help` lists the rest, and the README shows the same in Python."
-    )

@@ -5,6 +5,7 @@ The sending itself is in sending.py.
 
 import csv
 import os
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,13 +18,61 @@ import devino_async
 from devino_async.campaigns import Row, describe_reasons
 
 from .cells import csv_cell
-from .console import as_json, open_output, say, silence
+from .console import as_json, open_output, refuse_existing, say, silence
 
-__all__ = ["Results", "opened"]
+__all__ = ["OutputFile", "Results"]
 
 _COLUMNS = ("line", "to", "outcome", "message_id", "segment_ids", "error")
 _SHOWN_PROBLEMS = 20
+_UNFINISHED = ".unfinished"
 _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
+
+
+class OutputFile:
+    """Where results go: nowhere, to stdout, into a file, or into a file beside it that replaces it in the end.
+
+    `form` is CSV if the suffix is .csv, else JSON lines.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.form = "csv" if path is not None and path.suffix.lower() == ".csv" else "jsonl"
+        self.file: IO[str] | None = sys.stdout if str(path) == "-" else None
+        self._path = None if str(path) == "-" else path
+        self._unfinished: Path | None = None
+
+    def check(self, source: IO[bytes], *, overwrite: bool) -> None:
+        """Raise click.UsageError for the input itself, and for a file that is not empty unless it may be replaced."""
+        if self._path is None:
+            return
+        if _is_same(self._path, source):
+            raise click.UsageError("--output is the input file")
+        refuse_existing(self._path, overwrite=overwrite)
+
+    def open(self, *, replaces_at_end: bool) -> None:
+        """Open the file. Raises click.UsageError if it cannot be written."""
+        if self._path is None:
+            return
+        path = self._path
+        if replaces_at_end and (path.is_file() or not path.exists()):
+            # A link stays a link. Its target is what is replaced.
+            self._path = path.resolve()
+            path = self._unfinished = self._path.with_name(self._path.name + _UNFINISHED)
+        self.file = open_output(path, overwrite=True)
+
+    def settle(self, *, is_whole: bool) -> str | None:
+        """Put whole results into their place. Return a problem if they are in another one, or are not whole."""
+        if self._unfinished is None or self._path is None:
+            return None
+        unfinished, self._unfinished = self._unfinished, None
+        if not is_whole:
+            return f"what there is of them is in {unfinished}"
+        try:
+            if self._path.exists():
+                shutil.copymode(self._path, unfinished)
+            unfinished.replace(self._path)
+        except OSError as error:
+            return f"{self._path} cannot be replaced ({error.strerror}), so they are in {unfinished}"
+        return None
 
 
 class Results:
@@ -32,11 +81,13 @@ class Results:
     If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
     """
 
-    def __init__(self, file: IO[str] | None, form: str, *, keep_ids: bool = False) -> None:
-        self._file = file
+    def __init__(self, output: OutputFile, *, keep_ids: bool = False, has_journal: bool = False) -> None:
+        self._output = output
+        file = self._file = output.file
         self._keeps_ids = keep_ids
+        self._has_journal = has_journal
         self.message_ids: list[str] = []
-        self._csv = csv.writer(file, lineterminator="\n") if file is not None and form == "csv" else None
+        self._csv = csv.writer(file, lineterminator="\n") if file is not None and output.form == "csv" else None
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
         if self._csv is not None:
@@ -80,11 +131,13 @@ class Results:
             if self.counts[outcome] or outcome == "accepted"
         )
         if self.counts["not_sent"]:
-            yield "not sent: provably never processed, so sending those rows again is safe"
+            how = "; the same command does that" if self._has_journal else ""
+            yield f"not sent: provably never processed, so sending those rows again is safe{how}"
         if self.counts["unconfirmed"]:
+            how = "; the same command does not send them" if self._has_journal else ""
             yield (
                 "unconfirmed: may have been sent; do not send them again blindly, look them up with "
-                "`devino details --from ... --to ... --recipient ...` in a few minutes"
+                f"`devino details --from ... --to ... --recipient ...` in a few minutes{how}"
             )
         if self.broken is not None:
             yield f"the results are incomplete: {self.broken}; the counts above are complete"
@@ -94,12 +147,14 @@ class Results:
         """Whether every row was accepted."""
         return self.counts.total() == self.counts["accepted"]
 
-    def finish(self) -> None:
-        """Write out everything, and close the file unless it is stdout."""
+    def finish(self, *, is_whole: bool = True) -> None:
+        """Write out everything, and close the file unless it is stdout. Results that are whole come to their place."""
         self.flush()
         file, self._file, self._csv = self._file, None, None
         if file is not None and file is not sys.stdout:
             file.close()
+        if self.broken is None:
+            self.broken = self._output.settle(is_whole=is_whole)
 
     def _add(self, result: dict[str, Any]) -> None:
         self.counts[result["outcome"]] += 1
@@ -124,22 +179,6 @@ class Results:
         silence(file)
         if file is not sys.stdout:
             file.close()
-
-
-def opened(output: Path | None, source: IO[bytes], *, overwrite: bool) -> tuple[IO[str] | None, str]:
-    """Open the file for the results. Return it and its format: CSV if its suffix is .csv, else JSON lines.
-
-    Raises click.UsageError if the file cannot be written or is the input itself. A file that is not empty is refused
-    in the same way unless `overwrite` is set.
-    """
-    if output is None:
-        return None, "jsonl"
-    if str(output) == "-":
-        return sys.stdout, "jsonl"
-    form = "csv" if output.suffix.lower() == ".csv" else "jsonl"
-    if _is_same(output, source):
-        raise click.UsageError("--output is the input file")
-    return open_output(output, overwrite=overwrite), form
 
 
 def _is_same(output: Path, source: IO[bytes]) -> bool:

@@ -1,27 +1,32 @@
 """`devino send`: the command, its options, and the checks before anything is sent.
 
-Sending itself is in sending.py, results in results.py, the reading thread in intake.py, --track in following.py.
+Sending itself is in sending.py, results in results.py, the reading thread in intake.py, --track in following.py. Which
+campaign of the journal a file belongs to is in continuing.py.
 """
 
-from contextlib import ExitStack
-from functools import partial
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
 import devino_async
-from devino_async.campaigns import read_messages
+from devino_async.campaigns import Row, SQLiteJournal, read_messages
 
-from .console import MESSAGES_FAILED, STOP_SIGNALS, exit_status_of, on_signal, run, say, standard_input
+from .console import MESSAGES_FAILED, run, say, standard_input
+from .continuing import JournaledRun, address_of
+from .first_pass import FirstPass
 from .intake import Intake
+from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of, moment
-from .results import Results, opened
+from .results import OutputFile, Results
 from .sending import Sending
 
 __all__ = ["send"]
 
-_SHOWN_PROBLEMS = 20
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv")
@@ -35,9 +40,14 @@ _SHOWN_PROBLEMS = 20
 @click.option("--callback-url")
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
-@click.option("--batch-size", type=click.IntRange(1, 32_000), default=32_000, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 32_000), help="Default: 8000, or 32000 without a journal.")
 @click.option("--in-flight", type=click.IntRange(1), default=4, show_default=True, help="Batches in flight at once.")
 @click.option("--strict", is_flag=True, help="Send nothing if a row is bad. From a pipe, stop at the first bad row.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Send the first N rows and stop.")
+@click.option("--journal", type=_FILE, metavar="PATH", help="Default: $DEVINO_JOURNAL, or FILE.journal.")
+@click.option("--campaign", metavar="NAME", help="Default: the name of the file.")
+@click.option("--only-new", is_flag=True, help="Send what the campaign has not sent, even if sent rows are gone.")
+@click.option("--no-journal", is_flag=True, help="Keep no record. After a crash, the same command sends all again.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
@@ -46,8 +56,11 @@ _SHOWN_PROBLEMS = 20
 @connection
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
     """Send FILE: CSV with a header, or JSON lines. The fields are sender, to, text, validity, scheduled_time, priority,
-    callback_url, options (or options.KEY). `-` is standard input. Ctrl-C, SIGTERM and SIGHUP stop reading and finish
-    what is in flight. A second signal ends the command at once.
+    callback_url, options (or options.KEY). `-` is standard input.
+
+    A journal beside the file remembers what was sent. After a crash or a stop, run the same command again: it sends
+    only what was not sent. Ctrl-C, SIGTERM and SIGHUP stop reading and finish what is in flight. A second signal ends
+    the command at once.
     """
     if output is None and json_lines:
         output = Path("-")
@@ -55,24 +68,45 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
 
 
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
-    # The output file may hold older results, so everything is checked before it is opened.
-    client = devino_async.DevinoClient(
-        **connection_of(options), limits=devino_async.Limits(in_flight=options["in_flight"])
-    )
-    with ExitStack() as stack:
+    place = journal_for(path, journal=options["journal"], campaign=options["campaign"], without=options["no_journal"])
+    journal = None if place is None else SQLiteJournal(place)
+    given = connection_of(options)
+    limits = devino_async.Limits(in_flight=options["in_flight"])
+    client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
+    reading = _reading(options)
+    target = OutputFile(output)
+    async with AsyncExitStack() as stack:
         source = _opened(path, stack)
-        reading = _reading(options)
+
+        def read() -> Iterator[Row]:
+            return read_messages(_opened(path, stack), **reading)
+
         if options["strict"] and source.seekable():
-            start = source.tell()
-            status = await _check(Intake(read_messages(source, **reading)))
+            status = await _check(source, reading, options["limit"])
             if status:
                 return status
-            source.seek(start)
-        intake = Intake(read_messages(source, **reading))
-        sending = Sending(client, intake, options)
-        await intake.begin()
-        file, form = opened(output, source, overwrite=options["overwrite"])
-        return await sending.run(Results(file, form, keep_ids=options["track"]))
+        journaled: JournaledRun | None = None
+        if journal is not None and place is not None:
+            if not is_stream(path):
+                # Otherwise a file with a wrong header would get a journal beside it.
+                await Intake(read()).begin()
+            await entered(journal, stack)
+            journaled = JournaledRun(journal, place, path, address_of(given["base_url"]))
+            decided = await journaled.choose(
+                read, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]
+            )
+            if decided is not None:
+                return decided
+        # The output file may hold older results, so everything else is checked before it is opened.
+        target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
+        sending = Sending(
+            client, Intake(islice(read_messages(source, **reading), options["limit"])), options, journaled
+        )
+        await sending.begin()
+        if journaled is not None:
+            await journaled.note(output)
+        target.open(replaces_at_end=journaled is not None)
+        return await sending.run(Results(target, keep_ids=options["track"], has_journal=journaled is not None))
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +118,7 @@ def _reading(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in names}
 
 
-def _opened(path: Path, stack: ExitStack) -> BinaryIO:
+def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:
     if str(path) == "-":
         return standard_input().buffer
     try:
@@ -93,26 +127,15 @@ def _opened(path: Path, stack: ExitStack) -> BinaryIO:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
-async def _check(intake: Intake) -> int:
+async def _check(source: BinaryIO, reading: dict[str, Any], limit: int | None) -> int:
     """Read all rows before any is sent, for --strict. Return the exit status."""
-    came: list[int] = []
-
-    def stop_reading(number: int) -> None:
-        came.append(number)
-        intake.stop()
-
-    for number in STOP_SIGNALS:
-        on_signal(number, partial(stop_reading, number))
-    bad = 0
-    while rows := await intake.next_run():
-        for row in rows:
-            if row.message is None:
-                bad += 1
-                if bad <= _SHOWN_PROBLEMS:
-                    say(f"line {row.line}: {row.problem}")
-    if came:
-        say("interrupted; nothing was sent")
-        return exit_status_of(came[0])
+    start = source.tell()
+    first = FirstPass()
+    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)))
+    if first.interrupted is not None:
+        return first.interrupted
     if bad:
         say(f"{bad:,} bad rows; nothing was sent")
-    return MESSAGES_FAILED if bad else 0
+        return MESSAGES_FAILED
+    source.seek(start)
+    return 0

@@ -1,14 +1,12 @@
 """One run of `devino send`: rows go to the client, receipts come back in the input's order.
 
-A signal stops the reading.
-
-The options are in send.py, the results in results.py.
+A signal stops the reading. The options are in send.py, the rows that wait for their turn in waiting.py, the results in
+results.py.
 """
 
 import asyncio
 import os
 import sys
-from collections import deque
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -25,16 +23,21 @@ from .console import (
     flush_streams,
     on_signal,
     say,
+    status_of,
 )
+from .continuing import JournaledRun
 from .following import follow
 from .intake import Intake
 from .progress import counting
 from .results import Results
+from .waiting import WaitingRows
 
 __all__ = ["Sending"]
 
 _RECEIPTS_A_STEP = 256
-_MAX_BAD_WAITING = 20_000
+_BATCH_SIZE = 32_000
+# A kill can leave `in_flight` batches in doubt.
+_BATCH_SIZE_WITH_JOURNAL = 8_000
 # How long results may stay in the buffer, in seconds.
 _FLUSH_INTERVAL = 0.5
 
@@ -45,25 +48,38 @@ class Sending:
     Creating it installs the signal handlers, so `run` must follow.
     """
 
-    def __init__(self, client: "devino_async.DevinoClient", intake: Intake, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        client: "devino_async.DevinoClient",
+        intake: Intake,
+        options: dict[str, Any],
+        journaled: JournaledRun | None = None,
+    ) -> None:
         self._client = client
         self._intake = intake
         self._strict = options["strict"]
         self._track_for = options["track_for"] if options["track"] else None
-        self._send_options = {name: options[name] for name in ("batch_size", "include_segment_id", "shorten_url")}
+        self._send_options = {name: options[name] for name in ("include_segment_id", "shorten_url")}
+        default = _BATCH_SIZE if journaled is None else _BATCH_SIZE_WITH_JOURNAL
+        self._send_options["batch_size"] = options["batch_size"] or default
+        if journaled is not None:
+            self._send_options |= {"campaign": journaled.name, "only_new": journaled.only_new}
+        self._has_journal = journaled is not None
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
-        self._waiting: deque[Row] = deque()
+        self._waiting = WaitingRows()
         # Rows that were read but not handed over when the reading was stopped.
         self._left: list[Row] = []
-        self._bad_waiting = 0
-        self._more = True
         self._interrupted_by: int | None = None
         self._tracking = False
         self._stopped_at_bad_row = False
         self._all_followed = True
         for number in STOP_SIGNALS:
             on_signal(number, partial(self._interrupt, number))
+
+    async def begin(self) -> None:
+        """Read the first rows. Raises ConfigurationError if the header cannot be used."""
+        await self._intake.begin()
 
     async def run(self, results: Results) -> int:
         """Send all rows and write their results. Return the exit status."""
@@ -78,6 +94,7 @@ class Sending:
         self._write_bad_rows(results)
         for row in [*self._left, *self._intake.left()]:
             results.not_handed_over(row, "reading was stopped before this row was handed over")
+        self._waiting.close()
         results.finish()
         status = self._conclude(results, failure)
         if self._intake.stuck:
@@ -92,10 +109,13 @@ class Sending:
         if failure is not None:
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
-            say("interrupted; every row that was read has its result, and the rest was not read")
+            rest = "the same command goes on with the rest" if self._has_journal else "the rest was not read"
+            say(f"interrupted; every row that was read has its result, and {rest}")
             return exit_status_of(self._interrupted_by)
-        if failure is not None or results.broken is not None:
+        if results.broken is not None:
             return FAILED
+        if failure is not None:
+            return status_of(failure)
         all_well = results.all_accepted and self._all_followed and not self._stopped_at_bad_row
         return 0 if all_well else MESSAGES_FAILED
 
@@ -104,12 +124,12 @@ class Sending:
             flushing = asyncio.create_task(_flush_regularly(results))
             try:
                 with counting("sending") as advance:
-                    while self._more:
-                        await self._stream(devino, results, advance)
+                    await self._stream(devino, results, advance)
             finally:
                 flushing.cancel()
             if self._track_for is not None and self._interrupted_by is None:
-                results.flush()
+                # Every row has its result, and the tracking may take an hour.
+                results.finish()
                 self._tracking = True
                 self._all_followed = await follow(devino, results.message_ids, self._track_for)
 
@@ -117,7 +137,7 @@ class Sending:
         count = 0
         async for receipt in devino.send_many(self._messages(), **self._send_options):
             self._write_bad_rows(results)
-            results.receipt(self._waiting.popleft(), receipt)
+            results.receipt(self._waiting.take(), receipt)
             advance()
             count += 1
             if count % _RECEIPTS_A_STEP == 0:
@@ -128,33 +148,27 @@ class Sending:
         self._write_bad_rows(results)
 
     async def _messages(self) -> "AsyncIterator[devino_async.Message]":
-        """Yield messages to send. The stream ends early if very many bad rows wait behind a message.
-
-        The client then sends what it has, the bad rows get their results, and another stream continues.
-        """
-        while self._bad_waiting < _MAX_BAD_WAITING:
-            rows = await self._intake.next_run()
+        """Yield the messages to send, in one stream, because a campaign is one stream."""
+        while rows := await self._intake.next_run():
             for position, row in enumerate(rows):
                 if self._intake.stopped:
                     self._left = rows[position:]
                     break
-                self._waiting.append(row)
+                self._waiting.add(row)
                 if row.message is not None:
                     yield row.message
-                    continue
-                self._bad_waiting += 1
-                if self._strict:
+                elif self._strict:
                     self._stopped_at_bad_row = True
                     self._intake.stop()
-            if not rows or self._intake.stopped:
-                self._more = False
+            if self._results is not None:
+                self._write_bad_rows(self._results)
+            if self._intake.stopped:
                 return
 
     def _write_bad_rows(self, results: Results) -> None:
         """Write the bad rows at the head of the waiting rows, so that the next one is a message."""
-        while self._waiting and self._waiting[0].message is None:
-            results.invalid(self._waiting.popleft())
-            self._bad_waiting -= 1
+        for row in self._waiting.take_bad():
+            results.invalid(row)
 
     def _interrupt(self, number: int) -> None:
         if self._tracking and self._results is not None:
@@ -170,7 +184,9 @@ class Sending:
 
     def _leave_at_once(self, number: int) -> None:
         if self._results is not None:
-            self._results.finish()
+            self._results.finish(is_whole=self._tracking)
+            if self._results.broken is not None:
+                say(f"the results are incomplete: {self._results.broken}")
         if sys.stderr.isatty():
             say("\x1b[?25h")  # Show the cursor again, which the progress bar hid.
         os._exit(exit_status_of(number))

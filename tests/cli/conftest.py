@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
 
@@ -150,6 +152,94 @@ class Mute:
             self._connection.close()
 
 
+class Counting:
+    """A service that counts what it was sent, and rejects every message of the sender Unknown.
+
+    It answers all but the POSTs after the first `answers`. Those wait until `answer_all` is called.
+    """
+
+    def __init__(self) -> None:
+        self.sent: Counter[tuple[str, str]] = Counter()
+        self.batches: list[int] = []
+        self.answers = sys.maxsize
+        self._holding = threading.Semaphore(0)
+        self._released = threading.Event()
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        # A client that was killed is no error of this server.
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def twice(self) -> list[tuple[str, str]]:
+        return [message for message, count in self.sent.items() if count > 1]
+
+    def wait_until_held(self, count: int) -> None:
+        """Return when so many POSTs wait for their answer."""
+        for _ in range(count):
+            assert self._holding.acquire(timeout=60)
+
+    def answer_all(self) -> None:
+        self.answers = sys.maxsize
+        self._released.set()
+
+    def close(self) -> None:
+        self.answer_all()
+        self._server.shutdown()
+        self._thread.join(60)
+        self._server.server_close()
+
+    def _answer(self, messages: list[dict[str, Any]]) -> bytes:
+        with self._lock:
+            self.sent.update((each["to"], each["text"]) for each in messages)
+            self.batches.append(len(messages))
+            is_held = len(self.batches) > self.answers
+        if is_held:
+            self._holding.release()
+            self._released.wait(60)
+        reasons = [{"key": "not.available", "ref": "from", "defaultMessage": "no such sender"}]
+        rejected = {"code": "REJECTED", "messageId": None, "reasons": reasons}
+        return json.dumps(
+            {
+                "result": [
+                    rejected if each["from"] == "Unknown" else {"code": "OK", "messageId": f"1{each['to']}"}
+                    for each in messages
+                ]
+            }
+        ).encode()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        counting = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                answer = counting._answer(body["messages"])
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        return Handler
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counting]:
+    """The service that the command sends to."""
+    made = Counting()
+    monkeypatch.setenv("DEVINO_BASE_URL", made.url)
+    yield made
+    made.close()
+
+
 @pytest.fixture(params=[False])
 def mute(request: pytest.FixtureRequest) -> Iterator[Mute]:
     made = Mute(hangs_up=request.param)
@@ -169,6 +259,7 @@ def environment(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "https_proxy",
         "ALL_PROXY",
         "all_proxy",
+        "DEVINO_JOURNAL",
     ):
         monkeypatch.delenv(name, raising=False)
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 ALWAYS = ["--from", "2020-01-01", "--to", "2090-01-01T10:00:00"]
-COMMANDS = [["demo"], ["send"], ["status"], ["details"], ["stats"], ["account"], ["listen"], ["sandbox"]]
+CAMPAIGN = [["campaign"], ["campaign", "list"], ["campaign", "show"], ["campaign", "export"]]
+COMMANDS = [["demo"], ["send"], *CAMPAIGN, ["status"], ["details"], ["stats"], ["account"], ["listen"], ["sandbox"]]
 STATS = ["stats", "--from", "2020-01-01", "--to", "2090-01-01", "--group-by", "year"]
 
 
@@ -155,6 +156,7 @@ def test_demo(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(summary["statuses"].values()) == 1996
     assert summary["statuses"]["UNDELIVERABLE"] == summary["statuses"]["EXPIRED"] == 2
     assert summary["statistics"] == summary["statuses"]
+    assert (summary["killed_after"], summary["twice"]) == (1_000, 0)
 
 
 def test_demo_for_people(cli: Any) -> None:
@@ -162,6 +164,7 @@ def test_demo_for_people(cli: Any) -> None:
     result = cli.run("demo", "--messages", "1000")
     assert result.exit_code == 0, result.output
     words = ("accepted", "rejected", "not sent", "unconfirmed", "DELIVERED", "UNDELIVERABLE", "EXPIRED", "Next:")
+    assert "killed after 500 messages and run again: 0 twice, 0 lost" in result.stdout
     assert all(word in result.stdout for word in words)
 
 
@@ -199,7 +202,7 @@ def test_commands_in_the_order_of_use(cli: Any) -> None:
     """The group lists its commands in the order in which a user needs them."""
     listed = cli.run("--help").stdout.partition("Commands:")[2]
     names = re.findall(r"^  (\w+)  +\S", listed, re.MULTILINE)
-    assert names == ["demo", "send", "status", "details", "stats", "account", "listen", "sandbox"]
+    assert names == ["demo", "send", "campaign", "status", "details", "stats", "account", "listen", "sandbox"]
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])

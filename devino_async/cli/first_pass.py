@@ -1,0 +1,58 @@
+"""The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from devino_async.campaigns import Row
+
+from .console import STOP_SIGNALS, exit_status_of, on_signal, say
+from .intake import Intake
+
+if TYPE_CHECKING:
+    from devino_async import Message
+
+__all__ = ["FirstPass"]
+
+_SHOWN_PROBLEMS = 20
+
+
+class FirstPass:
+    """Reads rows to their end or until a signal comes. `interrupted` is then the exit status."""
+
+    def __init__(self) -> None:
+        self.interrupted: int | None = None
+        self._intake: Intake | None = None
+        for number in STOP_SIGNALS:
+            on_signal(number, partial(self._interrupt, number))
+
+    async def runs(self, intake: Intake) -> AsyncIterator[list[Row]]:
+        """Yield the rows of one intake, in runs."""
+        self._intake = intake
+        if self.interrupted is not None:
+            return
+        while rows := await intake.next_run():
+            yield rows
+
+    async def messages(self, intake: Intake) -> "AsyncIterator[Sequence[Message]]":
+        """Yield the messages of one intake, in runs."""
+        async for rows in self.runs(intake):
+            yield [row.message for row in rows if row.message is not None]
+
+    async def bad_rows(self, intake: Intake) -> int:
+        """Return how many bad rows there are, and show the first of them."""
+        bad = 0
+        async for rows in self.runs(intake):
+            for row in rows:
+                if row.message is None:
+                    bad += 1
+                    if bad <= _SHOWN_PROBLEMS:
+                        say(f"line {row.line}: {row.problem}")
+        return bad
+
+    def _interrupt(self, number: int) -> None:
+        if self.interrupted is None:
+            say("interrupted; nothing was sent")
+        self.interrupted = exit_status_of(number)
+        if self._intake is not None:
+            self._intake.stop()

@@ -1,0 +1,64 @@
+"""Rows that wait for their turn in the results: messages until their receipt comes, and the bad rows between them.
+
+There may be millions of bad rows behind a message whose batch is not full yet. So the bad ones are kept in a temporary
+file, which stays in memory while it is small.
+"""
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+
+from devino_async.campaigns import Row
+
+__all__ = ["WaitingRows"]
+
+_MAX_IN_MEMORY = 4_000_000
+
+
+class WaitingRows:
+    """Rows in the order of the input."""
+
+    def __init__(self) -> None:
+        # None stands for the next bad row in the file.
+        self._rows: deque[Row | None] = deque()
+        self._bad: SpooledTemporaryFile[bytes] | None = None
+        self._count_bad = 0
+        self._read_up_to = 0
+
+    def add(self, row: Row) -> None:
+        """Add a row at the end."""
+        if row.message is None:
+            if self._bad is None:
+                self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+            self._bad.seek(0, os.SEEK_END)
+            self._bad.write(json.dumps([row.line, row.problem, row.to]).encode() + b"\n")
+            self._count_bad += 1
+        self._rows.append(None if row.message is None else row)
+
+    def take(self) -> Row:
+        """Remove and return the row at the head."""
+        return self._rows.popleft() or self._take_bad()
+
+    def take_bad(self) -> Iterator[Row]:
+        """Remove and yield bad rows from the head, until a message is there."""
+        while self._rows and self._rows[0] is None:
+            yield self.take()
+
+    def _take_bad(self) -> Row:
+        assert self._bad is not None  # noqa: S101
+        self._bad.seek(self._read_up_to)
+        line, problem, to = json.loads(self._bad.readline())
+        self._read_up_to = self._bad.tell()
+        self._count_bad -= 1
+        if not self._count_bad:
+            self._read_up_to = 0
+            self._bad.seek(0)
+            self._bad.truncate()
+        return Row(line, problem=problem, to=to)
+
+    def close(self) -> None:
+        """Remove the temporary file."""
+        if self._bad is not None:
+            self._bad.close()

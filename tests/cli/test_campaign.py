@@ -1,0 +1,163 @@
+"""`devino campaign list|show|export`: what they tell of campaigns that `devino send` left in journals."""
+
+import csv
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROWS = "sender,to,text\n" + "".join(
+    f"{'Unknown' if number % 10 == 9 else 'MyCompany'},7900{number:07},secret words\n" for number in range(300)
+)
+
+
+@pytest.fixture(autouse=True)
+def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands look into the current folder."""
+    monkeypatch.chdir(cli.folder)
+
+
+@pytest.fixture
+def finished(cli: Any, counting: Any) -> str:
+    """The name of a finished campaign of 300 messages, 30 of them rejected."""
+    cli.file(ROWS)
+    assert cli.run("send", "campaign.csv", "--batch-size", "100").exit_code == 1
+    return f"campaign.csv@{counting.url[7:]}"
+
+
+def killed(cli: Any, counting: Any) -> None:
+    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
+    counting.answers = 1
+    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+
+
+def test_list(cli: Any, finished: str) -> None:
+    """It lists each campaign with its counts."""
+    cli.file("sender,to,text\nMyCompany,79000000001,x\n", "other.csv")
+    assert cli.run("send", "other.csv", "--campaign", "other").exit_code == 0
+    result = cli.run("campaign", "list")
+    assert result.exit_code == 0
+    [head, first, second] = result.stdout.splitlines()
+    assert head.split() == ["campaign", "messages", "accepted", "unsure", "to", "send", "state"]
+    assert first.split() == [finished, "300", "270", "0", "0", "finished"]
+    assert second.split() == ["other", "1", "1", "0", "0", "finished"]
+    listed = cli.lines(cli.run("campaign", "list", "--json").stdout)
+    assert [(each["name"], each["accepted"], each["finished"]) for each in listed] == [
+        (finished, 270, True),
+        ("other", 1, True),
+    ]
+    [only] = cli.lines(cli.run("campaign", "list", "other.csv", "--json").stdout)
+    assert (only["name"], only["journal"], only["path"]) == ("other", "other.csv.journal", "other.csv")
+
+
+def test_show(cli: Any, finished: str) -> None:
+    """One screen tells what happened, with the reasons of rejections, and that nothing is left to do."""
+    for name in ([], [finished], ["campaign.csv"]):
+        result = cli.run("campaign", "show", *name)
+        assert result.exit_code == 0
+        lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+        assert lines[0] == f"Campaign {finished}: finished"
+        assert {"messages 300", "accepted 270", "file campaign.csv", "journal campaign.csv.journal"} <= set(lines)
+        assert "rejected 30 the service refused them" in lines
+        assert "30 of them: from: not.available (no such sender)" in lines
+        assert lines[-1].startswith("Nothing is left to do.")
+        assert "7900" not in result.stdout
+    [shown] = cli.lines(cli.run("campaign", "show", "--json").stdout)
+    assert (shown["messages"], shown["accepted"], shown["rejected"], shown["finished"]) == (300, 270, 30, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_show_after_a_kill(cli: Any, counting: Any) -> None:
+    """After a kill it tells at once what is unsure, and the command that goes on. That command does."""
+    killed(cli, counting)
+    result = cli.run("campaign", "show", "campaign.csv")
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    assert lines[0].endswith(": stopped")
+    assert {"messages 200", "accepted 90"} <= set(lines)
+    assert any(line.startswith("unconfirmed 100 they may have been sent") for line in lines)
+    assert any(line.startswith("Unsure: 100.") for line in lines)
+    assert lines[-2] == "The same command again sends what was not sent, and nothing twice:"
+    assert lines[-1] == "devino send campaign.csv, with the same options as before"
+    assert "results r.csv" in lines
+    [export] = [line for line in lines if line.startswith("devino campaign export")]
+    places = cli.lines(cli.run(*export.split()[1:], "--json").stdout)
+    assert [each["position"] for each in places] == list(range(100, 200))
+    assert cli.run(*lines[-1].partition(",")[0].split()[1:]).exit_code == 1
+    assert counting.sent.total() == 300
+    assert cli.run("campaign", "show").stdout.startswith(f"Campaign campaign.csv@{counting.url[7:]}: unsure")
+
+
+def test_the_command_names_what_is_not_usual(cli: Any, guarded_url: str) -> None:
+    """If the journal or the name is another than by default, the command that goes on has them."""
+    cli.file(ROWS)
+    arguments = ["--journal", "my journal", "--campaign", "spring sale"]
+    cli.run("send", "campaign.csv", *arguments, "--base-url", guarded_url, "--api-key", "wrong")
+    last = cli.run("campaign", "show", "--journal", "my journal").stdout.splitlines()[-1]
+    assert last.strip().startswith("devino send campaign.csv --journal 'my journal' --campaign 'spring sale'")
+
+
+def test_export(cli: Any, finished: str) -> None:
+    """Every message has a row with its place, its state, and its id or the reasons. No number and no text is in it."""
+    result = cli.run("campaign", "export", finished)
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    assert [int(each["position"]) for each in rows] == list(range(300))
+    assert [each["state"] for each in rows] == (["accepted"] * 9 + ["rejected"]) * 30
+    assert rows[0]["message_id"] == "179000000000"
+    assert "not.available" in rows[9]["reasons"]
+    assert "secret words" not in result.stdout
+    lines = cli.lines(cli.run("campaign", "export", "--json", "--state", "rejected").stdout)
+    assert [each["position"] for each in lines] == list(range(9, 300, 10))
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.jsonl"])
+def test_export_into_a_file(cli: Any, finished: str, output: str) -> None:
+    """The form follows the suffix, and a file that exists is refused without --overwrite."""
+    assert cli.run("campaign", "export", "--output", output).exit_code == 0
+    text = Path(output).read_text()
+    assert text.startswith("position," if output.endswith(".csv") else '{"position": 0')
+    assert cli.run("campaign", "export", "--output", output).exit_code == 2
+    assert Path(output).read_text() == text
+    assert cli.run("campaign", "export", "--output", output, "--overwrite").exit_code == 0
+
+
+def test_where_it_looks(cli: Any, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks into --journal, else the environment, else the journal of the file, else all journals here."""
+    cli.file("not a journal at all\n" * 100, "foreign.journal")
+    result = cli.run("campaign", "list")
+    assert result.exit_code == 0
+    assert finished in result.stdout
+    assert "foreign.journal" in result.stderr
+    assert cli.run("campaign", "list", "--journal", "foreign.journal").exit_code == 3
+    monkeypatch.setenv("DEVINO_JOURNAL", "absent.journal")
+    assert cli.run("campaign", "list").exit_code == 2
+    assert finished in cli.run("campaign", "list", "--journal", "campaign.csv.journal").stdout
+    monkeypatch.delenv("DEVINO_JOURNAL")
+    (cli.folder / "elsewhere").mkdir()
+    monkeypatch.chdir(cli.folder / "elsewhere")
+    shown = cli.run("campaign", "show", "../campaign.csv").stdout
+    assert "  ../campaign.csv\n" in shown.replace("file        ", "")
+    nothing = cli.run("campaign", "list")
+    assert nothing.exit_code == 2
+    assert "there is no journal here" in nothing.stderr
+    assert not list(Path().iterdir())
+
+
+def test_a_campaign_that_is_not_there(cli: Any, finished: str) -> None:
+    """A name that no journal has is a usage error that names the campaigns here."""
+    result = cli.run("campaign", "show", "absent")
+    assert result.exit_code == 2
+    assert finished in result.stderr
+    cli.run("send", "campaign.csv", "--campaign", "second")
+    result = cli.run("campaign", "show")
+    assert result.exit_code == 2
+    assert "give a name" in result.stderr
+    result = cli.run("campaign", "show", "campaign.csv")
+    assert result.stdout.startswith("Campaign second: finished")
+    assert finished in result.stderr

@@ -1,0 +1,392 @@
+"""`devino send` with a journal: the same command again after every kind of end, and files that changed in between."""
+
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEADER = "sender,to,text\n"
+UNIX = pytest.mark.skipif(sys.platform == "win32", reason="needs the signals of Unix")
+
+
+def row(number: int, text: str = "x", sender: str = "MyCompany") -> str:
+    return f"{sender},7900{number:07},{text}\n"
+
+
+def rows(*numbers: int) -> str:
+    return HEADER + "".join(map(row, numbers))
+
+
+def texts(sent: Any) -> list[str]:
+    return sorted(text for _, text in sent)
+
+
+def outcomes(path: Path) -> list[tuple[int, str]]:
+    """The line and the outcome of each result, which must be in the order of the input."""
+    found = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+    assert found == sorted(found, key=lambda cells: int(cells[0]))
+    return [(int(cells[0]), cells[2]) for cells in found]
+
+
+def age(journal: Path, seconds: float) -> None:
+    """Make all of a journal as much older."""
+    with sqlite3.connect(journal) as connection:
+        connection.execute(
+            "UPDATE campaign SET started_at = started_at - ?, changed_at = changed_at - ?", [seconds] * 2
+        )
+    connection.close()
+
+
+# The same command again
+
+
+@UNIX
+@pytest.mark.parametrize(
+    ("number", "ends_in"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
+)
+def test_the_same_command_again(cli: Any, counting: Any, number: int, ends_in: int) -> None:
+    """After a kill or a signal the same command sends the rest, and nobody twice.
+
+    After a kill the batches in flight are unconfirmed. After a signal they are finished.
+    """
+    path, output = cli.file(rows(*range(2_000))), cli.folder / "results.csv"
+    command = ["send", path, "--output", output, "--batch-size", "100", "--in-flight", "2"]
+    counting.answers = 5
+    process = cli.start(*command)
+    counting.wait_until_held(2)
+    process.signal(number)
+    if number != signal.SIGKILL:
+        process.hear("finishing what is in flight")
+    counting.answer_all()
+    status, told = process.end()
+    assert status == ends_in, told
+    assert counting.sent.total() == 700
+    assert output.exists() == (number != signal.SIGKILL)
+    again = cli.run(*command)
+    assert not counting.twice
+    assert len(counting.sent) == 2_000
+    doubted = 200 if number == signal.SIGKILL else 0
+    assert again.exit_code == (1 if doubted else 0), again.stderr
+    found = outcomes(output)
+    assert [line for line, _ in found] == list(range(2, 2_002))
+    assert [outcome for _, outcome in found].count("unconfirmed") == doubted
+    assert [outcome for _, outcome in found].count("accepted") == 2_000 - doubted
+    assert not list(cli.folder.glob("*.unfinished"))
+
+
+@UNIX
+def test_what_is_unsure_stays_unsure(cli: Any, counting: Any) -> None:
+    """What was in flight at a kill is not sent by any later run either."""
+    path = cli.file(rows(*range(10)))
+    counting.answers = 0
+    process = cli.start("send", path)
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+    for _ in range(2):
+        result = cli.run("send", path)
+        assert result.exit_code == 1
+        assert "10 unconfirmed" in result.stderr
+        assert "the same command does not send them" in result.stderr
+    assert counting.sent.total() == 10
+
+
+def test_not_sent_is_sent(cli: Any, guarded_url: str) -> None:
+    """What was proved unsent, here by a refused key, is sent by the same command."""
+    command = ["send", cli.file(rows(1, 2)), "--base-url", guarded_url, "--api-key"]
+    first = cli.run(*command, "wrong")
+    assert first.exit_code == 3
+    assert "2 not sent" in first.stderr
+    assert "the same command does that" in first.stderr
+    again = cli.run(*command, "right")
+    assert again.exit_code == 0
+    assert "2 accepted" in again.stderr
+
+
+def test_two_runs_at_once(cli: Any, counting: Any) -> None:
+    """A second run of a campaign under way ends in 2, sends nothing, and leaves the first one's results alone."""
+    path, output = cli.file(rows(*range(10))), cli.folder / "results.csv"
+    counting.answers = 0
+    process = cli.start("send", path, "--output", output)
+    counting.wait_until_held(1)
+    second = cli.run("send", path, "--output", output)
+    assert second.exit_code == 2
+    assert "another run" in second.stderr
+    counting.answer_all()
+    status, told = process.end()
+    assert status == 0, told
+    assert [outcome for _, outcome in outcomes(output)] == ["accepted"] * 10
+    assert counting.sent.total() == 10
+
+
+def test_the_batch_size(cli: Any, counting: Any) -> None:
+    """With a journal batches are smaller, because a kill leaves all that are in flight in doubt."""
+    path = cli.file(rows(*range(10_000)))
+    assert cli.run("send", path).exit_code == 0
+    assert max(counting.batches) == 8_000
+    assert cli.run("send", path, "--no-journal").exit_code == 0
+    assert max(counting.batches) == 10_000
+
+
+# A file that changed
+
+
+def test_rows_mended_and_added(cli: Any, counting: Any) -> None:
+    """(a) Rows that were never accepted may be mended or deleted, rows may be added and reordered: only new ones go."""
+    bad = "MyCompany,oops,x\n"
+    refused = row(4, sender="Unknown")
+    path = cli.file(HEADER + row(1) + bad + row(2) + refused + bad + row(3))
+    assert cli.run("send", path).exit_code == 1
+    assert counting.sent.total() == 4
+    cli.file(HEADER + row(6) + row(3) + row(5) + row(1) + row(4) + row(2))
+    result = cli.run("send", path)
+    assert result.exit_code == 0, result.stderr
+    assert "goes on: 3 rows unchanged, 3 new" in result.stderr
+    assert counting.sent == {(f"7900{number:07}", "x"): 1 + (number == 4) for number in range(1, 7)}
+
+
+def test_equal_rows_are_counted(cli: Any, counting: Any) -> None:
+    """A row that stands twice is sent twice, and once more if it is there a third time."""
+    path = cli.file(rows(1, 1, 2))
+    assert cli.run("send", path).exit_code == 0
+    cli.file(rows(2, 1, 1, 1))
+    result = cli.run("send", path)
+    assert result.exit_code == 0
+    assert "3 rows unchanged, 1 new" in result.stderr
+    assert counting.sent == {("79000000001", "x"): 3, ("79000000002", "x"): 1}
+
+
+@UNIX
+def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
+    """(b) If rows that were or may have been sent are gone, nothing is sent. It names the counts and the two ways."""
+    path = cli.file(rows(*range(300)))
+    command = ["send", path, "--batch-size", "100", "--in-flight", "1"]
+    counting.answers = 1
+    process = cli.start(*command)
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+    cli.file(rows(*range(5, 190), 1_000))
+    result = cli.run(*command)
+    assert result.exit_code == 2
+    assert "No longer in it: 5 sent and 10 perhaps sent" in result.stderr
+    assert "unchanged: 185, new: 1." in result.stderr
+    assert "  --only-new " in result.stderr
+    assert f"  --campaign campaign.csv@{counting.url[7:]}-2 " in result.stderr
+    assert counting.sent.total() == 200
+    result = cli.run(*command, "--only-new")
+    assert result.exit_code == 1, result.stderr
+    assert "186 rows: 96 accepted, 90 unconfirmed" in result.stderr
+    assert counting.sent.total() == 201
+    assert not counting.twice
+    result = cli.run(*command, "--campaign", "another")
+    assert result.exit_code == 0
+    assert counting.sent.total() == 201 + 186
+
+
+def test_another_file_of_the_same_name(cli: Any, counting: Any) -> None:
+    """(c) With no row in common it is a new campaign, which is said. Each later run goes on with the one it fits."""
+    name = f"campaign.csv@{counting.url[7:]}"
+    path = cli.file(rows(1, 2))
+    assert f"campaign '{name}' begins" in cli.run("send", path).stderr
+    cli.file(rows(3, 4))
+    result = cli.run("send", path)
+    assert result.exit_code == 0
+    assert "no row of campaign.csv is in its earlier campaigns" in result.stderr
+    assert f"campaign '{name}-2' begins" in result.stderr
+    for numbers, goes_on in (((1, 2, 5), name), ((3, 4, 6), f"{name}-2"), ((7,), f"{name}-3")):
+        cli.file(rows(*numbers))
+        result = cli.run("send", path)
+        assert result.exit_code == 0
+        assert f"campaign '{goes_on}'" in result.stderr
+    assert counting.sent == {(f"7900{number:07}", "x"): 1 for number in range(1, 8)}
+
+
+@pytest.mark.parametrize(("sender", "status"), [("MyCompany", 0), ("Unknown", 1)])
+def test_finished_and_run_again(cli: Any, counting: Any, sender: str, status: int) -> None:
+    """(d) A finished campaign is not sent again, and ends as it did. The results are written once more."""
+    path, output = cli.file(rows(1, 2) + row(3, sender=sender)), cli.folder / "results.csv"
+    first = cli.run("send", path, "--output", output)
+    assert first.exit_code == status
+    results = output.read_bytes()
+    output.unlink()
+    again = cli.run("send", path, "--output", output)
+    assert again.exit_code == status
+    assert "all 3 rows were sent" in again.stderr
+    assert counting.sent.total() == 3
+    assert output.read_bytes() == results
+
+
+def test_finished_long_ago(cli: Any, counting: Any) -> None:
+    """(d) After more than a day it ends in 2 with the line to write, because a reminder must not vanish in silence.
+
+    Runs that send nothing do not make a campaign younger.
+    """
+    path = cli.file(rows(1, 2))
+    assert cli.run("send", path).exit_code == 0
+    journal = cli.folder / "campaign.csv.journal"
+    age(journal, 23 * 3_600)
+    assert cli.run("send", path).exit_code == 0
+    age(journal, 2 * 3_600)
+    result = cli.run("send", path)
+    assert result.exit_code == 2
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("  --campaign ")]
+    assert counting.sent.total() == 2
+    assert cli.run("send", path, "--only-new").exit_code == 0
+    assert counting.sent.total() == 2
+    assert cli.run("send", path, *line.split()).exit_code == 0
+    assert counting.sent.total() == 4
+
+
+def test_another_address(cli: Any, counting: Any, sandbox_url: str) -> None:
+    """A trial at the sandbox does not hide the real run, and a campaign never goes on at another address."""
+    path = cli.file(rows(1, 2))
+    assert cli.run("send", path, "--base-url", sandbox_url).exit_code == 0
+    assert counting.sent.total() == 0
+    assert cli.run("send", path).exit_code == 0
+    assert counting.sent.total() == 2
+    trial = f"campaign.csv@{sandbox_url[7:]}"
+    result = cli.run("send", path, "--campaign", trial)
+    assert result.exit_code == 2
+    assert "another address" in result.stderr
+    assert counting.sent.total() == 2
+
+
+def test_a_limit(cli: Any, counting: Any) -> None:
+    """--limit sends the first rows, and the same command without it the others. Neither finds rows missing."""
+    path = cli.file(rows(1, 1, 2, 3) + "MyCompany,oops,x\n" + row(4))
+    first = cli.run("send", path, "--limit", "3")
+    assert first.exit_code == 0
+    assert "3 rows: 3 accepted" in first.stderr
+    assert counting.sent == {("79000000001", "x"): 2, ("79000000002", "x"): 1}
+    assert cli.run("send", path, "--limit", "2").exit_code == 0
+    assert cli.run("send", path, "--limit", "4").exit_code == 0
+    assert counting.sent.total() == 4
+    last = cli.run("send", path)
+    assert last.exit_code == 1
+    assert "6 rows: 5 accepted, 1 invalid" in last.stderr
+    assert counting.sent == {(f"7900{number:07}", "x"): 1 + (number == 1) for number in range(1, 5)}
+
+
+def test_a_name_of_its_own(cli: Any, counting: Any) -> None:
+    """--campaign compares with that campaign only, and never goes on with one that shares nothing."""
+    path = cli.file(rows(1, 2))
+    for name in ("one", "two"):
+        assert cli.run("send", path, "--campaign", name).exit_code == 0
+    assert counting.sent.total() == 4
+    cli.file(rows(3))
+    result = cli.run("send", path, "--campaign", "one")
+    assert result.exit_code == 2
+    assert "No longer in it: 2 sent" in result.stderr
+    assert counting.sent.total() == 4
+
+
+# Where the journal is
+
+
+def test_moved_together(cli: Any, counting: Any) -> None:
+    """A file and its journal may move to another folder, and the journal is for its owner only."""
+    path = cli.file(rows(1, 2))
+    assert cli.run("send", path, "--campaign", "spring").exit_code == 0
+    journal = cli.folder / "campaign.csv.journal"
+    assert sys.platform == "win32" or journal.stat().st_mode & 0o777 == 0o600
+    there = cli.folder / "there"
+    there.mkdir()
+    path.rename(there / path.name)
+    journal.rename(there / journal.name)
+    result = cli.run("send", there / path.name)
+    assert "all 2 rows were sent in campaign 'spring'" in result.stderr
+    assert counting.sent.total() == 2
+
+
+@pytest.mark.parametrize("how", ["--journal", "DEVINO_JOURNAL"])
+def test_another_place(cli: Any, counting: Any, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """--journal, or the environment, puts the journal into another place."""
+    place = cli.folder / "all.journal"
+    arguments = ["--journal", place]
+    if how == "DEVINO_JOURNAL":
+        monkeypatch.setenv(how, str(place))
+        arguments = []
+    path = cli.file(rows(1))
+    for _ in range(2):
+        assert cli.run("send", path, *arguments).exit_code == 0
+    assert counting.sent.total() == 1
+    assert {each.name for each in cli.folder.iterdir()} == {"campaign.csv", "all.journal"}
+
+
+def test_no_journal(cli: Any, counting: Any) -> None:
+    """--no-journal keeps none, so the same command sends all again."""
+    path = cli.file(rows(1))
+    for _ in range(2):
+        assert cli.run("send", path, "--no-journal").exit_code == 0
+    assert counting.sent.total() == 2
+    assert list(cli.folder.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
+    """Where no journal can be made, nothing is sent, and the ways out are named."""
+    path = cli.file(rows(1))
+    for place in (path / "x.journal", cli.folder / "absent" / "x.journal", path):
+        result = cli.run("send", path, "--journal", place)
+        assert result.exit_code == 2
+        assert "--journal PATH" in result.stderr
+        assert "--no-journal" in result.stderr
+    assert counting.sent.total() == 0
+    assert path.read_text() == rows(1)
+
+
+def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
+    """A usage error leaves no journal behind."""
+    path = cli.file("sender,to,text,colour\nMyCompany,79000000001,x,red\n")
+    assert cli.run("send", path).exit_code == 2
+    assert cli.run("send", cli.file(rows(1), "b.csv"), "--validity", "300000").exit_code == 2
+    assert not list(cli.folder.glob("*.journal"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["-", "--journal", "a.journal"], "--journal and --campaign"),
+        (["-", "--campaign", "spring"], "--journal and --campaign"),
+        (["campaign.csv", "--no-journal", "--campaign", "spring"], "--no-journal cannot be used"),
+    ],
+)
+def test_options_that_contradict_each_other(cli: Any, counting: Any, arguments: list[str], told: str) -> None:
+    """A journal that is asked for by half is a usage error."""
+    result = cli.run("send", *arguments, given=rows(1))
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert counting.sent.total() == 0
+
+
+def test_standard_input(cli: Any, counting: Any) -> None:
+    """Standard input has a journal if it is named. It cannot be compared first, so it must be the same as before."""
+    command = ["send", "-", "--journal", cli.folder / "j", "--campaign", "spring"]
+    assert cli.run(*command, given=rows(1, 2)).exit_code == 0
+    assert cli.run(*command, given=rows(1, 2, 3)).exit_code == 0
+    assert counting.sent.total() == 3
+    changed = cli.run(*command, given=rows(4, 2, 3))
+    assert changed.exit_code == 2
+    assert "the campaign changed" in changed.stderr
+    assert counting.sent.total() == 3
+    assert cli.run(*command, "--only-new", given=rows(4, 2, 3)).exit_code == 0
+    assert counting.sent.total() == 4
+    assert cli.run("send", "-", given=rows(1)).exit_code == 0
+    assert {each.name for each in cli.folder.iterdir()} == {"j"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs ulimit")
+def test_a_full_disk(cli: Any, counting: Any) -> None:
+    """A journal that can no longer be written ends the run in 3. Later, with room, no message is sent twice."""
+    path = cli.file(rows(*range(4_000)))
+    ended = cli.shell('ulimit -f 200; "$@"', "send", path, "--batch-size", "50")
+    assert ended.returncode == 3, ended.stderr
+    assert "campaign.csv.journal" in ended.stderr
+    assert cli.run("send", path).exit_code in {0, 1}
+    assert not counting.twice
+    assert len(counting.sent) == 4_000
