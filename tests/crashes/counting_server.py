@@ -40,6 +40,7 @@ FAULTS: Mapping[str, float] = {
 LOSSY = frozenset({"answer lost", "request lost", "half an answer", "502, accepted", "502, not accepted"})
 # The kernel decides whether a client can prove that nothing was received.
 _CUT = frozenset({"reset at once", "cut in the body", "reset before the last byte"})
+_ACCEPTING = frozenset({"none", "slow", "answer lost", "half an answer", "502, accepted"})
 _POST = b"POST /sms/messages"
 _PATIENCE = 60.0
 _REJECTED = {"code": "REJECTED", "messageId": None, "reasons": [{"key": "to.format.invalid", "ref": "to"}]}
@@ -145,24 +146,21 @@ class Counting:
         self.messages += len(sent)
         if fault in LOSSY:
             self._lose(sent)
+        results = self._accept(sent) if fault in _ACCEPTING else []
+        # The answer waits as long as the service is held, and what it decided stays decided.
+        await asyncio.sleep(self.latency * self.random.random() + (0.2 if fault == "slow" else 0.0))
+        await self.held.wait()
+        answer = http(200, json.dumps({"result": results}), "Connection: close")
         if fault == "429":
-            connection.say(http(429, "", "Retry-After: 0", "Connection: close"))
-        elif fault == "400":
-            connection.say(http(400, _REFUSED, "Connection: close"))
-        elif fault in {"request lost", "502, not accepted"}:
-            if fault != "request lost":
-                connection.say(http(502, "bad gateway", "Connection: close"))
-        else:
-            answer = http(200, json.dumps({"result": self._accept(sent)}), "Connection: close")
-            # The answer waits as long as the service is held, and what it decided stays decided.
-            await asyncio.sleep(self.latency * self.random.random() + (0.2 if fault == "slow" else 0.0))
-            await self.held.wait()
-            if fault == "half an answer":
-                answer = answer[: int(len(answer) * self.random.random())]
-            if fault == "502, accepted":
-                answer = http(502, "bad gateway", "Connection: close")
-            if fault != "answer lost":
-                connection.say(answer)
+            answer = http(429, "", "Retry-After: 0", "Connection: close")
+        elif fault in {"400", "401"}:
+            answer = http(fault, _REFUSED, "Connection: close")
+        elif fault in {"502, accepted", "502, not accepted"}:
+            answer = http(502, "bad gateway", "Connection: close")
+        elif fault == "half an answer":
+            answer = answer[: int(len(answer) * self.random.random())]
+        if fault not in {"request lost", "answer lost"}:
+            connection.say(answer)
 
     def _accept(self, sent: list[dict[str, str]]) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []

@@ -3,8 +3,9 @@
 A message is known by its identity, which is its recipient and the last word of its text. Twins are equal messages.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from attrs import frozen
 from chance import chance
@@ -69,6 +70,19 @@ class Listed:
     def messages(self) -> Iterator[Message]:
         """The messages."""
         return iter(self.given)
+
+
+@frozen
+class Stuck:
+    """An input that gives these messages, and then waits for more for ever."""
+
+    given: tuple[Message, ...]
+
+    async def messages(self) -> AsyncIterator[Message]:
+        """The messages, and the wait."""
+        for each in self.given:
+            yield each
+        await asyncio.Event().wait()
 
 
 def allowed(messages: Iterable[Message]) -> Counter[str]:

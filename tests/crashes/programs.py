@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from inputs import Input, Listed
+from inputs import Input, Listed, Stuck
 from traps import Trap, set_trap
 
 import devino_async
@@ -44,7 +44,7 @@ class Campaign:
     url: str
     journal: str | None
     name: str
-    input: Input | Listed
+    input: Input | Listed | Stuck
     saw: str
     batch_size: int = 500
     in_flight: int = 4

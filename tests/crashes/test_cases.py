@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from case_lab import CaseLab, Ended, numbered
-from counting_server import CountingServer, counting_server
-from inputs import identities_of, is_rejected
+from counting_server import CountingServer, Truth, counting_server
+from inputs import Stuck, identities_of, is_rejected
 from programs import ENDED_EARLY
 from traps import Trap
 
@@ -32,6 +32,12 @@ def accepted_by_identity(messages: list[Message], ended: Ended) -> dict[str, str
         for identity, (kind, message_id) in zip(identities_of(messages), ended.receipts, strict=True)
         if kind == "accepted"
     }
+
+
+def proved_wrong(messages: list[Message], ended: Ended, truth: Truth) -> list[str]:
+    """Messages that a receipt calls NotSent although the server has accepted them."""
+    told = zip(identities_of(messages), ended.receipts, strict=False)
+    return [identity for identity, (kind, _) in told if kind == "not_sent" and identity in truth.ids]
 
 
 def test_run_again(case: CaseLab) -> None:
@@ -76,6 +82,21 @@ def test_not_sent(case: CaseLab) -> None:
     assert second.kinds == {"accepted": COUNT - 10, "rejected": 10}
     assert case.server.posts() - posts <= 3
     case.truth(MESSAGES)
+
+
+def test_a_key_that_was_withdrawn(case: CaseLab) -> None:
+    """A run that ends early never says NotSent of what an earlier run sent, or may have sent."""
+    case.run(MESSAGES[50:], only_new=True)
+    case.server.fail({"401": 1.0})
+    case.server.hold(True)
+    case.server.alert(1, "received")
+    # While the first new messages are on their way, it has read some of the others and waits for the rest.
+    with case.begun((), input=Stuck(tuple(MESSAGES[:80])), only_new=True) as running:
+        assert not running.process.ends_within(60, case.server.events)
+        case.server.hold(False)
+        ended = running.end()
+    assert (ended.error, ended.receipts[0][0]) == ("Unauthorized", "not_sent")
+    assert proved_wrong(MESSAGES, ended, case.server.truth()) == []
 
 
 def test_a_mended_row(case: CaseLab) -> None:
@@ -152,6 +173,7 @@ def test_a_changed_input(case: CaseLab, position: int) -> None:
     else:
         assert second.status == 0
     assert second.receipts[: min(len(first.receipts), position)] == first.receipts[:position]
+    assert proved_wrong(changed, second, truth) == []
 
 
 def test_an_input_that_shrank(case: CaseLab) -> None:
