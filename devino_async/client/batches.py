@@ -142,9 +142,12 @@ class Batches:
         """Let no batch of this stream wait for a lane in trouble any longer."""
         self._breaker.end(patience)
 
-    async def until_readable(self) -> None:
-        """Wait while the lane is in trouble. A stream may read its input after that."""
-        await self._breaker.until_readable(Lane.BULK, self._retry.stream_deadline)
+    async def until_readable(self, patience: Patience) -> None:
+        """Wait while the lane is in trouble. The stream of this patience may read its input after that.
+
+        Raises DeadlineExceeded if the trouble lasts too long for it.
+        """
+        await self._breaker.until_readable(Lane.BULK, patience, sending.ENDPOINT.operation)
 
     async def _in_pieces(
         self,

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -190,7 +191,7 @@ class Dispatch:
             max_count=batch_size,
             max_bytes=self._limits.batch_bytes,
             hold=Packed,
-            pacing=Pacing(self._turns),
+            pacing=Pacing(self._turns, ready=partial(self._batches.until_readable, patience)),
         )
         if run is not None:
             span = batch_size * self._limits.in_flight
@@ -200,7 +201,6 @@ class Dispatch:
             work,
             in_flight=self._limits.in_flight,
             start=self._owner.start,
-            ready=self._batches.until_readable,
             stop_after=lambda batch: batch.fatal is not None,
             on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
         )

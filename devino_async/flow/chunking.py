@@ -219,8 +219,9 @@ class ChunkBuilder(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in input order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. If the source or `encode` raises,
-    the items read before that are yielded as a chunk first. Then the error is raised.
+    `encode` and `hold` are explained at Encode and ChunkBuilder. It pauses before each chunk, and
+    within one as `pacing` says. If the source, `encode` or a pause raises, the items read before
+    that are yielded as a chunk first. Then the error is raised.
     """
 
     def __init__(
@@ -257,11 +258,13 @@ class Chunks(Generic[T]):
         # `take_left` finds it, and never only in a local variable.
         failure: Exception | None = None
         try:
+            await self._pacing.pause()
             while await self._reader.read(min(_ITEMS_A_RUN, self._builder.room)):
                 self._builder.feed(*self._reader.take())
+                must_pause = self._builder.full or self._pacing.due()
                 while self._builder.full:
                     yield self._builder.take()
-                if self._pacing.due():
+                if must_pause:
                     await self._pacing.pause()
         except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
             failure = error

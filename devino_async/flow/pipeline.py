@@ -10,7 +10,7 @@ cancel that.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
 from .chunking import Chunk
@@ -40,11 +40,11 @@ class ChunkSource(Protocol[T]):
 class Pipeline(Generic[T, R]):
     """Does `work` for every chunk. At most `in_flight` chunks are begun but not yet given to the consumer.
 
-    `start` makes the work a task that outlives this pipeline. Before each chunk is read, `ready` is
-    awaited. A result for which `stop_after` is true ends the reading. When the results have ended
-    or the consumer is gone, `take_left_items()` returns the items that were read but never begun,
-    and `left_tasks` are the tasks whose results were not given. `on_late` is called with items that
-    arrive even later, because an async source may catch its cancellation and yield more.
+    `start` makes the work a task that outlives this pipeline. A result for which `stop_after` is
+    true ends the reading. When the results have ended or the consumer is gone, `take_left_items()`
+    returns the items that were read but never begun, and `left_tasks` are the tasks whose results
+    were not given. `on_late` is called with items that arrive even later, because an async source
+    may catch its cancellation and yield more.
     """
 
     def __init__(
@@ -54,14 +54,12 @@ class Pipeline(Generic[T, R]):
         *,
         in_flight: int,
         start: Callable[[Coroutine[Any, Any, R]], "asyncio.Task[R]"],
-        ready: Callable[[], Awaitable[None]] | None = None,
         stop_after: Callable[[R], bool] = lambda _: False,
         on_late: Callable[[list[T]], None] = lambda _: None,
     ) -> None:
         self._chunks = chunks
         self._work = work
         self._start = start
-        self._ready = ready
         self._stop_after = stop_after
         self._on_late = on_late
         self._in_flight = asyncio.Semaphore(in_flight)
@@ -110,8 +108,6 @@ class Pipeline(Generic[T, R]):
         while not self._stopped:
             # Read only when one more may be in flight, so that no chunk waits in memory for its turn.
             await self._in_flight.acquire()
-            if self._ready is not None:
-                await self._ready()
             chunk = await anext(reading, None)
             if chunk is None:
                 return

@@ -8,7 +8,7 @@ knows what the work is.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import TypeVar
 
 __all__ = ["Pacing", "Turns", "at_once", "in_steps"]
@@ -84,11 +84,19 @@ class Turns:
 class Pacing:
     """Says when one piece of long work has blocked the event loop for long enough: `if due(): await pause()`.
 
-    There are two calls, because an await often costs more than the work on one item.
+    There are two calls, because an await often costs more than the work on one item. If `ready` is
+    given, every pause lasts until it returns. `pause` raises what it raises.
     """
 
-    def __init__(self, turns: Turns, *, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        turns: Turns,
+        *,
+        ready: Callable[[], Awaitable[None]] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._turns = turns
+        self._ready = ready
         self._clock = clock
         self._due_at = 0.0
 
@@ -99,6 +107,8 @@ class Pacing:
     async def pause(self) -> None:
         """Let others have their turn, and begin a new step."""
         await self._turns.give()
+        if self._ready is not None:
+            await self._ready()
         # Read the clock again: the step begins after the pause, and others may have taken long.
         self._due_at = self._clock() + _MAX_STEP
 

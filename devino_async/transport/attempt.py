@@ -25,7 +25,12 @@ __all__ = ["Attempt"]
 # How many bytes of an answer are searched for ids in one step.
 _SEARCHED_A_STEP = 131_072
 
-_NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+_NEVER_CONNECTED = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+)
 _PERMANENT = (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch, aiohttp.InvalidURL)
 
 
@@ -71,6 +76,13 @@ class Attempt:
         self._permanent = isinstance(error, _PERMANENT) or _refused_by_proxy(error)
         if self.call.body is None and isinstance(error, _NEVER_CONNECTED):
             self.ledger.handed = Handed.NOTHING
+
+    def kept_by_proxy(self) -> None:
+        """Note that a proxy demanded a password instead of passing the request on, so the service has none of it."""
+        self.ledger.seal()
+        self.ledger.handed = Handed.NOTHING
+        self._problem = "the proxy answered 407"
+        self._permanent = True
 
     def cut_short(self) -> None:
         """Note that closing the client ended the attempt."""
@@ -176,6 +188,8 @@ def _reason(error: Exception) -> str | None:
         return refused.verify_message if isinstance(refused, ssl.SSLCertVerificationError) else "certificate refused"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host name is not known"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorSSLError):
         return getattr(error.os_error, "reason", None) or "TLS failed"
     number = error.errno if isinstance(error, OSError) else None

@@ -145,8 +145,7 @@ class Ticket:
         if call.attempt > 1 and not patience.stream:
             # Once an attempt of a single send has failed, its deadline runs from that failure.
             return call.give_up_at
-        # The batch may have waited for the pace before the trouble began. That time does not count.
-        return max(self._circuit.troubled_since, patience.began) + patience.seconds
+        return self._breaker.give_up_at(self._circuit, patience)
 
     def attempt_failed(self, error: CallFailed) -> None:
         """Note how an attempt failed. It is synchronous, so no other batch begins before the lane knows."""
@@ -212,16 +211,23 @@ class Breaker:
         for circuit in self._circuits.values():
             _wake(circuit)
 
-    async def until_readable(self, lane: Lane, patience: float) -> None:
+    async def until_readable(self, lane: Lane, patience: Patience, operation: str) -> None:
         """Return as soon as the lane is not open, so that input may be read for it.
 
-        Also returns after `patience` seconds of trouble, because a waiting batch will then end the stream.
+        Raises DeadlineExceeded if the trouble lasts too long for the stream of this patience.
         """
         circuit = self._circuits[lane]
-        since = self._clock()
         while circuit.state is State.OPEN and not self._closed:
-            if not await self._wait(circuit, max(circuit.troubled_since, since) + patience):
-                return
+            await self.wait(circuit, self.give_up_at(circuit, patience), operation)
+
+    def give_up_at(self, circuit: _Circuit, patience: Patience) -> float:
+        """Return when to give up waiting for a lane in trouble, with this patience."""
+        now = self._clock()
+        if circuit.state is State.OPEN and circuit.probing is None and now > circuit.probe_at:
+            # A probe was due, but nothing waited for it. So it is not known whether the trouble went on until now.
+            circuit.troubled_since = now
+        # A batch may have waited for the pace before the trouble began. That time does not count.
+        return max(circuit.troubled_since, patience.began) + patience.seconds
 
     def close(self) -> None:
         """Stop probing and wake all waiters. None of them has a request in flight."""
@@ -306,8 +312,9 @@ class Breaker:
             async with deadline(_MAX_PROBE):
                 await self._pool.exchange(self._probe)
         except CallFailed as error:
-            whole = isinstance(error, Refused | BadAnswer)
-            return whole or (error.status is not None and 300 <= error.status < 400)
+            # These two are whole. So is a redirect that is not retriable: one that was cut is.
+            redirect = error.status is not None and 300 <= error.status < 400
+            return isinstance(error, Refused | BadAnswer) or (redirect and not error.retriable)
         except Exception:  # noqa: BLE001 - whatever it was, the batches that wait need the next probe
             return False
         return True

@@ -200,6 +200,10 @@ class SessionPool:
                 proxy=self._options.proxy,
             ) as response,
         ):
+            if response.status == 407 and self._options.proxy is not None and url.scheme == "http":
+                # Only proxies answer 407. To a request that goes over TLS it is an error of aiohttp's instead.
+                attempt.kept_by_proxy()
+                return
             attempt.begun(response.status, response.headers)
             await read_body(response, call.answer_limit, attempt.body)
             # No await may come between the end of the answer and this note: a cancelled send would lose its answer.

@@ -1,7 +1,8 @@
 """Names of columns, and the conversion of cells to arguments of Message."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -74,6 +75,23 @@ def test_conversions() -> None:
         "to": "",
         "text": "",
     }
+
+
+@pytest.mark.parametrize(
+    "cell", ["2030-01-01T10:00:00", "2030-01-01T12:00:00+05:00", datetime.fromisoformat("2030-01-01T10:00")]
+)
+def test_a_time_zone(cell: Any) -> None:
+    """A scheduled time without a zone is read in the one that was named. Its own zone goes before that."""
+    found = converted({**LEAST, "scheduled_time": cell}, ZoneInfo("Europe/Moscow"))["scheduled_time"]
+    assert found.astimezone(UTC) == datetime(2030, 1, 1, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cell", ["2030-03-10T02:30:00", "2030-11-03T01:30:00"])
+def test_a_time_at_which_the_clocks_change(cell: str) -> None:
+    """A time that a zone does not have, or has twice, is refused: nothing says which moment is meant."""
+    with pytest.raises(ValueError, match="the clocks change"):
+        converted({**LEAST, "scheduled_time": cell}, ZoneInfo("America/New_York"))
+    assert converted({**LEAST, "scheduled_time": f"{cell}-05:00"}, ZoneInfo("America/New_York"))
 
 
 @pytest.mark.parametrize("cell", ["²", "-1", "1e3", "9" * 5_000, 5.5, None])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -47,10 +48,33 @@ def test_values_for_all_rows() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "to,scheduled_time\n79000000001,2030-01-01T10:00\n",
+        '{"to": "79000000001", "scheduled_time": "2030-01-01T10:00"}',
+    ],
+)
+def test_a_time_zone(text: str) -> None:
+    """Scheduled times without a zone are those of `time_zone` in every form of file. Without it they are problems."""
+    for scheduled in (None, datetime.fromisoformat("2031-01-01")):
+        zone = ZoneInfo("Europe/Moscow")
+        [row] = rows_of(text, sender="A", text="x", time_zone=zone, scheduled_time=scheduled)
+        assert row.message is not None
+        assert row.message.scheduled_time == datetime(2030, 1, 1, 7, tzinfo=UTC)
+    [row] = rows_of(text, sender="A", text="x")
+    assert "time zone" in str(row.problem)
+
+
+@pytest.mark.parametrize(
     ("options", "problem"),
     [
         ({"validity": 300_000}, "no row can use these values: validity: validity.is.invalid"),
         ({"scheduled_time": datetime.fromisoformat("2030-01-01")}, "must be a datetime with a time zone"),
+        (
+            {"scheduled_time": datetime.fromisoformat("2030-03-10T02:30"), "time_zone": ZoneInfo("America/New_York")},
+            "clocks change",
+        ),
+        ({"time_zone": "Europe/Moscow"}, "time_zone must be a tzinfo or None"),
         ({"sender": ""}, "from: not.available"),
         ({"form": "xml"}, "form must be 'csv', 'jsonl' or None"),
     ],

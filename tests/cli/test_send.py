@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,6 +41,20 @@ def test_formulas_in_results(cli: Any) -> None:
     cli.run("send", cli.file(text), "--output", output)
     rows = csv.DictReader(output.read_text(encoding="utf-8").splitlines())
     assert [row["to"] for row in rows] == ["'=1+1", "+79000000001"]
+
+
+@pytest.mark.parametrize("by_option", [False, True])
+def test_a_time_zone(cli: Any, by_option: bool) -> None:
+    """--time-zone names the zone of scheduled times without one, in the file and in --scheduled-time."""
+    # Two hours ago by the clocks of UTC, and still to come by those 12 hours behind.
+    moment = (datetime.now(UTC) - timedelta(hours=2)).replace(tzinfo=None).isoformat()
+    text = "sender,to,text\nMyCompany,79000000001,a\n"
+    if not by_option:
+        text = f"sender,to,text,scheduled_time\nMyCompany,79000000001,a,{moment}\n"
+    options = ["--scheduled-time", moment] if by_option else []
+    for zone, outcome in (("UTC", "rejected"), ("Etc/GMT+12", "accepted")):
+        result = cli.run("send", cli.file(text), "--json", "--time-zone", zone, *options)
+        assert [row["outcome"] for row in cli.lines(result.stdout)] == [outcome]
 
 
 def test_json_lines_from_standard_input(cli: Any) -> None:

@@ -33,7 +33,12 @@ SUITE = (
     "test_outbox_faults.py",
 )
 SECRETS = ("test_secrets.py", "test_secrets_calls.py")
-OUTAGES = ("tests/transport/test_breaker.py", "tests/client/test_storms.py", "tests/transport/test_retry.py")
+OUTAGES = (
+    "tests/transport/test_breaker.py",
+    "tests/client/test_storms.py",
+    "tests/client/test_slow_sources.py",
+    "tests/transport/test_retry.py",
+)
 FIRST_FAILURES = 3
 SECONDS = 300
 AT_ONCE = 4
@@ -69,6 +74,17 @@ MUTATIONS = (
     ),
     Mutation("strikes are not counted", BREAKER, "circuit.strikes += unconfirmed", "circuit.strikes += 0", OUTAGES),
     Mutation("old news counts", BREAKER, "if not ticket.is_news():", "if False:", OUTAGES),
+    Mutation(
+        "a redirect that was cut answers a probe", BREAKER, "redirect and not error.retriable", "redirect", OUTAGES
+    ),
+    Mutation("trouble that was not watched counts", BREAKER, "now > circuit.probe_at:", "now < 0:", OUTAGES),
+    Mutation(
+        "a slow source is read while its lane is open",
+        "flow/steps.py",
+        "        if self._ready is not None:\n",
+        "        if False:\n",
+        OUTAGES,
+    ),
     Mutation("probes go on for ever", BREAKER, "while circuit.waiters:", "while True:", OUTAGES),
     Mutation(
         "batches of an ended stream wait on",

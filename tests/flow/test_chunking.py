@@ -275,6 +275,31 @@ async def test_items_have_one_holder(kind: str) -> None:
     assert {count for run in runs for count in run} == {alone}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("due", [False, True])
+async def test_pauses(kind: str, due: bool) -> None:
+    """It pauses before each chunk, and within one if that is due. What was read before a pause that raises comes."""
+    read: list[int] = []
+    read_at_pauses: list[int] = []
+    seconds = itertools.count(step=1 if due else 0)
+
+    async def ready() -> None:
+        read_at_pauses.append(len(read))
+        if len(read) > 250:
+            raise ZeroDivisionError
+
+    pacing = Pacing(Turns(), ready=ready, clock=lambda: next(seconds))
+    chunks = Chunks(source(list(range(400)), kind, read), encode=encoded, max_count=100, max_bytes=10**6, pacing=pacing)
+    got: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        async for chunk in chunks:
+            got += chunk.items
+    assert {0, 100, 200} <= set(read_at_pauses)
+    assert got == read
+    assert (len(read) < 300) is due
+    assert due or read_at_pauses == [0, 100, 200, 300]
+
+
 def test_chunks_are_quiet() -> None:
     """A chunk of thirty thousand items shows how many it has, not what they are."""
     assert repr(Chunk(["sesame"] * 30_000)) == "Chunk(<30000 items>)"

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from devino_async.errors import CallFailed, DeadlineExceeded, OutcomeUnknown, Refused, RequestNotSent, TooManyRequests
 from devino_async.events import ClientEvent, Events
 from devino_async.exchange import Answer, Call, Lane
+from devino_async.redaction import Redaction
+from devino_async.transport.attempt import Attempt
 from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
 
 SEND = Call(operation="send", method="POST", path="/", repeatable=False, messages=1)
@@ -25,12 +27,14 @@ class Service:
 
     def __init__(self) -> None:
         self.sick = True
+        self.latency = 0.0
         self.probed_at: list[float] = []
         self.error: Callable[[], CallFailed] = lambda: OutcomeUnknown("reset", operation="statuses")
 
     async def exchange(self, call: Call) -> Answer:
         assert call is PROBE
         self.probed_at.append(virtual_time.now())
+        await asyncio.sleep(self.latency)
         if self.sick:
             raise self.error()
         return Answer(status=200, body=b"{}")
@@ -261,6 +265,20 @@ async def test_a_later_stream_has_patience_of_its_own(lab: Lab) -> None:
 
 
 @lab
+async def test_trouble_that_was_not_watched(lab: Lab) -> None:
+    """Once a due probe was left out, as nothing waited for it, trouble counts from the next time that it is seen."""
+    ticket = lab.ticket(patience=10.0)
+    await lab.opened()
+    await asyncio.sleep(5_000)
+    with pytest.raises(DeadlineExceeded):
+        await ticket.admit(SEND)
+    assert virtual_time.now() == 5_010.0
+    with pytest.raises(DeadlineExceeded):
+        await ticket.admit(SEND)
+    assert virtual_time.now() == 5_010.0
+
+
+@lab
 async def test_nobody_waits_nobody_probes(lab: Lab) -> None:
     """Probes are sent only while a batch waits, so an idle client does not call for ever."""
     await lab.opened()
@@ -276,7 +294,7 @@ async def test_closing_ends_all_waiting(lab: Lab) -> None:
     """`close` gives everything that waits RequestNotSent at once, not to be tried again, and stops the probe."""
     await lab.opened()
     waiting = [asyncio.create_task(lab.ticket().admit(SEND)) for _ in range(3)]
-    reading = asyncio.create_task(lab.breaker.until_readable(Lane.BULK, 900))
+    reading = asyncio.create_task(lab.breaker.until_readable(Lane.BULK, Patience(0.0, 900), "send"))
     await asyncio.sleep(1)
     lab.breaker.close()
     for task in waiting:
@@ -289,15 +307,23 @@ async def test_closing_ends_all_waiting(lab: Lab) -> None:
 
 @lab
 async def test_no_input_is_read_while_a_lane_is_open(lab: Lab) -> None:
-    """Reading waits while the lane is open, goes on once it is half open, and stops waiting when patience ends."""
+    """Reading waits while the lane is open, and goes on once it is half open. It ends with a stream's patience.
+
+    However often and from whenever it is asked, that is so long after the trouble began.
+    """
+    lab.service.latency = 5.0
     await lab.opened()
-    began = virtual_time.now()
-    await lab.breaker.until_readable(Lane.BULK, 10)
-    assert virtual_time.now() - began == 10
+    watching = asyncio.create_task(lab.ticket().admit(SEND))
+    await asyncio.sleep(3)
+    for _ in range(2):
+        with pytest.raises(DeadlineExceeded):
+            await lab.breaker.until_readable(Lane.BULK, Patience(0.0, 10), "send")
+        assert virtual_time.now() == 10
     lab.service.sick = False
-    await lab.breaker.until_readable(Lane.BULK, 100)
+    await lab.breaker.until_readable(Lane.BULK, Patience(0.0, 100), "send")
     assert lab.told[-1][1] == "half open"
-    await lab.breaker.until_readable(Lane.URGENT, 100)
+    await watching
+    await lab.breaker.until_readable(Lane.URGENT, Patience(0.0, 100), "send")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429])
@@ -310,6 +336,27 @@ def test_any_answer_below_500_will_do(status: int) -> None:
         await lab.opened()
         await lab.ticket().admit(SEND)
         assert virtual_time.now() == 0.2
+
+    run()
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_redirect_must_be_whole(whole: bool) -> None:
+    """A probe that is answered by a redirect was answered, unless the answer was cut."""
+
+    @lab
+    async def run(lab: Lab) -> None:
+        attempt = Attempt(PROBE, Redaction())
+        attempt.begun(302, {})
+        attempt.finished() if whole else attempt.failed(ConnectionResetError())
+        outcome = attempt.outcome()
+        assert isinstance(outcome, CallFailed)
+        lab.service.error = lambda: outcome
+        await lab.opened()
+        waiting = asyncio.create_task(lab.ticket().admit(SEND))
+        await asyncio.sleep(1)
+        assert waiting.done() is whole
+        waiting.cancel()
 
     run()
 

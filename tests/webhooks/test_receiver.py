@@ -2,9 +2,12 @@
 
 import asyncio
 import gzip
+import importlib
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
@@ -22,11 +25,14 @@ from web_servers import (
     post,
     raw,
     refused,
+    shown_route,
     streaming,
 )
 
 from devino_async import CallbackReceiver, ConfigurationError, Status
 from devino_async.webhooks.receiver import MAX_BODY, MAX_EVENTS, MAX_WAITING
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @everywhere
@@ -124,6 +130,17 @@ async def test_a_slash_at_the_end(server: Any) -> None:
         assert await post(f"{url}/{TOKEN}//", EVENT, allow_redirects=False) == 404
         assert await post(f"{url}/{TOKEN[:-1]}/", EVENT, allow_redirects=False) == 404
     assert seen.calls == 3
+
+
+def test_the_routes_of_the_readme() -> None:
+    """The README shows the routes of the docstrings. With other ones a framework refuses the slash before we see it."""
+    pytest.importorskip("django")
+    pytest.importorskip("starlette")
+    modules = [
+        importlib.import_module(f"devino_async.contrib.{name}") for name in ("aiohttp_web", "starlette", "django")
+    ]
+    shown = re.findall(r'"/?\w+/([{<][^"]*token[^"]*)"', README.read_text(encoding="utf-8"))
+    assert sorted(shown) == sorted(shown_route(module).rpartition("/")[2] for module in modules)
 
 
 @everywhere

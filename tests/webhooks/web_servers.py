@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,10 +44,16 @@ class Seen:
         )
 
 
+def shown_route(module: Any) -> str:
+    """The route that the docstring of a file in contrib/ shows, so that it is what the tests use."""
+    [shown] = re.findall(r'"(/?devino/[^"]*token[^"]*)"', module.__doc__)
+    return str(shown)
+
+
 @asynccontextmanager
 async def by_aiohttp(receiver: CallbackReceiver) -> AsyncIterator[str]:
     app = web.Application()
-    app.router.add_route("*", "/devino/{token:.+}", aiohttp_web.endpoint(receiver))
+    app.router.add_route("*", shown_route(aiohttp_web), aiohttp_web.endpoint(receiver))
     app.router.add_route("*", "/devino", aiohttp_web.endpoint(receiver))
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -80,7 +87,7 @@ def by_fastapi(receiver: CallbackReceiver) -> Any:
     fastapi = pytest.importorskip("fastapi")
     starlette = pytest.importorskip("devino_async.contrib.starlette")
     app = fastapi.FastAPI()
-    for path in ("/devino/{token:path}", "/devino"):
+    for path in (shown_route(starlette), "/devino"):
         app.add_route(path, starlette.endpoint(receiver), methods=starlette.METHODS)
     return by_uvicorn(app)
 
@@ -104,7 +111,7 @@ def by_django(receiver: CallbackReceiver) -> Any:
     from django.core.asgi import get_asgi_application
     from django.urls import clear_url_caches, path
 
-    from devino_async.contrib.django import endpoint
+    from devino_async.contrib import django
 
     if not settings.configured:
         settings.configure()
@@ -112,7 +119,10 @@ def by_django(receiver: CallbackReceiver) -> Any:
     settings.ROOT_URLCONF, settings.ALLOWED_HOSTS, settings.SECRET_KEY = Urls, ["*"], "x"
     settings.LOGGING_CONFIG = None
     settings.MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware"]
-    Urls.urlpatterns = [path("devino/<path:token>", endpoint(receiver)), path("devino", endpoint(receiver))]
+    Urls.urlpatterns = [
+        path(shown_route(django), django.endpoint(receiver)),
+        path("devino", django.endpoint(receiver)),
+    ]
     clear_url_caches()
     return by_uvicorn(get_asgi_application())
 
