@@ -71,10 +71,10 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
     place = journal_for(path, journal=options["journal"], campaign=options["campaign"], without=options["no_journal"])
     journal = None if place is None else SQLiteJournal(place)
+    reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])
     client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
-    reading = _reading(options)
     target = OutputFile(output)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)

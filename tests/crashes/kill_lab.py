@@ -15,7 +15,7 @@ from typing import Any
 from attrs import define, field, frozen
 from chance import chance
 from counting_server import CountingServer, Truth
-from inputs import Input, Listed, allowed, identities_of, is_rejected
+from inputs import Input, allowed, identities_of, is_rejected
 from processes import GIVE_UP, Child, child
 from programs import Campaign, run_campaign
 from traps import Trap
@@ -108,10 +108,11 @@ class KillLab:
     environment: Mapping[str, str] | None = None
 
     def __init__(
-        self, folder: Path, server: CountingServer, given: Input | Listed, *, seed: int, **options: Any
+        self, folder: Path, server: CountingServer, given: Input, *, seed: int, **options: Any
     ) -> None:
         self.server = server
         self.given = given
+        self._expected = given.count
         self.random = chance(seed)
         self.saw = str(folder / "saw.txt")
         self.journal = folder / "sms.journal"
@@ -148,9 +149,15 @@ class KillLab:
         """Run it, each time with a kill while there are any and then without, until everything has its outcome."""
         for _ in range(most):
             status = self.run(next(kills_, None))
-            if status in self.finished and all(kind != "not_sent" for kind, _ in self.receipts().values()):
+            if self.is_finished(status):
                 return
         self.wrong.append(f"not finished after {most} runs")
+
+    def is_finished(self, status: int) -> bool:
+        """Whether the run that ended with this status has left nothing to do."""
+        receipts = self.receipts()
+        is_whole = status in self.finished and len(receipts) == self._expected
+        return is_whole and all(kind != "not_sent" for kind, _ in receipts.values())
 
     def run(self, kill: Kill | None = None, **changes: Any) -> int:
         """Run it once and check what it left. Return its exit status."""
@@ -260,7 +267,7 @@ class KillLab:
         if state is not None and (state.messages != len(messages) or not state.complete):
             self.wrong.append(f"the journal has {state.messages} of {len(messages)} messages")
         posts = truth.posts
-        if self.run() not in self.finished or self.receipts() != final:
+        if not self.is_finished(self.run()) or self.receipts() != final:
             self.wrong.append("a finished campaign that ran again gave another stream")
         if self.server.posts() != posts:
             self.wrong.append("a finished campaign that ran again sent something")
