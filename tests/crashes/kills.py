@@ -94,12 +94,13 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=20_261_128)
     options.add_argument("--messages", type=int, default=160_000)
     options.add_argument("--at-once", type=int, default=2)
-    options.add_argument("--way", choices=[*dict.fromkeys(WAYS), "power cut"])
+    options.add_argument("--way", action="append", choices=[*dict.fromkeys(WAYS), "power cut"])
     given = options.parse_args()
     total, wrong, begun = Figures(), 0, time.monotonic()
 
     def run(number: int) -> tuple[int, str, tuple[Figures, list[str]] | None]:
-        way = given.way or WAYS[number % len(WAYS)]
+        ways = given.way or WAYS
+        way = ways[number % len(ways)]
         seed = given.seed * 1_000_003 + number
         left = given.kills - total.kills.total()
         return seed, way, one(seed, min(left, _KILLS_A_CAMPAIGN), given.messages, way) if left > 0 else None
