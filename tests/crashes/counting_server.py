@@ -9,6 +9,7 @@ so, whether or not an answer gets out.
 
 import asyncio
 import json
+import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -205,7 +206,11 @@ class _Desk:
 
     def heard(self) -> None:
         """Read one order."""
-        order, given = self._orders.recv()
+        try:
+            order, given = self._orders.recv()
+        except EOFError:
+            # The lab was killed.
+            os._exit(1)
         task = asyncio.create_task(self._obey(order, given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -107,9 +107,7 @@ class KillLab:
     signals: Sequence[int] = SIGNALS
     environment: Mapping[str, str] | None = None
 
-    def __init__(
-        self, folder: Path, server: CountingServer, given: Input, *, seed: int, **options: Any
-    ) -> None:
+    def __init__(self, folder: Path, server: CountingServer, given: Input, *, seed: int, **options: Any) -> None:
         self.server = server
         self.given = given
         self._expected = given.count

@@ -123,6 +123,9 @@ def kind_of(receipt: Receipt) -> tuple[str, str]:
 
 
 def _begin(job: Any, pipe: Pipe) -> None:
+    # A lab that was started by `nohup` has inherited that some are ignored.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if job.trap is not None:
         set_trap(job.trap)
