@@ -48,9 +48,14 @@ def unpack_bytes(packed: bytes | None) -> bytes:
         raise Damaged from error
 
 
+def ends_of(positions: Sequence[int]) -> tuple[int, int]:
+    """Return the lowest and the highest of some positions."""
+    return (positions[0], positions[-1]) if isinstance(positions, range) else (min(positions), max(positions))
+
+
 def pack_positions(positions: Sequence[int]) -> bytes | None:
-    """Return ascending positions as they are stored: None if there is no gap between them."""
-    if positions[-1] - positions[0] + 1 == len(positions):
+    """Return positions as they are stored: None if each is one more than that before it."""
+    if isinstance(positions, range) or list(positions) == list(range(positions[0], positions[0] + len(positions))):
         return None
     return zlib.compress(struct.pack(f"<{len(positions)}q", *positions), 1)
 
@@ -67,6 +72,8 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
 
 def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
     """Return messages as they are stored: a line for each, compressed. They are compressed slice by slice."""
+    if any(b"\n" in piece for piece in slices):
+        return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
     packer = zlib.compressobj(1)
     packed, lines = [], 0
     for number, piece in enumerate(slices):
@@ -81,6 +88,8 @@ def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
 
 def lines_of(slices: Sequence[bytes], count: int) -> list[bytes]:
     """Return the JSON of each message."""
+    if any(b"\n" in piece for piece in slices):
+        return _lines_of_any(slices)
     lines = [line for piece in slices for line in piece.replace(_BETWEEN, _LINE).split(b"\n")]
     return lines if len(lines) == count else _lines_of_any(slices)
 

@@ -5,17 +5,22 @@ clock decides who lives. `flock` is used, never `lockf`, and never on the journa
 file would drop the locks of SQLite.
 """
 
+import errno
 import os
 import secrets
 import string
 import sys
+import threading
 from contextlib import suppress
-from weakref import WeakSet
 
 __all__ = ["Claimer"]
 
 _LETTERS = 8
 _ENDING = ".claimer"
+
+# The descriptors of the locked files of this process. No fork may fall between opening a file and noting it here.
+_held: set[int] = set()
+_forking = threading.Lock()
 
 
 class Claimer:
@@ -27,8 +32,8 @@ class Claimer:
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
+        self._process: int | None = None
         self.name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
-        _held.add(self)
 
     @property
     def is_held(self) -> bool:
@@ -43,12 +48,19 @@ class Claimer:
             self.close()
         # The same mode as the journal: a group that may use the one must be able to ask for the other.
         mode = os.stat(self._path).st_mode & 0o666  # noqa: PTH116 - the path is text throughout
-        descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
-        # The name is new, so no other process holds a lock on this file.
-        if not _lock(descriptor):
-            os.close(descriptor)
-            raise OSError(f"the new file {self._file_of(self.name)!r} cannot be locked")
-        self._descriptor = descriptor
+        with _forking:
+            descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
+            _held.add(descriptor)
+        self._descriptor, self._process = descriptor, os.getpid()
+        is_locked = False
+        try:
+            # Only a process that asks at this very moment could keep it from being locked, and then only on Windows.
+            is_locked = _lock(descriptor)
+        finally:
+            if not is_locked:
+                self.close()
+        if not is_locked:
+            raise OSError(errno.EAGAIN, "the sign of life beside it could not be locked")
 
     def is_alive(self, name: str) -> bool:
         """Return whether the process that holds this name still runs. A missing file means that it does not."""
@@ -72,20 +84,16 @@ class Claimer:
             os.unlink(self._file_of(name))  # noqa: PTH108
 
     def close(self) -> None:
-        """Drop the lock and remove the file."""
-        if self._descriptor is None:
+        """Drop the lock and remove the file. In a forked child, leave both to the parent."""
+        if self._descriptor is None or self._process != os.getpid():
             return
         is_in_place = self._is_in_place(self._descriptor)
-        os.close(self._descriptor)
+        with _forking:
+            _held.remove(self._descriptor)
+            os.close(self._descriptor)
         self._descriptor = None
         if is_in_place:
             self.remove(self.name)
-
-    def close_in_child(self) -> None:
-        """Close the descriptor that a forked child inherited. It would keep the lock after the parent's death."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
     def _file_of(self, name: str) -> str:
         return f"{self._path}.{name}{_ENDING}"
@@ -120,13 +128,13 @@ else:
         return True
 
 
-_held: WeakSet[Claimer] = WeakSet()
-
-
-def _close_all_in_child() -> None:
-    for each in list(_held):
-        each.close_in_child()
+def _close_in_child() -> None:
+    """Close what a forked child inherited. It would keep the locks of its parent after the parent's death."""
+    for descriptor in _held:
+        os.close(descriptor)
+    _held.clear()
+    _forking.release()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_all_in_child)
+    os.register_at_fork(before=_forking.acquire, after_in_parent=_forking.release, after_in_child=_close_in_child)

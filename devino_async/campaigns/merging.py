@@ -11,20 +11,19 @@ from typing import Any
 from .journal import STATES, Mark, settled
 from .results import DIED
 
-__all__ = ["merged"]
+__all__ = ["OPEN", "merged"]
 
-_OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
+OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
 _WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
 
 
 def merged(before: bytes, old: bytes, now: bytes, new: bytes) -> bytes:
-    """Return the results that belong to the marks `settled(before, now)`, both packed as results.py packs them."""
-    after = settled(before, now)
-    if after == now:
+    """Return the results that belong to the marks `settled(before, now)`, packed as results.py packs them."""
+    if not before.translate(None, OPEN):
         return new
     kept: dict[str, list[Any]] = {"ids": [], "segments": [], "reasons": [], "errors": []}
     for was, olds, news in zip(before, _each(before, old), _each(now, new), strict=True):
-        name, *values = news if was in _OPEN else olds
+        name, *values = news if was in OPEN else olds
         if name == "ids":
             kept["ids"].append(values[0])
             kept["segments"].append(values[1])

@@ -1,7 +1,7 @@
 """SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
 
-The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_parts.py and
-sqlite_keys.py. Who still lives is in claimer.py.
+The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_campaigns.py,
+sqlite_parts.py and sqlite_keys.py. Who still lives is in claimer.py.
 """
 
 import asyncio
@@ -10,9 +10,8 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -21,12 +20,12 @@ from attrs import evolve
 
 from ..errors import ClientClosed, JournalFailed
 from ..storage.sqlite import SQLiteFile
-from . import sqlite_keys, sqlite_parts
+from . import sqlite_campaigns, sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
 from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
 from .results import Results
-from .troubles import explained, refuse_network
+from .troubles import damaged, explained, refuse_network
 
 __all__ = ["SQLiteJournal"]
 
@@ -38,16 +37,15 @@ _SCHEMA = (
     "CREATE TABLE meta (secret BLOB NOT NULL)",
     "INSERT INTO meta VALUES (randomblob(32))",
     "CREATE TABLE claimer (name TEXT PRIMARY KEY) WITHOUT ROWID",
+    *sqlite_campaigns.SCHEMA,
     *sqlite_parts.SCHEMA,
     *sqlite_keys.SCHEMA,
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
-_CAMPAIGNS = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled,
-    {", ".join(f"coalesce(sum(part.{each}), 0)" for each in sqlite_parts.COUNTED)}
-    FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
-    GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
+# What Results raises if they are not what was packed.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class SQLiteJournal:
@@ -61,6 +59,7 @@ class SQLiteJournal:
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
         # Resolved once: by another way to the same file, or after chdir, the others' signs of life would not be found.
         self._path = os.path.realpath(path)
+        self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
         self._claimer = Claimer(self._path)
         self._clock = clock
         self._file = SQLiteFile(
@@ -77,7 +76,11 @@ class SQLiteJournal:
         return f"SQLiteJournal({self._path!r})"
 
     async def __aenter__(self) -> Self:
-        await self._do(_nothing)
+        try:
+            await self._do(_nothing)
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
@@ -95,14 +98,14 @@ class SQLiteJournal:
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
             self._register(connection)
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
-            return sqlite_parts.begin(connection, name, address, begun, self._clock())
+            return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
         campaign, recorded = await self._together(work)
         return Run(campaign=campaign, name=name, token=token, secret=await self.secret(), recorded=recorded)
 
     async def end(self, run: Run, *, complete: bool) -> None:
         """End a run. `complete` says that the input was read to its end, which is remembered for good."""
-        await self._together(partial(sqlite_parts.end, run=run, complete=complete))
+        await self._together(partial(sqlite_campaigns.end, run=run, complete=complete))
         # Texts that went from the file may still stand in the write-ahead log.
         await self._do(_truncate_log)
 
@@ -173,8 +176,7 @@ class SQLiteJournal:
     async def campaigns(self) -> tuple[CampaignState, ...]:
         """Return all campaigns, the oldest first."""
         await self._bury()
-        rows = await self._do(lambda connection: connection.execute(_CAMPAIGNS).fetchall())
-        return tuple(map(_campaign_of, rows))
+        return await self._do(sqlite_campaigns.states)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
         """Yield what became of each message of a campaign, by position."""
@@ -182,7 +184,10 @@ class SQLiteJournal:
         number = 0
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
             stop = start + _POSITIONS_AT_ONCE
-            found = [_outcomes_of(each, start, stop) for each in await self.records(name, start, stop)]
+            try:
+                found = [_outcomes_of(each, start, stop) for each in await self.records(name, start, stop)]
+            except _UNREADABLE:
+                raise self._damaged(name) from None
             for outcome in heapq.merge(*found, key=_position_of):
                 yield outcome
                 number += 1
@@ -196,8 +201,10 @@ class SQLiteJournal:
         after: str | None = None
         while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
             for after, found, results in rows:
-                marks = bytes((MARKS[State(found)],))
-                [outcome] = Results(marks, results or b"").outcomes([0])
+                try:
+                    [outcome] = Results(bytes((MARKS[State(found)],)), results or b"").outcomes([0])
+                except _UNREADABLE:
+                    raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)
 
     async def aclose(self) -> None:
@@ -237,6 +244,9 @@ class SQLiteJournal:
             found = await call()
         return {key: record for key, (record, _, _) in found.items()}
 
+    def _damaged(self, of: str | None) -> JournalFailed:
+        return JournalFailed(f"the journal {self._name!r} failed: {damaged(of)}")
+
     async def _do(self, work: Work[T], *, of: str | None = None) -> T:
         return await self._told(self._file.do, work, of)
 
@@ -248,11 +258,13 @@ class SQLiteJournal:
             result: T = await run(work)
         except (sqlite3.Error, OSError) as error:
             problem = explained(error)
+        except UnicodeEncodeError:
+            problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
         except Damaged:
-            problem = f"its record of the campaign {of!r} is damaged. Restore the file from a copy, and reconcile first"
+            problem = damaged(of)
         else:
             return result
-        raise JournalFailed(f"the journal {os.path.basename(self._path)!r} failed: {problem}")  # noqa: PTH119
+        raise JournalFailed(f"the journal {self._name!r} failed: {problem}")
 
 
 def _nothing(_: sqlite3.Connection) -> None:
@@ -270,30 +282,11 @@ def _truncate_log(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA busy_timeout = {timeout}")
 
 
-def _outcomes_of(record: Record, start: int, stop: int) -> Iterator[Outcome]:
-    for outcome in Results(record.marks, record.results).outcomes(record.positions):
-        if start <= _position_of(outcome) < stop:
-            yield outcome
+def _outcomes_of(record: Record, start: int, stop: int) -> Iterable[Outcome]:
+    outcomes = Results(record.marks, record.results).outcomes(record.positions)
+    within = (each for each in outcomes if start <= _position_of(each) < stop)
+    return within if isinstance(record.positions, range) else sorted(within, key=_position_of)
 
 
 def _position_of(outcome: Outcome) -> int:
     return outcome.position or 0
-
-
-def _campaign_of(row: Sequence[Any]) -> CampaignState:
-    name, address, path, output, started_at, changed_at, complete, paused, cancelled, *counts = row
-    states = dict(zip(sqlite_parts.COUNTED, counts, strict=True))
-    states["in_flight"] = states.pop("claimed")
-    return CampaignState(
-        name=name,
-        address=address,
-        path=path,
-        output=output,
-        started_at=datetime.fromtimestamp(started_at, UTC),
-        changed_at=datetime.fromtimestamp(changed_at, UTC),
-        complete=bool(complete),
-        paused=bool(paused),
-        cancelled=bool(cancelled),
-        messages=sum(counts),
-        **states,
-    )

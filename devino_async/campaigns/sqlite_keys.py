@@ -8,7 +8,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State, settled
+from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
+from .merging import OPEN
 
 __all__ = ["claim", "find", "page", "release", "settle"]
 
@@ -93,9 +94,7 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
         if key not in found or found[key][1] != token:
             continue
         record = found[key][0]
-        before, now = bytes((MARKS[record.state],)), bytes((MARKS[state],))
-        after = settled(before, now)
-        if after == now:
+        if MARKS[record.state] in OPEN:
             rows.append((key, state.value, record.address, token, record.fingerprint, results, None, None, None, 0.0))
     _upsert(connection, rows, _SETTLED)
 

@@ -4,23 +4,16 @@ Every function gets the connection and runs in the thread of the file. What mark
 """
 
 import sqlite3
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from ..errors import (
-    CampaignBusy,
-    CampaignCancelled,
-    CampaignChanged,
-    CampaignForgotten,
-    CampaignPaused,
-    JournalFailed,
-)
+from ..errors import JournalFailed
 from .blobs import (
     Damaged,
     blanked,
+    ends_of,
     lines_of,
     pack_bodies,
     pack_bytes,
@@ -30,17 +23,12 @@ from .blobs import (
 )
 from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
+from .sqlite_campaigns import COUNTED, adopt, check_goes_on, touch
 
-__all__ = ["begin", "bury", "claim", "end", "record_of", "records", "release", "settle"]
+__all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle"]
 
 # Counts stand before the blobs, so that adding them up reads no blob.
 SCHEMA = (
-    """CREATE TABLE campaign (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL, path TEXT, output TEXT,
-        run TEXT, claimer TEXT, recorded INTEGER NOT NULL DEFAULT 0, span INTEGER NOT NULL DEFAULT 0,
-        complete INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
-        forgotten INTEGER NOT NULL DEFAULT 0, forgotten_messages INTEGER NOT NULL DEFAULT 0,
-        started_at REAL NOT NULL, changed_at REAL NOT NULL)""",
     """CREATE TABLE part (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, token TEXT NOT NULL UNIQUE,
         first INTEGER NOT NULL, last INTEGER NOT NULL,
@@ -54,18 +42,10 @@ SCHEMA = (
     """CREATE TABLE evidence (id INTEGER PRIMARY KEY, part INTEGER NOT NULL, told REAL NOT NULL, twice INTEGER NOT NULL,
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
-COUNTED = {
-    "planned": Mark.PLANNED,
-    "claimed": Mark.CLAIMED,
-    "accepted": Mark.ACCEPTED,
-    "rejected": Mark.REJECTED,
-    "not_sent": Mark.NOT_SENT,
-    "unconfirmed": Mark.UNCONFIRMED,
-    "assumed_sent": Mark.ASSUMED_SENT,
-}
 _COUNTS = ", ".join(COUNTED)
 _INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, marks, positions, results,
     fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
+_DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _WITHIN = "FROM part WHERE campaign = ? AND first > ? AND first < ? AND last >= ? ORDER BY first, id"
 
@@ -81,73 +61,9 @@ class _Row:
     results: bytes
 
 
-def begin(
-    connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
-) -> tuple[int, int]:
-    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position.
-
-    `begun` is what is noted of the run. Nothing changes for the messages, so the time of the last change stays.
-    """
-    row = connection.execute(
-        "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
-    ).fetchone()
-    if row is None:
-        made = connection.execute(
-            "INSERT INTO campaign (name, address, run, claimer, path, output, started_at, changed_at) "
-            "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
-            {**begun, "name": name, "address": address, "now": now},
-        )
-        return made.lastrowid or 0, 0
-    campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
-    if forgotten:
-        raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
-    if recorded_address != address:
-        raise CampaignChanged(0, "address")
-    # Dead claimers were buried before, so one that is listed lives.
-    if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
-        raise CampaignBusy(
-            f"another run of {name!r} is under way, or still finishes what it has in flight; wait for it"
-        )
-    if paused:
-        raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
-    connection.execute(
-        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
-        "output = coalesce(:output, output) WHERE id = :id",
-        {**begun, "id": campaign},
-    )
-    return campaign, recorded
-
-
-def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
-    """End the run, if it has not been taken over."""
-    connection.execute(
-        "UPDATE campaign SET run = NULL, claimer = NULL, complete = max(complete, ?) WHERE id = ? AND run = ?",
-        (complete, run.campaign, run.token),
-    )
-
-
-def adopt(connection: sqlite3.Connection, run: Run, claimer: str, now: float) -> None:
-    """Note whose run this is, and that something changes. Raises CampaignBusy if another run has taken over."""
-    changed = connection.execute(
-        "UPDATE campaign SET claimer = ?, changed_at = ? WHERE id = ? AND run = ?",
-        (claimer, now, run.campaign, run.token),
-    )
-    if not changed.rowcount:
-        raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
-
-
 def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, now: float) -> None:
     """Record that a part is being sent."""
-    row = connection.execute(
-        "SELECT paused, cancelled, forgotten FROM campaign WHERE id = ?", (run.campaign,)
-    ).fetchone()
-    paused, cancelled, forgotten = row or (0, 0, 1)
-    if forgotten:
-        raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
-    if cancelled:
-        raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
-    if paused:
-        raise CampaignPaused(f"the campaign {run.name!r} is paused; unpause it to go on")
+    check_goes_on(connection, run)
     adopt(connection, run, claimer, now)
     marks = bytes((Mark.CLAIMED,)) * len(part.positions)
     earlier = _row_of(connection, run, part.token)
@@ -170,7 +86,7 @@ def release(connection: sqlite3.Connection, run: Run, token: str, now: float) ->
         return
     proved = bytes.maketrans(bytes((Mark.CLAIMED, Mark.UNCONFIRMED)), bytes((Mark.PLANNED,)) * 2)
     _update(connection, row.id, row.marks.translate(proved))
-    _touch(connection, run, now)
+    touch(connection, run, now)
 
 
 def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes, results: bytes, now: float) -> None:
@@ -178,26 +94,28 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     row = _row_of(connection, run, part.token)
     if row is None:
         # Nothing of it was sent, so a run that was taken over has nothing to say here.
-        changed = connection.execute(
-            "UPDATE campaign SET changed_at = ? WHERE id = ? AND run = ?", (now, run.campaign, run.token)
-        )
-        if not changed.rowcount:
-            raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
+        adopt(connection, run, None, now)
         _insert(connection, run, part, marks, results)
         return
     after = settled(row.marks, marks)
     kept = merged(row.marks, row.results, marks, results)
     columns: dict[str, bytes | None] = {"results": pack_bytes(kept)}
     if after != row.marks and not all(map(needs_bodies, _kinds(after))):
-        columns["bodies"] = blanked(lines_of(part.slices, len(after)), after)
+        columns["bodies"] = blanked(lines_of(part.slices, len(after)), after) if needs_bodies(after) else None
     _update(connection, row.id, after, **columns)
+    if Mark.MOVED in row.marks:
+        _keep_evidence(connection, row, marks, results, now)
+    touch(connection, run, now)
+
+
+def _keep_evidence(connection: sqlite3.Connection, row: _Row, marks: bytes, results: bytes, now: float) -> None:
+    """Keep an answer that accepts messages which another part has, because these were sent twice."""
     twice = sum(1 for old, new in zip(row.marks, marks, strict=True) if (old, new) == (Mark.MOVED, Mark.ACCEPTED))
     if twice:
         connection.execute(
             "INSERT INTO evidence (part, told, twice, marks, results) VALUES (?, ?, ?, ?, ?)",
             (row.id, now, twice, pack_bytes(marks), pack_bytes(results)),
         )
-    _touch(connection, run, now)
 
 
 def records(connection: sqlite3.Connection, name: str, start: int, stop: int) -> list[Record]:
@@ -210,10 +128,10 @@ def records(connection: sqlite3.Connection, name: str, start: int, stop: int) ->
         f"SELECT token, first, last, positions, fingerprints, marks, results {_WITHIN}",
         (campaign, start - span, stop, start),
     )
-    return [record for record in map(record_of, found) if _lies_within(record, start, stop)]
+    return [record for record in map(_record_of, found) if _lies_within(record, start, stop)]
 
 
-def record_of(row: Sequence[Any]) -> Record:
+def _record_of(row: Sequence[Any]) -> Record:
     """Return what a row says. Raises Damaged if it is damaged."""
     token, first, last, positions, fingerprints, marks, results = row
     record = Record(
@@ -232,8 +150,12 @@ def bury(connection: sqlite3.Connection, claimers: Iterable[str]) -> None:
     """Turn all that dead claimers had claimed into unconfirmed, and forget them."""
     for each in claimers:
         for part, marks in connection.execute("SELECT id, marks FROM part WHERE claimer = ?", (each,)).fetchall():
-            doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
-            _update(connection, part, doubted)
+            try:
+                doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
+                _update(connection, part, doubted)
+            except Damaged:
+                # Its own campaign cannot be replayed any more. The others must not wait for that.
+                connection.execute(_DOUBT_UNREAD, (part,))
         connection.execute("UPDATE keyed SET state = 'unconfirmed', claimer = NULL WHERE claimer = ?", (each,))
         connection.execute("DELETE FROM claimer WHERE name = ?", (each,))
 
@@ -248,7 +170,7 @@ def _insert(
     claimer: str | None = None,
     claimed_at: float | None = None,
 ) -> None:
-    first, last = part.positions[0], part.positions[-1]
+    first, last = ends_of(part.positions)
     [span] = connection.execute("SELECT span FROM campaign WHERE id = ?", (run.campaign,)).fetchone()
     earlier = connection.execute(
         f"SELECT id, first, last, positions, marks, bodies {_WITHIN}",
@@ -325,13 +247,13 @@ def _row_of(connection: sqlite3.Connection, run: Run, token: str) -> _Row | None
     return _Row(part, campaign, unpack_positions(positions, first, last), unpack_bytes(marks), unpack_bytes(results))
 
 
-def _touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
-    connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, run.campaign))
-
-
 def _lies_within(record: Record, start: int, stop: int) -> bool:
-    within = slice(bisect_left(record.positions, start), bisect_left(record.positions, stop))
-    return bool(record.marks[within].strip(bytes((Mark.MOVED,))))
+    positions = record.positions
+    if isinstance(positions, range):
+        within = record.marks[max(start - positions.start, 0) : max(stop - positions.start, 0)]
+        return bool(within.strip(bytes((Mark.MOVED,))))
+    pairs = zip(positions, record.marks, strict=True)
+    return any(start <= position < stop and mark != Mark.MOVED for position, mark in pairs)
 
 
 def _kinds(marks: bytes) -> list[bytes]:

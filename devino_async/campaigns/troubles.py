@@ -7,7 +7,7 @@ import sys
 
 from ..errors import JournalFailed
 
-__all__ = ["explained", "network_file_system", "refuse_network"]
+__all__ = ["damaged", "explained", "network_file_system", "refuse_network"]
 
 _MOUNTS = "/proc/self/mountinfo"
 # Locks do not hold there between machines, or shared memory does not.
@@ -40,7 +40,6 @@ _BY_NUMBER = {
     errno.EROFS: _FORBIDDEN,
     errno.ENOENT: _MISSING,
     errno.ENOTDIR: _MISSING,
-    errno.EISDIR: f"it is a folder. {_ELSEWHERE}",
 }
 
 
@@ -54,6 +53,12 @@ def explained(error: Exception) -> str:
         known = _BY_CODE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         what = str(error)
     return known or f"{what or type(error).__name__}. Check the disk and the folder, and {_AGAIN}"
+
+
+def damaged(campaign: str | None) -> str:
+    """Return what to say of a record that is not what was written."""
+    where = "of keyed sends" if campaign is None else f"of the campaign {campaign!r}"
+    return f"its record {where} is damaged. Restore the file from a copy, and reconcile before anything is sent"
 
 
 def refuse_network(path: str) -> None:

@@ -56,7 +56,7 @@ def receipt_of(position: int, mark: str, said: str) -> Any:
         case "a":
             return Accepted(message, f"{position}{said}", (f"{position}{said}1",) if position % 2 else ())
         case "r":
-            return Rejected(message, (Reason("to.invalid", "to", f"words {said}"),))
+            return Rejected(message, (Reason(f"to.invalid.{said}", "to", "words"),))
         case "n":
             return NotSent(message, RequestNotSent("no connection", operation="send"))
         case _:
@@ -128,7 +128,8 @@ class Process:
 
     def __init__(self, stores: SQLiteStores) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
+        # What is loaded there is not loaded again in each process.
+        context.set_forkserver_preload(["devino_async.campaigns.sqlite", "devino_async.protocol.sending"])
         self._ours, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(stores, theirs), daemon=True)
         self._process.start()

@@ -31,6 +31,7 @@ from stores import (
 
 from devino_async import ClientClosed
 from devino_async.campaigns import CampaignBusy, CampaignChanged, Journal, JournalFailed, Outcome, State
+from devino_async.campaigns.journal import STATES
 from devino_async.campaigns.results import DIED
 
 needs_processes = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
@@ -93,6 +94,15 @@ async def test_the_secret(journal: Journal, other: Journal, tmp_path: Path) -> N
     third = SQLiteStores(tmp_path / "elsewhere").journal()
     assert await third.secret() != await journal.secret()
     await third.aclose()
+
+
+async def test_files_of_a_campaign(journal: Journal) -> None:
+    """A run notes the file that is read and the file for results. A run that names none leaves them."""
+    noted = [("a.csv", None), (None, "b.csv"), (None, None), ("c.csv", "d.csv")]
+    for (path, output), expected in zip(noted, ["a.csv -", "a.csv b.csv", "a.csv b.csv", "c.csv d.csv"], strict=True):
+        await journal.end(await journal.begin("spring", ADDRESS, path=path, output=output), complete=False)
+        [state] = await journal.campaigns()
+        assert f"{state.path} {state.output or '-'}" == expected
 
 
 async def test_one_run_at_a_time(journal: Journal, other: Journal) -> None:
@@ -195,6 +205,26 @@ async def test_records_by_position(journal: Journal) -> None:
     assert await journal.recorded("spring") == 45
     assert list(await journal.records("nothing", 0, 9)) == []
     assert await journal.recorded("nothing") == 0
+
+
+async def test_positions_in_any_order(journal: Journal) -> None:
+    """The messages of a part keep their order, whatever their positions are, and are listed by position."""
+    run = await journal.begin("spring", ADDRESS)
+    parts = [part_of((7, 2, 9)), part_of((8, 6)), part_of((3, 1, 0))]
+    for part, marks in zip(parts, ("arn", "ua", "rna"), strict=True):
+        await journal.claim(run, part)
+        await journal.settle(run, part, *answer(part.positions, marks))
+    assert [list(each.positions) for each in await journal.records("spring", 0, 9)] == [[3, 1, 0], [7, 2, 9], [8, 6]]
+    assert [list(each.positions) for each in await journal.records("spring", 6, 7)] == [[8, 6]]
+    assert await journal.recorded("spring") == 10
+    await journal.claim(run, part_of((9, 1)))
+    said = {0: "a", 1: "c", 2: "r", 3: "r", 6: "a", 7: "a", 8: "u", 9: "c"}
+    assert current(await journal.records("spring", 0, 10)) == said
+    found = await collected(journal, "outcomes", "spring")
+    assert [(each.position, each.state) for each in found] == [(at, STATES[ord(mark)]) for at, mark in said.items()]
+    assert [each for each in found if each.state is not State.IN_FLIGHT] == [
+        outcome_of(at, mark) for at, mark in said.items() if mark != "c"
+    ]
 
 
 async def test_a_long_part_and_many_short_ones(journal: Journal) -> None:

@@ -1,0 +1,134 @@
+"""Campaigns and their runs in SQLite: what SQLiteJournal does with them inside its transaction.
+
+Every function gets the connection and runs in the thread of the file. The parts of campaigns are in sqlite_parts.py.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
+from .journal import CampaignState, Mark, Run
+
+__all__ = ["COUNTED", "SCHEMA", "adopt", "begin", "check_goes_on", "end", "states", "touch"]
+
+SCHEMA = (
+    """CREATE TABLE campaign (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, address TEXT NOT NULL, path TEXT, output TEXT,
+        run TEXT, claimer TEXT, recorded INTEGER NOT NULL DEFAULT 0, span INTEGER NOT NULL DEFAULT 0,
+        complete INTEGER NOT NULL DEFAULT 0, paused INTEGER NOT NULL DEFAULT 0, cancelled INTEGER NOT NULL DEFAULT 0,
+        forgotten INTEGER NOT NULL DEFAULT 0, forgotten_messages INTEGER NOT NULL DEFAULT 0,
+        started_at REAL NOT NULL, changed_at REAL NOT NULL)""",
+)
+# The columns of a part that count its messages by mark.
+COUNTED = {
+    "planned": Mark.PLANNED,
+    "claimed": Mark.CLAIMED,
+    "accepted": Mark.ACCEPTED,
+    "rejected": Mark.REJECTED,
+    "not_sent": Mark.NOT_SENT,
+    "unconfirmed": Mark.UNCONFIRMED,
+    "assumed_sent": Mark.ASSUMED_SENT,
+}
+_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled,
+    {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
+    FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
+    GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
+
+
+def begin(
+    connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
+) -> tuple[int, int]:
+    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position.
+
+    `begun` is what is noted of the run. Nothing changes for the messages, so the time of the last change stays.
+    """
+    row = connection.execute(
+        "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
+    ).fetchone()
+    if row is None:
+        made = connection.execute(
+            "INSERT INTO campaign (name, address, run, claimer, path, output, started_at, changed_at) "
+            "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
+            {**begun, "name": name, "address": address, "now": now},
+        )
+        return made.lastrowid or 0, 0
+    campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
+    if forgotten:
+        raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
+    if recorded_address != address:
+        raise CampaignChanged(0, "address")
+    # Dead claimers were buried before, so one that is listed lives.
+    if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
+        raise CampaignBusy(
+            f"another run of {name!r} is under way, or still finishes what it has in flight; wait for it"
+        )
+    if paused:
+        raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
+    connection.execute(
+        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
+        "output = coalesce(:output, output) WHERE id = :id",
+        {**begun, "id": campaign},
+    )
+    return campaign, recorded
+
+
+def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
+    """End the run, if it has not been taken over."""
+    connection.execute(
+        "UPDATE campaign SET run = NULL, claimer = NULL, complete = max(complete, ?) WHERE id = ? AND run = ?",
+        (complete, run.campaign, run.token),
+    )
+
+
+def check_goes_on(connection: sqlite3.Connection, run: Run) -> None:
+    """Raise what forbids that anything of the campaign is sent."""
+    row = connection.execute(
+        "SELECT paused, cancelled, forgotten FROM campaign WHERE id = ?", (run.campaign,)
+    ).fetchone()
+    paused, cancelled, forgotten = row or (0, 0, 1)
+    if forgotten:
+        raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
+    if cancelled:
+        raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
+    if paused:
+        raise CampaignPaused(f"the campaign {run.name!r} is paused; unpause it to go on")
+
+
+def adopt(connection: sqlite3.Connection, run: Run, claimer: str | None, now: float) -> None:
+    """Note whose run this is, and that something changes. Raises CampaignBusy if another run has taken over."""
+    changed = connection.execute(
+        "UPDATE campaign SET claimer = coalesce(?, claimer), changed_at = ? WHERE id = ? AND run = ?",
+        (claimer, now, run.campaign, run.token),
+    )
+    if not changed.rowcount:
+        raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
+
+
+def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
+    connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, run.campaign))
+
+
+def states(connection: sqlite3.Connection) -> tuple[CampaignState, ...]:
+    """Return all campaigns in figures, the oldest first."""
+    return tuple(map(_state_of, connection.execute(_STATES)))
+
+
+def _state_of(row: Sequence[Any]) -> CampaignState:
+    name, address, path, output, started_at, changed_at, complete, paused, cancelled, *counts = row
+    states = dict(zip(COUNTED, counts, strict=True))
+    states["in_flight"] = states.pop("claimed")
+    return CampaignState(
+        name=name,
+        address=address,
+        path=path,
+        output=output,
+        started_at=datetime.fromtimestamp(started_at, UTC),
+        changed_at=datetime.fromtimestamp(changed_at, UTC),
+        complete=bool(complete),
+        paused=bool(paused),
+        cancelled=bool(cancelled),
+        messages=sum(counts),
+        **states,
+    )

@@ -1,0 +1,115 @@
+"""Results of parts whose messages did not all wait for the answer, and the blobs that parts are stored as."""
+
+import json
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stores import answer, message_at, outcome_of, receipt_of
+
+from devino_async import Unconfirmed
+from devino_async.campaigns.blobs import (
+    Damaged,
+    blanked,
+    lines_of,
+    pack_bodies,
+    pack_bytes,
+    pack_positions,
+    unpack_bytes,
+    unpack_positions,
+)
+from devino_async.campaigns.journal import Outcome, State, settled
+from devino_async.campaigns.merging import merged
+from devino_async.campaigns.results import Results
+from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.sending import encode
+
+OLD, NEW = "1", "2"
+pairs = st.lists(st.tuples(st.sampled_from("pcarnusm"), st.sampled_from("arnu")), min_size=1, max_size=12)
+
+
+def packed_before(marks: str) -> bytes:
+    """The results that a part with these marks has from an earlier answer."""
+    known = [(at, mark.replace("s", "u")) for at, mark in enumerate(marks) if mark in "arnus"]
+    return answer([at for at, _ in known], "".join(mark for _, mark in known), OLD)[1] if known else b""
+
+
+@given(pairs=pairs)
+def test_a_late_answer_shifts_no_results(pairs: list[tuple[str, str]]) -> None:
+    """Each message keeps its own id, reasons or words: those of the answer that settled it."""
+    before, now = ("".join(each) for each in zip(*pairs, strict=True))
+    marks, results = answer(range(len(now)), now, NEW)
+    found = merged(before.encode(), packed_before(before), marks, results)
+    after = settled(before.encode(), marks)
+    expected = []
+    for at, (old, new) in enumerate(pairs):
+        if old in "arn":
+            expected.append(outcome_of(at, old, OLD))
+        elif old == "s":
+            expected.append(Outcome(position=at, state=State.ASSUMED_SENT))
+        elif old != "m":
+            expected.append(outcome_of(at, new, NEW))
+    assert list(Results(after, found).outcomes(range(len(after)))) == expected
+    for at, (old, new) in enumerate(pairs):
+        if old in "pcu" and new == "u":
+            into = Receipts()
+            Results(after, found).replay(at, [message_at(at)], into)
+            [receipt] = into
+            assert isinstance(receipt, Unconfirmed)
+            assert receipt.error.problem == receipt_of(at, "u", NEW).error.problem
+
+
+@given(positions=st.sets(st.integers(0, 2**40), min_size=1).map(sorted))
+def test_positions(positions: list[int]) -> None:
+    """Positions come back as they were, and those without a gap take no space."""
+    stored = pack_positions(positions)
+    assert list(unpack_positions(stored, positions[0], positions[-1])) == positions
+    start = positions[0]
+    assert pack_positions(range(start, start + 9)) is None
+    assert unpack_positions(None, start, start + 8) == range(start, start + 9)
+
+
+pieces = st.sampled_from(["a", '"', "\\", "\n", ',{"from":', "я", "null", "}", " "])
+texts = st.lists(pieces, min_size=1, max_size=8).map("".join)
+
+
+@given(texts=st.lists(texts, min_size=1, max_size=9), size=st.integers(1, 4), data=st.data())
+def test_bodies(texts: list[str], size: int, data: st.DataObject) -> None:
+    """The JSON of each message is found again, whatever its text is and however the slices are cut."""
+    marks = data.draw(st.text("pcarnusm", min_size=len(texts), max_size=len(texts)))
+    bodies = [each.encode() for each in encode(message_at(at, text) for at, text in enumerate(texts))]
+    slices = [b",".join(bodies[at : at + size]) for at in range(0, len(bodies), size)]
+    assert lines_of(slices, len(bodies)) == bodies
+    assert unpack_bytes(pack_bodies(slices, len(bodies))).split(b"\n") == bodies
+    kept = blanked(bodies, marks.encode())
+    if not {*marks} & {*"pcnu"}:
+        assert kept is None
+    else:
+        expected = [body if mark in "pcnu" else b"" for body, mark in zip(bodies, marks, strict=True)]
+        assert unpack_bytes(kept).split(b"\n") == expected
+
+
+@given(values=st.lists(st.dictionaries(st.text(max_size=3), st.text()), min_size=1, max_size=5))
+def test_bodies_of_any_form(values: list[dict[str, str]]) -> None:
+    """JSON that another program has written is kept message by message too."""
+    slices = [json.dumps(each, indent=1).encode() for each in values]
+    found = unpack_bytes(pack_bodies(slices, len(values))).split(b"\n")
+    assert list(map(json.loads, found)) == values
+    assert lines_of(slices, len(values)) == found
+
+
+@given(plain=st.binary(min_size=1), at=st.integers(0, 1_000), level=st.sampled_from([0, 1]))
+def test_damage(plain: bytes, at: int, level: int) -> None:
+    """A bit that was turned is an error or changes nothing. It never gives other bytes."""
+    stored = bytearray(pack_bytes(plain, level))
+    stored[at % len(stored)] ^= 1
+    with suppress(Damaged):
+        assert unpack_bytes(bytes(stored)) == plain
+    with pytest.raises(Damaged):
+        unpack_bytes(bytes(stored[:-1]))
