@@ -8,6 +8,7 @@ Each seed gives the same campaigns, faults and kinds of kills. The moments are t
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -24,7 +25,7 @@ from command_lab import CommandLab
 from counting_server import FAULTS, counting_server
 from inputs import Input
 from key_lab import KeyLab
-from kill_lab import Figures, KillLab, Pace, kills
+from kill_lab import SIGNALS, Figures, KillLab, Pace, kills
 from power_cut import PowerCutLab
 
 _SHOWN = 5
@@ -48,8 +49,9 @@ def one(seed: int, most_kills: int, messages: int, way: str) -> tuple[Figures, l
         if way in {"keys", "two processes"}:
             callers, processes = (50, 1) if way == "keys" else (200, 2)
             lab = KeyLab(folder, server, messages // 5, seed=seed, callers=callers, processes=processes)
-        elif way == "command":
+        elif way in {"command", "command, SIGKILL"}:
             lab = CommandLab(folder, server, given, **sizes)
+            lab.signals = SIGNALS if way == "command" else (signal.SIGKILL,)
         elif way == "power cut":
             lab = PowerCutLab(folder, server, given, **sizes)
         else:

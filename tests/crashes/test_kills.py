@@ -12,7 +12,7 @@ MESSAGES = 4_000
 
 
 def test_campaigns() -> None:
-    """Nobody gets an SMS twice, every message has its state, and the stream is that of an uninterrupted run."""
+    """No recipient gets an SMS twice, every message has its state, and the stream is that of an uninterrupted run."""
     figures, wrong = many(SEED, 40, MESSAGES, "campaign")
     assert not wrong, described(figures)
 
