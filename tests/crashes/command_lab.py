@@ -15,6 +15,7 @@ class CommandLab(KillLab):
 
     program = staticmethod(run_command)
     finished = frozenset({0, 1})
+    by_content = True
 
     def __init__(
         self, folder: Path, server: CountingServer, given: Input, *, seed: int, more: tuple[str, ...] = (), **sizes: Any

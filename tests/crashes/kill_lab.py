@@ -8,7 +8,7 @@ import asyncio
 import random as randomness
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,7 @@ class KillLab:
     name = "kills"
     signals: Sequence[int] = SIGNALS
     environment: Mapping[str, str] | None = None
+    by_content = False
 
     def __init__(self, folder: Path, server: CountingServer, given: Input, *, seed: int, **options: Any) -> None:
         self.server = server
@@ -117,7 +118,14 @@ class KillLab:
         self.options = {"batch_size": 250, "in_flight": 4, **options}
         self.wrong: list[str] = []
         self.figures = Figures(campaigns=1)
+        # By position: in the journal, and in the input. They are the same unless messages are recognised by content.
         self._known: dict[int, Seen] = {}
+        self._seen: dict[int, Seen] = {}
+        self._ids: set[str] = set()
+        self.by_content: bool = self.by_content or self.options.get("only_new", False)
+        identities = identities_of(given.messages())
+        counts = Counter(identities)
+        self._twins = {at for at, each in enumerate(identities) if counts[each] > 1} if self.by_content else set[int]()
         self._since = self._doubted = 0
         self._losses = (0, 0)
 
@@ -175,7 +183,7 @@ class KillLab:
         elif kill is not None and status > 128:
             # It closed its client before it ended, so nothing may be in doubt for it.
             self.figures.kills[f"{signal.Signals(status - 128).name}, closed, {kill.how}"] += 1
-        self._compare("a receipt", self.receipts(), seen=True)
+        self._compare_receipts()
         # Not each time: burying the dead is then left to the next run.
         if self.random.random() < 0.5:
             self.look()
@@ -222,7 +230,7 @@ class KillLab:
         if state.in_flight:
             self.wrong.append(f"{state.in_flight} in flight, but no process lives")
         self._check_doubt(outcomes)
-        self._compare("the journal", {each.position: seen_in(each) for each in outcomes}, seen=False)
+        self._compare_journal(outcomes)
         return state, outcomes
 
     # Checking
@@ -241,16 +249,28 @@ class KillLab:
             self.figures.most_in_doubt = max(self.figures.most_in_doubt, in_doubt // self._since)
         self._losses, self._since = (lossy, incomplete), 0
 
-    def _compare(self, where: str, now: Mapping[int | None, Seen] | Mapping[int, Seen], *, seen: bool) -> None:
-        """What was final stays as it was, and what was in doubt stays in doubt."""
-        for position, (kind, more) in self._known.items():
-            other = now.get(position)
-            if other is None:
-                if not seen and kind in FINAL | {"unconfirmed"}:
-                    self.wrong.append(f"{position} was {kind}, and {where} does not know it")
-            elif (kind in FINAL and other != (kind, more)) or (kind == "unconfirmed" and other[0] != kind):
-                self.wrong.append(f"{position} was {kind} {more}, and {where} says {other}")
-        self._known |= {at: each for at, each in now.items() if at is not None}
+    def _compare_receipts(self) -> None:
+        """What one run gave as final is final in all others, and what was in doubt stays in doubt.
+
+        Where messages are recognised by content, equal ones may change places. All others keep their receipts.
+        """
+        receipts = self.receipts()
+        known = self._seen if self.by_content else self._known
+        self.wrong += contradictions("a receipt", known, receipts, but=self._twins)
+        known |= receipts
+        self._ids |= {more for kind, more in receipts.values() if kind == "accepted"}
+
+    def _compare_journal(self, outcomes: Sequence[Outcome]) -> None:
+        """What was final stays as it was. Whatever was seen stands in the journal."""
+        now = {each.position: seen_in(each) for each in outcomes if each.position is not None}
+        self.wrong += contradictions("the journal", self._known, now)
+        for position, (kind, _) in self._known.items():
+            if position not in now and kind in FINAL | {"unconfirmed"}:
+                self.wrong.append(f"{position} was {kind}, and the journal does not know it")
+        self._known |= now
+        lost = self._ids - {more for kind, more in now.values() if kind == "accepted"}
+        if lost:
+            self.wrong.append(f"{len(lost)} messages were seen as accepted, and the journal does not say so")
 
     def check(self) -> Truth:
         """Check the finished campaign: who was sent what, and the whole stream of receipts."""
@@ -259,8 +279,9 @@ class KillLab:
         state, outcomes = self.look()
         truth = self.server.truth()
         self._check_stream(messages, final, truth)
-        recorded = {each.position: seen_in(each) for each in outcomes}
-        if recorded != dict(final.items()):
+        recorded = [seen_in(each) for each in outcomes]
+        told = [final[at] for at in sorted(final)]
+        if (sorted(recorded) != sorted(told)) if self.by_content else (recorded != told):
             self.wrong.append("the stream and the journal differ")
         if state is not None and (state.messages != len(messages) or not state.complete):
             self.wrong.append(f"the journal has {state.messages} of {len(messages)} messages")
@@ -295,6 +316,18 @@ class KillLab:
         figures.lossy += truth.lossy.total()
         figures.posts += truth.posts
         figures.met += truth.met
+
+
+def contradictions(
+    where: str, before: Mapping[int, Seen], now: Mapping[int, Seen], but: Container[int] = ()
+) -> Iterator[str]:
+    """Every place where something final changed, or something in doubt no longer is."""
+    for at, (kind, more) in now.items():
+        was = before.get(at)
+        if was is None or at in but:
+            continue
+        if (was[0] in FINAL and was != (kind, more)) or (was[0] == "unconfirmed" and kind != was[0]):
+            yield f"{at} was {' '.join(was)}, and {where} says {kind} {more}"
 
 
 def strike(process: Child, kill: Kill, server: CountingServer) -> None:

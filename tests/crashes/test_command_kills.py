@@ -23,7 +23,7 @@ def lab(tmp_path: Path, server: CountingServer) -> CommandLab:
 
 
 def test_kills() -> None:
-    """No recipient gets an SMS twice, every row has its result, and the results are those of an uninterrupted command."""
+    """No recipient gets an SMS twice, and the results are those of an uninterrupted command."""
     figures, wrong = many(SEED, 12, 4_000, "command, SIGKILL")
     assert not wrong, described(figures)
 

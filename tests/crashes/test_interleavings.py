@@ -1,0 +1,102 @@
+"""Random interleavings of claim, release, settle, kill and replay, at the level of the client, in virtual time."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+from chance import chance, seeds
+from inputs import Input, identities_of, is_rejected
+from virtual_lab import Ended, Service, kind_of, read, run, twice
+
+from devino_async import Message
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+# A tenth of what FAULT_RUNS says: each is a whole campaign.
+SHARE = 10
+COUNT = 120
+
+
+class Model:
+    """What must hold after every run, whatever happened in it."""
+
+    def __init__(self, path: Path, service: Service, messages: Sequence[Message]) -> None:
+        self._path, self._service, self._messages = path, service, messages
+        self._known: dict[int, tuple[str, str]] = {}
+        self._doubted: set[int] = set()
+        self._lost: set[str] = set()
+
+    def check(self, ended: Ended, in_flight: int) -> None:
+        """Check one run and what it left in the journal."""
+        assert not twice(self._messages, self._service)
+        identities = identities_of(self._messages)
+        state, outcomes = read(self._path)
+        told = {at: kind_of(receipt) for at, receipt in enumerate(ended.receipts)}
+        now = {each.position: (str(each.state), each.message_id or "") for each in outcomes}
+        for at, (kind, message_id) in self._known.items():
+            if kind in {"accepted", "rejected"}:
+                assert now[at] == (kind, message_id), f"{at} was {kind}"
+                assert told.get(at, now[at]) == now[at], f"{at} was {kind}"
+            elif kind == "unconfirmed":
+                assert now[at][0] == "unconfirmed"
+                assert told.get(at, now[at])[0] == "unconfirmed"
+        for at, (kind, message_id) in told.items():
+            if kind != "not_sent":
+                assert now[at] == (kind, message_id), f"{at} was seen as {kind} before that was written"
+        doubted = {at for at, (kind, _) in now.items() if kind == "unconfirmed"}
+        surprising = {at for at in doubted - self._doubted if identities[at] not in self._service.lossy}
+        assert len(surprising) <= ended.open_
+        assert ended.parts <= in_flight
+        assert not any(kind == "in_flight" for kind, _ in now.values())
+        assert state is None or state.messages == len(now)
+        self._known |= {at: each for at, each in now.items() if at is not None}
+        self._doubted = {at for at in doubted if at is not None}
+
+    def check_end(self, ended: Ended) -> None:
+        """Check the last run: the whole stream is that of an uninterrupted one, but for what is in doubt."""
+        assert len(ended.receipts) == len(self._messages)
+        for message, receipt in zip(self._messages, ended.receipts, strict=True):
+            kind, message_id = kind_of(receipt)
+            assert kind in {"rejected" if is_rejected(message.to) else "accepted", "unconfirmed"}
+            assert kind != "accepted" or message_id in self._service.ids[identities_of([message])[0]]
+
+
+def once(path: Path, seed: int) -> None:
+    """One campaign with a few kills and leaves, then run to its end."""
+    random: Random = chance(seed)
+    service = Service(chance(seed + 1), trouble=random.choice((0.0, 0.15, 0.4)))
+    messages = list(Input(seed, COUNT, twins=0.1).messages())
+    model = Model(path, service, messages)
+    only_new = random.random() < 0.5
+    for _ in range(random.randrange(6)):
+        in_flight = random.choice((1, 2, 4))
+        ended = run(
+            path,
+            service,
+            messages,
+            random,
+            batch_size=random.choice((7, 20, 33, 120)),
+            in_flight=in_flight,
+            only_new=only_new,
+            dies_after=random.expovariate(2.0) if random.random() < 0.8 else None,
+            leaves_after=random.randrange(1, COUNT) if random.random() < 0.3 else None,
+        )
+        model.check(ended, in_flight)
+    service.trouble = 0.0
+    for _ in range(3):
+        ended = run(path, service, messages, random, batch_size=20, in_flight=2, only_new=only_new)
+        model.check(ended, 2)
+    model.check_end(ended)
+    calls = service.calls
+    assert [*map(kind_of, run(path, service, messages, random, batch_size=50, in_flight=2).receipts)] == [
+        *map(kind_of, ended.receipts)
+    ]
+    assert service.calls == calls
+
+
+@pytest.mark.parametrize("group", range(10))
+def test_interleavings(tmp_path: Path, group: int) -> None:
+    """No message is sent twice or lost, what was seen was written, and only what was open at a kill is in doubt."""
+    for seed in seeds(group)[::SHARE]:
+        once(tmp_path / f"{seed}.journal", seed)
