@@ -96,7 +96,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=20_261_128)
     options.add_argument("--messages", type=int, default=160_000)
     options.add_argument("--at-once", type=int, default=2)
-    options.add_argument("--way", action="append", choices=[*dict.fromkeys(WAYS), "power cut"])
+    options.add_argument("--way", action="append", choices=[*dict.fromkeys(WAYS), "command, SIGKILL", "power cut"])
     given = options.parse_args()
     total, wrong, begun = Figures(), 0, time.monotonic()
 

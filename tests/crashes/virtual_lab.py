@@ -37,6 +37,7 @@ from devino_async import (
     TooManyRequests,
 )
 from devino_async.campaigns import CampaignState, Outcome, SQLiteJournal
+from devino_async.campaigns.journal import Part
 from devino_async.exchange import Answer, Call
 
 URL = "http://127.0.0.1:1"
@@ -110,9 +111,13 @@ def _error(fault: str, call: Call) -> CallFailed:
 
 
 class SlowJournal:
-    """A journal whose methods take a random time before and after they write. It knows which parts are open."""
+    """A journal whose methods take a random time before and after they write. It knows which parts are open.
 
-    def __init__(self, journal: SQLiteJournal, random: Random) -> None:
+    `places` is given the identity of the message at each position that is claimed.
+    """
+
+    def __init__(self, journal: SQLiteJournal, random: Random, places: dict[int, str]) -> None:
+        self._places = places
         self._journal = journal
         self._random = random
         self._dead = False
@@ -124,7 +129,7 @@ class SlowJournal:
         async def slow(*arguments: Any, **named: Any) -> Any:
             await self._pause()
             if name == "claim":
-                self.open[arguments[1].token] = len(arguments[1].positions)
+                self._note(arguments[1])
             try:
                 found = await method(*arguments, **named)
             except BaseException:
@@ -137,6 +142,13 @@ class SlowJournal:
             return found
 
         return slow
+
+    def _note(self, part: Part) -> None:
+        self.open[part.token] = len(part.positions)
+        bodies = json.loads(b"[" + b",".join(part.slices) + b"]")
+        for position, each in zip(part.positions, bodies, strict=True):
+            identity = identity_of(each["to"], each["text"])
+            assert self._places.setdefault(position, identity) == identity, "another message has this place"
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._random.choice((0.0, 0.0, 0.01, 0.1)))
@@ -179,13 +191,14 @@ def run(
     batch_size: int,
     in_flight: int,
     only_new: bool = False,
+    places: dict[int, str] | None = None,
     dies_after: float | None = None,
     leaves_after: int | None = None,
 ) -> Ended:
     """Run the campaign once. It is killed after `dies_after` seconds, or its consumer leaves after so many receipts."""
     ended = Ended()
     loop = virtual_time.Loop()
-    journal = SlowJournal(opened(path), random)
+    journal = SlowJournal(opened(path), random, {} if places is None else places)
 
     async def program() -> None:
         lab = Lab(service, in_flight=in_flight)
@@ -203,6 +216,8 @@ def run(
         await lab.dispatch.aclose()
         ended.unclaimed = lab.unclaimed
 
+    # Only what this run makes is looked at when its remains are collected.
+    gc.freeze()
     with _quiet():
         main = loop.create_task(program())
         if dies_after is not None:
@@ -222,6 +237,7 @@ def run(
         loop.close()
         del program, loop
         gc.collect()
+    gc.unfreeze()
     return ended
 
 
