@@ -11,7 +11,7 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from random import Random
@@ -172,11 +172,13 @@ def opened(path: Path) -> SQLiteJournal:
 
 @define
 class Ended:
-    """What one run gave until it ended or was killed. `open_` counts the messages that were claimed and not settled."""
+    """What one run gave until it ended or was killed. Errors would keep its frames alive, so there are none.
 
-    receipts: list[Receipt] = field(factory=list)
-    unclaimed: list[Receipt] = field(factory=list)
-    error: DevinoError | None = None
+    `open_` counts the messages that were claimed and not settled when it was killed, and `parts` their batches.
+    """
+
+    receipts: list[tuple[str, str]] = field(factory=list)
+    error: str = ""
     killed: bool = False
     open_: int = 0
     parts: int = 0
@@ -197,60 +199,65 @@ def run(
 ) -> Ended:
     """Run the campaign once. It is killed after `dies_after` seconds, or its consumer leaves after so many receipts."""
     ended = Ended()
-    loop = virtual_time.Loop()
-    journal = SlowJournal(opened(path), random, {} if places is None else places)
 
-    async def program() -> None:
+    async def program(journal: SlowJournal) -> None:
         lab = Lab(service, in_flight=in_flight)
         lab.dispatch.remember_in(journal, URL, lambda _: 60.0)
         stream = lab.dispatch.stream(messages, batch_size, OPTIONS, lab.dispatch.beginning_of("sale", only_new))
         try:
             async with contextlib.aclosing(stream) as receipts:
                 async for receipt in receipts:
-                    ended.receipts.append(receipt)
+                    ended.receipts.append(kind_of(receipt))
                     if len(ended.receipts) == leaves_after:
                         break
         except DevinoError as error:
-            ended.error = error
+            ended.error = str(error)
         await lab.owner.drain(3_600.0)
         await lab.dispatch.aclose()
-        ended.unclaimed = lab.unclaimed
 
-    # Only what this run makes is looked at when its remains are collected.
-    gc.freeze()
     with _quiet():
-        main = loop.create_task(program())
-        if dies_after is not None:
-            loop.call_at(dies_after, loop.stop)
-        main.add_done_callback(lambda done: done.get_loop().stop())
-        loop.run_forever()
-        if main.done():
-            main.result()
-            loop.run_until_complete(journal._journal.aclose())
-        else:
-            ended.killed, ended.open_, ended.parts = True, sum(journal.open.values()), len(journal.open)
-            journal.die()
-            # What is left of the process must not run on. Nothing it still does reaches the journal or the service.
-            for task in asyncio.all_tasks(loop):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-            del main
-        loop.close()
-        del program, loop
-        gc.collect()
-    gc.unfreeze()
+        journal = SlowJournal(opened(path), random, {} if places is None else places)
+        _run_to_the_end_or_death(program(journal), journal, ended, dies_after)
     return ended
+
+
+def _run_to_the_end_or_death(
+    program: Coroutine[Any, Any, None], journal: SlowJournal, ended: Ended, dies_after: float | None
+) -> None:
+    loop = virtual_time.Loop()
+    main = loop.create_task(program)
+    if dies_after is not None:
+        loop.call_at(dies_after, loop.stop)
+    main.add_done_callback(lambda done: done.get_loop().stop())
+    loop.run_forever()
+    if main.done():
+        main.result()
+        loop.run_until_complete(journal._journal.aclose())
+    else:
+        ended.killed, ended.open_, ended.parts = True, sum(journal.open.values()), len(journal.open)
+        journal.die()
+        # What is left of the process must not run on. Nothing that it still does reaches the journal or the service.
+        for task in asyncio.all_tasks(loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without the complaints about tasks of a process that was killed. Python ends them, and they know no end."""
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    # Only what is made from here on is looked at when the remains are collected.
+    gc.freeze()
     loggers = [logging.getLogger(name) for name in ("asyncio", "devino_async")]
     for each in loggers:
         each.disabled = True
     try:
         yield
     finally:
+        # What a coroutine holds is free only once the coroutine is gone.
+        while gc.collect():
+            continue
+        gc.unfreeze()
         sys.unraisablehook = hook
         for each in loggers:
             each.disabled = False
