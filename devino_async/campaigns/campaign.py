@@ -25,6 +25,7 @@ __all__ = ["CampaignRun", "Send"]
 
 Send = Callable[[Chunk[Message], Recording], Awaitable[tuple[Receipts, DevinoError | None]]]
 _MAX_RESULTS = 4
+_PIECES_A_STEP = 64
 
 
 class CampaignRun:
@@ -121,16 +122,26 @@ class CampaignRun:
             )
             slices = await in_steps(sending.encode_in_steps(messages), self._turns)
             sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
+        pieces = [(each, *piece) for each in group for piece in stretches(each)]
+        # One part after the other: the messages of a reordered input lie in all of them, in turn.
+        replayed: dict[int, Receipts] = {}
+        for number in sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])):
+            each, start, stop, known = pieces[number]
+            if known is not None:
+                replayed[number] = Receipts()
+                offset = known.offset + start - known.at
+                problem = self._replay(known.record, offset, each.items[start:stop], replayed[number]) or problem
+                await self._turns.give()
         receipts = Receipts()
         answers = iter(sent)
-        for each in group:
-            for start, stop, known in stretches(each):
-                if known is None:
-                    receipts.ready(list(islice(answers, stop - start)))
-                else:
-                    offset = known.offset + start - known.at
-                    problem = self._replay(known.record, offset, each.items[start:stop], receipts) or problem
+        for number, (_, start, stop, _) in enumerate(pieces):
+            if number in replayed:
+                receipts.extend(replayed.pop(number))
+            else:
+                receipts.ready(list(islice(answers, stop - start)))
+            if number % _PIECES_A_STEP == 0:
                 await self._turns.give()
+        for each in group:
             if each.problem is not None and each.end < len(each.items):
                 error = sending.never_begun(str(each.problem))
                 receipts.extend(sending.receipts_after(error, each.items[each.end :]))
@@ -157,6 +168,10 @@ class CampaignRun:
             del self._results[next(iter(self._results))]
         results.replay(offset, messages, into)
         return None
+
+
+def _part_of(known: Known | None) -> str:
+    return "" if known is None else known.record.token
 
 
 class Groups:

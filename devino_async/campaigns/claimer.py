@@ -11,6 +11,7 @@ import secrets
 import string
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 
 __all__ = ["Claimer"]
@@ -41,7 +42,10 @@ class Claimer:
         return self._descriptor is not None
 
     def hold(self) -> None:
-        """Make sure that the file exists and is locked. If a person deleted it, it is made again."""
+        """Make sure that the file exists and is locked. If a person deleted it, it is made again.
+
+        Call it in a transaction that writes.
+        """
         if self._descriptor is not None:
             if self._is_in_place(self._descriptor):
                 return
@@ -82,6 +86,19 @@ class Claimer:
         """Remove the file of a dead claimer, once the journal no longer names it."""
         with suppress(OSError):
             os.unlink(self._file_of(name))  # noqa: PTH108
+
+    def remove_strays(self, known: Collection[str]) -> None:
+        """Remove the files of processes that were killed before the journal named them. `known` are those it names.
+
+        Call it in a transaction that writes. `hold` is called in one too, so no other process is half way through it.
+        """
+        folder, beginning = os.path.split(f"{self._path}.")
+        with suppress(OSError):
+            for each in os.listdir(folder):  # noqa: PTH208
+                name = each.removeprefix(beginning).removesuffix(_ENDING)
+                is_ours = each == f"{beginning}{name}{_ENDING}" and len(name) == _LETTERS
+                if is_ours and name not in known and not self.is_alive(name):
+                    self.remove(name)
 
     def close(self) -> None:
         """Drop the lock and remove the file. In a forked child, leave both to the parent."""

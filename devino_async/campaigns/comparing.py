@@ -49,9 +49,12 @@ class Comparison:
     @property
     def finished_at(self) -> datetime | None:
         """When the campaign finished, if the file is all the same and nothing of it is left to send."""
-        if self.campaign is None or not self.campaign.finished or self.new or self.unsent or self.missing:
+        state = self.campaign
+        if state is None or self.new or self.unsent or self.missing:
             return None
-        return self.campaign.changed_at
+        # Whether a run has read the input to its end does not matter: this file has no more than what is recorded.
+        is_settled = state.messages == state.accepted + state.rejected + state.assumed_sent
+        return state.changed_at if is_settled else None
 
 
 async def compare(

@@ -81,6 +81,8 @@ def _form_of_rest(rest: tuple[Any, ...]) -> str:
         form += f" p{priority}"
     if callback_url is not None:
         form += f" c{len(callback_url)} {callback_url}"
-    for key, value in sorted((options or {}).items()):
-        form += f" o{len(key)} {len(value)} {key}{value}"
+    if options is not None:
+        form += f" o{len(options)}"
+        for key, value in sorted(options.items()):
+            form += f" {len(key)} {len(value)} {key}{value}"
     return form

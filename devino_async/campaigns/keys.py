@@ -155,6 +155,7 @@ class KeyedSends:
         self._now = now
         self._sleep = sleep
         self._fingerprints: Fingerprints | None = None
+        self._loading: asyncio.Future[bytes] | None = None
         self._under_way: dict[str, _UnderWay] = {}
         self._look_ups = _LookUps(journal)
         self._closed = False
@@ -166,9 +167,7 @@ class KeyedSends:
         Raises KeyConflict, JournalFailed, and what `put` raises.
         """
         _check(key)
-        if self._fingerprints is None:
-            self._fingerprints = Fingerprints(await self.journal.secret())
-        fingerprint = self._fingerprints.of(message)
+        fingerprint = (self._fingerprints or await self._loaded()).of(message)
         while (first := self._under_way.get(key)) is not None:
             if first.fingerprint != fingerprint:
                 raise _conflict("which is being sent now")
@@ -189,6 +188,13 @@ class KeyedSends:
             raise
         self._ended(key, receipt)
         return receipt
+
+    async def _loaded(self) -> Fingerprints:
+        """Read the key of the fingerprints, once for all callers. They go on together, and so share a request."""
+        if self._loading is None or (self._loading.done() and self._fingerprints is None):
+            self._loading = asyncio.ensure_future(self.journal.secret())
+        self._fingerprints = Fingerprints(await asyncio.shield(self._loading))
+        return self._fingerprints
 
     def _ended(self, key: str, receipt: Receipt | None, error: Exception | None = None) -> None:
         self._under_way.pop(key).tell(receipt, error)

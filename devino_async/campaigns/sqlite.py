@@ -97,6 +97,7 @@ class SQLiteJournal:
 
         def work(connection: sqlite3.Connection) -> tuple[int, int]:
             self._register(connection)
+            self._claimer.remove_strays(_claimers(connection))
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
             return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
@@ -229,8 +230,7 @@ class SQLiteJournal:
         """Turn what dead processes had claimed into unconfirmed. Return whether there were any."""
 
         def find(connection: sqlite3.Connection) -> list[str]:
-            names = [name for (name,) in connection.execute("SELECT name FROM claimer")]
-            return [name for name in names if not self._claimer.is_alive(name)]
+            return [name for name in _claimers(connection) if not self._claimer.is_alive(name)]
 
         dead = await self._do(find)
         if dead:
@@ -269,6 +269,10 @@ class SQLiteJournal:
 
 def _nothing(_: sqlite3.Connection) -> None:
     """Open the file."""
+
+
+def _claimers(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT name FROM claimer")]
 
 
 def _truncate_log(connection: sqlite3.Connection) -> None:

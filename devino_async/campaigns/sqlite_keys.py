@@ -101,11 +101,12 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
 
 def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
     """Return the next keys in their order: key, state and results of each."""
-    return connection.execute(
-        "SELECT key, state, results FROM keyed WHERE (? IS NULL OR key > ?) AND (? IS NULL OR state = ?) "
-        "ORDER BY key LIMIT ?",
-        (after, after, state, state, count),
-    ).fetchall()
+    # Two statements: with `? IS NULL OR key > ?` each page would go through all the keys before it.
+    beginning = "SELECT key, state, results FROM keyed WHERE "
+    end = "(? IS NULL OR state = ?) ORDER BY key LIMIT ?"
+    if after is None:
+        return connection.execute(beginning + end, (state, state, count)).fetchall()
+    return connection.execute(f"{beginning} key > ? AND {end}", (after, state, state, count)).fetchall()
 
 
 def _upsert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], on_conflict: str) -> None:

@@ -39,7 +39,7 @@ SCHEMA = (
     "CREATE INDEX part_place ON part (campaign, first, last)",
     "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
     # What an answer says of messages that another part has sent meanwhile.
-    """CREATE TABLE evidence (id INTEGER PRIMARY KEY, part INTEGER NOT NULL, told REAL NOT NULL, twice INTEGER NOT NULL,
+    """CREATE TABLE evidence (part INTEGER PRIMARY KEY, told REAL NOT NULL, twice INTEGER NOT NULL,
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
 _COUNTS = ", ".join(COUNTED)
@@ -47,7 +47,12 @@ _INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer
     fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
 _DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
-_WITHIN = "FROM part WHERE campaign = ? AND first > ? AND first < ? AND last >= ? ORDER BY first, id"
+_EARLIER = """SELECT id, first, last, positions, marks, bodies FROM part
+    WHERE campaign = ? AND first > ? AND first < ? AND last >= ?"""
+# One statement, because messages may move between two.
+_RECORDS = """SELECT token, first, last, positions, fingerprints, marks, results
+    FROM campaign JOIN part ON part.campaign = campaign.id
+    WHERE name = ? AND NOT forgotten AND first > ? - span AND first < ? AND last >= ? ORDER BY first, last, part.id"""
 
 
 @frozen
@@ -113,21 +118,14 @@ def _keep_evidence(connection: sqlite3.Connection, row: _Row, marks: bytes, resu
     twice = sum(1 for old, new in zip(row.marks, marks, strict=True) if (old, new) == (Mark.MOVED, Mark.ACCEPTED))
     if twice:
         connection.execute(
-            "INSERT INTO evidence (part, told, twice, marks, results) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO evidence (part, told, twice, marks, results) VALUES (?, ?, ?, ?, ?)",
             (row.id, now, twice, pack_bytes(marks), pack_bytes(results)),
         )
 
 
 def records(connection: sqlite3.Connection, name: str, start: int, stop: int) -> list[Record]:
     """Return the parts that have a message between `start` and `stop` which has not moved."""
-    row = connection.execute("SELECT id, span FROM campaign WHERE name = ? AND NOT forgotten", (name,)).fetchone()
-    if row is None:
-        return []
-    campaign, span = row
-    found = connection.execute(
-        f"SELECT token, first, last, positions, fingerprints, marks, results {_WITHIN}",
-        (campaign, start - span, stop, start),
-    )
+    found = connection.execute(_RECORDS, (name, start, stop, start))
     return [record for record in map(_record_of, found) if _lies_within(record, start, stop)]
 
 
@@ -172,11 +170,7 @@ def _insert(
 ) -> None:
     first, last = ends_of(part.positions)
     [span] = connection.execute("SELECT span FROM campaign WHERE id = ?", (run.campaign,)).fetchone()
-    earlier = connection.execute(
-        f"SELECT id, first, last, positions, marks, bodies {_WITHIN}",
-        (run.campaign, first - span, last + 1, first),
-    ).fetchall()
-    for row in earlier:
+    for row in connection.execute(_EARLIER, (run.campaign, first - span, last + 1, first)).fetchall():
         _move(connection, run, part, row)
     if not needs_bodies(marks):
         bodies = None
@@ -212,15 +206,24 @@ def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[An
     earlier, first, last, packed, packed_marks, bodies = row
     positions = unpack_positions(packed, first, last)
     marks = bytearray(unpack_bytes(packed_marks))
-    wanted: Any = part.positions if isinstance(part.positions, range) else set(part.positions)
-    moves = [at for at, position in enumerate(positions) if position in wanted and marks[at] != Mark.MOVED]
+    moves = [at for at in _places(positions, part.positions) if marks[at] != Mark.MOVED]
     for at in moves:
         if marks[at] not in MAY_BE_SENT:
             raise _sent_before(run, positions[at])
         marks[at] = Mark.MOVED
     if moves:
-        kept = blanked(unpack_bytes(bodies).split(b"\n"), bytes(marks))
-        _update(connection, earlier, bytes(marks), bodies=kept)
+        lines = unpack_bytes(bodies).split(b"\n")
+        if len(lines) != len(marks):
+            raise Damaged
+        _update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
+
+
+def _places(positions: Sequence[int], wanted: Sequence[int]) -> list[int]:
+    """Return where the wanted positions stand among these."""
+    if isinstance(positions, range):
+        return [each - positions.start for each in wanted if each in positions]
+    found = frozenset(wanted)
+    return [at for at, position in enumerate(positions) if position in found]
 
 
 def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:

@@ -83,7 +83,7 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     if state.in_flight:
         yield "Wait until the process that sends has ended. If it was killed, this command shows that at once."
     elif state.finished:
-        yield "Nothing is left to do. The same command again sends nothing, unless the file has new rows."
+        yield "Nothing is left to do. The same command again sends nothing, unless the file has more rows."
     elif not state.complete or state.not_sent or state.planned:
         yield "The same command again sends what was not sent, and nothing twice:"
         yield f"  {_command(state, place)}"
@@ -94,7 +94,7 @@ def _command(state: CampaignState, place: Path) -> str:
     if file is None:
         return "the program, or the command, that began it"
     words = ["devino", "send", file]
-    if journal_for(Path(file), journal=None, campaign=None, without=False) != place:
+    if journal_for(Path(file), journal=None, campaign=None) != place:
         words += ["--journal", str(place)]
     if state.name != default_name(Path(file), state.address):
         words += ["--campaign", state.name]

@@ -4,6 +4,7 @@ The comparing itself is in campaigns/. Here it is put into words, and into an ex
 """
 
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -17,6 +18,7 @@ from .console import USAGE, say
 from .first_pass import FirstPass
 from .intake import Intake
 from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
+from .progress import counting
 
 if TYPE_CHECKING:
     from devino_async.campaigns import Journal
@@ -62,14 +64,15 @@ class JournaledRun:
         first = FirstPass()
         rows = read()
         default = default_name(self._file, self._address)
-        found = await compare(
-            self._journal,
-            first.messages(Intake(islice(rows, limit))),
-            name=name or default,
-            address=self._address,
-            path=None if name else stored_path(self._file, self._place),
-            rest=first.messages(Intake(rows)),
-        )
+        with counting("comparing") as advance:
+            found = await compare(
+                self._journal,
+                first.messages(Intake(islice(rows, limit)), advance),
+                name=name or default,
+                address=self._address,
+                path=None if name else stored_path(self._file, self._place),
+                rest=first.messages(Intake(rows), advance),
+            )
         if first.interrupted is not None:
             return first.interrupted
         if not only_new and found.missing:
@@ -118,11 +121,12 @@ def _say_missing(found: Comparison, file: Path) -> None:
     say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
     say(f"  --only-new  to go on, and send what is not in the journal: {found.new + found.unsent:,} rows")
-    say(f"  --campaign {found.free_name}  to send all {found.unchanged + found.new:,} rows, in a campaign of their own")
+    every = found.unchanged + found.new
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, in a campaign of their own")
 
 
 def _say_finished(found: Comparison, at: datetime) -> None:
     when = f"{at.astimezone():%Y-%m-%d at %H:%M}"
     say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}, which finished on {when}")
     say("nothing was sent now. To send them all once more, add this:")
-    say(f"  --campaign {found.free_name}")
+    say(f"  --campaign {shlex.quote(found.free_name)}")

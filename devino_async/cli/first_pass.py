@@ -1,6 +1,6 @@
 """The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,10 +34,13 @@ class FirstPass:
         while rows := await intake.next_run():
             yield rows
 
-    async def messages(self, intake: Intake) -> "AsyncIterator[Sequence[Message]]":
-        """Yield the messages of one intake, in runs."""
+    async def messages(self, intake: Intake, advance: Callable[[], None]) -> "AsyncIterator[Sequence[Message]]":
+        """Yield the messages of one intake, in runs. `advance` is called for each."""
         async for rows in self.runs(intake):
-            yield [row.message for row in rows if row.message is not None]
+            messages = [row.message for row in rows if row.message is not None]
+            yield messages
+            for _ in messages:
+                advance()
 
     async def bad_rows(self, intake: Intake) -> int:
         """Return how many bad rows there are, and show the first of them."""

@@ -28,18 +28,20 @@ def _beside(file: Path) -> Path:
     return file.with_name(file.name + _SUFFIX)
 
 
-def journal_for(file: Path, *, journal: Path | None, campaign: str | None, without: bool) -> Path | None:
+def journal_for(
+    file: Path, *, journal: Path | None, campaign: str | None, only_new: bool = False, without: bool = False
+) -> Path | None:
     """Return where the journal of `devino send` is kept, or None for a run without one.
 
     Raises click.UsageError if the options contradict each other.
     """
     if without:
-        if journal is not None or campaign is not None:
-            raise click.UsageError("--no-journal cannot be used with --journal or --campaign")
+        if journal is not None or campaign is not None or only_new:
+            raise click.UsageError("--no-journal cannot be used with --journal, --campaign or --only-new")
         return None
     if not is_stream(file):
         return journal or Path(os.environ.get(_ENVIRONMENT) or _beside(file))
-    if (journal is None) != (campaign is None):
+    if (journal is None) != (campaign is None) or (only_new and journal is None):
         raise click.UsageError("input that is read only once has a journal if --journal and --campaign are both given")
     return journal
 

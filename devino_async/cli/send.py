@@ -69,8 +69,15 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
 
 
 async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
-    place = journal_for(path, journal=options["journal"], campaign=options["campaign"], without=options["no_journal"])
+    place = journal_for(
+        path,
+        journal=options["journal"],
+        campaign=options["campaign"],
+        only_new=options["only_new"],
+        without=options["no_journal"],
+    )
     journal = None if place is None else SQLiteJournal(place)
+    # connection_of takes its options out, so what else needs them comes first.
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])

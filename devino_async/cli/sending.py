@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,10 @@ _BATCH_SIZE_WITH_JOURNAL = 8_000
 _FLUSH_INTERVAL = 0.5
 
 
+class _EndedEarly(Exception):
+    """The input has more rows. Otherwise the journal would note that the campaign was read to its end."""
+
+
 class Sending:
     """Keeps the rows that were read but not yet answered, and whether to go on.
 
@@ -58,6 +63,7 @@ class Sending:
         self._client = client
         self._intake = intake
         self._strict = options["strict"]
+        self._limit = options["limit"]
         self._track_for = options["track_for"] if options["track"] else None
         self._send_options = {name: options[name] for name in ("include_segment_id", "shorten_url")}
         default = _BATCH_SIZE if journaled is None else _BATCH_SIZE_WITH_JOURNAL
@@ -135,21 +141,25 @@ class Sending:
 
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
-        async for receipt in devino.send_many(self._messages(), **self._send_options):
-            self._write_bad_rows(results)
-            results.receipt(self._waiting.take(), receipt)
-            advance()
-            count += 1
-            if count % _RECEIPTS_A_STEP == 0:
-                # All receipts of a batch come at once. Without this pause they would block the other batches in flight.
-                await asyncio.sleep(0)
-            if results.broken is not None:
-                self._intake.stop()
+        with suppress(_EndedEarly):
+            async for receipt in devino.send_many(self._messages(), **self._send_options):
+                self._write_bad_rows(results)
+                results.receipt(self._waiting.take(), receipt)
+                advance()
+                count += 1
+                if count % _RECEIPTS_A_STEP == 0:
+                    # All receipts of a batch come at once. Without this pause they would block the other batches in
+                    # flight.
+                    await asyncio.sleep(0)
+                if results.broken is not None:
+                    self._intake.stop()
         self._write_bad_rows(results)
 
     async def _messages(self) -> "AsyncIterator[devino_async.Message]":
         """Yield the messages to send, in one stream, because a campaign is one stream."""
+        count = 0
         while rows := await self._intake.next_run():
+            count += len(rows)
             for position, row in enumerate(rows):
                 if self._intake.stopped:
                     self._left = rows[position:]
@@ -163,7 +173,9 @@ class Sending:
             if self._results is not None:
                 self._write_bad_rows(self._results)
             if self._intake.stopped:
-                return
+                break
+        if self._intake.stopped or count == self._limit:
+            raise _EndedEarly
 
     def _write_bad_rows(self, results: Results) -> None:
         """Write the bad rows at the head of the waiting rows, so that the next one is a message."""

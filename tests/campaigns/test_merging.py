@@ -65,6 +65,22 @@ def test_a_late_answer_shifts_no_results(pairs: list[tuple[str, str]]) -> None:
             assert receipt.error.problem == receipt_of(at, "u", NEW).error.problem
 
 
+def test_words_that_are_missing() -> None:
+    """What a dead process had claimed, and a person then settled, has no words. A late answer takes none for it."""
+    marks, results = answer(range(3), "aua", NEW)
+    found = merged(b"suc", b"", marks, results)
+    assert list(Results(b"sua", found).outcomes(range(3))) == [
+        Outcome(position=0, state=State.ASSUMED_SENT),
+        outcome_of(1, "u", NEW),
+        outcome_of(2, "a", NEW),
+    ]
+    into = Receipts()
+    Results(b"sua", found).replay(1, [message_at(1)], into)
+    [receipt] = into
+    assert isinstance(receipt, Unconfirmed)
+    assert receipt.error.problem == receipt_of(1, "u", NEW).error.problem
+
+
 @given(positions=st.sets(st.integers(0, 2**40), min_size=1).map(sorted))
 def test_positions(positions: list[int]) -> None:
     """Positions come back as they were, and those without a gap take no space."""
@@ -102,6 +118,14 @@ def test_bodies_of_any_form(values: list[dict[str, str]]) -> None:
     found = unpack_bytes(pack_bodies(slices, len(values))).split(b"\n")
     assert list(map(json.loads, found)) == values
     assert lines_of(slices, len(values)) == found
+
+
+@pytest.mark.parametrize("between", [", ", ",\n", " ,\n\n"])
+def test_bodies_with_space_between(between: str) -> None:
+    """White space between messages does not make lines of them that were none."""
+    slices = [between.join(['{"to":"1"}', '{"to":"2"}', '{"to":"3"}']).encode(), b'{"to":"4"}']
+    expected = [b'{"to": "%d"}' % number for number in (1, 2, 3, 4)]
+    assert unpack_bytes(pack_bodies(slices, 4)).split(b"\n") == lines_of(slices, 4) == expected
 
 
 @given(plain=st.binary(min_size=1), at=st.integers(0, 1_000), level=st.sampled_from([0, 1]))

@@ -32,7 +32,7 @@ from devino_async.campaigns.journal import STATES, Part, Run
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 
 # The suite tries few. STORE_EXAMPLES=300 takes some minutes.
-EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("STORE_EXAMPLES", "8"))
 PROCESSES = 3
 MESSAGES = 7
 NAMES = ("one", "two")
@@ -285,7 +285,10 @@ class Campaigns(Machine):
                 records = self.watcher.call("records", name, start, stop)
                 parts = [
                     each
-                    for each in sorted(known.parts.values(), key=lambda one: (min(one.part.positions), one.number))
+                    for each in sorted(
+                        known.parts.values(),
+                        key=lambda one: (min(one.part.positions), max(one.part.positions), one.number),
+                    )
                     if any(
                         start <= at < stop and mark != "m"
                         for at, mark in zip(each.part.positions, each.marks, strict=True)

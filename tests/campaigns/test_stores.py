@@ -1,77 +1,25 @@
-"""What every journal must do, whatever keeps it: the rules of the protocol in campaigns/journal.py, one by one."""
+"""What every journal must do with campaigns, whatever keeps it: the rules of the protocol in journal.py, one by one."""
 
 import asyncio
-import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from stores import (
     ADDRESS,
-    LATER,
-    Process,
     SQLiteStores,
     answer,
     collected,
     current,
     fingerprint_at,
-    keyed,
-    keyed_outcome,
     outcome_of,
     part_of,
     words_of,
 )
 
-from devino_async import ClientClosed
 from devino_async.campaigns import CampaignBusy, CampaignChanged, Journal, JournalFailed, Outcome, State
 from devino_async.campaigns.journal import STATES
-from devino_async.campaigns.results import DIED
-
-needs_processes = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-
-
-@pytest.fixture(params=[SQLiteStores], ids=["sqlite"])
-def stores(request: pytest.FixtureRequest, tmp_path: Path) -> SQLiteStores:
-    made: SQLiteStores = request.param(tmp_path)
-    return made
-
-
-@pytest.fixture
-async def journal(stores: SQLiteStores) -> AsyncIterator[Journal]:
-    made = stores.journal()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-async def other(stores: SQLiteStores) -> AsyncIterator[Journal]:
-    """A second journal on the same store."""
-    made = stores.journal()
-    yield made
-    await made.aclose()
-
-
-@pytest.fixture
-def process(stores: SQLiteStores) -> Iterator[Callable[[], Process]]:
-    """Starts journals in processes of their own."""
-    made: list[Process] = []
-
-    def start() -> Process:
-        made.append(Process(stores))
-        return made[-1]
-
-    yield start
-    for each in made:
-        with suppress(OSError):
-            each.kill()
-
 
 # Runs
 
@@ -306,8 +254,21 @@ async def test_not_sent_is_claimed_again(journal: Journal) -> None:
     await journal.claim(run, part)
     await journal.settle(run, part, *answer(range(2), "nn"))
     await journal.claim(run, part)
+    await journal.release(run, part.token)
+    assert current(await journal.records("spring", 0, 2)) == {0: "p", 1: "p"}
+    await journal.claim(run, part)
     await journal.settle(run, part, *answer(range(2), "ua", "2"))
     assert await collected(journal, "outcomes", "spring") == [outcome_of(0, "u", "2"), outcome_of(1, "a", "2")]
+
+
+async def test_released_after_an_answer(journal: Journal) -> None:
+    """A release that comes after the answer proves nothing: what is in doubt stays so."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(2), "ua"))
+    await journal.release(run, part.token)
+    assert current(await journal.records("spring", 0, 2)) == {0: "u", 1: "a"}
 
 
 async def test_settled_without_a_claim(journal: Journal) -> None:
@@ -428,221 +389,3 @@ async def test_moments(journal: Journal) -> None:
     await journal.claim(run, part_of(range(1)))
     [second] = await journal.campaigns()
     assert before <= first.started_at == second.started_at <= first.changed_at <= second.changed_at
-
-
-# Signs of life
-
-
-async def test_a_journal_that_is_closed(journal: Journal, stores: SQLiteStores) -> None:
-    """Closing leaves in doubt what is still claimed, frees the campaign, and may be done twice."""
-    closed = stores.journal()
-    run = await closed.begin("spring", ADDRESS)
-    await closed.claim(run, part_of(range(2)))
-    await closed.claim_keys("token", ADDRESS, [keyed("order")], LATER)
-    await closed.aclose()
-    await closed.aclose()
-    for call in (
-        closed.begin("spring", ADDRESS),
-        closed.claim(run, part_of(range(2, 4))),
-        closed.records("spring", 0, 2),
-        closed.find_keys(["order"]),
-        closed.campaigns(),
-    ):
-        with pytest.raises(ClientClosed):
-            await call
-    await journal.begin("spring", ADDRESS)
-    assert current(await journal.records("spring", 0, 9)) == {0: "u", 1: "u"}
-    assert (await journal.find_keys(["order"]))["order"].state is State.UNCONFIRMED
-
-
-@needs_processes
-async def test_a_process_that_is_killed(journal: Journal, process: Callable[[], Process]) -> None:
-    """What a killed process had claimed becomes unconfirmed, never planned. What it had released is planned."""
-    killed = process()
-    run = killed.call("begin", "spring", ADDRESS)
-    parts = [part_of(range(start, start + 2)) for start in (0, 2, 4)]
-    for each in parts:
-        killed.call("claim", run, each)
-    killed.call("settle", run, parts[0], *answer(range(2), "ar"))
-    killed.call("release", run, parts[1].token)
-    with pytest.raises(CampaignBusy):
-        await journal.begin("spring", ADDRESS)
-    killed.kill()
-    again = await journal.begin("spring", ADDRESS)
-    assert again.recorded == 6
-    assert current(await journal.records("spring", 0, 9)) == {0: "a", 1: "r", 2: "p", 3: "p", 4: "u", 5: "u"}
-    [*_, record] = await journal.records("spring", 4, 6)
-    assert [words_of(record, at) for at in range(2)] == [DIED, DIED]
-    with pytest.raises(JournalFailed):
-        await journal.claim(again, part_of(range(4, 6)))
-
-
-@needs_processes
-async def test_looking_at_what_a_killed_process_left(journal: Journal, process: Callable[[], Process]) -> None:
-    """Those that only look see what a dead process had claimed as unconfirmed, before any run begins."""
-    killed = process()
-    run = killed.call("begin", "spring", ADDRESS)
-    killed.call("claim", run, part_of(range(2)))
-    killed.call("claim_keys", "token", ADDRESS, [keyed("order")], LATER)
-    [state] = await journal.campaigns()
-    assert (state.in_flight, state.unconfirmed) == (2, 0)
-    assert [each.state for each in await collected(journal, "keys")] == [State.IN_FLIGHT]
-    killed.kill()
-    assert [each.state for each in await collected(journal, "outcomes", "spring")] == [State.UNCONFIRMED] * 2
-    [state] = await journal.campaigns()
-    assert (state.in_flight, state.unconfirmed) == (0, 2)
-    assert [each.state for each in await collected(journal, "keys")] == [State.UNCONFIRMED]
-
-
-@needs_processes
-async def test_a_frozen_process_lives(journal: Journal, process: Callable[[], Process]) -> None:
-    """A process that is stopped, for however long, is not taken for dead, and goes on when it is revived."""
-    frozen = process()
-    run = frozen.call("begin", "spring", ADDRESS)
-    part = part_of(range(2))
-    frozen.call("claim", run, part)
-    frozen.call("claim_keys", "token", ADDRESS, [keyed("order")], 0.0)
-    frozen.signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(CampaignBusy):
-            await journal.begin("spring", ADDRESS)
-        assert (await journal.campaigns())[0].in_flight == 2
-        assert (await journal.find_keys(["order"]))["order"].state is State.IN_FLIGHT
-    finally:
-        frozen.signal(signal.SIGCONT)
-    frozen.call("claim", run, part_of(range(2, 4)))
-    frozen.call("settle", run, part, *answer(range(2), "aa"))
-    assert current(await journal.records("spring", 0, 9)) == {0: "a", 1: "a", 2: "c", 3: "c"}
-
-
-@needs_processes
-async def test_several_processes(journal: Journal, process: Callable[[], Process]) -> None:
-    """Of several processes that live only the dead one's claims fall into doubt."""
-    processes = [process() for _ in range(3)]
-    runs = [each.call("begin", str(number), ADDRESS) for number, each in enumerate(processes)]
-    for each, run in zip(processes, runs, strict=True):
-        each.call("claim", run, part_of(range(2)))
-        each.call("claim_keys", run.name, ADDRESS, [keyed(run.name)], LATER)
-    processes[1].kill()
-    assert [(each.in_flight, each.unconfirmed) for each in await journal.campaigns()] == [(2, 0), (0, 2), (2, 0)]
-    states = {key: record.state for key, record in (await journal.find_keys("012")).items()}
-    assert states == {"0": State.IN_FLIGHT, "1": State.UNCONFIRMED, "2": State.IN_FLIGHT}
-    processes[0].close()
-    assert [(each.in_flight, each.unconfirmed) for each in await journal.campaigns()] == [(0, 2), (0, 2), (2, 0)]
-
-
-# Keys
-
-
-async def test_a_key(journal: Journal, other: Journal) -> None:
-    """A key is unknown, then in flight, then settled, for all who look."""
-    assert await journal.find_keys(["order"]) == {}
-    send = keyed("order")
-    assert await journal.claim_keys("token", ADDRESS, [send], 1234.5) == {}
-    record = (await other.find_keys(["order", "unknown"]))["order"]
-    assert (record.key, record.address, record.fingerprint) == ("order", ADDRESS, send.fingerprint)
-    assert (record.state, record.claimed_until, record.results) == (State.IN_FLIGHT, 1234.5, b"")
-    await journal.settle_keys("token", {"order": keyed_outcome("a")})
-    assert (await other.find_keys(["order"]))["order"].state is State.ACCEPTED
-    [outcome] = await collected(other, "keys")
-    assert (outcome.key, outcome.position, outcome.state, outcome.message_id) == ("order", None, State.ACCEPTED, "11")
-
-
-@pytest.mark.parametrize("mark", "caru")
-async def test_keys_that_may_not_be_sent(journal: Journal, other: Journal, mark: str) -> None:
-    """If one key was sent, or may have been, none of them is claimed, and its record is returned."""
-    assert not await journal.claim_keys("1", ADDRESS, [keyed("old", "one")], 5.0)
-    if mark != "c":
-        await journal.settle_keys("1", {"old": keyed_outcome(mark)})
-    before = await journal.find_keys(["old"])
-    for each in (journal, other):
-        assert await each.claim_keys("2", ADDRESS, [keyed("new"), keyed("old", "two")], LATER) == before
-        assert await each.find_keys(["old", "new"]) == before
-
-
-@pytest.mark.parametrize("mark", "pn")
-async def test_keys_that_are_free(journal: Journal, other: Journal, mark: str) -> None:
-    """A key that is proved unsent may be claimed by anyone, for another message at another address."""
-    assert not await journal.claim_keys("1", ADDRESS, [keyed("old", "one")], LATER)
-    if mark == "p":
-        await journal.release_keys("1")
-    else:
-        await journal.settle_keys("1", {"old": keyed_outcome("n")})
-    assert (await other.find_keys(["old"]))["old"].state in {State.PLANNED, State.NOT_SENT}
-    assert not await other.claim_keys("2", "http://other:80", [keyed("old", "two")], LATER)
-    record = (await journal.find_keys(["old"]))["old"]
-    assert (record.address, record.state, record.results) == ("http://other:80", State.IN_FLIGHT, b"")
-    assert record.fingerprint == keyed("old", "two").fingerprint
-    # The token that had it before has no say in it any more.
-    await journal.settle_keys("1", {"old": keyed_outcome("a")})
-    await journal.release_keys("1")
-    assert (await journal.find_keys(["old"]))["old"].state is State.IN_FLIGHT
-
-
-async def test_a_token_claims_its_keys_again(journal: Journal) -> None:
-    """Claims of the same token are taken again, with more keys, and released all at once."""
-    assert not await journal.claim_keys("1", ADDRESS, [keyed("a")], 1.0)
-    assert not await journal.claim_keys("2", ADDRESS, [keyed("c")], 1.0)
-    assert not await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], 2.0)
-    await journal.release_keys("1")
-    states = {key: record.state for key, record in (await journal.find_keys("abc")).items()}
-    assert states == {"a": State.PLANNED, "b": State.PLANNED, "c": State.IN_FLIGHT}
-
-
-async def test_no_answer_takes_back_another(journal: Journal) -> None:
-    """A late answer settles a key that is in doubt. It changes none that is settled, nor one it did not claim."""
-    await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
-    await journal.settle_keys("1", {"a": keyed_outcome("a"), "b": keyed_outcome("u")})
-    await journal.settle_keys("1", {"a": keyed_outcome("r"), "b": keyed_outcome("a", "2"), "c": keyed_outcome("a")})
-    found = [(each.key, each.state, each.message_id) for each in await collected(journal, "keys")]
-    assert found == [("a", State.ACCEPTED, "11"), ("b", State.ACCEPTED, "12")]
-
-
-async def test_many_keys(journal: Journal, other: Journal) -> None:
-    """Thousands of keys are claimed and settled at once, and listed by key, all or those in one state."""
-    sends = [keyed(f"order-{number:04d}") for number in range(2_345)]
-    await asyncio.gather(
-        *(journal.claim_keys(str(at), ADDRESS, sends[at : at + 700], LATER) for at in range(0, 2_345, 700))
-    )
-    outcomes = {each.key: keyed_outcome("aru"[number % 3]) for number, each in enumerate(sends)}
-    for at in range(0, 2_345, 700):
-        await journal.settle_keys(str(at), outcomes)
-    assert [each.key for each in await collected(other, "keys")] == [each.key for each in sends]
-    assert len(await other.find_keys([each.key for each in sends])) == 2_345
-    rejected = await collected(other, "keys", "rejected")
-    assert {each.state for each in rejected} == {State.REJECTED}
-    assert len(rejected) == 782
-    assert await collected(other, "keys", State.PLANNED) == []
-
-
-@pytest.mark.parametrize("key", ["", "заказ-17", "a'b\"c", "two\nlines", "nul\0l", "x" * 5_000, "%_*", "\U0001f600"])
-async def test_any_key(journal: Journal, key: str) -> None:
-    """Any text is a key, and no key is taken for another."""
-    near = [key + " ", key + "\0", key[:-1] + "\0\0"]
-    assert not await journal.claim_keys("1", ADDRESS, [keyed(key)], LATER)
-    assert await journal.find_keys(near) == {}
-    await journal.settle_keys("1", {key: keyed_outcome("a")})
-    assert list(await journal.find_keys([key])) == [key]
-    assert [each.key for each in await collected(journal, "keys")] == [key]
-
-
-async def test_two_claims_of_one_key(journal: Journal, other: Journal) -> None:
-    """Of two claims of one key at the same moment one is taken, and the other gets its record."""
-    found = await asyncio.gather(
-        *(each.claim_keys(str(n), ADDRESS, [keyed("order")], LATER) for n, each in enumerate((journal, other) * 5))
-    )
-    assert [len(each) for each in found].count(0) == 1
-    assert {each["order"].state for each in found if each} == {State.IN_FLIGHT}
-
-
-@needs_processes
-async def test_a_key_of_a_killed_process(journal: Journal, process: Callable[[], Process]) -> None:
-    """A key that a killed process had claimed is unconfirmed for a claim, and a released one is free."""
-    killed = process()
-    killed.call("claim_keys", "1", ADDRESS, [keyed("doubt")], LATER)
-    killed.call("claim_keys", "2", ADDRESS, [keyed("free")], LATER)
-    killed.call("release_keys", "2")
-    killed.kill()
-    found = await journal.claim_keys("3", ADDRESS, [keyed("doubt")], LATER)
-    assert found["doubt"].state is State.UNCONFIRMED
-    assert not await journal.claim_keys("3", ADDRESS, [keyed("free")], LATER)

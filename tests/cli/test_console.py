@@ -9,6 +9,13 @@ from typing import Any
 import pytest
 
 from devino_async import ConfigurationError, DevinoError, Status
+from devino_async.campaigns import (
+    CampaignBusy,
+    CampaignCancelled,
+    CampaignForgotten,
+    CampaignPaused,
+    JournalFailed,
+)
 from devino_async.cli.cells import csv_cell
 from devino_async.cli.console import CommandFailed, as_json, printable, run
 
@@ -74,6 +81,11 @@ def test_cells_of_csv(value: Any, cell: Any) -> None:
     ("error", "status", "words"),
     [
         (ConfigurationError("api_key must be a str"), 2, "devino: api_key must be a str\n"),
+        (CampaignPaused("it is paused"), 1, "devino: it is paused\n"),
+        (CampaignCancelled("it was cancelled"), 1, "devino: it was cancelled\n"),
+        (CampaignBusy("another run"), 2, "devino: another run\n"),
+        (CampaignForgotten("it was forgotten"), 2, "devino: it was forgotten\n"),
+        (JournalFailed("no space"), 3, "devino: no space\n"),
         (DevinoError("the call failed"), 3, "devino: the call failed\n"),
         (OSError(28, "No space left on device"), 3, "devino: No space left on device\n"),
         (CommandFailed("there is no thread"), 3, "devino: there is no thread\n"),

@@ -1,9 +1,13 @@
 """`devino send` with a journal: the same command again after every kind of end, and files that changed in between."""
 
+import os
 import signal
 import sqlite3
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -65,6 +69,8 @@ def test_the_same_command_again(cli: Any, counting: Any, number: int, ends_in: i
     assert status == ends_in, told
     assert counting.sent.total() == 700
     assert output.exists() == (number != signal.SIGKILL)
+    [state] = cli.lines(cli.run("campaign", "list", path, "--json").stdout)
+    assert (state["messages"], state["finished"]) == (700, False)
     again = cli.run(*command)
     assert not counting.twice
     assert len(counting.sent) == 2_000
@@ -264,6 +270,8 @@ def test_a_limit(cli: Any, counting: Any) -> None:
     assert first.exit_code == 0
     assert "3 rows: 3 accepted" in first.stderr
     assert counting.sent == {("79000000001", "x"): 2, ("79000000002", "x"): 1}
+    [state] = cli.lines(cli.run("campaign", "list", path, "--json").stdout)
+    assert not state["finished"]
     assert cli.run("send", path, "--limit", "2").exit_code == 0
     assert cli.run("send", path, "--limit", "4").exit_code == 0
     assert counting.sent.total() == 4
@@ -340,6 +348,39 @@ def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
     assert path.read_text() == rows(1)
 
 
+@UNIX
+def test_a_read_only_folder(cli: Any, counting: Any) -> None:
+    """A folder that may not be written ends in 2 and names the ways out, and both are ways out."""
+    # Whatever is loaded late is loaded here, while every file may be read.
+    assert cli.run("send", cli.file(rows(9)), "--campaign", "c").exit_code == 0
+    with TemporaryDirectory() as name, no_rights_in(Path(name)):
+        path = Path(name, "campaign.csv")
+        result = cli.run("send", path)
+        assert result.exit_code == 2
+        assert "--journal PATH" in result.stderr
+        assert "--no-journal" in result.stderr
+        assert counting.sent.total() == 1
+        with TemporaryDirectory() as other:
+            assert cli.run("send", path, "--journal", Path(other, "j")).exit_code == 0
+        assert cli.run("send", path, "--no-journal").exit_code == 0
+        assert [each.name for each in Path(name).iterdir()] == ["campaign.csv"]
+
+
+@contextmanager
+def no_rights_in(folder: Path) -> Iterator[None]:
+    """A folder with a file that may be read, and nothing that may be written. Modes do not bind root."""
+    (folder / "campaign.csv").write_text(rows(1))
+    folder.chmod(0o555)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        folder.chmod(0o755)
+
+
 def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
     """A usage error leaves no journal behind."""
     path = cli.file("sender,to,text,colour\nMyCompany,79000000001,x,red\n")
@@ -353,7 +394,9 @@ def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> 
     [
         (["-", "--journal", "a.journal"], "--journal and --campaign"),
         (["-", "--campaign", "spring"], "--journal and --campaign"),
+        (["-", "--only-new"], "--journal and --campaign"),
         (["campaign.csv", "--no-journal", "--campaign", "spring"], "--no-journal cannot be used"),
+        (["campaign.csv", "--no-journal", "--only-new"], "--no-journal cannot be used"),
     ],
 )
 def test_options_that_contradict_each_other(cli: Any, counting: Any, arguments: list[str], told: str) -> None:

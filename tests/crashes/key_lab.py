@@ -5,13 +5,15 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
 from chance import chance
 from counting_server import CountingServer
 from inputs import identities_of, is_rejected, message_of
-from kill_lab import FINAL, SIGNALS, Figures, Kill, Seen, seen_in, strike, twice
+from kill_lab import FINAL, MAX_RUNS, Seen, seen_in, strike, twice
+from moments import SIGNALS, Figures, Kill
 from processes import Child, child
 from programs import KeyedSends, run_keyed_sends
 
@@ -44,13 +46,13 @@ class KeyLab:
         self._doubted = self._since = 0
         self._losses = (0, 0)
 
-    def until_finished(self, kills: Iterator[Kill], *, most: int = 10_000) -> None:
+    def until_finished(self, kills: Iterator[Kill]) -> None:
         """Run it, each time with a kill while there are any and then without, until everything has its outcome."""
-        for _ in range(most):
-            statuses, seen = self.run(next(kills, None))
+        for kill in chain(kills, repeat(None, MAX_RUNS)):
+            statuses, seen = self.run(kill)
             if not any(statuses) and all(kind != "not_sent" for each in seen for kind, _ in each.values()):
                 return
-        self.wrong.append(f"not finished after {most} runs")
+        self.wrong.append(f"not finished by {MAX_RUNS} runs without a kill")
 
     def run(self, kill: Kill | None = None) -> tuple[list[int], list[dict[str, Seen]]]:
         """Run all processes at once, and kill the first. Return their statuses and the receipts of each."""

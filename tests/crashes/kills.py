@@ -25,7 +25,8 @@ from command_lab import CommandLab
 from counting_server import FAULTS, counting_server
 from inputs import Input
 from key_lab import KeyLab
-from kill_lab import SIGNALS, Figures, KillLab, Pace, kills
+from kill_lab import KillLab
+from moments import SIGNALS, Figures, Pace, kills
 from power_cut import PowerCutLab
 
 _SHOWN = 5

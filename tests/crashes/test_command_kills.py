@@ -9,8 +9,8 @@ from chance import SEED
 from command_lab import CommandLab
 from counting_server import CountingServer
 from inputs import Input
-from kill_lab import Kill
 from kills import described, many
+from moments import Kill
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
 STOPPING = [(signal.SIGTERM, 143), (signal.SIGHUP, 129)]

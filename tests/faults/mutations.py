@@ -175,7 +175,7 @@ MUTATIONS = (
     Mutation("409 and 425 are NotSent", VERDICT, "frozenset({400, 401,", "frozenset({409, 425, 400, 401,"),
     Mutation("a 4xx that accepts is NotSent", VERDICT, "and evidence.carries_result", "and False"),
     Mutation("429 holds nobody", "transport/pace.py", "self._holds[key] = max(", "_unused = max("),
-    Mutation("a wait beyond the deadline is waited", RETRY, "return (last.retry_after or 0.0) + ", "return "),
+    Mutation("a wait beyond the deadline is waited", RETRY, "return (last.retry_after or 0.0) + ", "return ", OUTAGES),
     Mutation(
         "look-ups are not repeated",
         VERDICT,

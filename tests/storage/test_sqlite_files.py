@@ -120,6 +120,23 @@ async def test_a_path_that_cannot_be_opened(tmp_path: Path) -> None:
     await file.aclose()
 
 
+async def test_words_of_the_owner(tmp_path: Path) -> None:
+    """The owner of a file may word why it cannot be opened, and refuse a path before anything is made there."""
+    file = notes(tmp_path / "missing" / "notes.db", explain=lambda error: f"sorry, {type(error).__name__}")
+    with pytest.raises(NoteError, match="as a note store: sorry, FileNotFoundError"):
+        await file.do(numbers)
+    await file.aclose()
+
+    def refuse() -> None:
+        raise NoteError("not there")
+
+    file = notes(tmp_path / "notes.db", before_opening=refuse)
+    with pytest.raises(NoteError, match="not there"):
+        await file.do(numbers)
+    await file.aclose()
+    assert list(tmp_path.iterdir()) == []
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 

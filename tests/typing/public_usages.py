@@ -38,6 +38,7 @@ from devino_async import (
     parse_callbacks,
     parse_incoming,
 )
+from devino_async.campaigns import CampaignState, Outcome, SQLiteJournal, State
 
 
 def make() -> DevinoClient:
@@ -120,3 +121,17 @@ def keep(receipts: Sequence[Receipt]) -> None:
 def receive(body: bytes) -> None:
     assert_type(parse_callbacks(body), list[StatusCallback])
     assert_type(parse_incoming(body.decode()), list[IncomingMessage])
+
+
+async def durable(messages: AsyncIterator[Message]) -> None:
+    async with SQLiteJournal("sms.journal") as journal, DevinoClient("key", journal=journal) as devino:
+        assert_type(await devino.send(Message(sender="a", to="79000000001", text="b"), key="order-17"), Receipt)
+        async for receipt in devino.send_many(messages, campaign="spring-sale", only_new=True):
+            assert_type(receipt, Receipt)
+        assert_type(await devino.send_all(messages, campaign="spring-sale"), SendReport)
+        assert_type(await journal.campaigns(), tuple[CampaignState, ...])
+        async for outcome in journal.outcomes("spring-sale"):
+            assert_type(outcome, Outcome)
+            assert_type(outcome.state, State)
+        async for outcome in journal.keys("unconfirmed"):
+            assert_type(outcome.key, str | None)

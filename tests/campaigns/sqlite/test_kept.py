@@ -1,0 +1,212 @@
+"""What SQLiteJournal keeps in its file: texts while they are needed, evidence, and each step as a whole."""
+
+import asyncio
+import os
+import sqlite3
+import stat
+import sys
+import zlib
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlite_lab import bodies_of, changed, selected, set_on
+from stores import (
+    ADDRESS,
+    LATER,
+    answer,
+    collected,
+    current,
+    keyed,
+    keyed_outcome,
+    message_at,
+    outcome_of,
+    part_of,
+)
+
+from devino_async import DevinoError
+from devino_async.campaigns import (
+    CampaignCancelled,
+    CampaignForgotten,
+    CampaignPaused,
+    SQLiteJournal,
+)
+from devino_async.campaigns.journal import Part
+from devino_async.protocol.sending import encode
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such modes there")
+async def test_modes(path: Path) -> None:
+    """The journal and all that lies beside it are for the owner only, whatever the umask. A group may be let in."""
+    before = os.umask(0)
+    try:
+        for mode in (0o600, 0o660):
+            async with SQLiteJournal(path) as journal:
+                await journal.begin(str(mode), ADDRESS)
+                names = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+                assert len(names) == 4
+                assert {*names.values()} == {mode}
+            path.chmod(0o660)
+    finally:
+        os.umask(before)
+
+
+async def test_texts_are_kept_while_they_are_needed(journal: SQLiteJournal) -> None:
+    """The text of a message is kept while it is in doubt or unsent, in the part that the message is in."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(5))
+    texts = list(encode(map(message_at, range(5))))
+    await journal.claim(run, part)
+    assert await bodies_of(journal) == [texts]
+    await journal.settle(run, part, *answer(range(5), "anuru"))
+    assert await bodies_of(journal) == [["", texts[1], texts[2], "", texts[4]]]
+    moved = part_of((1, 9))
+    await journal.claim(run, moved)
+    assert await bodies_of(journal) == [["", "", texts[2], "", texts[4]], [texts[1], *encode([message_at(9)])]]
+    await journal.settle(run, moved, *answer((1, 9), "aa"))
+    await journal.settle(run, part, *answer(range(5), "aaara", "2"))
+    assert await bodies_of(journal) == [None, None]
+
+
+async def test_texts_of_keys(journal: SQLiteJournal) -> None:
+    """The text of a keyed send is kept while it is in doubt."""
+    await journal.claim_keys("1", ADDRESS, [keyed(key) for key in "arnu"], LATER)
+    await journal.settle_keys("1", {key: keyed_outcome(key) for key in "arnu"})
+    rows = await selected(journal, "SELECT key, body FROM keyed")
+    assert dict(rows) == {"a": None, "r": None, "n": None, "u": keyed("u").body}
+
+
+async def test_texts_are_gone(path: Path) -> None:
+    """Once a campaign has ended, no byte of an accepted message's text or number is in the journal's files."""
+    secret, kept = os.urandom(2_000).hex(), os.urandom(2_000).hex()
+    async with SQLiteJournal(path) as journal:
+        run = await journal.begin("spring", ADDRESS)
+        part, doubtful = part_of(range(50), text=secret), part_of(range(50, 60), text=kept)
+        await journal.claim(run, part)
+        await journal.claim(run, doubtful)
+        await journal.claim_keys("1", ADDRESS, [keyed("order", secret)], LATER)
+        rows = await selected(journal, "SELECT bodies FROM part")
+        [blob], [kept_blob] = rows
+        assert holds(path, blob)
+        assert holds(path, secret.encode())
+        await journal.settle(run, part, *answer(range(50), "ar" * 25))
+        await journal.settle(run, doubtful, *answer(doubtful.positions, "u" * 10))
+        await journal.settle_keys("1", {"order": keyed_outcome("a")})
+        await journal.end(run, complete=True)
+        assert path.with_name("sms.journal-wal").stat().st_size == 0
+        for _ in range(2):
+            assert not holds(path, blob)
+            assert not holds(path, secret.encode())
+            assert holds(path, kept_blob)
+            await journal.aclose()
+
+
+def holds(path: Path, wanted: bytes) -> bool:
+    """Whether any piece of it stands in the journal's files. Pieces are shorter than a page of the file."""
+    pieces = [wanted[at : at + 300] for at in range(0, len(wanted) - 300, 300)]
+    found = b"".join(each.read_bytes() for each in path.parent.iterdir())
+    return any(piece in found for piece in pieces)
+
+
+async def test_the_end_of_a_run_waits_for_no_reader(journal: SQLiteJournal, path: Path) -> None:
+    """A reader that keeps the write-ahead log from being cut does not hold up the end of a run."""
+    run = await journal.begin("spring", ADDRESS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM part").fetchone()
+        await journal.claim(run, part_of(range(2)))
+        await asyncio.wait_for(journal.end(run, complete=True), 10)
+    timeout = await journal._file.do(lambda connection: connection.execute("PRAGMA busy_timeout").fetchone())
+    assert timeout == (30_000,)
+
+
+async def test_evidence(journal: SQLiteJournal) -> None:
+    """An answer that accepts messages which another part has sent since is kept, with their number."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(4))
+    await journal.claim(run, part)
+    await journal.release(run, part.token)
+    moved = part_of((1, 2, 3))
+    await journal.claim(run, moved)
+    await journal.settle(run, moved, *answer((1, 2, 3), "aaa", "1"))
+    marks, results = answer(range(4), "aaar", "2")
+    for _ in range(2):
+        await journal.settle(run, part, marks, results)
+    rows = await selected(journal, "SELECT part, twice, marks, results FROM evidence")
+    assert [(each, twice, zlib.decompress(a), zlib.decompress(b)) for each, twice, a, b in rows] == [
+        (1, 2, marks, results)
+    ]
+    said = ["2", "1", "1", "1"]
+    assert await collected(journal, "outcomes", "spring") == [outcome_of(at, "a", each) for at, each in enumerate(said)]
+
+
+@pytest.mark.parametrize(
+    ("column", "error", "begins"),
+    [
+        ("paused", CampaignPaused, False),
+        ("cancelled", CampaignCancelled, True),
+        ("forgotten", CampaignForgotten, False),
+    ],
+)
+async def test_stopped_campaigns(
+    journal: SQLiteJournal, path: Path, column: str, error: type[DevinoError], begins: bool
+) -> None:
+    """A claim of a campaign that was stopped is refused, and so is its next run, unless it only replays."""
+    run = await journal.begin("spring", ADDRESS)
+    changed(path, f"UPDATE campaign SET {column} = 1")
+    with pytest.raises(error, match="'spring'"):
+        await journal.claim(run, part_of(range(2)))
+    assert await journal.recorded("spring") == 0
+    await journal.end(run, complete=False)
+    if begins:
+        await journal.begin("spring", ADDRESS)
+    else:
+        with pytest.raises(error, match="'spring'"):
+            await journal.begin("spring", ADDRESS)
+
+
+async def test_slices_of_any_form(journal: SQLiteJournal) -> None:
+    """Messages whose JSON is not as this package writes it are kept one by one all the same."""
+    run = await journal.begin("spring", ADDRESS)
+    part = Part(
+        token="1" * 16,
+        positions=range(3),
+        fingerprints=b"x" * 24,
+        slices=(b'{"to": "79000000001"}, {"to":\n"79000000002", "text": "a,{\\"from\\":"}', b'{"from":"A"}'),
+    )
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(3), "auu"))
+    [bodies] = await bodies_of(journal)
+    assert bodies == ["", '{"to": "79000000002", "text": "a,{\\"from\\":"}', '{"from": "A"}']
+
+
+async def test_a_log_that_is_cut_off(path: Path, tmp_path: Path) -> None:
+    """Wherever a power cut ends the write-ahead log, each step is in the file as a whole or not at all."""
+    async with SQLiteJournal(path) as journal:
+        await set_on(journal, "wal_autocheckpoint = 0")
+        log = path.with_name("sms.journal-wal")
+        run = await journal.begin("spring", ADDRESS)
+        one, two = part_of(range(4)), part_of((0, 1, 4))
+        steps = [
+            journal.claim(run, one),
+            journal.settle(run, one, *answer(range(4), "nnau")),
+            journal.claim(run, two),
+            journal.settle(run, two, *answer((0, 1, 4), "ara")),
+        ]
+        states, sizes = [{}], [log.stat().st_size]
+        for step in steps:
+            await step
+            states.append(current(await journal.records("spring", 0, 9)))
+            sizes.append(log.stat().st_size)
+        database, written = path.read_bytes(), log.read_bytes()
+    for size in range(sizes[0], sizes[-1] + 1, 1_021):
+        cut = tmp_path / str(size)
+        cut.with_name(f"{size}-wal").write_bytes(written[:size])
+        cut.write_bytes(database)
+        async with SQLiteJournal(cut) as journal:
+            found = current(await journal.records("spring", 0, 9))
+        # What was told to be on disk is there, and what was not told may be there.
+        done = max(at for at, each in enumerate(sizes) if each <= size)
+        assert found == states[done]

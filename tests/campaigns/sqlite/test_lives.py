@@ -1,0 +1,283 @@
+"""Processes that share the file of a SQLiteJournal: kills at every step, forks, and signs of life."""
+
+import asyncio
+import errno
+import multiprocessing
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import dying
+import pytest
+from sqlite_lab import bodies_of, forked
+from stores import (
+    ADDRESS,
+    Process,
+    SQLiteStores,
+    answer,
+    current,
+    part_of,
+)
+
+from devino_async.campaigns import (
+    CampaignBusy,
+    JournalFailed,
+    SQLiteJournal,
+    State,
+)
+
+# Python 3.12 and later warn of forks in a process with threads.
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
+
+
+def in_process(target: Callable[..., None], *args: Any) -> int | None:
+    """Run it in a process of its own, and return how that ended."""
+    process = multiprocessing.get_context("forkserver").Process(target=target, args=args)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+def claimers(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("*.claimer"))
+
+
+@needs_fork
+def test_kills_while_the_tables_are_made(path: Path) -> None:
+    """Wherever a process is killed that makes the tables, the next one opens the file, and one secret is for good."""
+    kills = 0
+    while True:
+        kills += 1
+        for left in path.parent.iterdir():
+            left.unlink()
+        ended = in_process(dying.dies_in_schema, path, kills)
+        secrets = [asyncio.run(secret_of(path)) for _ in range(2)]
+        assert len({*secrets}) == 1
+        if ended == 0:
+            break
+    assert kills > len(_statements())
+
+
+def _statements() -> list[str]:
+    from devino_async.campaigns.sqlite import _SCHEMA
+
+    return list(_SCHEMA)
+
+
+async def secret_of(path: Path) -> bytes:
+    async with SQLiteJournal(path) as journal:
+        return await journal.secret()
+
+
+@needs_fork
+async def test_kills_in_the_middle_of_a_settle(tmp_path: Path) -> None:
+    """Wherever a process is killed that settles, all of a part is settled or all of it is in doubt. So is each key."""
+    seen, kills, ended = set(), 0, None
+    while ended != 0:
+        kills += 1
+        path = tmp_path / f"{kills}.journal"
+        ended = in_process(dying.dies_in_settle, path, kills)
+        async with SQLiteJournal(path) as journal:
+            run = await journal.begin("spring", ADDRESS)
+            marks = "".join(current(await journal.records("spring", 0, 9)).values())
+            key = (await journal.find_keys(["order"]))["order"].state
+            seen.add((marks, key))
+            assert (await bodies_of(journal))[0] is not None
+            with pytest.raises(JournalFailed):
+                await journal.claim(run, part_of(range(4)))
+    assert kills > 4
+    assert seen <= {("uuuu", State.UNCONFIRMED), ("aarn", State.ACCEPTED), ("aarn", State.UNCONFIRMED)}
+    assert len(seen) > 1
+
+
+OPENS = """
+import asyncio, sys
+from devino_async.campaigns import SQLiteJournal
+
+async def main():
+    async with SQLiteJournal(sys.argv[1]) as journal:
+        print((await journal.secret()).hex())
+
+asyncio.run(main())
+"""
+
+
+def test_several_make_the_tables_at_once(path: Path) -> None:
+    """Processes that make one journal at the same time all end with the same one."""
+    running = [
+        subprocess.Popen([sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    said = {each.communicate()[0] for each in running}
+    assert [each.returncode for each in running] == [0] * 4
+    assert len(said) == 1
+
+
+async def test_the_file_of_a_claimer(path: Path) -> None:
+    """Looking makes no file of a claimer. The first claim makes one, closing removes it."""
+    async with SQLiteJournal(path) as journal:
+        await journal.campaigns()
+        await journal.find_keys(["order"])
+        assert claimers(path) == []
+        run = await journal.begin("spring", ADDRESS)
+        await journal.claim(run, part_of(range(2)))
+        [file] = claimers(path)
+        assert file.name.startswith("sms.journal.")
+        assert len(file.name) == len("sms.journal.abcdefgh.claimer")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@needs_fork
+async def test_files_of_the_dead_are_removed(journal: SQLiteJournal, path: Path) -> None:
+    """The file that a killed process left is removed once the journal no longer names it. Those of the living stay."""
+    lives, dies = (Process(SQLiteStores(path.parent)) for _ in range(2))
+    lives.call("begin", "one", ADDRESS)
+    [file] = claimers(path)
+    dies.call("begin", "two", ADDRESS)
+    dies.kill()
+    assert len(claimers(path)) == 2
+    await journal.campaigns()
+    assert claimers(path) == [file]
+    lives.kill()
+
+
+async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
+    """The file of a process that was killed before the journal named it goes at the next run. No other file goes."""
+    await journal.begin("spring", ADDRESS)
+    with pytest.raises(CampaignBusy):
+        await other.begin("spring", ADDRESS)
+    living = claimers(path)
+    assert len(living) == 2
+    stray = path.with_name("sms.journal.abcdefgh.claimer")
+    others = [
+        path.with_name(each) for each in ("sms.journal.abc.claimer", "sms.journal2.abcdefgh.claimer", "a.claimer")
+    ]
+    for each in (stray, *others):
+        each.touch()
+    await journal.begin("autumn", ADDRESS)
+    assert claimers(path) == sorted([*living, *others])
+
+
+async def test_a_person_deletes_the_file(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
+    """A living process whose file was deleted makes it again at its next claim, and its run goes on."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    [file] = claimers(path)
+    file.unlink()
+    # Those that look take it for dead meanwhile: in doubt is the safe side.
+    assert (await other.campaigns())[0].unconfirmed == 2
+    await journal.claim(run, part_of(range(2, 4)))
+    assert claimers(path) == [file]
+    with pytest.raises(CampaignBusy):
+        await other.begin("spring", ADDRESS)
+    await journal.settle(run, part, *answer(range(2), "aa"))
+    assert current(await other.records("spring", 0, 9)) == {0: "a", 1: "a", 2: "c", 3: "c"}
+
+
+async def test_a_run_taken_over_after_that(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
+    """If another run began meanwhile, the first one claims nothing more. A release of what is in doubt still counts."""
+    run = await journal.begin("spring", ADDRESS)
+    parts = [part_of(range(2)), part_of(range(2, 4))]
+    for each in parts:
+        await journal.claim(run, each)
+    claimers(path)[0].unlink()
+    again = await other.begin("spring", ADDRESS)
+    with pytest.raises(CampaignBusy, match="has taken over"):
+        await journal.claim(run, part_of(range(4, 6)))
+    await journal.release(run, parts[0].token)
+    await journal.settle(run, parts[1], *answer(range(2, 4), "aa"))
+    await other.claim(again, part_of(range(2)))
+    assert current(await other.records("spring", 0, 9)) == {0: "c", 1: "c", 2: "a", 3: "a"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+async def test_no_locks_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file system cannot lock, nothing is claimed, however often it is tried, and nothing is left behind."""
+
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    async with SQLiteJournal(path) as journal:
+        for _ in range(2):
+            with pytest.raises(JournalFailed, match=r"No locks available\. Check the disk and the folder"):
+                await journal.begin("spring", ADDRESS)
+        assert claimers(path) == []
+        assert await journal.campaigns() == ()
+
+
+async def test_other_ways_to_the_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a link, by a relative path, and after chdir, all see who lives."""
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "linked"
+    link.symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    async with SQLiteJournal(link) as linked, SQLiteJournal("sms.journal") as relative:
+        monkeypatch.chdir("links")
+        await linked.begin("one", ADDRESS)
+        await relative.begin("two", ADDRESS)
+        with pytest.raises(CampaignBusy):
+            await relative.begin("one", ADDRESS)
+        with pytest.raises(CampaignBusy):
+            await linked.begin("two", ADDRESS)
+        assert len(claimers(path)) == 2
+
+
+async def test_a_journal_that_was_moved(path: Path, tmp_path: Path) -> None:
+    """A journal that was left by a dead process and moved to another folder opens, with the claims in doubt."""
+    journal = SQLiteJournal(path)
+    run = await journal.begin("spring", ADDRESS)
+    await journal.claim(run, part_of(range(2)))
+    (tmp_path / "new").mkdir()
+    with closing(sqlite3.connect(path)) as connection, closing(sqlite3.connect(tmp_path / "new" / "a")) as copy:
+        connection.backup(copy)
+    async with SQLiteJournal(tmp_path / "new" / "a") as moved:
+        await moved.begin("spring", ADDRESS)
+        assert current(await moved.records("spring", 0, 9)) == {0: "u", 1: "u"}
+    await journal.aclose()
+
+
+@needs_fork
+async def test_a_child_does_not_keep_its_parent_alive(journal: SQLiteJournal, path: Path) -> None:
+    """A forked child that outlives its parent does not hold the parent's sign of life."""
+    reading, writing = os.pipe()
+    await asyncio.to_thread(forked, dying.leaves_a_child, path, writing)
+    os.close(writing)
+    child = int(os.read(reading, 20))
+    os.close(reading)
+    try:
+        await journal.begin("spring", ADDRESS)
+        assert current(await journal.records("spring", 0, 9)) == {0: "u", 1: "u"}
+    finally:
+        os.kill(child, 9)
+
+
+@needs_fork
+async def test_a_fork(journal: SQLiteJournal, other: SQLiteJournal) -> None:
+    """A forked child is refused its parent's journal, and leaves the parent's sign of life alone."""
+    await journal.begin("spring", ADDRESS)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            asyncio.set_event_loop(None)
+            asyncio.events._set_running_loop(None)
+            asyncio.run(refused(journal))
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    with pytest.raises(CampaignBusy):
+        await other.begin("spring", ADDRESS)
+
+
+async def refused(journal: SQLiteJournal) -> None:
+    with pytest.raises(JournalFailed, match="before the process forked; open it in each process"):
+        await journal.campaigns()
+    await journal.aclose()
