@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from attrs import frozen
-from counting_server import CountingServer, Truth
+from counting import Truth
+from counting_server import CountingServer
 from inputs import Listed, message_of
 from kill_lab import Seen, read_journal, twice
 from processes import GIVE_UP, Child, child

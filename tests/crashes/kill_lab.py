@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from chance import chance
-from counting_server import CountingServer, Truth
+from counting import Truth
+from counting_server import CountingServer
 from inputs import Input, allowed, identities_of, is_rejected
 from moments import SIGNALS, Figures, Kill
 from processes import GIVE_UP, Child, child

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
 
 from chance import chance
 from command_lab import CommandLab
-from counting_server import FAULTS, counting_server
+from counting import FAULTS
+from counting_server import counting_server
 from inputs import Input
 from key_lab import KeyLab
 from kill_lab import KillLab

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from case_lab import CaseLab, Ended, numbered
-from counting_server import CountingServer, Truth, counting_server
+from counting import Truth
+from counting_server import CountingServer, counting_server
 from inputs import Stuck, identities_of, is_rejected
 from programs import ENDED_EARLY
 from traps import Trap
@@ -240,12 +241,15 @@ def test_two_at_once(case: CaseLab) -> None:
 @pytest.mark.parametrize("only_new", [False, True])
 def test_frozen_and_revived(case: CaseLab, only_new: bool) -> None:
     """A process that is frozen still runs its campaign. When it goes on, it finishes as if nothing had been."""
-    case.server.alert(3, "received")
-    with case.begun(MESSAGES, only_new=only_new) as first:
+    # Its one request waits for an answer. In the middle of a commit it would keep the file locked.
+    case.server.hold(True)
+    case.server.alert(1, "received")
+    with case.begun(MESSAGES, only_new=only_new, in_flight=1) as first:
         assert not first.process.ends_within(60, case.server.events)
         first.process.signal(signal.SIGSTOP)
         second = case.run(MESSAGES, only_new=only_new)
         first.process.signal(signal.SIGCONT)
+        case.server.hold(False)
         ended = first.end()
     assert (second.status, second.error, second.receipts) == (ENDED_EARLY, "CampaignBusy", ())
     assert ended.kinds == {"accepted": COUNT - 10, "rejected": 10}

@@ -59,7 +59,6 @@ def test_a_later_stop(lab: CommandLab, number: int, status: int) -> None:
     assert not [at for at, (kind, _) in lab.receipts().items() if kind == "not_sent" and at in before]
 
 
-@pytest.mark.xfail(strict=True, reason="the end of the rows that were read counts as the end of the file")
 def test_stopped_is_not_finished(lab: CommandLab) -> None:
     """A campaign that was stopped before the end of its file is not finished."""
     lab.run(Kill(signal.SIGTERM, "server", 3, "received"))
