@@ -28,6 +28,7 @@ from devino_async import (
     Receipt,
     Rejected,
     RetryPolicy,
+    Timeouts,
     Unconfirmed,
 )
 from devino_async.campaigns import SQLiteJournal
@@ -65,6 +66,7 @@ class KeyedSends:
     saw: str
     callers: int = 50
     in_flight: int = 4
+    total: float | None = None
     trap: Trap | None = None
 
 
@@ -200,7 +202,8 @@ async def _keyed_sends(job: KeyedSends) -> int:
                 saw.line("!", type(error).__name__, str(error), now=True)
                 wrong += 1
 
-    async with _journal(job.journal) as journal, _client(job, journal) as client:
+    timeouts = Timeouts(total=job.total)
+    async with _journal(job.journal) as journal, _client(job, journal, timeouts=timeouts) as client:
         await asyncio.gather(*(caller(client) for _ in range(job.callers)))
     return ENDED_EARLY if wrong else 0
 
