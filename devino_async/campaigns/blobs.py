@@ -25,6 +25,7 @@ __all__ = [
 # messages only.
 _BETWEEN = b',{"from":'
 _LINE = b'\n{"from":'
+_SLICES_A_BLOCK = 64
 _ALL_MARKS = bytes(value for name, value in vars(Mark).items() if name.isupper())
 _KEPT = bytes(mark for mark in _ALL_MARKS if needs_bodies(bytes((mark,))))
 
@@ -71,15 +72,21 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
 
 
 def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
-    """Return messages as they are stored: a line for each, compressed. They are compressed slice by slice."""
-    if any(b"\n" in piece for piece in slices):
-        return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
+    """Return messages as they are stored: a line for each, compressed.
+
+    They are compressed in blocks of about a megabyte. The thread has to wait for the GIL after each, and a block must
+    not keep it for long either.
+    """
     packer = zlib.compressobj(1)
     packed, lines = [], 0
-    for number, piece in enumerate(slices):
-        line = piece.replace(_BETWEEN, _LINE)
-        lines += 1 + line.count(b"\n")
-        packed.append(packer.compress(b"\n" + line if number else line))
+    for at in range(0, len(slices), _SLICES_A_BLOCK):
+        block = b",".join(slices[at : at + _SLICES_A_BLOCK])
+        # None is expected. It could be read as the end of a message.
+        if b"\n" in block:
+            break
+        block = block.replace(_BETWEEN, _LINE)
+        lines += 1 + block.count(b"\n")
+        packed.append(packer.compress(b"\n" + block if at else block))
     if lines != count:
         return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
     packed.append(packer.flush())

@@ -123,15 +123,7 @@ class CampaignRun:
             slices = await in_steps(sending.encode_in_steps(messages), self._turns)
             sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
         pieces = [(each, *piece) for each in group for piece in stretches(each)]
-        # One part after the other: the messages of a reordered input lie in all of them, in turn.
-        replayed: dict[int, Receipts] = {}
-        for number in sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])):
-            each, start, stop, known = pieces[number]
-            if known is not None:
-                replayed[number] = Receipts()
-                offset = known.offset + start - known.at
-                problem = self._replay(known.record, offset, each.items[start:stop], replayed[number]) or problem
-                await self._turns.give()
+        replayed, damage = await self._replayed(pieces)
         receipts = Receipts()
         answers = iter(sent)
         for number, (_, start, stop, _) in enumerate(pieces):
@@ -145,7 +137,24 @@ class CampaignRun:
             if each.problem is not None and each.end < len(each.items):
                 error = sending.never_begun(str(each.problem))
                 receipts.extend(sending.receipts_after(error, each.items[each.end :]))
-        return receipts, fatal or problem
+        return receipts, fatal or problem or damage
+
+    async def _replayed(
+        self, pieces: Sequence[tuple[Looked, int, int, Known | None]]
+    ) -> tuple[dict[int, Receipts], JournalFailed | None]:
+        """Return the recorded receipts of each piece that has them, by its number, and what was damaged."""
+        replayed: dict[int, Receipts] = {}
+        damage = None
+        # One part after the other: the messages of a reordered input lie in all of them, in turn.
+        for count, number in enumerate(sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])), 1):
+            each, start, stop, known = pieces[number]
+            if known is not None:
+                replayed[number] = Receipts()
+                offset = known.offset + start - known.at
+                damage = self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
+            if count % _PIECES_A_STEP == 0 or stop - start > _PIECES_A_STEP:
+                await self._turns.give()
+        return replayed, damage
 
     def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
         return Recording(self._recorder, positions, fingerprints)

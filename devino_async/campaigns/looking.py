@@ -4,6 +4,7 @@ Pure functions over values. What is read from the journal, and what is then sent
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
 
 from attrs import field, frozen
@@ -78,22 +79,34 @@ class Group(Chunk[Message]):
 
 def found(wanted: Sequence[int], records: Sequence[Record]) -> Generator[None, None, list[Known]]:
     """Return where the records hold the wanted positions, by place. Positions below 0 are not looked for."""
-    places: dict[int, int] | None = None
+    ordered = isinstance(wanted, range)
+    # Positions with their places, so that each record is asked only for what lies between its ends.
+    placed = [] if ordered else sorted((each, place) for place, each in enumerate(wanted) if each >= 0)
     found: list[Known] = []
     for record in records:
-        if isinstance(wanted, range) and isinstance(record.positions, range):
-            first = max(wanted.start, record.positions.start)
-            last = min(wanted.stop, record.positions.stop)
-            pairs = [(first - wanted.start, first - record.positions.start, last - first)]
+        if ordered and isinstance(record.positions, range):
+            first = max(wanted[0], record.positions.start)
+            last = min(wanted[-1] + 1, record.positions.stop)
+            pairs = [(first - wanted[0], first - record.positions.start, last - first)]
+        elif ordered:
+            pairs = [(each - wanted[0], at, 1) for at, each in enumerate(record.positions) if each in wanted]
         else:
-            if places is None:
-                places = {position: place for place, position in enumerate(wanted) if position >= 0}
-            pairs = [(places[each], offset, 1) for offset, each in enumerate(record.positions) if each in places]
+            pairs = sorted(_within(placed, record.positions))
         for at, offset, length in _joined(pairs):
             found += _not_moved(at, offset, length, record)
         yield
     found.sort(key=lambda each: each.at)
     return found
+
+
+def _within(placed: Sequence[tuple[int, int]], positions: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Yield place and offset of each wanted position that a record has."""
+    first, last = (positions[0], positions[-1]) if isinstance(positions, range) else (min(positions), max(positions))
+    offsets = None if isinstance(positions, range) else {each: offset for offset, each in enumerate(positions)}
+    for position, place in placed[bisect_left(placed, (first, -1)) : bisect_left(placed, (last + 1, -1))]:
+        offset = position - first if offsets is None else offsets.get(position)
+        if offset is not None:
+            yield place, offset, 1
 
 
 def _joined(pairs: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, int]]:

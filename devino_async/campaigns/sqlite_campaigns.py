@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
 from .journal import CampaignState, Mark, Run
 
-__all__ = ["COUNTED", "SCHEMA", "adopt", "begin", "check_goes_on", "end", "states", "touch"]
+__all__ = ["COUNTED", "SCHEMA", "begin", "end", "go_on", "note_more", "states", "touch"]
 
 SCHEMA = (
     """CREATE TABLE campaign (
@@ -82,28 +82,49 @@ def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
     )
 
 
-def check_goes_on(connection: sqlite3.Connection, run: Run) -> None:
-    """Raise what forbids that anything of the campaign is sent."""
+def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[int, int], now: float) -> tuple[int, int]:
+    """Note that a run is about to send messages between these positions. Return what was recorded, and the span.
+
+    Raises what forbids it. The three statements of a claim are most of its time where batches are small.
+    """
+    first, last = ends
     row = connection.execute(
-        "SELECT paused, cancelled, forgotten FROM campaign WHERE id = ?", (run.campaign,)
+        "SELECT paused, cancelled, forgotten, run, recorded, span FROM campaign WHERE id = ?", (run.campaign,)
     ).fetchone()
-    paused, cancelled, forgotten = row or (0, 0, 1)
+    paused, cancelled, forgotten, running, recorded, span = row or (0, 0, 1, None, 0, 0)
     if forgotten:
         raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
     if cancelled:
         raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
     if paused:
         raise CampaignPaused(f"the campaign {run.name!r} is paused; unpause it to go on")
+    if running != run.token:
+        raise _taken_over(run)
+    connection.execute(
+        "UPDATE campaign SET claimer = ?, changed_at = ?, recorded = ?, span = ? WHERE id = ?",
+        (claimer, now, max(recorded, last + 1), max(span, last + 1 - first), run.campaign),
+    )
+    return recorded, span
 
 
-def adopt(connection: sqlite3.Connection, run: Run, claimer: str | None, now: float) -> None:
-    """Note whose run this is, and that something changes. Raises CampaignBusy if another run has taken over."""
+def note_more(connection: sqlite3.Connection, run: Run, ends: tuple[int, int], now: float) -> int:
+    """Note that a run records messages between these positions without sending them. Return the span before.
+
+    Raises CampaignBusy if another run has taken over.
+    """
+    first, last = ends
+    [span] = connection.execute("SELECT span FROM campaign WHERE id = ?", (run.campaign,)).fetchone() or (0,)
     changed = connection.execute(
-        "UPDATE campaign SET claimer = coalesce(?, claimer), changed_at = ? WHERE id = ? AND run = ?",
-        (claimer, now, run.campaign, run.token),
+        "UPDATE campaign SET changed_at = ?, recorded = max(recorded, ?), span = max(span, ?) WHERE id = ? AND run = ?",
+        (now, last + 1, last + 1 - first, run.campaign, run.token),
     )
     if not changed.rowcount:
-        raise CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
+        raise _taken_over(run)
+    return int(span)
+
+
+def _taken_over(run: Run) -> CampaignBusy:
+    return CampaignBusy(f"another run of {run.name!r} has taken over, or this one has ended; run it again later")
 
 
 def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:

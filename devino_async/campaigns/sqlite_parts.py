@@ -23,7 +23,7 @@ from .blobs import (
 )
 from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
-from .sqlite_campaigns import COUNTED, adopt, check_goes_on, touch
+from .sqlite_campaigns import COUNTED, go_on, note_more, touch
 
 __all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle"]
 
@@ -68,11 +68,15 @@ class _Row:
 
 def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, now: float) -> None:
     """Record that a part is being sent."""
-    check_goes_on(connection, run)
-    adopt(connection, run, claimer, now)
+    ends = ends_of(part.positions)
+    recorded, span = go_on(connection, run, claimer, ends, now)
     marks = bytes((Mark.CLAIMED,)) * len(part.positions)
-    earlier = _row_of(connection, run, part.token)
+    # Behind all that is recorded there can be neither this part nor any other.
+    is_fresh = ends[0] >= recorded
+    earlier = None if is_fresh else _row_of(connection, run, part.token)
     if earlier is None:
+        if not is_fresh:
+            _take_over(connection, run, part, ends, span)
         _insert(connection, run, part, marks, b"", claimer=claimer, claimed_at=now)
         return
     for position, mark in zip(earlier.positions, earlier.marks, strict=True):
@@ -99,7 +103,8 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     row = _row_of(connection, run, part.token)
     if row is None:
         # Nothing of it was sent, so a run that was taken over has nothing to say here.
-        adopt(connection, run, None, now)
+        ends = ends_of(part.positions)
+        _take_over(connection, run, part, ends, note_more(connection, run, ends, now))
         _insert(connection, run, part, marks, results)
         return
     after = settled(row.marks, marks)
@@ -169,9 +174,6 @@ def _insert(
     claimed_at: float | None = None,
 ) -> None:
     first, last = ends_of(part.positions)
-    [span] = connection.execute("SELECT span FROM campaign WHERE id = ?", (run.campaign,)).fetchone()
-    for row in connection.execute(_EARLIER, (run.campaign, first - span, last + 1, first)).fetchall():
-        _move(connection, run, part, row)
     if not needs_bodies(marks):
         bodies = None
     elif all(map(needs_bodies, _kinds(marks))):
@@ -195,10 +197,13 @@ def _insert(
             bodies,
         ),
     )
-    connection.execute(
-        "UPDATE campaign SET recorded = max(recorded, ?), span = max(span, ?) WHERE id = ?",
-        (last + 1, last + 1 - first, run.campaign),
-    )
+
+
+def _take_over(connection: sqlite3.Connection, run: Run, part: Part, ends: tuple[int, int], span: int) -> None:
+    """Mark the messages of earlier parts that the new one has as moved."""
+    first, last = ends
+    for row in connection.execute(_EARLIER, (run.campaign, first - span, last + 1, first)).fetchall():
+        _move(connection, run, part, row)
 
 
 def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[Any]) -> None:

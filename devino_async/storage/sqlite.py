@@ -284,7 +284,8 @@ def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> lis
     """Run all the work in one transaction. Return the result of each piece, or what it raised as _Failed."""
     try:
         with _transaction(connection):
-            return [_outcome(work, connection) for work in works]
+            # One alone needs no savepoint: if it raises, the whole transaction is undone, and that is all there is.
+            return [works[0](connection)] if len(works) == 1 else [_outcome(work, connection) for work in works]
     except Exception as error:  # noqa: BLE001 - handed to the callers
         failed = _Failed(error)
     # If busy, another process has held the file for _BUSY_SECONDS. Each piece of work, tried alone, could wait as long.
