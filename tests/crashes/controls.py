@@ -25,7 +25,7 @@ class Control:
     why: str
     edits: tuple[tuple[str, str, str], ...]
     way: str = "campaign"
-    kills: int = 12
+    kills: int = 10
 
 
 _CLAIMING = (
@@ -41,6 +41,7 @@ CONTROLS = (
         "commits do not wait for the disk",
         (("storage/sqlite.py", "synchronous = FULL", "synchronous = OFF"),),
         "power cut",
+        kills=3,
     ),
     Control(
         "what is in doubt is sent again",

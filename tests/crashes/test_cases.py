@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from counting import Truth
 from counting_server import CountingServer, counting_server
 from inputs import Stuck, identities_of, is_rejected
 from programs import ENDED_EARLY
-from traps import Trap
 
 from devino_async import Message
 
@@ -309,22 +307,3 @@ def test_a_program_that_stops_in_order(case: CaseLab) -> None:
     assert case.look()[0].unconfirmed == 0
     assert case.run(MESSAGES).kinds == {"accepted": COUNT - 10, "rejected": 10}
     assert case.truth(MESSAGES).messages == COUNT
-
-
-def test_every_statement_of_a_first_run(case: CaseLab, tmp_path: Path) -> None:
-    """A first run may be killed at any of its SQL statements, those that create the tables included."""
-    few = MESSAGES[:40]
-    before: Counter[str] = Counter()
-    for number in range(1, 1_000):
-        case.journal = tmp_path / f"{number}.journal"
-        killed = case.run(few, batch_size=20, in_flight=1, trap=Trap(signal.SIGKILL, number))
-        after = case.run(few, batch_size=20, in_flight=1)
-        assert (after.status, len(after.receipts)) == (0, 40)
-        assert after.receipts[: len(killed.receipts)] == killed.receipts
-        assert after.kinds["unconfirmed"] <= 20
-        now = Counter({identity: len(ids) for identity, ids in case.server.truth().ids.items()})
-        assert max((now - before).values()) == 1, f"sent twice after a kill at statement {number}"
-        before = now
-        if killed.status == 0:
-            break
-    assert number > 30
