@@ -236,6 +236,26 @@ def test_two_at_once(case: CaseLab) -> None:
     assert case.truth(MESSAGES).messages == COUNT
 
 
+def test_two_heirs(case: CaseLab) -> None:
+    """Of two runs that take over from a killed one at the same moment, one goes on and the other is refused."""
+    case.sizes["batch_size"] = 10
+    case.killed(MESSAGES, 3)
+    for _ in range(3):
+        case.server.alert(2, "received")
+        with case.begun(MESSAGES) as one, case.begun(MESSAGES) as other:
+            assert case.server.events.poll(60)
+            one.process.signal(signal.SIGKILL)
+            other.process.signal(signal.SIGKILL)
+            assert {one.end().error, other.end().error} <= {"", "CampaignBusy"}
+    with case.begun(MESSAGES) as one, case.begun(MESSAGES) as other:
+        ended = [one.end(), other.end()]
+    assert 0 in [each.status for each in ended]
+    for each in ended:
+        # The second one may have begun when the first had ended.
+        assert each.status == 0 or (each.error, each.receipts) == ("CampaignBusy", ())
+    case.truth(MESSAGES)
+
+
 @pytest.mark.parametrize("only_new", [False, True])
 def test_frozen_and_revived(case: CaseLab, only_new: bool) -> None:
     """A process that is frozen still runs its campaign. When it goes on, it finishes as if nothing had been."""
