@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .journal import CampaignState as CampaignState
     from .journal import Journal as Journal
     from .journal import Outcome as Outcome
+    from .journal import Pruned as Pruned
+    from .journal import Resolved as Resolved
     from .journal import State as State
     from .sqlite import SQLiteJournal as SQLiteJournal
 
@@ -45,6 +47,8 @@ _HOMES = {
     "CampaignState": ".journal",
     "Journal": ".journal",
     "Outcome": ".journal",
+    "Pruned": ".journal",
+    "Resolved": ".journal",
     "State": ".journal",
     "SQLiteJournal": ".sqlite",
 }

@@ -7,7 +7,7 @@ the change leaves. What a store does is journal.py's, how content is recognised 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 
-from ..errors import CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
+from ..errors import CampaignCancelled, CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
 from ..flow.chunking import Chunk
 from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
@@ -107,7 +107,7 @@ class CampaignRun:
         group = chunk.looked if isinstance(chunk, Group) else ()
         problem = group[-1].problem
         [first, *others] = group
-        if not others and first.unsent == len(first.items):
+        if not others and first.unsent == len(first.items) and not self._run.cancelled:
             recording = self._recording(first.positions, first.fingerprints)
             return await send(Chunk(first.items, first.slices), recording)
         places = [[*unsent_places(each)] for each in group]
@@ -120,8 +120,7 @@ class CampaignRun:
                 for each, some in zip(group, places, strict=True)
                 for place in some
             )
-            slices = await in_steps(sending.encode_in_steps(messages), self._turns)
-            sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
+            sent, fatal = await self._send(messages, self._recording(positions, fingerprints), send)
         pieces = [(each, *piece) for each in group for piece in stretches(each)]
         replayed, damage = await self._replayed(pieces)
         receipts = Receipts()
@@ -138,6 +137,17 @@ class CampaignRun:
                 error = sending.never_begun(str(each.problem))
                 receipts.extend(sending.receipts_after(error, each.items[each.end :]))
         return receipts, fatal or problem or damage
+
+    async def _send(
+        self, messages: Sequence[Message], recording: Recording, send: Send
+    ) -> tuple[Receipts, DevinoError | None]:
+        if not self._run.cancelled:
+            return await send(
+                Chunk(messages, await in_steps(sending.encode_in_steps(messages), self._turns)), recording
+            )
+        error = sending.never_begun("the campaign was cancelled")
+        error.__cause__ = CampaignCancelled(f"the campaign {self._run.name!r} was cancelled")
+        return sending.receipts_after(error, messages), None
 
     async def _replayed(
         self, pieces: Sequence[tuple[Looked, int, int, Known | None]]

@@ -5,13 +5,13 @@ what the answer says of it must go, because results belong to marks by their ord
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .journal import STATES, Mark, settled
 from .results import DIED
 
-__all__ = ["OPEN", "merged"]
+__all__ = ["OPEN", "merged", "remarked"]
 
 OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
 _WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
@@ -21,9 +21,23 @@ def merged(before: bytes, old: bytes, now: bytes, new: bytes) -> bytes:
     """Return the results that belong to the marks `settled(before, now)`, packed as results.py packs them."""
     if not before.translate(None, OPEN):
         return new
+    pairs = zip(before, _each(before, old), _each(now, new), strict=True)
+    return _packed(news if was in OPEN else olds for was, olds, news in pairs)
+
+
+def remarked(before: bytes, packed: bytes, after: bytes) -> bytes:
+    """Return the results that are left if messages get other marks: those whose kind of receipt stays."""
+    pairs = zip(before, _each(before, packed), after, strict=True)
+    return _packed(each if _list_of(old) == _list_of(new) else ("",) for old, each, new in pairs)
+
+
+def _list_of(mark: int) -> str:
+    return {Mark.ACCEPTED: "ids", Mark.REJECTED: "reasons"}.get(mark, "errors" if mark in _WITH_WORDS else "")
+
+
+def _packed(results: Iterable[tuple[Any, ...]]) -> bytes:
     kept: dict[str, list[Any]] = {"ids": [], "segments": [], "reasons": [], "errors": []}
-    for was, olds, news in zip(before, _each(before, old), _each(now, new), strict=True):
-        name, *values = news if was in OPEN else olds
+    for name, *values in results:
         if name == "ids":
             kept["ids"].append(values[0])
             kept["segments"].append(values[1])

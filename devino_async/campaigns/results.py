@@ -5,7 +5,7 @@ the words of errors. Messages themselves are not kept: a replay has them from it
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,9 +13,9 @@ from ..errors import CallFailed, OutcomeUnknown, Reason
 from ..protocol.message import Message
 from ..protocol.receipts import Accepted, AcceptedRun, FailedRun, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from ..redaction import mask_phones
-from .journal import STATES, Mark, Outcome
+from .states import STATES, Mark, Outcome, Record
 
-__all__ = ["DIED", "Results", "pack", "pack_one"]
+__all__ = ["DIED", "Results", "outcomes_within", "pack", "pack_one", "position_of"]
 
 DIED = "the process that sent it ended before an answer came"
 ASSUMED = "it was unconfirmed, and was then assumed to have been sent"
@@ -189,3 +189,15 @@ def _in_doubt(words: str) -> OutcomeUnknown:
 
 def _digits(text: str) -> list[str]:
     return "".join(each if each.isdigit() else " " for each in text).split()
+
+
+def outcomes_within(record: Record, start: int, stop: int) -> Iterable[Outcome]:
+    """Return the outcomes of a part at `start` <= position < `stop`, by position."""
+    outcomes = Results(record.marks, record.results).outcomes(record.positions)
+    within = (each for each in outcomes if start <= position_of(each) < stop)
+    return within if isinstance(record.positions, range) else sorted(within, key=position_of)
+
+
+def position_of(outcome: Outcome) -> int:
+    """Return the position, by which outcomes are sorted."""
+    return outcome.position or 0

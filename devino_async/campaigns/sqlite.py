@@ -10,8 +10,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,12 +20,26 @@ from typing import Any, Self, TypeVar
 from attrs import evolve
 
 from ..errors import ClientClosed, JournalFailed
-from ..storage.sqlite import SQLiteFile
-from . import sqlite_campaigns, sqlite_keys, sqlite_parts
+from ..storage.sqlite import SQLiteFile, truncate_log
+from . import sqlite_campaigns, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged
 from .claimer import Claimer
-from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
-from .results import Results
+from .journal import (
+    MARKS,
+    CampaignState,
+    How,
+    KeyedSend,
+    KeyRecord,
+    Outcome,
+    Part,
+    Pruned,
+    Record,
+    Resolved,
+    Run,
+    State,
+    check_how,
+)
+from .results import Results, outcomes_within, position_of
 from .troubles import damaged, explained, refuse_network
 
 __all__ = ["SQLiteJournal"]
@@ -95,20 +110,21 @@ class SQLiteJournal:
         await self._bury()
         token = secrets.token_hex(8)
 
-        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+        def work(connection: sqlite3.Connection) -> tuple[int, int, bool]:
             self._register(connection)
             self._claimer.remove_strays(_claimers(connection))
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
             return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
-        campaign, recorded = await self._together(work)
-        return Run(campaign=campaign, name=name, token=token, secret=await self.secret(), recorded=recorded)
+        campaign, recorded, cancelled = await self._together(work)
+        secret = await self.secret()
+        return Run(campaign=campaign, name=name, token=token, secret=secret, recorded=recorded, cancelled=cancelled)
 
     async def end(self, run: Run, *, complete: bool) -> None:
         """End a run. `complete` says that the input was read to its end, which is remembered for good."""
         await self._together(partial(sqlite_campaigns.end, run=run, complete=complete))
         # Texts that went from the file may still stand in the write-ahead log.
-        await self._do(_truncate_log)
+        await self._do(truncate_log)
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
         """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
@@ -172,6 +188,61 @@ class SQLiteJournal:
         [secret] = await self._do(lambda connection: connection.execute(query).fetchone())
         return bytes(secret)
 
+    # What a person decides
+
+    async def pause(self, name: str) -> None:
+        """Let no further batch of a campaign begin, in any process, until `unpause`."""
+        await self._switch(name, "paused", True)
+
+    async def unpause(self, name: str) -> None:
+        """Let a paused campaign go on. Run it again to send the rest."""
+        await self._switch(name, "paused", False)
+
+    async def cancel(self, name: str) -> None:
+        """End a campaign for good. Its runs give the recorded receipts, and NotSent for everything else."""
+        await self._switch(name, "cancelled", True)
+
+    async def _switch(self, name: str, column: str, on: bool) -> None:
+        await self._together(partial(sqlite_verbs.switch, name=name, column=column, on=on, now=self._clock()))
+
+    async def resolve(self, name: str, how: How, positions: Collection[int] | None = None) -> Resolved:
+        """Decide about unconfirmed messages. Those of a batch that arrived are passed over unless they are named."""
+        check_how(how)
+        await self._bury()
+        places = None if positions is None else frozenset(positions)
+        work = partial(sqlite_verbs.resolve, name=name, how=how, positions=places, now=self._clock())
+        return await self._together(work, of=name)
+
+    async def resolve_key(self, key: str, how: How) -> bool:
+        """Decide about an unconfirmed key. Returns False if it is not unconfirmed. With "resend" it is free again."""
+        check_how(how)
+        await self._bury()
+        return await self._together(partial(sqlite_verbs.resolve_key, key=key, how=how))
+
+    async def reopen(self, name: str, reasons: Collection[str]) -> int:
+        """Let the next run send rejected messages again that have one of these reasons. Returns how many there are."""
+        work = partial(sqlite_verbs.reopen, name=name, reasons=frozenset(reasons), now=self._clock())
+        return await self._together(work, of=name)
+
+    async def forget(self, name: str, even_unconfirmed: bool = False) -> int:
+        """Delete all that is known of the messages of a campaign. Returns how many there were."""
+        await self._bury()
+        work = partial(sqlite_verbs.forget, name=name, even_unconfirmed=even_unconfirmed, now=self._clock())
+        forgotten = await self._together(work)
+        await self._do(truncate_log)
+        return forgotten
+
+    async def prune(self, older_than: timedelta) -> Pruned:
+        """Forget finished campaigns and delete settled keys that have not changed for this long."""
+        await self._bury()
+        before = self._clock() - older_than.total_seconds()
+        campaigns = await self._together(partial(sqlite_verbs.prune_campaigns, before=before, now=self._clock()))
+        keys, work = 0, partial(sqlite_verbs.prune_keys, before=before, count=_KEYS_AT_ONCE)
+        while pruned := await self._together(work):
+            keys += pruned
+        await self._do(truncate_log)
+        return Pruned(campaigns, keys)
+
     # Looking
 
     async def campaigns(self) -> tuple[CampaignState, ...]:
@@ -186,10 +257,10 @@ class SQLiteJournal:
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
             stop = start + _POSITIONS_AT_ONCE
             try:
-                found = [_outcomes_of(each, start, stop) for each in await self.records(name, start, stop)]
+                found = [outcomes_within(each, start, stop) for each in await self.records(name, start, stop)]
             except _UNREADABLE:
                 raise self._damaged(name) from None
-            for outcome in heapq.merge(*found, key=_position_of):
+            for outcome in heapq.merge(*found, key=position_of):
                 yield outcome
                 number += 1
                 if number % _OUTCOMES_A_STEP == 0:
@@ -273,24 +344,3 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 def _claimers(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM claimer")]
-
-
-def _truncate_log(connection: sqlite3.Connection) -> None:
-    # Another process may be reading. It truncates the log in its turn, so this one does not wait for it.
-    [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
-def _outcomes_of(record: Record, start: int, stop: int) -> Iterable[Outcome]:
-    outcomes = Results(record.marks, record.results).outcomes(record.positions)
-    within = (each for each in outcomes if start <= _position_of(each) < stop)
-    return within if isinstance(record.positions, range) else sorted(within, key=_position_of)
-
-
-def _position_of(outcome: Outcome) -> int:
-    return outcome.position or 0

@@ -39,13 +39,15 @@ _STATES = f"""SELECT name, address, path, output, started_at, changed_at, comple
 
 def begin(
     connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
-) -> tuple[int, int]:
-    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position.
+) -> tuple[int, int, bool]:
+    """Return the row of a campaign whose run this is from now on.
+
+    That is its id, one more than its highest position, and whether it is cancelled.
 
     `begun` is what is noted of the run. Nothing changes for the messages, so the time of the last change stays.
     """
     row = connection.execute(
-        "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
+        "SELECT id, address, recorded, paused, cancelled, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
         made = connection.execute(
@@ -53,8 +55,8 @@ def begin(
             "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
             {**begun, "name": name, "address": address, "now": now},
         )
-        return made.lastrowid or 0, 0
-    campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
+        return made.lastrowid or 0, 0, False
+    campaign, recorded_address, recorded, paused, cancelled, forgotten, running, claimer = row
     if forgotten:
         raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
     if recorded_address != address:
@@ -64,14 +66,14 @@ def begin(
         raise CampaignBusy(
             f"another run of {name!r} is under way, or still finishes what it has in flight; wait for it"
         )
-    if paused:
+    if paused and not cancelled:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
     connection.execute(
         "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
         "output = coalesce(:output, output) WHERE id = :id",
         {**begun, "id": campaign},
     )
-    return campaign, recorded
+    return campaign, recorded, bool(cancelled)
 
 
 def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:

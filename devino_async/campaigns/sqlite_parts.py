@@ -25,7 +25,7 @@ from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
 from .sqlite_campaigns import COUNTED, go_on, note_more, touch
 
-__all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle"]
+__all__ = ["SCHEMA", "bury", "claim", "records", "release", "rewrite", "settle"]
 
 # Counts stand before the blobs, so that adding them up reads no blob.
 SCHEMA = (
@@ -217,7 +217,8 @@ def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[An
             raise _sent_before(run, positions[at])
         marks[at] = Mark.MOVED
     if moves:
-        lines = unpack_bytes(bodies).split(b"\n")
+        # Rejected messages that were reopened have no texts any more.
+        lines = [b""] * len(marks) if bodies is None else unpack_bytes(bodies).split(b"\n")
         if len(lines) != len(marks):
             raise Damaged
         _update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
@@ -241,6 +242,12 @@ def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: 
     }
     assignments = ", ".join(f"{name} = ?" for name in columns)
     connection.execute(f"UPDATE part SET {assignments} WHERE id = ?", (*columns.values(), part))  # noqa: S608
+
+
+def rewrite(connection: sqlite3.Connection, part: int, marks: bytes, results: bytes, bodies: bytes | None) -> None:
+    """Write what a person has decided about a part. It stays whose it is, because its answer may still come."""
+    [claimer] = connection.execute("SELECT claimer FROM part WHERE id = ?", (part,)).fetchone()
+    _update(connection, part, marks, claimer=claimer, results=pack_bytes(results), bodies=bodies)
 
 
 def _row_of(connection: sqlite3.Connection, run: Run, token: str) -> _Row | None:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from ..errors import (
     CallFailed,
+    CampaignCancelled,
     DeadlineExceeded,
     DevinoError,
     Forbidden,
@@ -208,7 +209,9 @@ class Batches:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:
             # Nothing was sent. Where an earlier attempt left this part in the journal, its record must say so.
-            receipts, failure = receipts_without_request(chunk.items, refused), refused
+            receipts = receipts_without_request(chunk.items, refused)
+            # The run of a cancelled campaign goes on, to give the receipts of all that was recorded.
+            failure = None if isinstance(refused, CampaignCancelled) else refused
         except AlreadyKnown as known:
             places = [at for at in range(len(chunk.items)) if at not in known.receipts]
             receipts, failure = Receipts(), None

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ..errors import ClientClosed, DevinoError
 
-__all__ = ["SQLiteFile"]
+__all__ = ["SQLiteFile", "truncate_log"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -313,3 +313,15 @@ def _outcome(work: Work[T], connection: sqlite3.Connection) -> T | _Failed:
         outcome = _Failed(error)
     connection.execute("RELEASE work")
     return outcome
+
+
+def truncate_log(connection: sqlite3.Connection) -> None:
+    """Move what is in the write-ahead log into the file, and empty it. Deleted data would stay in it otherwise."""
+    # Another process may be reading. It truncates the log in its turn, so this one does not wait for it.
+    [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")
