@@ -47,9 +47,9 @@ CONTROLS = (
         "what is in doubt is sent again",
         (
             (
-                "campaigns/journal.py",
-                "(Mark.PLANNED, Mark.NOT_SENT))",
-                "(Mark.PLANNED, Mark.NOT_SENT, Mark.UNCONFIRMED))",
+                "campaigns/states.py",
+                "MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT))",
+                "MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT, Mark.UNCONFIRMED))",
             ),
             ("campaigns/looking.py", "([pn]+)|[^pn]+", "([pnu]+)|[^pnu]+"),
         ),

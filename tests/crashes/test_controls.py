@@ -1,9 +1,10 @@
 """The lab itself is tested: it must find out a journal whose rules are broken, or it would prove nothing."""
 
 import sys
+from pathlib import Path
 
 import pytest
-from controls import CONTROLS, UNCHANGED, Control, found_out
+from controls import CONTROLS, UNCHANGED, Control, changed, found_out
 from power_cut import CC
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the lab needs Linux")
@@ -22,3 +23,9 @@ def test_broken_rules(control: Control) -> None:
 def test_nothing_broken() -> None:
     """A copy in which nothing was changed passes."""
     assert not found_out(UNCHANGED)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda each: each.why)
+def test_controls_still_apply(control: Control, tmp_path: Path) -> None:
+    """Each control breaks a text that is in the code, just once."""
+    changed(control, tmp_path)
