@@ -55,19 +55,19 @@ __all__ = [
 class Journal(Protocol):
     """A durable store of campaigns and keyed sends, for many tasks and processes.
 
-    What a method wrote is on disk when it returns. Each raises JournalFailed if the store cannot do it, with what to do
-    next, and ClientClosed after it was closed.
+    When a method returns, what it wrote is on disk. If the store fails, a method raises JournalFailed, which says what
+    to do next. After the store was closed, it raises ClientClosed.
     """
 
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
-        """Begin the one run of a campaign, and make it if there is none of this name.
+        """Begin the only run of a campaign. If there is no campaign of this name, create it.
 
-        `path` and `output` are noted for the next run. None leaves what an earlier run noted.
+        `path` and `output` are recorded for the next run. None keeps what an earlier run recorded.
         Parts that a dead process had claimed become unconfirmed. Raises CampaignBusy, CampaignPaused,
-        CampaignForgotten, and CampaignChanged(reason="address"). A cancelled campaign may begin: it replays, and its
-        claims raise CampaignCancelled.
+        CampaignForgotten, and CampaignChanged(reason="address"). A run of a cancelled campaign may begin: it replays
+        what is recorded, but its claims raise CampaignCancelled.
         """
         ...
 
@@ -76,7 +76,7 @@ class Journal(Protocol):
         ...
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
-        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         ...
 
     async def recorded(self, name: str) -> int:
@@ -84,10 +84,10 @@ class Journal(Protocol):
         ...
 
     async def claim(self, run: Run, part: Part) -> None:
-        """Record that a part is being sent. A part of this token that was released is claimed again.
+        """Record that a part is being sent. If it was released before, claim it again.
 
         In the same transaction its messages move here from earlier parts. Raises JournalFailed if one of them may not
-        be sent (see MAY_BE_SENT), CampaignPaused and CampaignCancelled. Then nothing is recorded.
+        be sent (see MAY_BE_SENT), and CampaignPaused or CampaignCancelled. If it raises, nothing is recorded.
         """
         ...
 
@@ -96,26 +96,26 @@ class Journal(Protocol):
         ...
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part, by `settled`. A part that was never claimed is recorded too.
+        """Record what became of a part, by the rule of `settled`. A part that was never claimed is recorded too.
 
-        The text of each message goes as soon as it is neither in doubt nor unsent. If messages of the part have moved
-        to another and this answer says that they were accepted, that is kept as evidence: they were sent twice.
+        The text of each message is deleted as soon as the message is neither in doubt nor unsent. If messages of the
+        part have moved to another and this answer accepts them, they were sent twice. The answer is kept as evidence.
         """
         ...
 
     # Keys
 
     async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        """Return what is known about these keys. A key that a dead process had claimed is unconfirmed."""
         ...
 
     async def claim_keys(
         self, token: str, address: str, sends: Sequence[KeyedSend], until: float
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent, in one transaction, and return nothing.
+        """Record in one transaction that these are being sent, and return an empty mapping.
 
-        If any of the keys has a record that is not planned or not sent, or is another claim's, claim none of them and
-        return these records instead. Claims of the same token are taken again.
+        If any of the keys has a record in another state than planned or not sent, claim none of them and return these
+        records instead. Keys that the same token has claimed already may be claimed again.
         """
         ...
 
@@ -128,7 +128,7 @@ class Journal(Protocol):
         ...
 
     async def secret(self) -> bytes:
-        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        """Return the random key of this journal's fingerprints. It has 32 bytes."""
         ...
 
     # What a person decides. Each raises JournalError for a campaign or a key that the journal does not know.
@@ -183,11 +183,11 @@ class Journal(Protocol):
         ...
 
     def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, by position."""
+        """Yield what became of each message of a campaign, sorted by position."""
         ...
 
     def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
         ...
 
     async def aclose(self) -> None:

@@ -1,7 +1,7 @@
-"""Merging: the results of a part whose messages did not all wait for this answer.
+"""Merging: the results of a part after a late answer, which no longer counts for some of its messages.
 
-A message may have moved, or a person may have decided about it, before a late answer comes. Its mark then stays, and
-what the answer says of it must go, because results belong to marks by their order.
+Before the answer came, a message may have moved, or a person may have decided about it. Its mark then stays, and what
+the answer says about it is dropped, because results belong to marks by their order.
 """
 
 import json

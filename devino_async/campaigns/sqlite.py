@@ -1,7 +1,7 @@
 """SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
 
 The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_campaigns.py,
-sqlite_parts.py and sqlite_keys.py. Who still lives is in claimer.py.
+sqlite_parts.py and sqlite_keys.py. claimer.py tells which processes are alive.
 """
 
 import asyncio
@@ -59,20 +59,21 @@ _SCHEMA = (
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
-# What Results raises if they are not what was packed.
+# What Results raises for anything but what was packed.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class SQLiteJournal:
-    """Keep campaigns and keyed sends in the file `path`, which is created if it is missing, for its owner only.
+    """Keep campaigns and keyed sends in the file `path`. A file that is missing is created for its owner only.
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
-    A journal on a network file system is refused where that can be seen, because locks do not hold there. A copy of an
-    older file forgets what was claimed since: never send with one before its unconfirmed messages are reconciled.
+    A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
+    copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
+    reconciled.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
-        # Resolved once: by another way to the same file, or after chdir, the others' signs of life would not be found.
+        # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(path)
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
         self._claimer = Claimer(self._path)
@@ -106,7 +107,7 @@ class SQLiteJournal:
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
-        """Begin the one run of a campaign, and make it if there is none of this name."""
+        """Begin the only run of a campaign. If there is no campaign of this name, create it."""
         await self._bury()
         token = secrets.token_hex(8)
 
@@ -123,11 +124,11 @@ class SQLiteJournal:
     async def end(self, run: Run, *, complete: bool) -> None:
         """End a run. `complete` says that the input was read to its end, which is remembered for good."""
         await self._together(partial(sqlite_campaigns.end, run=run, complete=complete))
-        # Texts that went from the file may still stand in the write-ahead log.
+        # Texts that were deleted from the file may still be in the write-ahead log.
         await self._do(truncate_log)
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
-        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         return await self._do(partial(sqlite_parts.records, name=name, start=start, stop=stop), of=name)
 
     async def recorded(self, name: str) -> int:
@@ -137,7 +138,7 @@ class SQLiteJournal:
         return row[0] if row else 0
 
     async def claim(self, run: Run, part: Part) -> None:
-        """Record that a part is being sent. A part of this token that was released is claimed again."""
+        """Record that a part is being sent. If it was released before, claim it again."""
 
         def work(connection: sqlite3.Connection) -> None:
             self._register(connection)
@@ -150,20 +151,20 @@ class SQLiteJournal:
         await self._together(partial(sqlite_parts.release, run=run, token=token, now=self._clock()), of=run.name)
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part. The text of each message goes as soon as it is neither in doubt nor unsent."""
+        """Record what became of a part. Texts of messages that are neither in doubt nor unsent are deleted."""
         work = partial(sqlite_parts.settle, run=run, part=part, marks=marks, results=results, now=self._clock())
         await self._together(work, of=run.name)
 
     # Keys
 
     async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        """Return what is known about these keys. A key that a dead process had claimed is unconfirmed."""
         return await self._keys_or_again(lambda: self._do(partial(sqlite_keys.find, keys=keys)))
 
     async def claim_keys(
         self, token: str, address: str, sends: Sequence[KeyedSend], until: float
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent and return nothing, or return the records that stand against it."""
+        """Record that these are being sent and return nothing, or return the records that forbid it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
             self._register(connection)
@@ -183,7 +184,7 @@ class SQLiteJournal:
         await self._together(partial(sqlite_keys.settle, token=token, outcomes=outcomes))
 
     async def secret(self) -> bytes:
-        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        """Return the random key of this journal's fingerprints. It has 32 bytes."""
         query = "SELECT secret FROM meta"
         [secret] = await self._do(lambda connection: connection.execute(query).fetchone())
         return bytes(secret)
@@ -251,7 +252,7 @@ class SQLiteJournal:
         return await self._do(sqlite_campaigns.states)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, by position."""
+        """Yield what became of each message of a campaign, sorted by position."""
         await self._bury()
         number = 0
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
@@ -267,7 +268,7 @@ class SQLiteJournal:
                     await asyncio.sleep(0)
 
     async def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
         wanted = None if state is None else State(state)
         await self._bury()
         after: str | None = None
@@ -283,7 +284,7 @@ class SQLiteJournal:
         """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
         try:
             if self._claimer.is_held:
-                # If the file cannot be written, the next process finds this claimer dead, which comes to the same.
+                # If the file cannot be written, the next process finds this claimer dead, which has the same effect.
                 with suppress(JournalFailed, ClientClosed):
                     await self._together(partial(sqlite_parts.bury, claimers=[self._claimer.name]))
         finally:
@@ -293,7 +294,7 @@ class SQLiteJournal:
     # Work
 
     def _register(self, connection: sqlite3.Connection) -> None:
-        """Let the others see that this journal lives. In the thread, before each claim."""
+        """Show the others that this journal is alive. It runs in the thread, before each claim."""
         self._claimer.hold()
         connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
 

@@ -36,12 +36,12 @@ __all__ = [
 
 
 class State(StrEnum):
-    """What the journal knows of one message."""
+    """What the journal knows about one message."""
 
     PLANNED = "planned"
     """Recorded, and proved not to have been sent so far."""
     IN_FLIGHT = "in_flight"
-    """A process that lives is sending it."""
+    """A running process is sending it."""
     ACCEPTED = "accepted"
     REJECTED = "rejected"
     NOT_SENT = "not_sent"
@@ -63,7 +63,7 @@ class Mark:
     UNCONFIRMED = ord("u")
     ASSUMED_SENT = ord("s")
     MOVED = ord("m")
-    """A later part has this message now, and this mark counts for nothing."""
+    """The message belongs to a later part now. In this part it no longer counts."""
 
 
 MARKS = {
@@ -78,16 +78,17 @@ MARKS = {
 STATES = {mark: state for state, mark in MARKS.items()}
 
 MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT))
-"""The marks from which a message may be claimed. All others mean that it was sent, or may have been."""
+"""The marks of messages that may be claimed. All others mean that the message was sent, or may have been."""
 _IN_DOUBT_OR_UNSENT = bytes((Mark.PLANNED, Mark.CLAIMED, Mark.NOT_SENT, Mark.UNCONFIRMED))
 
 
 @frozen(kw_only=True, eq=False)
 class Part:
-    """Messages that travel in one POST. `token` names it for ever, and is made before anything is written.
+    """Messages that travel in one POST. `token` is its permanent name, made before anything is written.
 
     `positions` are the places of its messages in the campaign, in any order. `fingerprints` holds 8 bytes for each.
-    `slices` is their JSON, in runs that are joined by commas. It is kept while any of them is in doubt or unsent.
+    `slices` holds their JSON, several messages to a slice, joined by commas. The JSON is kept while any of the messages
+    is in doubt or unsent.
     """
 
     token: str
@@ -98,10 +99,10 @@ class Part:
 
 @frozen(kw_only=True, eq=False)
 class Record:
-    """What a store knows of a part: a mark for each message, and its results as `pack` of results.py made them.
+    """What a store knows about a part: a mark for each message, and the results that `pack` in results.py made.
 
-    Results are kept as they are until `settle` replaces them. They belong to the messages that are accepted, rejected,
-    unconfirmed or assumed sent, in their order. So if one of these ever gets another mark, its results go with it.
+    Results stay unchanged until `settle` replaces them. They belong, in order, to the messages that are accepted,
+    rejected, unconfirmed or assumed sent. So if one of these ever gets another mark, its result must change with it.
     """
 
     token: str
@@ -113,10 +114,11 @@ class Record:
 
 @frozen(kw_only=True)
 class Run:
-    """A run of a campaign, which no other may enter. `secret` keys the fingerprints of the whole journal.
+    """The current run of a campaign. A campaign has only one at a time.
 
-    `recorded` is one more than the highest position in the journal, so 0 for a new campaign. Nothing of a campaign that
-    is `cancelled` may be sent.
+    `secret` is the key of all fingerprints in the journal. `recorded` is one more than the campaign's highest position
+    in the journal, or 0 for a new campaign. Nothing of a
+    campaign that is `cancelled` may be sent.
     """
 
     campaign: int
@@ -129,7 +131,7 @@ class Run:
 
 @frozen(kw_only=True)
 class KeyedSend:
-    """A message to be sent under a key. `body` is its JSON, which is kept while it is in doubt."""
+    """A message to be sent under a key. `body` is its JSON, which is kept while the message is in doubt."""
 
     key: str
     fingerprint: bytes = field(repr=False)
@@ -138,9 +140,9 @@ class KeyedSend:
 
 @frozen(kw_only=True)
 class KeyRecord:
-    """What a store knows of a key. `results` is that of a part with one message.
+    """What a store knows about a key. `results` has the form that a part with one message has.
 
-    `claimed_until` is the time, in seconds since the epoch, at which the attempt of another process has ended at last.
+    `claimed_until` is a time in seconds since the epoch. By then, the attempt of another process has certainly ended.
     """
 
     key: str
@@ -153,11 +155,11 @@ class KeyRecord:
 
 @frozen(kw_only=True)
 class CampaignState:
-    """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
+    """The counts and the state of a campaign. `messages` is how many the journal knows. The other counts add up to it.
 
-    `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
-    its results are written to, if a run noted them.
+    Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
+    far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
+    and `output` the file for the results, if a run recorded them.
     """
 
     name: str
@@ -186,9 +188,9 @@ class CampaignState:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one message: by its `position` in a campaign, or by its `key`.
+    """What became of one message. It is identified by its `position` in a campaign, or by its `key`.
 
-    `message_id` and `segment_ids` are those of the service. `reasons` are those of a rejection, with numbers masked.
+    The service assigned `message_id` and `segment_ids`. `reasons` are those of a rejection, with phone numbers masked.
     """
 
     position: int | None = None
@@ -226,16 +228,16 @@ class Pruned(NamedTuple):
 def settled(before: bytes, now: bytes) -> bytes:
     """Return the marks of a part after an answer: only messages that were claimed or in doubt take a new mark.
 
-    A late answer also settles what a person planned again and no run has claimed since. It changes nothing for
-    messages that moved to another part, and it never takes back an acceptance.
+    A late answer also settles messages that a person set back to planned, if no run has claimed them since. It changes
+    nothing for messages that moved to another part, and it never takes back an acceptance.
     """
     open_marks = bytes((Mark.CLAIMED, Mark.UNCONFIRMED, Mark.PLANNED))
     if len(before) == len(now) and not before.translate(None, open_marks):
-        # The usual case, without a step of Python for each message.
+        # The usual case, without a Python loop over the messages.
         return now
     return bytes(new if old in open_marks else old for old, new in zip(before, now, strict=True))
 
 
 def needs_bodies(marks: bytes) -> bool:
-    """Return whether the text of any message must be kept: for all that is in doubt or unsent."""
+    """Return whether any of the texts must be kept, because its message is in doubt or unsent."""
     return any(mark in marks for mark in _IN_DOUBT_OR_UNSENT)
