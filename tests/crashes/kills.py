@@ -3,7 +3,8 @@
     python tests/crashes/kills.py --kills 2000 --seed 14        # campaigns of 160,000 messages
     python tests/crashes/kills.py --kills 200 --messages 4000   # small ones
 
-Prints a line for each campaign, then all figures. 2,000 kills take 40 minutes on two busy cores, small ones ten. Exit status 1 if any promise was broken, with the first such places.
+Prints a line for each campaign, then all figures. 2,000 kills take 40 minutes on two busy cores, and
+small ones ten. Exit status 1 if any promise was broken, with the first such places.
 Each seed gives the same campaigns, faults and kinds of kills. The moments are those of a real machine.
 """
 
