@@ -10,15 +10,18 @@ from functools import cache
 from attrs import evolve, frozen
 
 from ..errors import Reason
-from ..exchange import Call, Claim, Lane
+from ..exchange import Call, Claim, Lane, TooManyForHalfOpen
 from ..flow.chunking import Chunk
 from ..protocol import sending
 from ..protocol.message import Message
-from ..transport.breaker import Ticket, TooManyForHalfOpen
+from ..protocol.packing import Packed
+from ..protocol.text import segments_of
+from ..transport.breaker import Ticket
 
-__all__ = ["SendOptions", "call_of", "cut_after", "missed_in"]
+__all__ = ["SendOptions", "call_of", "cut_after", "missed_in", "segments_in"]
 
 _MESSAGES_A_STEP = 512
+_TEXTS_A_STEP = 64
 
 
 @frozen(kw_only=True, eq=False)
@@ -68,6 +71,22 @@ def missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dic
             if at % _MESSAGES_A_STEP == 0:
                 yield
     return missed
+
+
+def segments_in(chunk: Chunk[Message]) -> Generator[None, None, int]:
+    """Return how many segments the messages of a chunk have. Yields after every few of them."""
+    total = 0
+    text, segments = "", 1
+    items = chunk.items
+    texts = (text for _, _, text, _ in items.fields()) if isinstance(items, Packed) else (each.text for each in items)
+    for at, each in enumerate(texts, 1):
+        # A campaign often has one text.
+        if each != text:
+            text, segments = each, segments_of(each)
+        total += segments
+        if at % _TEXTS_A_STEP == 0:
+            yield
+    return total
 
 
 def cut_after(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:
