@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..errors import CallFailed, DevinoError, JournalError, Reason
 from ..events import BatchUnconfirmed, Events
@@ -265,11 +265,11 @@ class Batches:
         came_to: TooManyForHalfOpen,
         claim: Claim | None = None,
     ) -> tuple[Receipts, DevinoError | None]:
-        call = call_of(chunk, options, ticket, came_to, claim)
-        if self._counts_segments:
-            call = evolve(call, segments=await self._finish(segments_in(chunk)))
         failure: CallFailed
         try:
+            # Not `_finish`: if closing cancels this task while it counts, nothing may begin.
+            segments = await in_steps(segments_in(chunk), self._turns) if self._counts_segments else 0
+            call = call_of(chunk, options, ticket, came_to, claim, segments=segments)
             answer = await self._transport.exchange(call)
         except CallFailed as error:
             # The attempts have told the lane how they ended. With `retry_on_503` a ticket may still hold a half-open

@@ -183,11 +183,10 @@ class DevinoClient:
 
         With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
         one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
-        Out of the window of a `schedule` the stream waits, and after its deadline the rest is NotSent.
-        An error that ends it early comes after the receipts of all that was read: Unauthorized, Forbidden,
-        SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
-        three half-open batches in doubt, ClientClosed, JournalError, a failure that no repeat can fix, or an error of
-        the input.
+        Out of the window of a `schedule` the stream waits, and after its deadline the rest is NotSent. An error that
+        ends it early follows the receipts of all that was read: Unauthorized, Forbidden, SendingRefused,
+        DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after three trial
+        batches in doubt, ClientClosed, JournalError, a failure that no retry can fix, or an error of the input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)

@@ -44,7 +44,13 @@ class SendOptions:
 
 
 def call_of(
-    chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen, claim: Claim | None
+    chunk: Chunk[Message],
+    options: SendOptions,
+    ticket: Ticket,
+    came_to: TooManyForHalfOpen,
+    claim: Claim | None,
+    *,
+    segments: int = 0,
 ) -> Call:
     """Return the call for a chunk. It goes on counting attempts where one that was too large had come to."""
     call = sending.call(
@@ -56,6 +62,8 @@ def call_of(
         admission=ticket,
         claim=claim,
     )
+    if segments:
+        call = evolve(call, segments=segments)
     if came_to.attempt > 1:
         call = evolve(call, attempt=came_to.attempt, counted=came_to.counted, give_up_at=came_to.give_up_at)
     return call

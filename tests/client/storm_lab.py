@@ -103,6 +103,7 @@ class Lab:
     """A client's parts below its front, joined as it joins them."""
 
     def __init__(self, service: Any, *, retry: RetryPolicy | None = None, **limits: Any) -> None:
+        self.service = service
         self.told: list[Any] = []
         self.half_open = asyncio.Event()
         self.unclaimed: list[Receipt] = []
@@ -111,9 +112,11 @@ class Lab:
         transport, self.breaker = stacked(
             service, PROBE, limits=bounds, retry=retry, events=events, clock=virtual_time.now
         )
-        batches = Batches(transport, self.breaker, turns, retry=retry, limits=bounds, events=events, today=self.today)
+        self.batches = Batches(
+            transport, self.breaker, turns, retry=retry, limits=bounds, events=events, today=self.today
+        )
         self.dispatch = Dispatch(
-            batches,
+            self.batches,
             self.owner,
             turns,
             clock=virtual_time.now,
