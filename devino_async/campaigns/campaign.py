@@ -13,7 +13,7 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipts
+from ..protocol.receipts import NotSent, Receipts
 from .content import Content
 from .fingerprints import SIZE, Fingerprints
 from .journal import Journal, Record
@@ -39,6 +39,8 @@ class CampaignRun:
         # With `only_new`, messages that are new take the places behind all recorded ones.
         self._next_position = self._run.recorded
         self._complete = False
+        # What was never claimed has no record, so that the journal cannot tell that it is missing.
+        self._some_unsent = False
         self._results: dict[str, Results] = {}
 
     @classmethod
@@ -56,7 +58,7 @@ class CampaignRun:
 
     async def end(self) -> None:
         """End the run, so that another one may begin. Nothing of it may be in flight any more."""
-        await self._journal.end(self._run, complete=self._complete)
+        await self._journal.end(self._run, complete=self._complete and not self._some_unsent)
 
     def groups(self, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int) -> "Groups":
         """Return the chunks of an input, gathered into groups that have enough to send."""
@@ -109,7 +111,9 @@ class CampaignRun:
         [first, *others] = group
         if not others and first.unsent == len(first.items):
             recording = self._recording(first.positions, first.fingerprints)
-            return await send(Chunk(first.items, first.slices), recording)
+            receipts, fatal = await send(Chunk(first.items, first.slices), recording)
+            self._some_unsent |= receipts.counts[NotSent] > 0
+            return receipts, fatal
         places = [[*unsent_places(each)] for each in group]
         sent, fatal = Receipts(), None
         if any(places):
@@ -122,6 +126,7 @@ class CampaignRun:
             )
             slices = await in_steps(sending.encode_in_steps(messages), self._turns)
             sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
+            self._some_unsent |= sent.counts[NotSent] > 0
         pieces = [(each, *piece) for each in group for piece in stretches(each)]
         replayed, damage = await self._replayed(pieces)
         receipts = Receipts()
