@@ -21,7 +21,9 @@ from ..transport.breaker import Ticket
 __all__ = ["SendOptions", "call_of", "cut_after", "missed_in", "segments_in"]
 
 _MESSAGES_A_STEP = 512
-_TEXTS_A_STEP = 64
+_CHARACTERS_A_STEP = 8_192
+# What every text costs, however short it is, measured in characters.
+_CHARACTERS_A_TEXT = 16
 
 
 @frozen(kw_only=True, eq=False)
@@ -82,17 +84,20 @@ def missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dic
 
 
 def segments_in(chunk: Chunk[Message]) -> Generator[None, None, int]:
-    """Return how many segments the messages of a chunk have. Yields after every few of them."""
-    total = 0
-    text, segments = "", 1
+    """Return how many segments the messages of a chunk have. Yields after every few thousand characters."""
     items = chunk.items
     texts = (text for _, _, text, _ in items.fields()) if isinstance(items, Packed) else (each.text for each in items)
-    for at, each in enumerate(texts, 1):
+    total, looked_at = 0, 0
+    text, segments = "", 1
+    for each in texts:
+        looked_at += _CHARACTERS_A_TEXT
         # A campaign often has one text.
         if each != text:
             text, segments = each, segments_of(each)
+            looked_at += len(text)
         total += segments
-        if at % _TEXTS_A_STEP == 0:
+        if looked_at >= _CHARACTERS_A_STEP:
+            looked_at = 0
             yield
     return total
 
