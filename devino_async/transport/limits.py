@@ -102,18 +102,17 @@ class Limited:
             raise
 
     async def _exchange(self, call: Call) -> Answer:
-        may_begin_for = _always if call.admission is None else call.admission.may_begin_for
         paced = 0.0
         while True:
             if call.admission is not None:
                 await call.admission.admit(call)
             # Held calls wait without a permit: the hold may be long, and a permit is for what is in flight.
-            await self._wait_for_the_hold(call, call.give_up_at + paced, may_begin_for)
+            await self._wait_for_the_hold(call, call.give_up_at + paced)
             since = self._clock()
             async with self._in_flight[call.lane]:
                 # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. Meanwhile a 429
                 # may come to another call, or the lane may open. Then nothing is booked, and the permit is given back.
-                if await self._pace.turn(call, may_begin_for):
+                if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin_for):
                     return await self._attempt(call)
             # For the same reason the deadline of a hold is extended by the length of this wait.
             paced += self._clock() - since
@@ -151,12 +150,12 @@ class Limited:
         self._pace.hold(call, wait)
         self._events.emit(LaneHeld(lane=call.lane.value, operation=call.operation, wait=wait, asked=asked))
 
-    async def _wait_for_the_hold(self, call: Call, give_up_at: float, may_begin_for: Callable[[], float]) -> None:
-        while (left := may_begin_for()) and (wait := self._pace.held_until(call) - self._clock()) > 0:
+    async def _wait_for_the_hold(self, call: Call, give_up_at: float) -> None:
+        while (wait := self._pace.held_until(call) - self._clock()) > 0:
             if self._pace.held_until(call) > give_up_at:
                 raise DeadlineExceeded(
                     f"nothing may be sent for another {wait:.0f} s, which is beyond the deadline",
                     operation=call.operation,
                     attempts=0,
                 )
-            await self._sleep(min(wait, left))
+            await self._sleep(wait)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from loopback_service import Service, accept_all
+from reachable import reachable
 
 from devino_async import Accepted, DevinoClient, DevinoError, Message, NotSent, Receipt, WindowClosed
 from devino_async.campaigns import CampaignState, Journal, Schedule
@@ -42,7 +43,7 @@ class Run:
         self.closed = asyncio.Event()
         self.receipts: list[Receipt] = []
         self.client = DevinoClient("key", base_url=service.url, journal=journal, on_event=self._note)
-        self._stream = self.client.send_many(some, campaign="spring-sale", batch_size=100, **options)
+        self._stream = self.client.send_many(some, campaign="spring-sale", **{"batch_size": 100, **options})
         self.task = asyncio.create_task(self._consume())
 
     def _note(self, event: object) -> None:
@@ -55,6 +56,11 @@ class Run:
                 self.receipts.append(each)
         except DevinoError:
             return
+
+    def look_at_the_clock(self) -> None:
+        """A stream looks at its clock at least every minute. A change of its lane makes it look at once."""
+        for circuit in self.client._breaker._circuits.values():
+            _wake(circuit)
 
     async def end(self) -> list[Receipt]:
         await self.task
@@ -128,10 +134,36 @@ async def test_a_batch_that_must_wait_again_is_released(service: Service, journa
     assert state.planned + state.accepted == state.messages
     assert state.planned
     clock = datetime(2026, 11, 29, 9, tzinfo=UTC)
-    # The stream looks at its clock at least every minute. A change of the lane makes it look at once.
-    for circuit in run.client._breaker._circuits.values():
-        _wake(circuit)
+    run.look_at_the_clock()
     assert kinds(await run.end()) == [Accepted] * 250
     assert (await state_of(journal)).finished
     accepted = [each["to"] for _, _, _, body in service.requests[1:] for each in body["messages"]]
     assert sorted(accepted) == [each.to for each in messages(250)]
+
+
+async def test_the_rest_of_a_batch_keeps_its_places(service: Service, journal: Journal) -> None:
+    """If the window closes after the first small part of a batch, the rest is sent in the morning, in its places."""
+    clock = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+    async def answer(request: web.Request, body: Any) -> web.StreamResponse:
+        nonlocal clock
+        if len(service.requests) == 1:
+            # 408 proves that nothing was processed, and is trouble: the next attempt has 500 messages at most.
+            return web.json_response({}, status=408)
+        clock = datetime(2026, 11, 28, 21, tzinfo=UTC)
+        service.answering = accept_all
+        return await accept_all(request, body)
+
+    service.answering = answer
+    schedule = Schedule(window=(time(9), time(21)), time_zone=UTC)
+    run = Run(service, journal, messages(1_200), schedule=schedule, batch_size=32_000)
+    reachable(run.client)._dispatch._batches._today = lambda: clock
+    await run.closed.wait()
+    state = await state_of(journal)
+    assert (state.accepted, state.in_flight) == (500, 0)
+    clock = datetime(2026, 11, 29, 9, tzinfo=UTC)
+    run.look_at_the_clock()
+    assert kinds(await run.end()) == [Accepted] * 1_200
+    found = [each async for each in journal.outcomes("spring-sale")]
+    assert [each.message_id for each in found] == [each.to for each in messages(1_200)]
+    assert [each.position for each in found] == list(range(1_200))

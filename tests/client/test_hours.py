@@ -22,7 +22,9 @@ from devino_async import (
     Rejected,
     RequestNotSent,
     RetryPolicy,
+    ServerFailed,
     Unauthorized,
+    Unconfirmed,
     WindowClosed,
 )
 from devino_async.campaigns import Schedule
@@ -285,6 +287,47 @@ def test_trouble_within_the_hours_still_ends_a_stream() -> None:
     assert type(error).__name__ == "DeadlineExceeded"
     assert kinds[Accepted] + kinds[NotSent] == kinds.total()
     assert kinds[NotSent] <= 600
+
+
+def test_a_hold_beyond_the_deadline() -> None:
+    """If a 429 holds the lane until after the deadline, the rest is NotSent, and the stream ends without an error."""
+
+    def held(call: Call, now: float) -> Any:
+        return too_many(call, retry_after=600.0) if now >= HOUR / 2 - 60 else None
+
+    lab = Lab(service := Scripted(held), messages_per_second=1)
+    kinds, error = virtual_time.run(lab.stream(5_000, 10, until(0.5)))
+    assert error is None
+    assert kinds.total() == 5_000
+    assert kinds[NotSent] >= 5_000 - 1_800
+    assert set(kinds) == {Accepted, NotSent}
+    assert all(at < HOUR / 2 for at, _ in service.sends)
+
+
+def test_a_deadline_in_the_midst_of_trouble() -> None:
+    """If the lane is in trouble when the deadline comes, the stream ends then, without an error."""
+    lab = Lab(between(HOUR / 2 - 60, DAY, refused), messages_per_second=10)
+    kinds, error = virtual_time.run(lab.stream(50_000, 100, until(0.5)))
+    assert error is None
+    assert kinds.total() == 50_000
+    assert kinds[NotSent] >= 50_000 - 18_000
+    assert set(kinds) == {Accepted, NotSent}
+
+
+def test_what_may_have_been_sent_is_not_sent_in_the_morning() -> None:
+    """With `retry_on_503` a batch that got 503 when the window closed stays in doubt. It is not sent in the morning."""
+
+    def unavailable(call: Call) -> ServerFailed:
+        return ServerFailed("unavailable", operation=call.operation, status=503)
+
+    # A batch begins every 10 s. The answer to the last one comes half a second before the window closes.
+    service = between(HOUR - 1, HOUR, unavailable, probes_fail=False)
+    service.latency = 9.5
+    lab = Lab(service, retry=RetryPolicy(retry_on_503=True), messages_per_second=10)
+    kinds, error = virtual_time.run(lab.stream(40_000, 100, daily(-1, 1)))
+    assert (kinds, error) == ({Accepted: 39_900, Unconfirmed: 100}, None)
+    assert sum(count for _, count in service.sends) == 40_000
+    assert all(in_hours(daily(-1, 1), at) for at, _ in service.sends)
 
 
 def test_scheduled_times_that_pass_at_night() -> None:
