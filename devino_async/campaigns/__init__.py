@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .journal import Pruned as Pruned
     from .journal import Resolved as Resolved
     from .journal import State as State
+    from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
 
 # The same names again, for use at run time. A test compares the two lists.
@@ -50,6 +51,7 @@ _HOMES = {
     "Pruned": ".journal",
     "Resolved": ".journal",
     "State": ".journal",
+    "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",
 }
 
