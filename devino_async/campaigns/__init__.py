@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .journal import Journal as Journal
     from .journal import Outcome as Outcome
     from .journal import State as State
+    from .reconciling import ReconcileReport as ReconcileReport
     from .sqlite import SQLiteJournal as SQLiteJournal
 
 # The same names once more, for the program that runs. A test compares the two lists.
@@ -46,6 +47,7 @@ _HOMES = {
     "Journal": ".journal",
     "Outcome": ".journal",
     "State": ".journal",
+    "ReconcileReport": ".reconciling",
     "SQLiteJournal": ".sqlite",
 }
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from attrs import field, frozen
 
 from ..errors import Reason
+from .evidence import Evidence
 
 __all__ = [
     "MARKS",
@@ -84,12 +85,14 @@ class Part:
 
     `positions` are the places of its messages in the campaign, in any order. `fingerprints` holds 8 bytes for each.
     `slices` is their JSON, in runs that are joined by commas. It is kept while any of them is in doubt or unsent.
+    `shortened` says that the service is asked to shorten links, so that texts change.
     """
 
     token: str
     positions: Sequence[int]
     fingerprints: bytes = field(repr=False)
     slices: Sequence[bytes] = field(repr=False)
+    shortened: bool = False
 
 
 @frozen(kw_only=True, eq=False)
@@ -218,6 +221,11 @@ class Journal(Protocol):
     next, and ClientClosed after it was closed.
     """
 
+    @property
+    def evidence(self) -> Evidence:
+        """What reconciling needs of this journal."""
+        ...
+
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
@@ -269,9 +277,9 @@ class Journal(Protocol):
         ...
 
     async def claim_keys(
-        self, token: str, address: str, sends: Sequence[KeyedSend], until: float
+        self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent, in one transaction, and return nothing.
+        """Record that these are being sent, in one transaction, and return nothing. `shortened` is as in Part.
 
         If any of the keys has a record that is not planned or not sent, or is another claim's, claim none of them and
         return these records instead. Claims of the same token are taken again.

@@ -48,9 +48,10 @@ class KeyedRecording:
         self._keyed = keyed
         self._sends = sends
 
-    def claim(self, chunk: Chunk[Message]) -> "_KeyedClaim":
+    def claim(self, chunk: Chunk[Message], *, shortened: bool = False) -> "_KeyedClaim":
         """Return the claim of a chunk, whose position counts from the first of these messages."""
-        return _KeyedClaim(self._keyed, self._sends[chunk.position : chunk.position + len(chunk.items)], chunk)
+        sends = self._sends[chunk.position : chunk.position + len(chunk.items)]
+        return _KeyedClaim(self._keyed, sends, chunk, shortened)
 
     def only(self, places: Sequence[int]) -> "KeyedRecording":
         """Return the recording of some of these messages."""
@@ -60,9 +61,10 @@ class KeyedRecording:
 class _KeyedClaim:
     """The claim of one POST of keyed messages."""
 
-    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message]) -> None:
+    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message], shortened: bool) -> None:
         self._keyed = keyed
         self._sends = sends
+        self._shortened = shortened
         self._messages = chunk.items
         self._size = sum(map(len, chunk.slices))
         self._token = secrets.token_hex(16)
@@ -77,7 +79,11 @@ class _KeyedClaim:
         self._known = self._taken = True
         try:
             known = await self._keyed.journal.claim_keys(
-                self._token, self._keyed.address, self._sends, self._keyed.ends_by(self._size)
+                self._token,
+                self._keyed.address,
+                self._sends,
+                self._keyed.ends_by(self._size),
+                shortened=self._shortened,
             )
             if known:
                 self._known = False

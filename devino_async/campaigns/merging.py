@@ -5,13 +5,13 @@ what the answer says of it must go, because results belong to marks by their ord
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .journal import STATES, Mark, settled
 from .results import DIED
 
-__all__ = ["OPEN", "merged"]
+__all__ = ["OPEN", "merged", "with_found"]
 
 OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
 _WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
@@ -21,9 +21,19 @@ def merged(before: bytes, old: bytes, now: bytes, new: bytes) -> bytes:
     """Return the results that belong to the marks `settled(before, now)`, packed as results.py packs them."""
     if not before.translate(None, OPEN):
         return new
+    pairs = zip(before, _each(before, old), _each(now, new), strict=True)
+    return _packed(news if was in OPEN else olds for was, olds, news in pairs)
+
+
+def with_found(marks: bytes, results: bytes, ids: Mapping[int, str]) -> bytes:
+    """Return the results of a part in which the messages at some places turn out to be accepted, with these ids."""
+    olds = enumerate(_each(marks, results))
+    return _packed(("ids", ids[place], "") if place in ids else old for place, old in olds)
+
+
+def _packed(chosen: Iterable[tuple[Any, ...]]) -> bytes:
     kept: dict[str, list[Any]] = {"ids": [], "segments": [], "reasons": [], "errors": []}
-    for was, olds, news in zip(before, _each(before, old), _each(now, new), strict=True):
-        name, *values = news if was in OPEN else olds
+    for name, *values in chosen:
         if name == "ids":
             kept["ids"].append(values[0])
             kept["segments"].append(values[1])

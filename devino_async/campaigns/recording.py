@@ -106,14 +106,15 @@ class Recording:
         self._positions = positions
         self._fingerprints = fingerprints
 
-    def claim(self, chunk: Chunk[Message]) -> "PartClaim":
-        """Return the claim of a chunk, which is not taken yet."""
+    def claim(self, chunk: Chunk[Message], *, shortened: bool = False) -> "PartClaim":
+        """Return the claim of a chunk, which is not taken yet. `shortened` is as in Part."""
         first, last = chunk.position, chunk.position + len(chunk.items)
         part = Part(
             token=secrets.token_hex(16),
             positions=self._positions[first:last],
             fingerprints=self._fingerprints[SIZE * first : SIZE * last],
             slices=chunk.slices,
+            shortened=shortened,
         )
         return PartClaim(self._recorder, part)
 

@@ -20,7 +20,7 @@ from attrs import evolve
 
 from ..errors import ClientClosed, JournalFailed
 from ..storage.sqlite import SQLiteFile
-from . import sqlite_campaigns, sqlite_keys, sqlite_parts
+from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
 from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
@@ -40,6 +40,7 @@ _SCHEMA = (
     *sqlite_campaigns.SCHEMA,
     *sqlite_parts.SCHEMA,
     *sqlite_keys.SCHEMA,
+    *sqlite_evidence.SCHEMA,
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
@@ -71,6 +72,7 @@ class SQLiteJournal:
             explain=explained,
             before_opening=partial(refuse_network, self._path),
         )
+        self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
 
     def __repr__(self) -> str:
         return f"SQLiteJournal({self._path!r})"
@@ -145,16 +147,14 @@ class SQLiteJournal:
         return await self._keys_or_again(lambda: self._do(partial(sqlite_keys.find, keys=keys)))
 
     async def claim_keys(
-        self, token: str, address: str, sends: Sequence[KeyedSend], until: float
+        self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
         """Record that these are being sent and return nothing, or return the records that stand against it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
             self._register(connection)
             mine, now = self._claimer.name, self._clock()
-            return sqlite_keys.claim(
-                connection, token=token, address=address, sends=sends, claimer=mine, now=now, until=until
-            )
+            return sqlite_keys.claim(connection, token, address, sends, (mine, now, until, shortened))
 
         return await self._keys_or_again(lambda: self._together(work))
 

@@ -25,7 +25,7 @@ from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
 from .sqlite_campaigns import COUNTED, go_on, note_more, touch
 
-__all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle"]
+__all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle", "update"]
 
 # Counts stand before the blobs, so that adding them up reads no blob.
 SCHEMA = (
@@ -34,7 +34,7 @@ SCHEMA = (
         first INTEGER NOT NULL, last INTEGER NOT NULL,
         planned INTEGER NOT NULL, claimed INTEGER NOT NULL, accepted INTEGER NOT NULL, rejected INTEGER NOT NULL,
         not_sent INTEGER NOT NULL, unconfirmed INTEGER NOT NULL, assumed_sent INTEGER NOT NULL,
-        claimer TEXT, claimed_at REAL,
+        claimer TEXT, claimed_at REAL, shortened INTEGER NOT NULL,
         marks BLOB NOT NULL, positions BLOB, results BLOB, fingerprints BLOB NOT NULL, bodies BLOB)""",
     "CREATE INDEX part_place ON part (campaign, first, last)",
     "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
@@ -43,8 +43,8 @@ SCHEMA = (
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
 _COUNTS = ", ".join(COUNTED)
-_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, marks, positions, results,
-    fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
+_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, shortened, marks,
+    positions, results, fingerprints, bodies) VALUES ({", ".join("?" * 19)})"""  # noqa: S608 - names of ours
 _DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _EARLIER = """SELECT id, first, last, positions, marks, bodies FROM part
@@ -82,7 +82,7 @@ def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, no
     for position, mark in zip(earlier.positions, earlier.marks, strict=True):
         if mark not in MAY_BE_SENT:
             raise _sent_before(run, position)
-    _update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, results=None)
+    update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, shortened=part.shortened, results=None)
 
 
 def release(connection: sqlite3.Connection, run: Run, token: str, now: float) -> None:
@@ -94,7 +94,7 @@ def release(connection: sqlite3.Connection, run: Run, token: str, now: float) ->
         # It was settled after all.
         return
     proved = bytes.maketrans(bytes((Mark.CLAIMED, Mark.UNCONFIRMED)), bytes((Mark.PLANNED,)) * 2)
-    _update(connection, row.id, row.marks.translate(proved))
+    update(connection, row.id, row.marks.translate(proved))
     touch(connection, run, now)
 
 
@@ -112,7 +112,7 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     columns: dict[str, bytes | None] = {"results": pack_bytes(kept)}
     if after != row.marks and not all(map(needs_bodies, _kinds(after))):
         columns["bodies"] = blanked(lines_of(part.slices, len(after)), after) if needs_bodies(after) else None
-    _update(connection, row.id, after, **columns)
+    update(connection, row.id, after, **columns)
     if Mark.MOVED in row.marks:
         _keep_evidence(connection, row, marks, results, now)
     touch(connection, run, now)
@@ -155,7 +155,7 @@ def bury(connection: sqlite3.Connection, claimers: Iterable[str]) -> None:
         for part, marks in connection.execute("SELECT id, marks FROM part WHERE claimer = ?", (each,)).fetchall():
             try:
                 doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
-                _update(connection, part, doubted)
+                update(connection, part, doubted)
             except Damaged:
                 # Its own campaign cannot be replayed any more. The others must not wait for that.
                 connection.execute(_DOUBT_UNREAD, (part,))
@@ -190,6 +190,7 @@ def _insert(
             *_counts(marks),
             claimer,
             claimed_at,
+            part.shortened,
             pack_bytes(marks),
             pack_positions(part.positions),
             pack_bytes(results) if results else None,
@@ -220,7 +221,7 @@ def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[An
         lines = unpack_bytes(bodies).split(b"\n")
         if len(lines) != len(marks):
             raise Damaged
-        _update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
+        update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
 
 
 def _places(positions: Sequence[int], wanted: Sequence[int]) -> list[int]:
@@ -231,7 +232,7 @@ def _places(positions: Sequence[int], wanted: Sequence[int]) -> list[int]:
     return [at for at, position in enumerate(positions) if position in found]
 
 
-def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:
+def update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:
     """Write the marks of a part, and with them their counts, who claims it, and other columns."""
     columns = {
         **dict(zip(COUNTED, _counts(marks), strict=True)),

@@ -203,7 +203,7 @@ class Batches:
         """Make one exchange. With a recording, its outcome is written before it is returned."""
         if recording is None:
             return await self._exchange(chunk, options, ticket, came_to)
-        claim = recording.claim(chunk)
+        claim = recording.claim(chunk, shortened=options.shorten_url)
         try:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:

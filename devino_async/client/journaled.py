@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 from ..campaigns.campaign import CampaignRun
 from ..campaigns.journal import Journal, KeyedSend
 from ..campaigns.keys import KeyedRecording, KeyedSends, Put
+from ..campaigns.reconciling import ReconcileReport, Reconciling
 from ..campaigns.recording import Settling
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..flow.steps import Turns
 from ..protocol.message import Message
 from ..protocol.receipts import Receipt
+from .lookups import LookUps
 
 __all__ = ["Journaled"]
 
@@ -28,6 +30,7 @@ class Journaled:
     def __init__(self, journal: Journal, base_url: str, turns: Turns, total_for: Callable[[int], float]) -> None:
         self._journal = journal
         self._turns = turns
+        self._total_for = total_for
         self._address = address_of(base_url)
         self._settling = Settling()
         self._keyed = KeyedSends(journal, self._address, self._settling, turns, total_for=total_for)
@@ -48,6 +51,20 @@ class Journaled:
     def recording(self, sends: Sequence[KeyedSend]) -> KeyedRecording:
         """Return the recording of a batch of keyed sends."""
         return KeyedRecording(self._keyed, sends)
+
+    async def reconcile(self, campaign: str | None, key: str | None, look_ups: LookUps) -> ReconcileReport:
+        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found."""
+        if campaign is not None and key is not None:
+            raise ConfigurationError("reconcile takes a campaign or a key, not both")
+        reconciling = Reconciling(
+            self._journal,
+            self._address,
+            look_ups.pages,
+            turns=self._turns,
+            total_for=self._total_for,
+            has_zone=look_ups.has_zone,
+        )
+        return await reconciling.run(campaign, key)
 
     def close(self) -> None:
         """Wait for no other process any longer."""
