@@ -21,8 +21,8 @@ SLACK = 120.0
 # Zones are multiples of a quarter of an hour, and none is further than 14 hours from UTC.
 ZONE_STEP = 900
 ANY_ZONE = range(-56, 57)
-# In these zones, rows of the day before look like rows of today in a zone that exists too.
-_NEEDS_PROOF = range(-56, -39)
+# In these zones, rows of the day before, sent up to two hours later in their day, look like rows of today.
+_NEEDS_PROOF = range(-56, -31)
 # Statuses that a message does not have before it was sent.
 _WAS_SENT = {DetailStatus.DELIVERED, DetailStatus.UNDELIVERED, DetailStatus.REDIRECT}
 # What may be a link, in a wide sense. The service decides what it shortens.
@@ -34,7 +34,7 @@ class Doubt:
     """A message in doubt: its place in its POST, and what a row of it says. `scheduled` is in seconds since 1970."""
 
     place: int
-    recipient: str
+    recipient: str = field(repr=False)
     sender: str
     text: str = field(repr=False)
     scheduled: float | None = None
@@ -68,6 +68,10 @@ class _Row:
 
     at: float
     fits: tuple[tuple[_Group, range], ...]
+
+    def may_fit(self, possible: frozenset[int]) -> bool:
+        """Whether it fits in any of these zones, or has no time at all."""
+        return any(not zones or not possible.isdisjoint(zones) for _, zones in self.fits)
 
 
 @frozen
@@ -158,8 +162,12 @@ class Matcher:
 
         `now` is the time after the last row was read.
         """
-        rows = {each: row for each, row in self._rows.items() if each not in known}
-        zone = self._zone(rows, now)
+        zones = self._zones
+        if not self._proved:
+            # The account's newest row would lie in the future in all others.
+            zones = frozenset(each for each in zones if self._newest - each * ZONE_STEP <= now + SLACK)
+        rows = {each: row for each, row in self._rows.items() if each not in known and row.may_fit(zones)}
+        zone = self._zone(rows, zones)
         found: list[dict[int, str]] = [{} for _ in range(self._posts)]
         # Those with a row that has no time at all. Without a zone, the rows make sense nowhere, or in several places.
         unclear = [group for row in rows.values() for group, zones in row.fits if zone is None or not zones]
@@ -175,15 +183,13 @@ class Matcher:
         left = (frozenset(some - ids.keys()) for some, ids in zip(places, found, strict=True))
         return Verdict(found, list(left), zone)
 
-    def _zone(self, rows: Mapping[str, _Row], now: float) -> int | None:
+    def _zone(self, rows: Mapping[str, _Row], possible: frozenset[int]) -> int | None:
         """Return the one zone in which the rows make sense, or None. The rows of all POSTs must agree on it."""
         fits: dict[int, set[tuple[str, int]]] = {}
         for each, row in rows.items():
             for group, zones in row.fits:
-                for zone in self._zones.intersection(zones):
-                    # The account already has rows that would lie in the future there.
-                    if self._proved or self._newest - zone * ZONE_STEP <= now + SLACK:
-                        fits.setdefault(zone, set()).add((each, id(group)))
+                for zone in possible.intersection(zones):
+                    fits.setdefault(zone, set()).add((each, id(group)))
         if not fits:
             return None
         best = max(fits, key=lambda zone: (len(fits[zone]), -abs(zone)))

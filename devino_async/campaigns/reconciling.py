@@ -106,8 +106,8 @@ class _Case:
 class Reconciling:
     """Looks up what one journal has in doubt at one address.
 
-    `pages` returns the pages of a query. `total_for` gives the seconds that an attempt may take, by size. `has_zone`
-    says that the user named the zone of the service's dates, so that they are aware.
+    `pages` gives all rows of a query, page by page. `total_for` gives the seconds that an attempt may take, by size.
+    `has_zone` says that the user named the zone of the service's dates, so that they are aware.
     """
 
     def __init__(

@@ -138,7 +138,7 @@ class LookUps:
         return self._zone is not None
 
     def pages(self, query: DetailQuery) -> AsyncIterator[DetailPage]:
-        """Yield the pages of rows that match."""
+        """Yield all rows that match, page by page."""
         return self.details(query, _PAGE_SIZE, 0).pages()
 
     async def statistics(self, call: Call) -> Statistics:
