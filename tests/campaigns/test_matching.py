@@ -84,7 +84,9 @@ CASES = [
     Case("twins in two requests are settled if there is a row for each", [ONE, post(doubt(7), after=2.0)], [
         row("1"), row("2", 3.0)
     ], [{0: "1"}, {7: "2"}]),
-    Case("one row for two requests settles neither", [ONE, post(doubt(7), after=2.0)], [row("1")], [{}, {}], [{0}, {7}]),
+    Case("one row for two requests settles neither", [ONE, post(doubt(7), after=2.0)], [row("1")], [{}, {}], [
+        {0}, {7}
+    ]),
     Case("a row that fits one of two requests only is of that one", [ONE, post(doubt(7), after=HOUR)], [
         row("1", HOUR)
     ], [{}, {7: "1"}]),
@@ -177,10 +179,8 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_rules(case: Case) -> None:
     """Each case is a rule. It holds in whatever order the rows are read, and shows nothing of them."""
-    orders = (
-        [case.rows] if len({each.message_id for each in case.rows}) < len(case.rows) else [case.rows, case.rows[::-1]]
-    )
-    for rows in orders:
+    is_repeated = len({each.message_id for each in case.rows}) < len(case.rows)
+    for rows in [case.rows] if is_repeated else [case.rows, case.rows[::-1]]:
         matcher = Matcher(case.posts, case.zones, proved=len(case.zones) == 1)
         for each in rows:
             matcher.feed(each)
