@@ -1,7 +1,7 @@
 """What a journal costs: the same campaign with and without one, single sends with and without keys, and a replay.
 
-Stalls are measured as in campaign.py. Beside a replay of a finished campaign stands the reading of its CSV, twice, as
-`devino send` reads a file once to compare it and once to send it. The journal is on the disk of the temporary folder.
+Stalls are measured as in campaign.py. A replay of a finished campaign is compared with reading its CSV twice, because
+`devino send` reads a file once to compare it and once to send it. The journal is in the temporary folder.
 """
 
 import asyncio

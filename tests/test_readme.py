@@ -137,7 +137,7 @@ async def refused(url: str) -> Any:
 
 async def test_invalid_messages_with_aiohttp() -> None:
     """The README's app for aiohttp.web answers 422 with every problem of a message."""
-    runner = web.AppRunner(run_block_with("web.AppKey")["make_app"]())
+    runner = web.AppRunner(run_block_with("def make_app")["make_app"]())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     problems = await refused(f"http://127.0.0.1:{runner.addresses[0][1]}/codes")

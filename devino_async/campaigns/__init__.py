@@ -1,6 +1,6 @@
-"""Campaigns that outlive the process: the journal, its errors, and the messages of a large campaign from files.
+"""Campaigns that outlive the process: the journal, its errors, and the reading of messages from files.
 
-Import the names of this package from here. Each is loaded when it is first used: reading a file loads no SQLite.
+Import the names of this package from here. Each is loaded when it is first used, so reading a file loads no SQLite.
 The client sends campaigns (`send_many(..., campaign=)`).
 """
 
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from .journal import CampaignState as CampaignState
     from .journal import Journal as Journal
     from .journal import Outcome as Outcome
+    from .journal import Pruned as Pruned
+    from .journal import Resolved as Resolved
     from .journal import State as State
     from .reconciling import ReconcileReport as ReconcileReport
     from .sqlite import SQLiteJournal as SQLiteJournal
 
-# The same names once more, for the program that runs. A test compares the two lists.
+# The same names again, for use at run time. A test compares the two lists.
 _HOMES = {
     "CampaignBusy": "..errors",
     "CampaignCancelled": "..errors",
@@ -46,6 +48,8 @@ _HOMES = {
     "CampaignState": ".journal",
     "Journal": ".journal",
     "Outcome": ".journal",
+    "Pruned": ".journal",
+    "Resolved": ".journal",
     "State": ".journal",
     "ReconcileReport": ".reconciling",
     "SQLiteJournal": ".sqlite",

@@ -1,6 +1,6 @@
 """Blobs: how the parts of a campaign are packed into the columns of a file.
 
-All of them are compressed with zlib, whose checksum tells of damage. What does not shrink is stored by level 0.
+All of them are compressed with zlib, whose checksum reveals damage. What does not compress is stored with level 0.
 """
 
 import json
@@ -21,8 +21,8 @@ __all__ = [
     "unpack_positions",
 ]
 
-# Messages never hold a raw line feed: JSON escapes it. A quote in a text is escaped too, so this stands between
-# messages only.
+# Messages never hold a raw line feed: JSON escapes it. A quote in a text is escaped too, so this occurs only
+# between messages.
 _BETWEEN = b',{"from":'
 _LINE = b'\n{"from":'
 _SLICES_A_BLOCK = 64
@@ -55,7 +55,7 @@ def ends_of(positions: Sequence[int]) -> tuple[int, int]:
 
 
 def pack_positions(positions: Sequence[int]) -> bytes | None:
-    """Return positions as they are stored: None if each is one more than that before it."""
+    """Return positions as they are stored: None if each is one more than the one before."""
     if isinstance(positions, range) or list(positions) == list(range(positions[0], positions[0] + len(positions))):
         return None
     return zlib.compress(struct.pack(f"<{len(positions)}q", *positions), 1)
@@ -74,14 +74,14 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
 def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
     """Return messages as they are stored: a line for each, compressed.
 
-    They are compressed in blocks of about a megabyte. The thread has to wait for the GIL after each, and a block must
-    not keep it for long either.
+    They are compressed in blocks of about a megabyte. The thread waits for the GIL after each block, so blocks must not
+    be small. It holds the GIL while it prepares a block, so they must not be large either.
     """
     packer = zlib.compressobj(1)
     packed, lines = [], 0
     for at in range(0, len(slices), _SLICES_A_BLOCK):
         block = b",".join(slices[at : at + _SLICES_A_BLOCK])
-        # None is expected. It could be read as the end of a message.
+        # No line feed is expected. One would be read as the end of a message.
         if b"\n" in block:
             break
         block = block.replace(_BETWEEN, _LINE)
@@ -106,7 +106,7 @@ def _lines_of_any(slices: Sequence[bytes]) -> list[bytes]:
 
 
 def blanked(lines: Sequence[bytes], marks: bytes) -> bytes | None:
-    """Return the lines of the messages that are in doubt or unsent, as they are stored, and blank ones for others."""
+    """Return the lines as they are stored: blank for each message that is neither in doubt nor unsent."""
     if not needs_bodies(marks):
         return None
     kept = [line if mark in _KEPT else b"" for line, mark in zip(lines, marks, strict=True)]

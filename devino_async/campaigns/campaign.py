@@ -1,13 +1,13 @@
-"""One run of a campaign: what the journal knows gives its recorded receipt, and only the rest is sent.
+"""One run of a campaign: messages that the journal knows get their recorded receipts, and only the rest is sent.
 
-The input is looked at in order before any of it is sent, so that a changed input is found before anything at or behind
-the change leaves. What a store does is journal.py's, how content is recognised content.py's.
+Each chunk of the input is looked up, in order, before it is sent. So a change in the input is found before anything at
+or after the change is sent. What a store must do is in journal.py. How content is recognised is in content.py.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import islice
 
-from ..errors import CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
+from ..errors import CampaignCancelled, CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
 from ..flow.chunking import Chunk
 from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
@@ -29,14 +29,14 @@ _PIECES_A_STEP = 64
 
 
 class CampaignRun:
-    """One run: the input in chunks, each looked up in the journal, and what becomes of each."""
+    """One run, which looks up each chunk of the input in the journal, and gives its receipts."""
 
     def __init__(self, recorder: Recorder, content: Content | None) -> None:
         self._recorder = recorder
         self._journal, self._run, self._turns = recorder.journal, recorder.run, recorder.turns
         self._content = content
         self._fingerprints = Fingerprints(self._run.secret)
-        # With `only_new`, messages that are new take the places behind all recorded ones.
+        # With `only_new`, new messages take the positions after all recorded ones.
         self._next_position = self._run.recorded
         self._complete = False
         self._results: dict[str, Results] = {}
@@ -55,7 +55,7 @@ class CampaignRun:
         return cls(Recorder(journal, run, settling, turns), content)
 
     async def end(self) -> None:
-        """End the run, so that another one may begin. Nothing of it may be in flight any more."""
+        """End the run, so that another one may begin. Call it once nothing of this run is in flight."""
         await self._journal.end(self._run, complete=self._complete)
 
     def groups(self, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int) -> "Groups":
@@ -69,7 +69,7 @@ class CampaignRun:
         self._complete = True
 
     async def look(self, chunk: Chunk[Message]) -> Looked:
-        """Return a chunk with what the journal knows of it. Must be called for one chunk after the other."""
+        """Return a chunk with what the journal knows of it. Call it for one chunk at a time, in order."""
         fingerprints = await in_steps(self._fingerprints.of_all(chunk.items), self._turns)
         if self._content is None:
             positions: Sequence[int] = range(chunk.position, chunk.position + len(chunk.items))
@@ -102,12 +102,12 @@ class CampaignRun:
     async def finish(self, chunk: Chunk[Message], send: Send) -> tuple[Receipts, DevinoError | None]:
         """Send what may be sent of a group, and return a receipt for each of its messages, in order.
 
-        The error is what ends the run.
+        The error, if there is one, ends the run.
         """
         group = chunk.looked if isinstance(chunk, Group) else ()
         problem = group[-1].problem
         [first, *others] = group
-        if not others and first.unsent == len(first.items):
+        if not others and first.unsent == len(first.items) and not self._run.cancelled:
             recording = self._recording(first.positions, first.fingerprints)
             return await send(Chunk(first.items, first.slices), recording)
         places = [[*unsent_places(each)] for each in group]
@@ -120,8 +120,7 @@ class CampaignRun:
                 for each, some in zip(group, places, strict=True)
                 for place in some
             )
-            slices = await in_steps(sending.encode_in_steps(messages), self._turns)
-            sent, fatal = await send(Chunk(messages, slices), self._recording(positions, fingerprints))
+            sent, fatal = await self._send(messages, self._recording(positions, fingerprints), send)
         pieces = [(each, *piece) for each in group for piece in stretches(each)]
         replayed, damage = await self._replayed(pieces)
         receipts = Receipts()
@@ -139,13 +138,24 @@ class CampaignRun:
                 receipts.extend(sending.receipts_after(error, each.items[each.end :]))
         return receipts, fatal or problem or damage
 
+    async def _send(
+        self, messages: Sequence[Message], recording: Recording, send: Send
+    ) -> tuple[Receipts, DevinoError | None]:
+        if not self._run.cancelled:
+            return await send(
+                Chunk(messages, await in_steps(sending.encode_in_steps(messages), self._turns)), recording
+            )
+        error = sending.never_begun("the campaign was cancelled")
+        error.__cause__ = CampaignCancelled(f"the campaign {self._run.name!r} was cancelled")
+        return sending.receipts_after(error, messages), None
+
     async def _replayed(
         self, pieces: Sequence[tuple[Looked, int, int, Known | None]]
     ) -> tuple[dict[int, Receipts], JournalFailed | None]:
         """Return the recorded receipts of each piece that has them, by its number, and what was damaged."""
         replayed: dict[int, Receipts] = {}
         damage = None
-        # One part after the other: the messages of a reordered input lie in all of them, in turn.
+        # Sorted by part, because neighbours in a reordered input lie in different parts, and few parts stay unpacked.
         for count, number in enumerate(sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])), 1):
             each, start, stop, known = pieces[number]
             if known is not None:
@@ -160,7 +170,7 @@ class CampaignRun:
         return Recording(self._recorder, positions, fingerprints)
 
     def _replay(self, record: Record, offset: int, messages: Sequence[Message], into: Receipts) -> JournalFailed | None:
-        """Add recorded receipts. If the record is damaged, nothing is known of these messages: they are Unconfirmed."""
+        """Add recorded receipts. If the record is damaged, its messages become Unconfirmed. Return the damage."""
         results = self._results.pop(record.token, None)
         try:
             results = results or Results(record.marks, record.results)
@@ -171,7 +181,7 @@ class CampaignRun:
             )
             into.failed(messages, OutcomeUnknown(str(error), operation=sending.ENDPOINT.operation))
             return error
-        # The newest last. Several chunks may lie in one part, and their receipts are made one after the other.
+        # The newest comes last. It is kept because the next chunk may lie in the same part.
         self._results[record.token] = results
         if len(self._results) > _MAX_RESULTS:
             del self._results[next(iter(self._results))]
@@ -186,9 +196,9 @@ def _part_of(known: Known | None) -> str:
 class Groups:
     """The chunks of an input in groups, each with enough to send for a batch, or with nothing to send.
 
-    It has the shape of Chunks, so that a pipeline can read it. What earlier runs did not send lies scattered. It is
-    gathered from up to `max_span` positions, so that it does not become a small POST for each chunk. A batch has up to
-    `max_count` messages and about `max_bytes` bytes.
+    It has the interface of Chunks, so that a pipeline can read it. Messages that earlier runs did not send may be
+    scattered. They are gathered from up to `max_span` positions, because a POST for each chunk would be small. A batch
+    has up to `max_count` messages and about `max_bytes` bytes.
     """
 
     def __init__(
@@ -219,7 +229,7 @@ class Groups:
         try:
             async for chunk in self._chunks:
                 count += len(chunk.items)
-                # The reading task may be cancelled in any await from here on. `take_left` finds the chunk here.
+                # The reading task may be cancelled at any await from here on. `take_left` then finds the chunk here.
                 self._held.append(chunk)
                 looked = await self._looked(chunk)
                 if group and self._is_full([*group, looked], over=True):
@@ -241,7 +251,7 @@ class Groups:
             self._run.input_ended(count)
 
     def _is_full(self, group: list[Looked], *, over: bool = False) -> bool:
-        """Return whether a group must be sent now or, with `over`, holds more than one batch may."""
+        """Return whether a group must be sent now or, with `over`, holds more than one batch may hold."""
         unsent = sum(each.unsent for each in group)
         size = sum(each.size * each.unsent // len(each.items) for each in group)
         if over:

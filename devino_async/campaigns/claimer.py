@@ -1,8 +1,8 @@
 """Signs of life: a small locked file beside the journal for each process that has claimed something.
 
-The operating system drops the lock when the process ends, however it ends. A process that is frozen keeps it. So no
-clock decides who lives. `flock` is used, never `lockf`, and never on the journal itself: closing any descriptor of that
-file would drop the locks of SQLite.
+The operating system drops the lock when the process ends, however it ends. A process that is frozen keeps it. So
+whether a process is alive never depends on a clock. `flock` is used, never `lockf`, and never on the journal itself:
+closing any descriptor of that file would drop SQLite's locks on it.
 """
 
 import errno
@@ -19,15 +19,15 @@ __all__ = ["Claimer"]
 _LETTERS = 8
 _ENDING = ".claimer"
 
-# The descriptors of the locked files of this process. No fork may fall between opening a file and noting it here.
+# The descriptors of the locked files of this process. No fork may happen between opening a file and adding it here.
 _held: set[int] = set()
 _forking = threading.Lock()
 
 
 class Claimer:
-    """One open journal as the others see it. Its methods run in the thread of the journal's file.
+    """One open journal, as the other users of its file see it. The methods run in the thread of the journal's file.
 
-    `path` is the journal's absolute path: a later change of the working directory must not make the living look dead.
+    `path` is absolute, because a later change of the working directory must not make a living process look dead.
     """
 
     def __init__(self, path: str) -> None:
@@ -50,7 +50,7 @@ class Claimer:
             if self._is_in_place(self._descriptor):
                 return
             self.close()
-        # The same mode as the journal: a group that may use the one must be able to ask for the other.
+        # The same mode as the journal: a group that may use the journal must be able to test this lock.
         mode = os.stat(self._path).st_mode & 0o666  # noqa: PTH116 - the path is text throughout
         with _forking:
             descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
@@ -58,16 +58,16 @@ class Claimer:
         self._descriptor, self._process = descriptor, os.getpid()
         is_locked = False
         try:
-            # Only a process that asks at this very moment could keep it from being locked, and then only on Windows.
+            # This fails only on Windows, and only if another process tests the lock at this very moment.
             is_locked = _lock(descriptor)
         finally:
             if not is_locked:
                 self.close()
         if not is_locked:
-            raise OSError(errno.EAGAIN, "the sign of life beside it could not be locked")
+            raise OSError(errno.EAGAIN, "the .claimer file beside it could not be locked")
 
     def is_alive(self, name: str) -> bool:
-        """Return whether the process that holds this name still runs. A missing file means that it does not."""
+        """Return whether the process that holds this name is still running. If its file is missing, it is not."""
         if name == self.name:
             return True
         try:
@@ -75,7 +75,7 @@ class Claimer:
         except FileNotFoundError:
             return False
         except PermissionError:
-            # It belongs to another user. To wait for a dead process is safe, to take over from a living one is not.
+            # It belongs to another user. Waiting for a dead process is safe, but taking over from a living one is not.
             return True
         try:
             return not _lock(descriptor, shared=True)
@@ -88,9 +88,9 @@ class Claimer:
             os.unlink(self._file_of(name))  # noqa: PTH108
 
     def remove_strays(self, known: Collection[str]) -> None:
-        """Remove the files of processes that were killed before the journal named them. `known` are those it names.
+        """Remove the files of processes that were killed before the journal named them. `known` are the names in it.
 
-        Call it in a transaction that writes. `hold` is called in one too, so no other process is half way through it.
+        Call it in a transaction that writes. `hold` is called in one too, so no other process is in the middle of it.
         """
         folder, beginning = os.path.split(f"{self._path}.")
         with suppress(OSError):
@@ -126,7 +126,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int, *, shared: bool = False) -> bool:
-        del shared  # There is one kind only. Two processes that ask at the same moment may each see a living one.
+        del shared  # There is only one kind of lock. Two processes that test at once may both think that it is held.
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError:
@@ -137,7 +137,7 @@ else:
     import fcntl
 
     def _lock(descriptor: int, *, shared: bool = False) -> bool:
-        """Take the lock, if it is free. Those that only ask share it, so that they do not take one another for it."""
+        """Take the lock if it is free. Those that only test it share it, so none takes another for its owner."""
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -146,7 +146,7 @@ else:
 
 
 def _close_in_child() -> None:
-    """Close what a forked child inherited. It would keep the locks of its parent after the parent's death."""
+    """Close the descriptors that a forked child inherited. They would outlive the parent and keep its locks."""
     for descriptor in _held:
         os.close(descriptor)
     _held.clear()

@@ -1,7 +1,7 @@
 """Comparing: which campaign of a journal a file of messages belongs to, and how the two differ.
 
-Nothing is sent or written here. `devino send` compares before it sends, and asks a person if what was sent is no longer
-in the file.
+Nothing is sent or written here. `devino send` compares before it sends. If messages that were sent are no longer in the
+file, a person must decide.
 """
 
 from collections.abc import AsyncIterable, Collection, Sequence
@@ -24,11 +24,11 @@ _MESSAGES_A_MATCH = 8_000
 
 @frozen(kw_only=True)
 class Comparison:
-    """How the messages of a file differ from a campaign, which is called `name`.
+    """How the messages of a file differ from those of the campaign `name`.
 
-    `campaign` is its state before, or None for a campaign that is to begin. Of the messages of the file, `unchanged`
-    are in the journal, `unsent` of these were proved unsent and are sent again, and `new` are not in the journal.
-    `missing_sent` and `missing_in_doubt` are in the journal and no longer in the file. Equal messages are counted.
+    `campaign` is the campaign's state so far, or None if it has yet to begin. Of the messages in the file, `unchanged`
+    are in the journal and `new` are not. `unsent` of the unchanged ones were proved unsent, and will be sent.
+    `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted.
     `free_name` is a name that no campaign has taken.
     """
 
@@ -48,7 +48,7 @@ class Comparison:
 
     @property
     def finished_at(self) -> datetime | None:
-        """When the campaign finished, if the file is all the same and nothing of it is left to send."""
+        """When the campaign finished, if the file has not changed and nothing in it is left to send."""
         state = self.campaign
         if state is None or self.new or self.unsent or self.missing:
             return None
@@ -66,11 +66,11 @@ async def compare(
     path: str | None = None,
     rest: AsyncIterable[Sequence[Message]] | None = None,
 ) -> Comparison:
-    """Compare messages with the campaign `name`, and with all that the same file was sent in before if `path` is given.
+    """Compare messages with the campaign `name` or, if `path` is given, with all campaigns of this name or file.
 
-    Then the newest campaign that shares a message with the file is the one that goes on. If none does, the comparison
-    is with a campaign that is to begin, and its name is one that is not taken. `rest` are messages that are in the file
-    and not to be sent now. The messages are read only if there is a campaign to compare them with.
+    With `path`, the newest of them that shares a message with the file is the one to continue. If none does, the result
+    is for a new campaign, under a name that is not taken. `rest` holds messages that are in the file but not to be sent
+    now. The messages are read only if there is a campaign to compare them with.
     """
     campaigns = await journal.campaigns()
     related = _related(campaigns, name, address, path)
@@ -96,7 +96,7 @@ def _related(
 
 
 def _free_name(campaigns: Sequence[CampaignState], name: str, address: str) -> str:
-    # One that has no messages is the trace of a run that was ended before its first request.
+    # A campaign without messages is left over from a run that ended before its first request. Its name is free.
     taken = {each.name for each in campaigns if each.messages or each.address != address}
     number, free = 1, name
     while free in taken:
@@ -117,7 +117,7 @@ async def _fingerprints(journal: Journal, runs: AsyncIterable[Sequence[Message]]
 async def _compare(
     journal: Journal, campaign: CampaignState, free_name: str, fingerprints: bytes, others: bytes
 ) -> tuple[int, Comparison]:
-    """Return how many of all the messages are in the journal, and the comparison."""
+    """Return how many messages the file shares with the campaign, and the comparison."""
     content = await Content.of(journal, campaign.name)
     unsent = content.missing(MAY_BE_SENT)
     unchanged = await _match(content, fingerprints)
@@ -136,7 +136,7 @@ async def _compare(
 
 
 async def _match(content: Content, fingerprints: bytes) -> int:
-    """Return for how many of the fingerprints there is a recorded message."""
+    """Return how many of the fingerprints match a recorded message."""
     count = 0
     for start in range(0, len(fingerprints), SIZE * _MESSAGES_A_MATCH):
         found = await in_steps(content.match_in_steps(fingerprints[start : start + SIZE * _MESSAGES_A_MATCH]))

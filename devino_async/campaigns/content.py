@@ -1,7 +1,7 @@
-"""Content: which recorded message each message of an input is, by what it says and not by where it stands.
+"""Content: matching the messages of an input with recorded ones by what they say, not by their positions.
 
-For inputs that are edited between runs. Equal messages are counted: two equal messages in the journal recognise two of
-the input. It keeps 9 bytes a message, and 13 once the input has left the recorded order.
+This is for inputs that are edited between runs. Equal messages are counted: two in the journal match two in the input.
+It takes 9 bytes of memory for each message, and 13 once the input departs from the recorded order.
 """
 
 import asyncio
@@ -19,21 +19,21 @@ __all__ = ["Content"]
 _WINDOW = 8_000
 _MESSAGES_A_STEP = 256
 _INDEXED_A_STEP = 2_048
-# About as many fingerprints share a bucket of the index.
+# At most about 2 ** _BUCKET_BITS fingerprints share a bucket of the index.
 _BUCKET_BITS = 9
 # The array type of a position.
 _POSITION = "I"
 
 
 class Content:
-    """What a campaign has recorded, by position: its fingerprints, and the marks of what no input has taken so far.
+    """The recorded messages of a campaign, by position: fingerprints, and marks of those the input has not taken yet.
 
     Use `of` to read it from a journal.
     """
 
     def __init__(self, fingerprints: bytes | bytearray, marks: bytes | bytearray) -> None:
         self._fingerprints = _numbers(fingerprints)
-        # 0 where nothing is recorded, or where it was taken.
+        # 0 where nothing is recorded, or where the message was taken.
         self._marks = bytearray(marks)
         self._waiting = len(marks) - self._marks.count(0)
         # While the input is in the recorded order, all positions before this one are taken, and no index is needed.
@@ -80,7 +80,7 @@ class Content:
         return sum(map(self._marks.count, marks))
 
     def _take_in_order(self, wanted: "array[int]") -> list[int]:
-        """Take what stands at the cursor while it is what comes. Return the positions."""
+        """Take recorded messages from the cursor on while the wanted ones are equal to them. Return their positions."""
         if self._index is not None:
             return []
         start = self._cursor
@@ -105,10 +105,10 @@ class Content:
 
 
 class _Index:
-    """The positions that were not taken when it was built, sorted by fingerprint, equal ones by position.
+    """The positions that were not taken when it was built, sorted by fingerprint and then by position.
 
-    Fingerprints are evenly spread, so their highest bits make buckets of about equal size. Each is sorted by itself.
-    Of equal ones the taken stand before the others, because the lowest position is always taken first.
+    Fingerprints are evenly spread, so their highest bits make buckets of about equal size. Each bucket is sorted alone.
+    Among equal fingerprints, the positions already taken come first, because the lowest is always taken first.
     """
 
     def __init__(self, fingerprints: "array[int]", marks: bytearray, shift: int) -> None:
@@ -176,7 +176,7 @@ def _numbers(fingerprints: bytes | bytearray) -> "array[int]":
 
 
 def _copy(record: Record, window: range, fingerprints: bytearray, marks: bytearray) -> None:
-    """Copy what a part has in a window of positions and has not moved."""
+    """Copy the messages of a part that lie in a window of positions and have not moved."""
     positions: Sequence[int] = record.positions
     first, last = bisect_left(positions, window.start), bisect_left(positions, window.stop)
     if first == last:

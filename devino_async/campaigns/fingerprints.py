@@ -1,7 +1,7 @@
 """Fingerprints: how a journal recognises a message without keeping it.
 
 A fingerprint is the first 8 bytes of an HMAC-SHA-256 over the fields of a message in a fixed form. The key is random
-and stays in the journal. Without it a fingerprint says nothing. A test pins the form, because another form would make
+and stays in the journal. Without it a fingerprint reveals nothing. A test pins the form, because another one would make
 every campaign in progress look changed.
 """
 
@@ -24,7 +24,7 @@ class Fingerprints:
     """Makes fingerprints with one key."""
 
     def __init__(self, secret: bytes) -> None:
-        # HMAC as in RFC 2104, with both keyed beginnings hashed once: hmac.digest takes more than twice as long.
+        # HMAC as in RFC 2104, with the two padded keys hashed only once. hmac.digest takes more than twice as long.
         self._inner = hashlib.sha256(bytes(each ^ 0x36 for each in secret.ljust(_BLOCK, b"\0")))
         self._outer = hashlib.sha256(bytes(each ^ 0x5C for each in secret.ljust(_BLOCK, b"\0")))
 
@@ -54,7 +54,7 @@ class Fingerprints:
         found = []
         for sender, to, text, rest in messages:
             more = "" if rest is NOTHING_MORE else _form_of_rest(rest)
-            # The lengths stand in front, so no two messages have one form.
+            # The lengths come first, so no two messages have the same form.
             form = f"{_VERSION} {to} {len(sender)} {len(text)} {sender}{text}{more}"
             hashed = inner()
             hashed.update(form.encode())

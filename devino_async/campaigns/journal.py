@@ -1,224 +1,63 @@
-"""The journal: what outlives a process, its states as pure rules, and what a store of it must do.
+"""The journal: what outlives a process. This is what a store of it must do.
 
-A campaign is kept in parts. A part holds the messages of one POST, with one mark for the state of each. Stores such as
-sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
+Stores such as sqlite.py keep parts and keys and decide nothing. campaign.py and keys.py know which message is which.
+What the states mean is in states.py.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
-from enum import StrEnum
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
 
-from attrs import field, frozen
-
-from ..errors import Reason
 from .evidence import Evidence
+from .states import (
+    MARKS,
+    MAY_BE_SENT,
+    STATES,
+    CampaignState,
+    How,
+    KeyedSend,
+    KeyRecord,
+    Mark,
+    Outcome,
+    Part,
+    Pruned,
+    Record,
+    Resolved,
+    Run,
+    State,
+    check_how,
+    needs_bodies,
+    settled,
+)
 
 __all__ = [
     "MARKS",
     "MAY_BE_SENT",
     "STATES",
     "CampaignState",
+    "How",
     "Journal",
     "KeyRecord",
     "KeyedSend",
     "Mark",
     "Outcome",
     "Part",
+    "Pruned",
     "Record",
+    "Resolved",
     "Run",
     "State",
+    "check_how",
+    "needs_bodies",
     "settled",
 ]
-
-
-class State(StrEnum):
-    """What the journal knows of one message."""
-
-    PLANNED = "planned"
-    """Recorded, and proved not to have been sent so far."""
-    IN_FLIGHT = "in_flight"
-    """A process that lives is sending it."""
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    NOT_SENT = "not_sent"
-    """A receipt said NotSent. The next run of the campaign sends it."""
-    UNCONFIRMED = "unconfirmed"
-    """It may have been sent. It is never sent again, unless a person says so."""
-    ASSUMED_SENT = "assumed_sent"
-    """It was unconfirmed, and a person decided that it counts as sent."""
-
-
-class Mark:
-    """One byte for the state of a message in a part."""
-
-    PLANNED = ord("p")
-    CLAIMED = ord("c")
-    ACCEPTED = ord("a")
-    REJECTED = ord("r")
-    NOT_SENT = ord("n")
-    UNCONFIRMED = ord("u")
-    ASSUMED_SENT = ord("s")
-    MOVED = ord("m")
-    """A later part has this message now, and this mark counts for nothing."""
-
-
-MARKS = {
-    State.PLANNED: Mark.PLANNED,
-    State.IN_FLIGHT: Mark.CLAIMED,
-    State.ACCEPTED: Mark.ACCEPTED,
-    State.REJECTED: Mark.REJECTED,
-    State.NOT_SENT: Mark.NOT_SENT,
-    State.UNCONFIRMED: Mark.UNCONFIRMED,
-    State.ASSUMED_SENT: Mark.ASSUMED_SENT,
-}
-STATES = {mark: state for state, mark in MARKS.items()}
-
-MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT))
-"""The marks from which a message may be claimed. All others mean that it was sent, or may have been."""
-_IN_DOUBT_OR_UNSENT = bytes((Mark.PLANNED, Mark.CLAIMED, Mark.NOT_SENT, Mark.UNCONFIRMED))
-
-
-@frozen(kw_only=True, eq=False)
-class Part:
-    """Messages that travel in one POST. `token` names it for ever, and is made before anything is written.
-
-    `positions` are the places of its messages in the campaign, in any order. `fingerprints` holds 8 bytes for each.
-    `slices` is their JSON, in runs that are joined by commas. It is kept while any of them is in doubt or unsent.
-    `shortened` says that the service is asked to shorten links, so that texts change.
-    """
-
-    token: str
-    positions: Sequence[int]
-    fingerprints: bytes = field(repr=False)
-    slices: Sequence[bytes] = field(repr=False)
-    shortened: bool = False
-
-
-@frozen(kw_only=True, eq=False)
-class Record:
-    """What a store knows of a part: a mark for each message, and its results as `pack` of results.py made them.
-
-    Results are kept as they are until `settle` replaces them. They belong to the messages that are accepted, rejected,
-    unconfirmed or assumed sent, in their order. So if one of these ever gets another mark, its results go with it.
-    """
-
-    token: str
-    positions: Sequence[int]
-    fingerprints: bytes = field(repr=False)
-    marks: bytes = field(repr=False)
-    results: bytes = field(default=b"", repr=False)
-
-
-@frozen(kw_only=True)
-class Run:
-    """A run of a campaign, which no other may enter. `secret` keys the fingerprints of the whole journal.
-
-    `recorded` is one more than the highest position in the journal, so 0 for a new campaign.
-    """
-
-    campaign: int
-    name: str
-    token: str
-    secret: bytes = field(repr=False)
-    recorded: int = 0
-
-
-@frozen(kw_only=True)
-class KeyedSend:
-    """A message to be sent under a key. `body` is its JSON, which is kept while it is in doubt."""
-
-    key: str
-    fingerprint: bytes = field(repr=False)
-    body: bytes = field(repr=False)
-
-
-@frozen(kw_only=True)
-class KeyRecord:
-    """What a store knows of a key. `results` is that of a part with one message.
-
-    `claimed_until` is the time, in seconds since the epoch, at which the attempt of another process has ended at last.
-    """
-
-    key: str
-    fingerprint: bytes = field(repr=False)
-    address: str
-    state: State
-    results: bytes = field(default=b"", repr=False)
-    claimed_until: float = 0.0
-
-
-@frozen(kw_only=True)
-class CampaignState:
-    """A campaign in figures. `messages` is how many the journal knows, and the states add up to it.
-
-    `in_flight` are being sent by a process that lives. `planned` are recorded and proved unsent so far. `complete` says
-    whether any run has read the input to its end. `path` is the file that it was read from, and `output` the file that
-    its results are written to, if a run noted them.
-    """
-
-    name: str
-    address: str
-    messages: int = 0
-    accepted: int = 0
-    rejected: int = 0
-    not_sent: int = 0
-    unconfirmed: int = 0
-    assumed_sent: int = 0
-    in_flight: int = 0
-    planned: int = 0
-    paused: bool = False
-    cancelled: bool = False
-    started_at: datetime
-    changed_at: datetime
-    complete: bool = False
-    path: str | None = None
-    output: str | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the input was read to its end and every message is accepted, rejected or assumed sent."""
-        return self.complete and self.messages == self.accepted + self.rejected + self.assumed_sent
-
-
-@frozen(kw_only=True)
-class Outcome:
-    """What became of one message: by its `position` in a campaign, or by its `key`.
-
-    `message_id` and `segment_ids` are those of the service. `reasons` are those of a rejection, with numbers masked.
-    """
-
-    position: int | None = None
-    key: str | None = None
-    state: State
-    message_id: str | None = None
-    segment_ids: tuple[str, ...] = ()
-    reasons: tuple[Reason, ...] = ()
-
-
-def settled(before: bytes, now: bytes) -> bytes:
-    """Return the marks of a part after an answer: only messages that were claimed or in doubt take a new mark.
-
-    A late answer also settles what a person planned again and no run has claimed since. It changes nothing for
-    messages that moved to another part, and it never takes back an acceptance.
-    """
-    open_marks = bytes((Mark.CLAIMED, Mark.UNCONFIRMED, Mark.PLANNED))
-    if len(before) == len(now) and not before.translate(None, open_marks):
-        # The usual case, without a step of Python for each message.
-        return now
-    return bytes(new if old in open_marks else old for old, new in zip(before, now, strict=True))
-
-
-def needs_bodies(marks: bytes) -> bool:
-    """Return whether the text of any message must be kept: for all that is in doubt or unsent."""
-    return any(mark in marks for mark in _IN_DOUBT_OR_UNSENT)
 
 
 class Journal(Protocol):
     """A durable store of campaigns and keyed sends, for many tasks and processes.
 
-    What a method wrote is on disk when it returns. Each raises JournalFailed if the store cannot do it, with what to do
-    next, and ClientClosed after it was closed.
+    When a method returns, what it wrote is on disk. If the store fails, a method raises JournalFailed, which says what
+    to do next. After the store was closed, it raises ClientClosed.
     """
 
     @property
@@ -229,12 +68,12 @@ class Journal(Protocol):
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
-        """Begin the one run of a campaign, and make it if there is none of this name.
+        """Begin the only run of a campaign. If there is no campaign of this name, create it.
 
-        `path` and `output` are noted for the next run. None leaves what an earlier run noted.
+        `path` and `output` are recorded for the next run. None keeps what an earlier run recorded.
         Parts that a dead process had claimed become unconfirmed. Raises CampaignBusy, CampaignPaused,
-        CampaignForgotten, and CampaignChanged(reason="address"). A cancelled campaign may begin: it replays, and its
-        claims raise CampaignCancelled.
+        CampaignForgotten, and CampaignChanged(reason="address"). A run of a cancelled campaign may begin: it replays
+        what is recorded, but its claims raise CampaignCancelled.
         """
         ...
 
@@ -243,7 +82,7 @@ class Journal(Protocol):
         ...
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
-        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         ...
 
     async def recorded(self, name: str) -> int:
@@ -251,10 +90,10 @@ class Journal(Protocol):
         ...
 
     async def claim(self, run: Run, part: Part) -> None:
-        """Record that a part is being sent. A part of this token that was released is claimed again.
+        """Record that a part is being sent. If it was released before, claim it again.
 
         In the same transaction its messages move here from earlier parts. Raises JournalFailed if one of them may not
-        be sent (see MAY_BE_SENT), CampaignPaused and CampaignCancelled. Then nothing is recorded.
+        be sent (see MAY_BE_SENT), and CampaignPaused or CampaignCancelled. If it raises, nothing is recorded.
         """
         ...
 
@@ -263,26 +102,26 @@ class Journal(Protocol):
         ...
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part, by `settled`. A part that was never claimed is recorded too.
+        """Record what became of a part, by the rule of `settled`. A part that was never claimed is recorded too.
 
-        The text of each message goes as soon as it is neither in doubt nor unsent. If messages of the part have moved
-        to another and this answer says that they were accepted, that is kept as evidence: they were sent twice.
+        The text of each message is deleted as soon as the message is neither in doubt nor unsent. If messages of the
+        part have moved to another and this answer accepts them, they were sent twice. The answer is kept as evidence.
         """
         ...
 
     # Keys
 
     async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        """Return what is known about these keys. A key that a dead process had claimed is unconfirmed."""
         ...
 
     async def claim_keys(
         self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent, in one transaction, and return nothing. `shortened` is as in Part.
+        """Record in one transaction that these are being sent, and return an empty mapping. `shortened` is as in Part.
 
-        If any of the keys has a record that is not planned or not sent, or is another claim's, claim none of them and
-        return these records instead. Claims of the same token are taken again.
+        If any of the keys has a record in another state than planned or not sent, claim none of them and return these
+        records instead. Keys that the same token has claimed already may be claimed again.
         """
         ...
 
@@ -295,7 +134,52 @@ class Journal(Protocol):
         ...
 
     async def secret(self) -> bytes:
-        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        """Return the random key of this journal's fingerprints. It has 32 bytes."""
+        ...
+
+    # What a person decides. Each raises JournalError for a campaign or a key that the journal does not know.
+
+    async def pause(self, name: str) -> None:
+        """Let no further batch of a campaign begin, in any process, until `unpause`."""
+        ...
+
+    async def unpause(self, name: str) -> None:
+        """Let a paused campaign go on. Run it again to send the rest."""
+        ...
+
+    async def cancel(self, name: str) -> None:
+        """End a campaign for good. Its runs give the recorded receipts, and NotSent for everything else."""
+        ...
+
+    async def resolve(self, name: str, how: How, positions: Collection[int] | None = None) -> Resolved:
+        """Decide about the unconfirmed messages of a campaign, all of them or those at these positions.
+
+        With "resend" the next run sends them. Messages whose batch is proved to have arrived are passed over, unless
+        `positions` names them. With "assume_sent" they count as sent, and their receipts stay Unconfirmed.
+        """
+        ...
+
+    async def resolve_key(self, key: str, how: How) -> bool:
+        """Decide about an unconfirmed key. Returns False if it is not unconfirmed. With "resend" it is free again."""
+        ...
+
+    async def reopen(self, name: str, reasons: Collection[str]) -> int:
+        """Let the next run send rejected messages again that have one of these reasons. Returns how many there are."""
+        ...
+
+    async def forget(self, name: str, even_unconfirmed: bool = False) -> int:
+        """Delete all that is known of the messages of a campaign. Returns how many there were.
+
+        The name, the address, the count and the moment stay, and a run of that name raises CampaignForgotten. Raises
+        JournalError while messages are unconfirmed, unless `even_unconfirmed`, and CampaignBusy during a run.
+        """
+        ...
+
+    async def prune(self, older_than: timedelta) -> Pruned:
+        """Forget finished campaigns and delete settled keys that have not changed for this long.
+
+        A key that was pruned sends again if it is used again.
+        """
         ...
 
     # Looking
@@ -305,11 +189,11 @@ class Journal(Protocol):
         ...
 
     def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, by position."""
+        """Yield what became of each message of a campaign, sorted by position."""
         ...
 
     def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
         ...
 
     async def aclose(self) -> None:

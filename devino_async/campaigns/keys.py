@@ -1,7 +1,7 @@
-"""Keyed sends: each key is sent at most once for the life of the journal, whatever crashes or is called twice.
+"""Keyed sends: each key is sent at most once for the life of the journal, despite crashes and repeated calls.
 
-A key is looked up, its message then waits in the outbox like any other, and its claim is checked again in the
-transaction that records it. What a state means is journal.py's.
+A key is looked up first. Its message then waits in the outbox like any other. The transaction that records its claim
+checks the key again. What a state means is in journal.py.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Put = Callable[[Message, KeyedSend], Awaitable[Receipt]]
 
 
 class _Recorded(OutcomeUnknown):
-    """Stands in the receipt of a keyed message that was taken out of its batch, as its key has a record."""
+    """The error in the receipt of a keyed message that was taken out of its batch because its key has a record."""
 
     def __init__(self, record: KeyRecord) -> None:
         super().__init__("its key has a record", operation=sending.ENDPOINT.operation)
@@ -75,7 +75,7 @@ class _KeyedClaim:
         """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
         if self._taken:
             return
-        # Set before the await: if closing cancels it, the claim is written all the same, and must be settled.
+        # Set before the await: if closing cancels it, the claim is written nevertheless, and must be settled.
         self._known = self._taken = True
         try:
             known = await self._keyed.journal.claim_keys(
@@ -136,7 +136,7 @@ class _UnderWay:
                 self.followers.set_result(receipt)
             else:
                 self.followers.set_exception(error)
-                self.followers.exception()  # All of them may be gone.
+                self.followers.exception()  # Marked as retrieved, as all of them may be gone.
 
 
 class KeyedSends:
@@ -169,7 +169,7 @@ class KeyedSends:
     async def send(self, message: Message, key: str, put: Put) -> Receipt:
         """Send a message under a key, or return what became of it before.
 
-        `put` sends it and returns its receipt. If it is cancelled, it takes the message out where it still waits.
+        `put` sends it and returns its receipt. If `put` is cancelled, it takes out a message that still waits.
         Raises KeyConflict, JournalFailed, and what `put` raises.
         """
         _check(key)
@@ -196,7 +196,7 @@ class KeyedSends:
         return receipt
 
     async def _loaded(self) -> Fingerprints:
-        """Read the key of the fingerprints, once for all callers. They go on together, and so share a request."""
+        """Read the key of the fingerprints, once for all callers. They resume together, and so share a request."""
         if self._loading is None or (self._loading.done() and self._fingerprints is None):
             self._loading = asyncio.ensure_future(self.journal.secret())
         self._fingerprints = Fingerprints(await asyncio.shield(self._loading))
@@ -244,11 +244,11 @@ class KeyedSends:
             record = found
 
     def ends_by(self, size: int) -> float:
-        """Return the time at which an attempt with a body of this size has ended at last."""
+        """Return the time by which an attempt with a body of this size has certainly ended."""
         return self._now() + self._total_for(size)
 
     async def released(self, token: str) -> bool:
-        """Release what was claimed, and return whether that is written."""
+        """Release what was claimed. Return whether that could be written."""
         try:
             await self.journal.release_keys(token)
         except (JournalFailed, ClientClosed):
@@ -267,7 +267,7 @@ class KeyedSends:
         await self._settling.settle(lambda: self.journal.settle_keys(token, outcomes))
 
     def close(self) -> None:
-        """Wait for no other process any longer."""
+        """Stop waiting for other processes."""
         self._closed = True
 
 
@@ -280,7 +280,7 @@ class _LookUps:
         self._asking: asyncio.Task[None] | None = None
 
     def find(self, key: str) -> "asyncio.Future[KeyRecord | None]":
-        """Return the future of what the journal knows of a key. Each key has one caller that asks for it at a time."""
+        """Return a future for what the journal knows about a key. A key is asked for by one caller at a time."""
         found = self._asked[key] = asyncio.get_running_loop().create_future()
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._ask(), name="devino-key-look-up")

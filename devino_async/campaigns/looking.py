@@ -1,6 +1,6 @@
 """Looking: where the journal's records hold the messages of a chunk, what differs, and which of them may be sent.
 
-Pure functions over values. What is read from the journal, and what is then sent, is campaign.py's.
+These are pure functions. Reading the journal and sending are in campaign.py.
 """
 
 import re
@@ -23,7 +23,7 @@ _RUNS = re.compile(b"([pn]+)|[^pn]+")
 
 @frozen
 class Known:
-    """Messages in a row that one part of the journal holds in a row: from `at` here, from `offset` there."""
+    """A run of messages that one part holds in the same order: from `at` in the chunk, from `offset` in the part."""
 
     at: int
     length: int
@@ -39,7 +39,7 @@ class Known:
 class Looked(Chunk[Message]):
     """A chunk of the input with what the journal knows of it.
 
-    `positions` are the places of its messages in the campaign. From the place `end` on nothing may be sent, because of
+    `positions` are the places of its messages in the campaign. From the place `end` on, nothing may be sent, because of
     `problem`.
     """
 
@@ -64,7 +64,7 @@ class Looked(Chunk[Message]):
 
 @frozen(repr=False)
 class Group(Chunk[Message]):
-    """Chunks that were looked up and are finished together. Its items are those of all of them."""
+    """Chunks that were looked up and are finished together. `items` holds the messages of all of them."""
 
     looked: Sequence[Looked] = ()
 
@@ -78,9 +78,9 @@ class Group(Chunk[Message]):
 
 
 def found(wanted: Sequence[int], records: Sequence[Record]) -> Generator[None, None, list[Known]]:
-    """Return where the records hold the wanted positions, by place. Positions below 0 are not looked for."""
+    """Return where the records hold the wanted positions, in the order of the chunk. Positions below 0 are skipped."""
     ordered = isinstance(wanted, range)
-    # Positions with their places, so that each record is asked only for what lies between its ends.
+    # Sorted, so that for each record only the positions between its lowest and its highest are looked at.
     placed = [] if ordered else sorted((each, place) for place, each in enumerate(wanted) if each >= 0)
     found: list[Known] = []
     for record in records:
@@ -150,7 +150,7 @@ def first_difference(known: Sequence[Known], fingerprints: bytes) -> int | None:
 
 
 def stretches(looked: Looked) -> list[tuple[int, int, Known | None]]:
-    """Return the messages before `end` in stretches: (start, stop, None) for those to be sent, else what is known."""
+    """Return the messages before `end` as stretches: (start, stop, None) if they are to be sent, else with a Known."""
     pieces: list[tuple[int, int, Known | None]] = []
     at = 0
     for known in looked.known:

@@ -1,7 +1,7 @@
-"""Merging: the results of a part whose messages did not all wait for this answer.
+"""Merging: the results of a part after a late answer, which no longer counts for some of its messages.
 
-A message may have moved, or a person may have decided about it, before a late answer comes. Its mark then stays, and
-what the answer says of it must go, because results belong to marks by their order.
+Before the answer came, a message may have moved, or a person may have decided about it. Its mark then stays, and what
+the answer says about it is dropped, because results belong to marks by their order.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any
 from .journal import STATES, Mark, settled
 from .results import DIED
 
-__all__ = ["OPEN", "merged", "with_found"]
+__all__ = ["OPEN", "merged", "remarked", "with_found"]
 
 OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
 _WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
@@ -31,9 +31,19 @@ def with_found(marks: bytes, results: bytes, ids: Mapping[int, str]) -> bytes:
     return _packed(("ids", ids[place], "") if place in ids else old for place, old in olds)
 
 
-def _packed(chosen: Iterable[tuple[Any, ...]]) -> bytes:
+def remarked(before: bytes, packed: bytes, after: bytes) -> bytes:
+    """Return the results that are left if messages get other marks: those whose kind of receipt stays."""
+    pairs = zip(before, _each(before, packed), after, strict=True)
+    return _packed(each if _list_of(old) == _list_of(new) else ("",) for old, each, new in pairs)
+
+
+def _list_of(mark: int) -> str:
+    return {Mark.ACCEPTED: "ids", Mark.REJECTED: "reasons"}.get(mark, "errors" if mark in _WITH_WORDS else "")
+
+
+def _packed(results: Iterable[tuple[Any, ...]]) -> bytes:
     kept: dict[str, list[Any]] = {"ids": [], "segments": [], "reasons": [], "errors": []}
-    for name, *values in chosen:
+    for name, *values in results:
         if name == "ids":
             kept["ids"].append(values[0])
             kept["segments"].append(values[1])

@@ -18,8 +18,9 @@ from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
 from ..protocol.details import DetailPage, DetailQuery
 from .evidence import InDoubt
-from .journal import Journal, Outcome, State
+from .journal import Journal
 from .matching import ANY_ZONE, SLACK, ZONE_STEP, Doubt, Matcher, Post, seconds_of, zones_of
+from .states import Outcome, State
 
 __all__ = ["ReconcileReport", "Reconciling", "Searched"]
 

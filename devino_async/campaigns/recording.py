@@ -1,6 +1,6 @@
 """Recording: the claims of sends in a journal, and the outcomes that are written before any caller sees them.
 
-What is sent, and when, is the client's. What a claim means for the messages in it is journal.py's.
+The client decides what is sent, and when. What a claim means for its messages is in journal.py.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 
 
 class Settling:
-    """Writes outcomes, and tries again what could not be written. One for each client.
+    """Writes outcomes, and retries those that could not be written. Each client has one.
 
-    Receipts reach their callers even if their outcome cannot be written. Until it is, a later run sees Unconfirmed.
+    Receipts reach their callers even if their outcome cannot be written. A run before it is written sees Unconfirmed.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
@@ -44,7 +44,7 @@ class Settling:
         except CampaignBusy as error:
             _superseded(error)
         except (JournalFailed, ClientClosed) as error:
-            _log.warning("an outcome could not be written, and will be tried again: %s", error)
+            _log.warning("an outcome could not be written, and will be retried: %s", error)
             self._unwritten.append(write)
             if self._trying is None or self._trying.done():
                 self._trying = asyncio.create_task(self._try_again(), name="devino-settling")
@@ -68,26 +68,26 @@ class Settling:
         return None
 
     async def aclose(self) -> None:
-        """Try a last time. Raises JournalFailed if an outcome still cannot be written."""
+        """Try one last time. Raises JournalFailed if an outcome still cannot be written."""
         if self._trying is not None:
             self._trying.cancel()
             await asyncio.wait({self._trying})
         error = await self._write_all()
         if error is not None:
             raise JournalFailed(
-                f"what became of {len(self._unwritten)} requests could not be written into the journal, so a later run "
+                f"the outcomes of {len(self._unwritten)} requests could not be written to the journal, so a later run "
                 f"sees their messages as Unconfirmed. Keep the receipts that you have. The last problem: {error}"
             ) from None
 
 
 def _superseded(error: CampaignBusy) -> None:
-    # Only a part that was never claimed meets this. Nothing of it was sent, and its run has ended.
-    _log.warning("that a batch was not sent is not recorded: %s", error)
+    # This happens only to a part that was never claimed. Nothing of it was sent, and its run has ended.
+    _log.warning("a batch was not sent, and the journal has no record of that: %s", error)
 
 
 @frozen(eq=False, repr=False)
 class Recorder:
-    """What all sends of one run need to be recorded."""
+    """What it takes to record the sends of one run."""
 
     journal: Journal
     run: Run
@@ -98,7 +98,7 @@ class Recorder:
 class Recording:
     """Messages of a campaign that are about to be sent, with their places and fingerprints.
 
-    A chunk that is sent counts its position from the first of these messages.
+    The position of a chunk that is sent counts from the first of these messages.
     """
 
     def __init__(self, recorder: Recorder, positions: Sequence[int], fingerprints: bytes) -> None:
@@ -119,7 +119,7 @@ class Recording:
         return PartClaim(self._recorder, part)
 
     def only(self, places: Iterable[int]) -> "Recording":
-        """Return the recording of some of these messages, by their places among them."""
+        """Return the recording of only the messages at these places."""
         places = list(places)
         fingerprints = b"".join(self._fingerprints[SIZE * each : SIZE * (each + 1)] for each in places)
         return Recording(self._recorder, [self._positions[each] for each in places], fingerprints)
@@ -138,7 +138,7 @@ class PartClaim:
         """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""
         if self._taken:
             return
-        # Set before the await: if closing cancels it, the claim is written all the same, and must be settled.
+        # Set before the await: if closing cancels it, the claim is written nevertheless, and must be settled.
         self._known = self._taken = True
         try:
             await self._recorder.journal.claim(self._recorder.run, self._part)
@@ -159,7 +159,7 @@ class PartClaim:
             self._taken = False
 
     async def settle(self, receipts: Receipts) -> None:
-        """Record what became of the part. Unsent messages are left out if the part was never claimed. Never raises."""
+        """Record what became of the part, unless it was never claimed and all of it is unsent. Never raises."""
         await to_the_end(self._settle(receipts))
 
     async def _settle(self, receipts: Receipts) -> None:

@@ -1,11 +1,11 @@
-"""Results: the receipts of one part as the journal keeps them, packed after an answer and made again at a replay.
+"""Results: the receipts of one part as the journal keeps them, packed after an answer and rebuilt for a replay.
 
-Marks (journal.py) say which kind of receipt each message has. Here is what else the receipts hold: ids, reasons, and
-the words of errors. Messages themselves are not kept: a replay has them from its input.
+Marks (journal.py) say which kind of receipt each message has. What is packed here is the rest: ids, reasons, and the
+texts of errors. Messages themselves are not kept, because a replay has them from its input.
 """
 
 import json
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,9 +13,9 @@ from ..errors import CallFailed, OutcomeUnknown, Reason
 from ..protocol.message import Message
 from ..protocol.receipts import Accepted, AcceptedRun, FailedRun, NotSent, Receipt, Receipts, Rejected, Unconfirmed
 from ..redaction import mask_phones
-from .journal import STATES, Mark, Outcome
+from .states import STATES, Mark, Outcome, Record
 
-__all__ = ["DIED", "Results", "pack", "pack_one"]
+__all__ = ["DIED", "Results", "outcomes_within", "pack", "pack_one", "position_of"]
 
 DIED = "the process that sent it ended before an answer came"
 ASSUMED = "it was unconfirmed, and was then assumed to have been sent"
@@ -29,7 +29,7 @@ _RUNS_A_STEP = 16
 
 
 def pack(receipts: Receipts) -> Generator[None, None, tuple[bytes, bytes]]:
-    """Return a mark for each receipt, and the packed rest of them. Yields after every thousand or two."""
+    """Return a mark for each receipt, and the rest of the receipts, packed. Yields after every thousand or two."""
     kept = _Kept()
     for number, run in enumerate(receipts.runs(), 1):
         if isinstance(run, AcceptedRun):
@@ -46,7 +46,7 @@ def pack(receipts: Receipts) -> Generator[None, None, tuple[bytes, bytes]]:
 
 
 def pack_one(receipt: Receipt) -> tuple[int, bytes]:
-    """Return the mark of one receipt, and the packed rest of it."""
+    """Return the mark of one receipt, and the rest of it, packed."""
     kept = _Kept()
     kept.one(receipt)
     [mark] = kept.marks[0]
@@ -97,7 +97,7 @@ class _Kept:
 class Results:
     """The results of one part, read for replays. `marks` and `packed` are those of its Record.
 
-    Raises ValueError if they do not fit each other.
+    Raises ValueError if they do not match.
     """
 
     def __init__(self, marks: bytes, packed: bytes) -> None:
@@ -155,8 +155,8 @@ class Results:
     def _words_at(self, at: int) -> str:
         if self._marks[at] == Mark.ASSUMED_SENT:
             return ASSUMED
-        # What a dead process had claimed has no words. All messages with words come before the first without, or none
-        # has any: words are written by `settle`, for all messages of a part at once.
+        # Messages that a dead process had claimed have no error text. Those with a text come before those without, or
+        # none has one, because `settle` writes the texts of all messages of a part at once.
         number = self._marks.count(Mark.UNCONFIRMED, 0, at) + self._marks.count(Mark.ASSUMED_SENT, 0, at)
         return self._words[number] if number < len(self._words) else DIED
 
@@ -189,3 +189,15 @@ def _in_doubt(words: str) -> OutcomeUnknown:
 
 def _digits(text: str) -> list[str]:
     return "".join(each if each.isdigit() else " " for each in text).split()
+
+
+def outcomes_within(record: Record, start: int, stop: int) -> Iterable[Outcome]:
+    """Return the outcomes of a part at `start` <= position < `stop`, by position."""
+    outcomes = Results(record.marks, record.results).outcomes(record.positions)
+    within = (each for each in outcomes if start <= position_of(each) < stop)
+    return within if isinstance(record.positions, range) else sorted(within, key=position_of)
+
+
+def position_of(outcome: Outcome) -> int:
+    """Return the position, by which outcomes are sorted."""
+    return outcome.position or 0

@@ -1,7 +1,7 @@
 """SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
 
 The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_campaigns.py,
-sqlite_parts.py and sqlite_keys.py. Who still lives is in claimer.py.
+sqlite_parts.py and sqlite_keys.py. claimer.py tells which processes are alive.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -19,12 +20,26 @@ from typing import Any, Self, TypeVar
 from attrs import evolve
 
 from ..errors import ClientClosed, JournalFailed
-from ..storage.sqlite import SQLiteFile
-from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts
+from ..storage.sqlite import SQLiteFile, truncate_log
+from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged
 from .claimer import Claimer
-from .journal import MARKS, CampaignState, KeyedSend, KeyRecord, Outcome, Part, Record, Run, State
-from .results import Results
+from .journal import (
+    MARKS,
+    CampaignState,
+    How,
+    KeyedSend,
+    KeyRecord,
+    Outcome,
+    Part,
+    Pruned,
+    Record,
+    Resolved,
+    Run,
+    State,
+    check_how,
+)
+from .results import Results, outcomes_within, position_of
 from .troubles import damaged, explained, refuse_network
 
 __all__ = ["SQLiteJournal"]
@@ -45,20 +60,21 @@ _SCHEMA = (
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
-# What Results raises if they are not what was packed.
+# What Results raises for anything but what was packed.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
 class SQLiteJournal:
-    """Keep campaigns and keyed sends in the file `path`, which is created if it is missing, for its owner only.
+    """Keep campaigns and keyed sends in the file `path`. A file that is missing is created for its owner only.
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
-    A journal on a network file system is refused where that can be seen, because locks do not hold there. A copy of an
-    older file forgets what was claimed since: never send with one before its unconfirmed messages are reconciled.
+    A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
+    copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
+    reconciled.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
-        # Resolved once: by another way to the same file, or after chdir, the others' signs of life would not be found.
+        # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(path)
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
         self._claimer = Claimer(self._path)
@@ -93,27 +109,28 @@ class SQLiteJournal:
     # Runs of campaigns
 
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
-        """Begin the one run of a campaign, and make it if there is none of this name."""
+        """Begin the only run of a campaign. If there is no campaign of this name, create it."""
         await self._bury()
         token = secrets.token_hex(8)
 
-        def work(connection: sqlite3.Connection) -> tuple[int, int]:
+        def work(connection: sqlite3.Connection) -> tuple[int, int, bool]:
             self._register(connection)
             self._claimer.remove_strays(_claimers(connection))
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
             return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
-        campaign, recorded = await self._together(work)
-        return Run(campaign=campaign, name=name, token=token, secret=await self.secret(), recorded=recorded)
+        campaign, recorded, cancelled = await self._together(work)
+        secret = await self.secret()
+        return Run(campaign=campaign, name=name, token=token, secret=secret, recorded=recorded, cancelled=cancelled)
 
     async def end(self, run: Run, *, complete: bool) -> None:
         """End a run. `complete` says that the input was read to its end, which is remembered for good."""
         await self._together(partial(sqlite_campaigns.end, run=run, complete=complete))
-        # Texts that went from the file may still stand in the write-ahead log.
-        await self._do(_truncate_log)
+        # Texts that were deleted from the file may still be in the write-ahead log.
+        await self._do(truncate_log)
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
-        """Return all parts with a message at `start` <= position < `stop` that has not moved, by first position."""
+        """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         return await self._do(partial(sqlite_parts.records, name=name, start=start, stop=stop), of=name)
 
     async def recorded(self, name: str) -> int:
@@ -123,7 +140,7 @@ class SQLiteJournal:
         return row[0] if row else 0
 
     async def claim(self, run: Run, part: Part) -> None:
-        """Record that a part is being sent. A part of this token that was released is claimed again."""
+        """Record that a part is being sent. If it was released before, claim it again."""
 
         def work(connection: sqlite3.Connection) -> None:
             self._register(connection)
@@ -136,20 +153,20 @@ class SQLiteJournal:
         await self._together(partial(sqlite_parts.release, run=run, token=token, now=self._clock()), of=run.name)
 
     async def settle(self, run: Run, part: Part, marks: bytes, results: bytes) -> None:
-        """Record what became of a part. The text of each message goes as soon as it is neither in doubt nor unsent."""
+        """Record what became of a part. Texts of messages that are neither in doubt nor unsent are deleted."""
         work = partial(sqlite_parts.settle, run=run, part=part, marks=marks, results=results, now=self._clock())
         await self._together(work, of=run.name)
 
     # Keys
 
     async def find_keys(self, keys: Sequence[str]) -> Mapping[str, KeyRecord]:
-        """Return what is known of these keys. A key that a dead process had claimed is unconfirmed."""
+        """Return what is known about these keys. A key that a dead process had claimed is unconfirmed."""
         return await self._keys_or_again(lambda: self._do(partial(sqlite_keys.find, keys=keys)))
 
     async def claim_keys(
         self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
-        """Record that these are being sent and return nothing, or return the records that stand against it."""
+        """Record that these are being sent and return nothing, or return the records that forbid it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
             self._register(connection)
@@ -167,10 +184,65 @@ class SQLiteJournal:
         await self._together(partial(sqlite_keys.settle, token=token, outcomes=outcomes))
 
     async def secret(self) -> bytes:
-        """Return the random key of this journal's fingerprints, of 32 bytes."""
+        """Return the random key of this journal's fingerprints. It has 32 bytes."""
         query = "SELECT secret FROM meta"
         [secret] = await self._do(lambda connection: connection.execute(query).fetchone())
         return bytes(secret)
+
+    # What a person decides
+
+    async def pause(self, name: str) -> None:
+        """Let no further batch of a campaign begin, in any process, until `unpause`."""
+        await self._switch(name, "paused", True)
+
+    async def unpause(self, name: str) -> None:
+        """Let a paused campaign go on. Run it again to send the rest."""
+        await self._switch(name, "paused", False)
+
+    async def cancel(self, name: str) -> None:
+        """End a campaign for good. Its runs give the recorded receipts, and NotSent for everything else."""
+        await self._switch(name, "cancelled", True)
+
+    async def _switch(self, name: str, column: str, on: bool) -> None:
+        await self._together(partial(sqlite_verbs.switch, name=name, column=column, on=on, now=self._clock()))
+
+    async def resolve(self, name: str, how: How, positions: Collection[int] | None = None) -> Resolved:
+        """Decide about unconfirmed messages. Those of a batch that arrived are passed over unless they are named."""
+        check_how(how)
+        await self._bury()
+        places = None if positions is None else frozenset(positions)
+        work = partial(sqlite_verbs.resolve, name=name, how=how, positions=places, now=self._clock())
+        return await self._together(work, of=name)
+
+    async def resolve_key(self, key: str, how: How) -> bool:
+        """Decide about an unconfirmed key. Returns False if it is not unconfirmed. With "resend" it is free again."""
+        check_how(how)
+        await self._bury()
+        return await self._together(partial(sqlite_verbs.resolve_key, key=key, how=how))
+
+    async def reopen(self, name: str, reasons: Collection[str]) -> int:
+        """Let the next run send rejected messages again that have one of these reasons. Returns how many there are."""
+        work = partial(sqlite_verbs.reopen, name=name, reasons=frozenset(reasons), now=self._clock())
+        return await self._together(work, of=name)
+
+    async def forget(self, name: str, even_unconfirmed: bool = False) -> int:
+        """Delete all that is known of the messages of a campaign. Returns how many there were."""
+        await self._bury()
+        work = partial(sqlite_verbs.forget, name=name, even_unconfirmed=even_unconfirmed, now=self._clock())
+        forgotten = await self._together(work)
+        await self._do(truncate_log)
+        return forgotten
+
+    async def prune(self, older_than: timedelta) -> Pruned:
+        """Forget finished campaigns and delete settled keys that have not changed for this long."""
+        await self._bury()
+        before = self._clock() - older_than.total_seconds()
+        campaigns = await self._together(partial(sqlite_verbs.prune_campaigns, before=before, now=self._clock()))
+        keys, work = 0, partial(sqlite_verbs.prune_keys, before=before, count=_KEYS_AT_ONCE)
+        while pruned := await self._together(work):
+            keys += pruned
+        await self._do(truncate_log)
+        return Pruned(campaigns, keys)
 
     # Looking
 
@@ -180,23 +252,23 @@ class SQLiteJournal:
         return await self._do(sqlite_campaigns.states)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, by position."""
+        """Yield what became of each message of a campaign, sorted by position."""
         await self._bury()
         number = 0
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
             stop = start + _POSITIONS_AT_ONCE
             try:
-                found = [_outcomes_of(each, start, stop) for each in await self.records(name, start, stop)]
+                found = [outcomes_within(each, start, stop) for each in await self.records(name, start, stop)]
             except _UNREADABLE:
                 raise self._damaged(name) from None
-            for outcome in heapq.merge(*found, key=_position_of):
+            for outcome in heapq.merge(*found, key=position_of):
                 yield outcome
                 number += 1
                 if number % _OUTCOMES_A_STEP == 0:
                     await asyncio.sleep(0)
 
     async def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, by key, of all or of those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
         wanted = None if state is None else State(state)
         await self._bury()
         after: str | None = None
@@ -212,7 +284,7 @@ class SQLiteJournal:
         """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
         try:
             if self._claimer.is_held:
-                # If the file cannot be written, the next process finds this claimer dead, which comes to the same.
+                # If the file cannot be written, the next process finds this claimer dead, which has the same effect.
                 with suppress(JournalFailed, ClientClosed):
                     await self._together(partial(sqlite_parts.bury, claimers=[self._claimer.name]))
         finally:
@@ -222,7 +294,7 @@ class SQLiteJournal:
     # Work
 
     def _register(self, connection: sqlite3.Connection) -> None:
-        """Let the others see that this journal lives. In the thread, before each claim."""
+        """Show the others that this journal is alive. It runs in the thread, before each claim."""
         self._claimer.hold()
         connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
 
@@ -273,24 +345,3 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 def _claimers(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM claimer")]
-
-
-def _truncate_log(connection: sqlite3.Connection) -> None:
-    # Another process may be reading. It truncates the log in its turn, so this one does not wait for it.
-    [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        with suppress(sqlite3.Error):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {timeout}")
-
-
-def _outcomes_of(record: Record, start: int, stop: int) -> Iterable[Outcome]:
-    outcomes = Results(record.marks, record.results).outcomes(record.positions)
-    within = (each for each in outcomes if start <= _position_of(each) < stop)
-    return within if isinstance(record.positions, range) else sorted(within, key=_position_of)
-
-
-def _position_of(outcome: Outcome) -> int:
-    return outcome.position or 0

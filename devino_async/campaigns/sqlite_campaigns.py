@@ -39,13 +39,13 @@ _STATES = f"""SELECT name, address, path, output, started_at, changed_at, comple
 
 def begin(
     connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
-) -> tuple[int, int]:
-    """Return the row of a campaign whose run this is from now on: its id and one more than its highest position.
+) -> tuple[int, int, bool]:
+    """Begin a run of a campaign. Return the campaign's id, one more than its highest position, and if it is cancelled.
 
-    `begun` is what is noted of the run. Nothing changes for the messages, so the time of the last change stays.
+    `begun` is what is recorded about the run. No message changes, so the time of the last change stays.
     """
     row = connection.execute(
-        "SELECT id, address, recorded, paused, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
+        "SELECT id, address, recorded, paused, cancelled, forgotten, run, claimer FROM campaign WHERE name = ?", (name,)
     ).fetchone()
     if row is None:
         made = connection.execute(
@@ -53,25 +53,25 @@ def begin(
             "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
             {**begun, "name": name, "address": address, "now": now},
         )
-        return made.lastrowid or 0, 0
-    campaign, recorded_address, recorded, paused, forgotten, running, claimer = row
+        return made.lastrowid or 0, 0, False
+    campaign, recorded_address, recorded, paused, cancelled, forgotten, running, claimer = row
     if forgotten:
         raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
     if recorded_address != address:
         raise CampaignChanged(0, "address")
-    # Dead claimers were buried before, so one that is listed lives.
+    # Dead claimers were buried before, so one that is listed is alive.
     if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
         raise CampaignBusy(
-            f"another run of {name!r} is under way, or still finishes what it has in flight; wait for it"
+            f"another run of {name!r} is under way, or is still finishing what it has in flight; wait for it"
         )
-    if paused:
+    if paused and not cancelled:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
     connection.execute(
         "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
         "output = coalesce(:output, output) WHERE id = :id",
         {**begun, "id": campaign},
     )
-    return campaign, recorded
+    return campaign, recorded, bool(cancelled)
 
 
 def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
@@ -83,9 +83,9 @@ def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
 
 
 def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[int, int], now: float) -> tuple[int, int]:
-    """Note that a run is about to send messages between these positions. Return what was recorded, and the span.
+    """Note that a run is about to send messages between these positions. Return `recorded` and `span` as they were.
 
-    Raises what forbids it. The three statements of a claim are most of its time where batches are small.
+    Raises an error if the run may not send. With small batches, most of a claim's time is its three statements.
     """
     first, last = ends
     row = connection.execute(
@@ -108,7 +108,7 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
 
 
 def note_more(connection: sqlite3.Connection, run: Run, ends: tuple[int, int], now: float) -> int:
-    """Note that a run records messages between these positions without sending them. Return the span before.
+    """Note that a run records messages between these positions without sending them. Return `span` as it was.
 
     Raises CampaignBusy if another run has taken over.
     """
@@ -132,7 +132,7 @@ def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
 
 
 def states(connection: sqlite3.Connection) -> tuple[CampaignState, ...]:
-    """Return all campaigns in figures, the oldest first."""
+    """Return the counts and states of all campaigns, the oldest first."""
     return tuple(map(_state_of, connection.execute(_STATES)))
 
 

@@ -10,11 +10,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
-from .blobs import Damaged, blanked, pack_bytes, unpack_bytes, unpack_positions
+from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
 from .evidence import InDoubt, Known
-from .journal import Mark
 from .merging import with_found
-from .sqlite_parts import update
+from .sqlite_parts import rewrite
+from .states import Mark
 
 __all__ = ["SCHEMA", "SQLiteEvidence"]
 
@@ -218,7 +218,7 @@ def _settle_part(
         after = bytes(Mark.ACCEPTED if place in ids else mark for place, mark in enumerate(marks))
         lines = unpack_bytes(bodies).split(b"\n")
         results = with_found(marks, unpack_bytes(packed_results), ids)
-        update(connection, part, after, results=pack_bytes(results), bodies=blanked(lines, after))
+        rewrite(connection, part, after, results, blanked(lines, after))
         connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, campaign))
     return frozenset(ids)
 

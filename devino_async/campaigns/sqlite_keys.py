@@ -1,7 +1,7 @@
 """Keyed sends in SQLite: what each method of SQLiteJournal does inside its transaction.
 
-Many rows go into one statement, in place of `executemany`: that gives up the GIL for every row, and a busy event loop
-hands it back milliseconds later.
+Many rows go into one statement, because `executemany` releases the GIL for every row, and a busy event loop gives it
+back only milliseconds later.
 """
 
 import sqlite3
@@ -35,7 +35,7 @@ Found = tuple[KeyRecord, str, str | None]
 
 
 def find(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Found]:
-    """Return what is known of each key, with the token and the claimer of its claim."""
+    """Return what is known about each key, with the token and the claimer of its claim."""
     found: dict[str, Found] = {}
     for some in _in_pieces(list(keys), _KEYS_AT_ONCE):
         query = f"SELECT {_FIELDS} FROM keyed WHERE key IN ({_marks(len(some))})"  # noqa: S608 - only question marks
@@ -100,7 +100,7 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
 
 
 def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
-    """Return the next keys in their order: key, state and results of each."""
+    """Return the next rows, sorted by key: key, state and results of each."""
     # Two statements: with `? IS NULL OR key > ?` each page would go through all the keys before it.
     beginning = "SELECT key, state, results FROM keyed WHERE "
     end = "(? IS NULL OR state = ?) ORDER BY key LIMIT ?"

@@ -25,9 +25,9 @@ from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
 from .sqlite_campaigns import COUNTED, go_on, note_more, touch
 
-__all__ = ["SCHEMA", "bury", "claim", "records", "release", "settle", "update"]
+__all__ = ["SCHEMA", "bury", "claim", "records", "release", "rewrite", "settle"]
 
-# Counts stand before the blobs, so that adding them up reads no blob.
+# The counts come before the blobs, so that adding them up reads no blob.
 SCHEMA = (
     """CREATE TABLE part (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, token TEXT NOT NULL UNIQUE,
@@ -38,7 +38,7 @@ SCHEMA = (
         marks BLOB NOT NULL, positions BLOB, results BLOB, fingerprints BLOB NOT NULL, bodies BLOB)""",
     "CREATE INDEX part_place ON part (campaign, first, last)",
     "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
-    # What an answer says of messages that another part has sent meanwhile.
+    # What an answer says about messages that another part has sent meanwhile.
     """CREATE TABLE evidence (part INTEGER PRIMARY KEY, told REAL NOT NULL, twice INTEGER NOT NULL,
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
@@ -49,7 +49,7 @@ _DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + cla
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _EARLIER = """SELECT id, first, last, positions, marks, bodies FROM part
     WHERE campaign = ? AND first > ? AND first < ? AND last >= ?"""
-# One statement, because messages may move between two.
+# A single statement, because messages could move between two of them.
 _RECORDS = """SELECT token, first, last, positions, fingerprints, marks, results
     FROM campaign JOIN part ON part.campaign = campaign.id
     WHERE name = ? AND NOT forgotten AND first > ? - span AND first < ? AND last >= ? ORDER BY first, last, part.id"""
@@ -57,7 +57,7 @@ _RECORDS = """SELECT token, first, last, positions, fingerprints, marks, results
 
 @frozen
 class _Row:
-    """The part that a token names, as the file has it."""
+    """The part with a given token, as it is stored in the file."""
 
     id: int
     campaign: int
@@ -71,7 +71,7 @@ def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, no
     ends = ends_of(part.positions)
     recorded, span = go_on(connection, run, claimer, ends, now)
     marks = bytes((Mark.CLAIMED,)) * len(part.positions)
-    # Behind all that is recorded there can be neither this part nor any other.
+    # After the last recorded position there is neither this part nor any other.
     is_fresh = ends[0] >= recorded
     earlier = None if is_fresh else _row_of(connection, run, part.token)
     if earlier is None:
@@ -82,7 +82,7 @@ def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, no
     for position, mark in zip(earlier.positions, earlier.marks, strict=True):
         if mark not in MAY_BE_SENT:
             raise _sent_before(run, position)
-    update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, shortened=part.shortened, results=None)
+    _update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, shortened=part.shortened, results=None)
 
 
 def release(connection: sqlite3.Connection, run: Run, token: str, now: float) -> None:
@@ -94,7 +94,7 @@ def release(connection: sqlite3.Connection, run: Run, token: str, now: float) ->
         # It was settled after all.
         return
     proved = bytes.maketrans(bytes((Mark.CLAIMED, Mark.UNCONFIRMED)), bytes((Mark.PLANNED,)) * 2)
-    update(connection, row.id, row.marks.translate(proved))
+    _update(connection, row.id, row.marks.translate(proved))
     touch(connection, run, now)
 
 
@@ -102,7 +102,7 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     """Record what became of a part."""
     row = _row_of(connection, run, part.token)
     if row is None:
-        # Nothing of it was sent, so a run that was taken over has nothing to say here.
+        # It was never claimed, so nothing of it was sent. A run that was taken over may not record that.
         ends = ends_of(part.positions)
         _take_over(connection, run, part, ends, note_more(connection, run, ends, now))
         _insert(connection, run, part, marks, results)
@@ -112,14 +112,14 @@ def settle(connection: sqlite3.Connection, *, run: Run, part: Part, marks: bytes
     columns: dict[str, bytes | None] = {"results": pack_bytes(kept)}
     if after != row.marks and not all(map(needs_bodies, _kinds(after))):
         columns["bodies"] = blanked(lines_of(part.slices, len(after)), after) if needs_bodies(after) else None
-    update(connection, row.id, after, **columns)
+    _update(connection, row.id, after, **columns)
     if Mark.MOVED in row.marks:
         _keep_evidence(connection, row, marks, results, now)
     touch(connection, run, now)
 
 
 def _keep_evidence(connection: sqlite3.Connection, row: _Row, marks: bytes, results: bytes, now: float) -> None:
-    """Keep an answer that accepts messages which another part has, because these were sent twice."""
+    """Keep an answer that accepts messages which have moved to another part, because they were sent twice."""
     twice = sum(1 for old, new in zip(row.marks, marks, strict=True) if (old, new) == (Mark.MOVED, Mark.ACCEPTED))
     if twice:
         connection.execute(
@@ -150,14 +150,14 @@ def _record_of(row: Sequence[Any]) -> Record:
 
 
 def bury(connection: sqlite3.Connection, claimers: Iterable[str]) -> None:
-    """Turn all that dead claimers had claimed into unconfirmed, and forget them."""
+    """Turn everything that dead claimers had claimed into unconfirmed, and delete these claimers."""
     for each in claimers:
         for part, marks in connection.execute("SELECT id, marks FROM part WHERE claimer = ?", (each,)).fetchall():
             try:
                 doubted = unpack_bytes(marks).replace(bytes((Mark.CLAIMED,)), bytes((Mark.UNCONFIRMED,)))
-                update(connection, part, doubted)
+                _update(connection, part, doubted)
             except Damaged:
-                # Its own campaign cannot be replayed any more. The others must not wait for that.
+                # Its own campaign can no longer be replayed. That must not stop the others.
                 connection.execute(_DOUBT_UNREAD, (part,))
         connection.execute("UPDATE keyed SET state = 'unconfirmed', claimer = NULL WHERE claimer = ?", (each,))
         connection.execute("DELETE FROM claimer WHERE name = ?", (each,))
@@ -201,14 +201,14 @@ def _insert(
 
 
 def _take_over(connection: sqlite3.Connection, run: Run, part: Part, ends: tuple[int, int], span: int) -> None:
-    """Mark the messages of earlier parts that the new one has as moved."""
+    """Mark as moved all messages of earlier parts that the new part has."""
     first, last = ends
     for row in connection.execute(_EARLIER, (run.campaign, first - span, last + 1, first)).fetchall():
         _move(connection, run, part, row)
 
 
 def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[Any]) -> None:
-    """Mark the messages of an earlier part that the new one has as moved."""
+    """Mark as moved all messages of one earlier part that the new part has."""
     earlier, first, last, packed, packed_marks, bodies = row
     positions = unpack_positions(packed, first, last)
     marks = bytearray(unpack_bytes(packed_marks))
@@ -218,21 +218,22 @@ def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[An
             raise _sent_before(run, positions[at])
         marks[at] = Mark.MOVED
     if moves:
-        lines = unpack_bytes(bodies).split(b"\n")
+        # Rejected messages that were reopened have no texts any more.
+        lines = [b""] * len(marks) if bodies is None else unpack_bytes(bodies).split(b"\n")
         if len(lines) != len(marks):
             raise Damaged
-        update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
+        _update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
 
 
 def _places(positions: Sequence[int], wanted: Sequence[int]) -> list[int]:
-    """Return where the wanted positions stand among these."""
+    """Return the indexes of those positions that are wanted."""
     if isinstance(positions, range):
         return [each - positions.start for each in wanted if each in positions]
     found = frozenset(wanted)
     return [at for at, position in enumerate(positions) if position in found]
 
 
-def update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:
+def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: Any) -> None:
     """Write the marks of a part, and with them their counts, who claims it, and other columns."""
     columns = {
         **dict(zip(COUNTED, _counts(marks), strict=True)),
@@ -244,6 +245,12 @@ def update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: A
     connection.execute(f"UPDATE part SET {assignments} WHERE id = ?", (*columns.values(), part))  # noqa: S608
 
 
+def rewrite(connection: sqlite3.Connection, part: int, marks: bytes, results: bytes, bodies: bytes | None) -> None:
+    """Write what a person has decided about a part. It stays whose it is, because its answer may still come."""
+    [claimer] = connection.execute("SELECT claimer FROM part WHERE id = ?", (part,)).fetchone()
+    _update(connection, part, marks, claimer=claimer, results=pack_bytes(results), bodies=bodies)
+
+
 def _row_of(connection: sqlite3.Connection, run: Run, token: str) -> _Row | None:
     row = connection.execute(
         "SELECT id, campaign, positions, first, last, marks, results FROM part WHERE token = ?", (token,)
@@ -252,7 +259,7 @@ def _row_of(connection: sqlite3.Connection, run: Run, token: str) -> _Row | None
         return None
     part, campaign, positions, first, last, marks, results = row
     if campaign != run.campaign:
-        raise JournalFailed(f"a batch of {run.name!r} has the token of another campaign's")
+        raise JournalFailed(f"a batch of {run.name!r} has the token of another campaign's batch")
     return _Row(part, campaign, unpack_positions(positions, first, last), unpack_bytes(marks), unpack_bytes(results))
 
 

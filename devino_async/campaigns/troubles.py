@@ -1,4 +1,4 @@
-"""Troubles with a journal's file, in words that say what to do next."""
+"""Troubles with a journal's file, as error texts that say what to do next."""
 
 import errno
 import re
@@ -10,7 +10,7 @@ from ..errors import JournalFailed
 __all__ = ["damaged", "explained", "network_file_system", "refuse_network"]
 
 _MOUNTS = "/proc/self/mountinfo"
-# Locks do not hold there between machines, or shared memory does not.
+# On these, locks or shared memory do not work between machines.
 _NETWORK = frozenset(
     "9p acfs afs beegfs ceph cephfs cifs coda davfs gfs2 glusterfs gpfs lustre ncpfs nfs nfs4 ocfs2 orangefs pvfs2 "
     "smb2 smb3 smbfs vmhgfs "
@@ -22,13 +22,13 @@ _AGAIN = "run the same command again"
 _FULL = f"the disk is full. Free space and {_AGAIN}"
 _FORBIDDEN = f"it cannot be written. {_ELSEWHERE}"
 _MISSING = f"its folder does not exist. Create it, or: {_ELSEWHERE}"
-_DAMAGED = "it is damaged. Restore a copy, and reconcile before anything is sent: a copy forgets what was claimed since"
+_DAMAGED = "it is damaged. Restore a copy, and reconcile before you send: a copy has no record of later claims"
 _BY_CODE = {
     sqlite3.SQLITE_FULL: _FULL,
     sqlite3.SQLITE_READONLY: _FORBIDDEN,
     sqlite3.SQLITE_CANTOPEN: _FORBIDDEN,
     sqlite3.SQLITE_PERM: _FORBIDDEN,
-    sqlite3.SQLITE_BUSY: f"another process has kept it locked for 30 seconds. Wait until that ends and {_AGAIN}",
+    sqlite3.SQLITE_BUSY: f"another process has kept it locked for 30 seconds. Wait until it ends and {_AGAIN}",
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
 }
 _BY_NUMBER = {
@@ -56,22 +56,22 @@ def explained(error: Exception) -> str:
 
 
 def damaged(campaign: str | None) -> str:
-    """Return what to say of a record that is not what was written."""
+    """Return the error text for a damaged record."""
     where = "of keyed sends" if campaign is None else f"of the campaign {campaign!r}"
     return f"its record {where} is damaged. Restore the file from a copy, and reconcile before anything is sent"
 
 
 def refuse_network(path: str) -> None:
-    """Raise JournalFailed if the path lies on a network file system, as far as that can be seen."""
+    """Raise JournalFailed if the path lies on a network file system, as far as that can be detected."""
     kind = "network share" if _is_share(path) else network_file_system(path, _mounts())
     if kind:
         raise JournalFailed(
-            f"the journal {path!r} would lie on a network file system ({kind}), where locks do not hold. {_ELSEWHERE}"
+            f"the journal {path!r} would lie on a network file system ({kind}), where locks do not work. {_ELSEWHERE}"
         )
 
 
 def network_file_system(path: str, mounts: str) -> str | None:
-    """Return the type of the file system of an absolute path if it is one of a network. `mounts` is a mountinfo."""
+    """Return the file system type of an absolute path if it is a network one. `mounts` is the text of a mountinfo."""
     found, kind = "", ""
     for line in mounts.splitlines():
         before, _, after = line.partition(" - ")
@@ -95,5 +95,5 @@ def _mounts() -> str:
         with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as mounts:  # noqa: PTH123
             return mounts.read()
     except OSError:
-        # Not Linux, or not to be seen.
+        # Not Linux, or not readable.
         return ""

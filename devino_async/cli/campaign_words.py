@@ -1,4 +1,4 @@
-"""What is shown of a campaign: its state in a word, as data, and as one screen for a person."""
+"""How a campaign is shown: its state in a word or two, all of it as data, and one screen for a person."""
 
 import os
 import shlex
@@ -40,17 +40,17 @@ def word_of(state: CampaignState) -> str:
     if state.finished:
         return "finished"
     if state.complete and not state.not_sent and not state.planned:
-        return "unsure"
+        return "in doubt"
     return "stopped"
 
 
 def as_data(state: CampaignState, place: Path) -> dict[str, Any]:
-    """Return all that is known of a campaign, for JSON."""
+    """Return all that is known about a campaign, for JSON."""
     return {**attrs.asdict(state), "finished": state.finished, "journal": str(place)}
 
 
 def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterator[str]:
-    """Yield what a person needs to know of a campaign: what happened, what is unsure, and what to do."""
+    """Yield what a person needs to know about a campaign: what happened, what is in doubt, and what to do."""
     yield f"Campaign {printable(state.name)}: {word_of(state)}"
     known = {
         "file": _here(state.path, place),
@@ -77,15 +77,18 @@ def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterat
 def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     if state.unconfirmed:
         words = ["devino", "campaign", "export", state.name, "--journal", str(place), "--state", "unconfirmed"]
-        yield f"Unsure: {state.unconfirmed:,}. No run sends them again by itself. Their places in the campaign:"
+        yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To list their positions:"
         yield f"  {shlex.join(words)}"
-        yield "  `devino details` shows what the service has of them."
+        yield "  `devino details` shows what the service knows about them."
+        yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
+    if state.paused and not state.cancelled:
+        yield "It is paused. `devino campaign unpause` lets it go on."
     if state.in_flight:
-        yield "Wait until the process that sends has ended. If it was killed, this command shows that at once."
+        yield "Wait until the sending process has ended. If it is killed, this command shows that at once."
     elif state.finished:
-        yield "Nothing is left to do. The same command again sends nothing, unless the file has more rows."
+        yield "Nothing is left to do. Running the same command again sends nothing, unless the file has more rows."
     elif not state.complete or state.not_sent or state.planned:
-        yield "The same command again sends what was not sent, and nothing twice:"
+        yield "Run the same command again to send what was not sent, and nothing twice:"
         yield f"  {_command(state, place)}"
 
 
@@ -102,7 +105,7 @@ def _command(state: CampaignState, place: Path) -> str:
 
 
 def _here(stored: str | None, place: Path) -> str | None:
-    """Return a path that a journal noted, from the current folder."""
+    """Return a path from a journal, relative to the current folder."""
     if stored is None:
         return None
     found = place.parent / stored

@@ -1,6 +1,6 @@
-"""Continuing: which campaign of the journal a file goes on with, and when a person must decide that.
+"""Continuing: which campaign of the journal a file continues, and when a person must decide that.
 
-The comparing itself is in campaigns/. Here it is put into words, and into an exit status.
+The comparison itself is in campaigns/. Here its result becomes messages for the person and an exit status.
 """
 
 import os
@@ -30,13 +30,13 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def address_of(base_url: str | None) -> str:
-    """Return scheme, host and port of the service, as a journal notes them."""
+    """Return the scheme, host and port of the service, as a journal stores them."""
     parts = urlsplit(base_url or os.environ.get("DEVINO_BASE_URL") or f"https://{DEFAULT_HOST}")
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
 class JournaledRun:
-    """A run of `devino send` with a journal: which campaign it goes on with, and what the journal notes of it."""
+    """A run of `devino send` with a journal: which campaign it continues, and what the journal records about it."""
 
     def __init__(self, journal: "Journal", place: Path, file: Path, address: str) -> None:
         self._journal = journal
@@ -52,8 +52,8 @@ class JournaledRun:
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide.
 
-        `read` begins to read the rows, of which the first `limit` are to be sent. Without a `name` the file's name is
-        the campaign's.
+        `read` begins to read the rows. Only the first `limit` of them are to be sent. Without a `name`, the campaign is
+        named after the file.
         """
         if is_stream(self._file):
             # It cannot be compared before it is sent. So it must be the same, message by message.
@@ -91,7 +91,7 @@ class JournaledRun:
         return output is not None and self._output == stored_path(output, self._place)
 
     async def note(self, output: Path | None) -> None:
-        """Note where the messages come from and where the results go. Raises JournalError if the run cannot begin."""
+        """Record where the messages come from and where the results go. Raises JournalError if the run cannot begin."""
         regular = output is not None and not is_stream(output)
         run = await self._journal.begin(
             self.name,
@@ -112,7 +112,7 @@ class JournaledRun:
             return
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
         gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
-        say(f"campaign {found.name!r} goes on: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
+        say(f"campaign {found.name!r} continues: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:
@@ -120,9 +120,9 @@ def _say_missing(found: Comparison, file: Path) -> None:
     gone += [f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else []
     say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
-    say(f"  --only-new  to go on, and send what is not in the journal: {found.new + found.unsent:,} rows")
+    say(f"  --only-new  to continue, and send what is not in the journal: {found.new + found.unsent:,} rows")
     every = found.unchanged + found.new
-    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, in a campaign of their own")
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, as a new campaign")
 
 
 def _say_finished(found: Comparison, at: datetime) -> None:

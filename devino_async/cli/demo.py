@@ -61,7 +61,7 @@ async def _show(count: int, json_lines: bool) -> None:
                     report = await _send(devino, count, advance)
                 seconds = time.monotonic() - began
                 say(f"sent in {seconds:.1f} s, {count / seconds:,.0f} messages a second; waiting for deliveries")
-                # What is unconfirmed may have come to the sandbox too.
+                # What is unconfirmed may have reached the sandbox too.
                 twice = max(0, await sandbox.count() - len(report.accepted) - len(report.unconfirmed))
                 statuses, statistics, account = await _look_up(devino, report)
     if json_lines:
@@ -70,7 +70,7 @@ async def _show(count: int, json_lines: bool) -> None:
     else:
         _print(report, statuses, statistics, account)
         click.echo(
-            f"killed after {killed_after:,} messages and run again: {twice:,} twice, {len(report.not_sent):,} lost"
+            f"killed after {killed_after:,} messages and run again: {twice:,} sent twice, {len(report.not_sent):,} lost"
         )
         click.echo(
             "\nNext: `devino sandbox` keeps a sandbox running, `devino send FILE` sends a CSV to it or to the real"
@@ -79,7 +79,7 @@ async def _show(count: int, json_lines: bool) -> None:
 
 
 async def _begin_and_kill(url: str, place: Path, count: int) -> int:
-    """Run the first half of the campaign in a process of its own, and kill that. Return how many messages it sent."""
+    """Run the first half of the campaign in a process of its own, and kill it. Return how many messages it sent."""
     half = first_half(count)
     if not half:
         return 0

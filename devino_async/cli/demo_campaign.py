@@ -24,7 +24,7 @@ _MAX_BATCH = 8_000
 def campaign(count: int) -> "Iterator[devino_async.Message]":
     """Yield messages, Russian and Latin in turn. Every 500th has a sender that the sandbox rejects.
 
-    The recipients' numbers have all endings, including those that the sandbox does not deliver to.
+    The recipients' numbers cover all endings, including those that the sandbox does not deliver to.
     """
     for number in range(count):
         sender = "Unknown" if number % 500 == 499 else "MyCompany"
@@ -33,7 +33,7 @@ def campaign(count: int) -> "Iterator[devino_async.Message]":
 
 
 def batch_size_for(count: int) -> int:
-    """Return the batch size for a campaign of so many messages."""
+    """Return the batch size for a campaign of this many messages."""
     return max(1, min(_MAX_BATCH, count // 2 // _BATCHES_A_HALF))
 
 
@@ -43,7 +43,7 @@ def first_half(count: int) -> int:
 
 
 async def _first_half_of(count: int) -> "AsyncIterator[devino_async.Message]":
-    """Yield the first half of the campaign, and then no more, without an end."""
+    """Yield the first half of the campaign, and then wait forever."""
     for message in islice(campaign(count), first_half(count)):
         yield message
     await asyncio.Event().wait()

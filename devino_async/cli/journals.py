@@ -1,4 +1,4 @@
-"""Journals of the command line: where one lies, and how it is opened.
+"""Journals of the command line: where they are, and how they are opened.
 
 Which campaign of a journal a file belongs to is in continuing.py. The commands that look into journals are in
 campaign.py.
@@ -42,7 +42,7 @@ def journal_for(
     if not is_stream(file):
         return journal or Path(os.environ.get(_ENVIRONMENT) or _beside(file))
     if (journal is None) != (campaign is None) or (only_new and journal is None):
-        raise click.UsageError("input that is read only once has a journal if --journal and --campaign are both given")
+        raise click.UsageError("input that can be read only once needs both --journal and --campaign to have a journal")
     return journal
 
 
@@ -65,18 +65,18 @@ def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
         return [_beside(Path(file))], True
     found = sorted(Path().glob(f"*{_SUFFIX}"))
     if not found:
-        raise click.UsageError("there is no journal here; --journal names one")
+        raise click.UsageError("there is no journal here; name one with --journal")
     return found, False
 
 
 def default_name(file: Path, address: str) -> str:
-    """Return the name of a file's campaign. Another service than the real one is part of it: a trial is not the run."""
+    """Return the name of a file's campaign. It includes any host but the real one, so a trial is not the real run."""
     host = address.partition("://")[2]
     return file.name if host == f"{DEFAULT_HOST}:443" else f"{file.name}@{host}"
 
 
 def stored_path(file: Path, journal: Path) -> str:
-    """Return a path as a journal notes it: from the folder of the journal, so that both can move together."""
+    """Return a path as a journal stores it: relative to the journal's folder, so that both can move together."""
     try:
         return os.path.relpath(file.resolve(), journal.resolve().parent)
     except ValueError:  # Two drives of Windows.
@@ -84,12 +84,12 @@ def stored_path(file: Path, journal: Path) -> str:
 
 
 async def entered(journal: "SQLiteJournal", stack: AsyncExitStack) -> None:
-    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, with the ways out."""
+    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, which names the alternatives."""
     try:
         await stack.enter_async_context(journal)
         await journal.secret()
     except JournalFailed as error:
         raise click.UsageError(
-            f"{error}\n--journal PATH keeps the journal in another folder, on a local disk. --no-journal does without:"
+            f"{error}\n--journal PATH keeps the journal in another folder, on a local disk. --no-journal keeps none:"
             " then a crash leaves no record of what was sent."
         ) from None

@@ -29,7 +29,7 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
 
 class OutputFile:
-    """Where results go: nowhere, to stdout, into a file, or into a file beside it that replaces it in the end.
+    """Where results go: nowhere, to stdout, into a file, or into another file that replaces it at the end.
 
     `form` is CSV if the suffix is .csv, else JSON lines.
     """
@@ -41,7 +41,7 @@ class OutputFile:
         self._unfinished: Path | None = None
 
     def check(self, source: IO[bytes], *, overwrite: bool) -> None:
-        """Raise click.UsageError for the input itself, and for a file that is not empty unless it may be replaced."""
+        """Raise click.UsageError if the file is the input itself, or has content that may not be replaced."""
         if self._path is None:
             return
         if _is_same(self._path, source):
@@ -60,12 +60,12 @@ class OutputFile:
         self.file = open_output(path, overwrite=True)
 
     def settle(self, *, is_whole: bool) -> str | None:
-        """Put whole results into their place. Return a problem if they are in another one, or are not whole."""
+        """Move complete results into place. Return the problem if they are elsewhere, or are not complete."""
         if self._unfinished is None or self._path is None:
             return None
         unfinished, self._unfinished = self._unfinished, None
         if not is_whole:
-            return f"what there is of them is in {unfinished}"
+            return f"those written so far are in {unfinished}"
         try:
             if self._path.exists():
                 shutil.copymode(self._path, unfinished)
@@ -148,7 +148,7 @@ class Results:
         return self.counts.total() == self.counts["accepted"]
 
     def finish(self, *, is_whole: bool = True) -> None:
-        """Write out everything, and close the file unless it is stdout. Results that are whole come to their place."""
+        """Write out everything, and close the file unless it is stdout. Complete results move into place."""
         self.flush()
         file, self._file, self._csv = self._file, None, None
         if file is not None and file is not sys.stdout:

@@ -47,8 +47,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Send the first N rows and stop.")
 @click.option("--journal", type=_FILE, metavar="PATH", help="Default: $DEVINO_JOURNAL, or FILE.journal.")
 @click.option("--campaign", metavar="NAME", help="Default: the name of the file.")
-@click.option("--only-new", is_flag=True, help="Send what the campaign has not sent, even if sent rows are gone.")
-@click.option("--no-journal", is_flag=True, help="Keep no record. After a crash, the same command sends all again.")
+@click.option("--only-new", is_flag=True, help="Send what the campaign has not sent, even if sent rows are missing.")
+@click.option("--no-journal", is_flag=True, help="Keep no record. After a crash, the same command sends it all again.")
 @click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
@@ -77,7 +77,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         without=options["no_journal"],
     )
     journal = None if place is None else SQLiteJournal(place)
-    # connection_of takes its options out, so what else needs them comes first.
+    # connection_of removes the options that it takes, so everything else that needs them comes first.
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])

@@ -44,7 +44,7 @@ _FLUSH_INTERVAL = 0.5
 
 
 class _EndedEarly(Exception):
-    """The input has more rows. Otherwise the journal would note that the campaign was read to its end."""
+    """Raised if the input may have more rows. Otherwise the journal would record that it was read to its end."""
 
 
 class Sending:
@@ -115,7 +115,7 @@ class Sending:
         if failure is not None:
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
-            rest = "the same command goes on with the rest" if self._has_journal else "the rest was not read"
+            rest = "the same command continues with the rest" if self._has_journal else "the rest was not read"
             say(f"interrupted; every row that was read has its result, and {rest}")
             return exit_status_of(self._interrupted_by)
         if results.broken is not None:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from ..errors import (
     CallFailed,
+    CampaignCancelled,
     DeadlineExceeded,
     DevinoError,
     Forbidden,
@@ -99,7 +100,7 @@ class Batches:
     ) -> Batch:
         """Send a batch of the stream that this patience belongs to. Raises only for misuse.
 
-        What a recording covers is recorded before it is sent, and settled before this returns.
+        With a recording, all messages are recorded before they are sent, and settled before this returns.
         """
         missed = await self._finish(missed_in(chunk, self._today()))
         if missed:
@@ -135,11 +136,11 @@ class Batches:
         return Batch(_ready([by_place[at] for at in range(len(chunk.items))]), batch.fatal)
 
     def patience_of_stream(self, began: float) -> Patience:
-        """Return what all batches of a stream share."""
+        """Return the patience that all batches of a stream share."""
         return Patience(began, self._retry.stream_deadline, stream=True)
 
     def end(self, patience: Patience) -> None:
-        """Let no batch of this stream wait for a lane in trouble any longer."""
+        """Stop the batches of this stream from waiting for a lane in trouble."""
         self._breaker.end(patience)
 
     async def until_readable(self, patience: Patience) -> None:
@@ -207,8 +208,10 @@ class Batches:
         try:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:
-            # Nothing was sent. Where an earlier attempt left this part in the journal, its record must say so.
-            receipts, failure = receipts_without_request(chunk.items, refused), refused
+            # Nothing was sent. If an earlier attempt left this part in the journal, its record must say so.
+            receipts = receipts_without_request(chunk.items, refused)
+            # The run of a cancelled campaign goes on, to give the receipts of all that was recorded.
+            failure = None if isinstance(refused, CampaignCancelled) else refused
         except AlreadyKnown as known:
             places = [at for at in range(len(chunk.items)) if at not in known.receipts]
             receipts, failure = Receipts(), None

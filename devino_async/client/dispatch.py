@@ -1,8 +1,7 @@
 """Dispatch: send messages and return one receipt for each, even if the caller is gone by then.
 
-It joins chunks, the pipeline, batches and the owner of their tasks. Each exchange is a task of
-the client, so that a caller that is cancelled loses no receipt. The transport decides when to repeat a send. The
-client holds the options.
+It connects chunks, the pipeline, batches and the owner of their tasks. Each exchange is a task of the client, so no
+receipt is lost if the caller is cancelled. The transport decides when to repeat a send. The client holds the options.
 """
 
 import asyncio
@@ -75,27 +74,27 @@ class Dispatch:
         self._journaled: Journaled | None = None
 
     def remember_in(self, journal: "Journal", base_url: str, total_for: Callable[[int], float]) -> None:
-        """Keep campaigns and keys in this journal. `total_for` gives the seconds that an attempt may take, by size."""
+        """Keep campaigns and keys in this journal. `total_for` gives the time limit of an attempt, by body size."""
         from .journaled import Journaled  # noqa: PLC0415 - a client without a journal does not pay for it
 
         self._journaled = Journaled(journal, base_url, self._turns, total_for)
 
     def journaled_for(self, what: str) -> "Journaled":
-        """Return what the option `what` needs. Raises ConfigurationError without a journal."""
+        """Return the Journaled that the option `what` needs. Raises ConfigurationError without a journal."""
         if self._journaled is None:
             raise ConfigurationError(f"{what} needs a journal: DevinoClient(journal=SQLiteJournal(path))")
         return self._journaled
 
     def beginning_of(self, campaign: str | None, only_new: bool) -> "Callable[[], Awaitable[CampaignRun]] | None":
-        """Return what begins a run of this campaign, or None without a campaign. Raises ConfigurationError."""
+        """Return a function that begins a run of this campaign, or None without one. Raises ConfigurationError."""
         if campaign is not None:
             return self.journaled_for("campaign").campaign(campaign, only_new=only_new)
         if only_new:
-            raise ConfigurationError("only_new needs a campaign, as it sends what is new in one")
+            raise ConfigurationError("only_new needs a campaign, because it sends what is new in one")
         return None
 
     def close(self) -> None:
-        """Begin nothing more. What becomes unconfirmed from now on is gathered in `unconfirmed`."""
+        """Begin nothing more. What becomes unconfirmed from now on is collected in `unconfirmed`."""
         self._closing = True
         if self._journaled is not None:
             self._journaled.close()
@@ -130,7 +129,7 @@ class Dispatch:
         options: SendOptions,
         begin: Callable[[], Awaitable["CampaignRun"]] | None = None,
     ) -> AsyncGenerator[Receipt, None]:
-        """Send any number of messages. Gives a receipt for each, in input order.
+        """Send any number of messages. Yields a receipt for each, in input order.
 
         `begin` begins the run of the campaign that they belong to, if there is one.
         """
@@ -157,7 +156,7 @@ class Dispatch:
                             await pacing.pause()
         finally:
             # The consumer may have stopped at any yield, or been cancelled at any await above. What
-            # it was not given is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
+            # it did not get is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
             # Batches that still wait for a lane in trouble are not in flight. They stop waiting, as the caller is gone.
             self._batches.end(patience)
             self._account_for([*unseen, *receipts], pipeline)
@@ -237,7 +236,7 @@ class Dispatch:
         return batch
 
     def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, Batch]) -> None:
-        """Report what the consumer of a stream was not given."""
+        """Report the receipts that the consumer of a stream did not get."""
         left = pipeline.take_left_items()
         if left:
             unseen += _unsent_without_caller(left)
@@ -247,7 +246,7 @@ class Dispatch:
             hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))
 
     async def report(self, stream: AsyncGenerator[Receipt, None]) -> SendReport:
-        """Return all receipts of a stream, sorted. What it raises carries the report of what came before."""
+        """Return all receipts of a stream, sorted. Its error carries the report of the receipts before it."""
         receipts: list[Receipt] = []
         try:
             async for receipt in stream:

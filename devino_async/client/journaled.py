@@ -1,6 +1,6 @@
-"""Journaled: what a client does only with a journal. Runs of campaigns and keyed sends begin here.
+"""Journaled: what only a client with a journal does. Runs of campaigns and keyed sends begin here.
 
-What the journal holds, and what it means, is campaigns/. Without a journal this file is not even imported.
+What the journal holds, and what that means, is in campaigns/. Without a journal this file is not imported.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -36,7 +36,7 @@ class Journaled:
         self._keyed = KeyedSends(journal, self._address, self._settling, turns, total_for=total_for)
 
     def campaign(self, name: str, *, only_new: bool) -> Callable[[], Awaitable[CampaignRun]]:
-        """Return what begins a run of this campaign. Raises ConfigurationError for a bad name."""
+        """Return a function that begins a run of this campaign. Raises ConfigurationError for a bad name."""
         require_kind("campaign", name, str)
         if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
             raise ConfigurationError(f"campaign must be a str of 1 to {_MAX_NAME} printable characters")
@@ -67,7 +67,7 @@ class Journaled:
         return await reconciling.run(campaign, key)
 
     def close(self) -> None:
-        """Wait for no other process any longer."""
+        """Stop waiting for other processes."""
         self._keyed.close()
 
     async def aclose(self) -> None:
@@ -76,6 +76,6 @@ class Journaled:
 
 
 def address_of(base_url: str) -> str:
-    """Return scheme, host and port of the service, which campaigns and keys belong to."""
+    """Return the scheme, host and port of a service. Each campaign and key belongs to one such address."""
     parts = urlsplit(base_url)
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"

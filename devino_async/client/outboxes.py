@@ -1,4 +1,4 @@
-"""Outboxes: the two outboxes of a client, and which of them a message goes by. One outbox alone is outbox.py's."""
+"""Outboxes: the two outboxes of a client, and the choice between them. A single outbox is in outbox.py."""
 
 import asyncio
 from collections.abc import Callable
@@ -62,7 +62,7 @@ class Outboxes:
         return self._urgent if getattr(message, "priority", None) in _URGENT else self._bulk
 
     async def send(self, options: SendOptions, message: Message, tag: Any) -> Receipt:
-        """Queue a message with a tag and return its receipt. A caller that is cancelled takes it out."""
+        """Queue a message with a tag and return its receipt. If the caller is cancelled, the message is taken out."""
         outbox = self.of(message)
         waiting = outbox.put(message, options, tag)
         try:
@@ -72,11 +72,11 @@ class Outboxes:
             raise
 
     async def flush(self) -> None:
-        """Let everything that waits now leave. Return when each message has its receipt."""
+        """Send everything that waits now. Return when each of these messages has its receipt."""
         await asyncio.gather(self._bulk.flush(), self._urgent.flush())
 
     async def aclose(self, grace: float) -> None:
-        """Accept no more, and let what waits leave within `grace` seconds. What does not leave becomes NotSent."""
+        """Accept no more messages, and give those that wait `grace` seconds to be sent. The others become NotSent."""
         for outbox in (self._bulk, self._urgent):
             outbox.close()
         draining = [asyncio.create_task(outbox.drain()) for outbox in (self._bulk, self._urgent)]

@@ -1,6 +1,6 @@
 """Pieces: what one POST of a batch holds. Its options, its call, and where a chunk is cut.
 
-How pieces become the receipts of a batch is batches.py's.
+How pieces become the receipts of a batch is in batches.py.
 """
 
 from collections.abc import Generator
@@ -31,7 +31,7 @@ class SendOptions:
     include_segment_id: bool = False
     shorten_url: bool = False
     keyed: bool = False
-    """Whether the messages have keys. The others must not wait for the journal."""
+    """Whether the messages have keys. Messages without keys must not wait for the journal."""
 
     @staticmethod
     @cache
@@ -43,7 +43,7 @@ class SendOptions:
 def call_of(
     chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen, claim: Claim | None
 ) -> Call:
-    """Return the call for a chunk. It goes on counting attempts where one that was too large had come to."""
+    """Return the call for a chunk. If a larger call was cut down to this one, its count of attempts goes on here."""
     call = sending.call(
         chunk.slices,
         len(chunk.items),

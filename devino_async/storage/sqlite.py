@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from ..errors import ClientClosed, DevinoError
 
-__all__ = ["SQLiteFile"]
+__all__ = ["SQLiteFile", "truncate_log"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -51,8 +51,8 @@ class SQLiteFile:
     `schema` holds the statements that create the tables. `version` is written into the file's user_version.
     `upgrades` holds the work that brings a file of one version to the next. A file with other tables, or of a version
     from which no upgrades lead to this one, is refused and left unchanged. `kind` names the file's purpose in errors.
-    `error` is raised if the file cannot be opened or used, and ClientClosed is raised after `aclose`. `explain` words
-    what SQLite or the operating system raised while the file was opened. `before_opening` runs in the thread, and may
+    `error` is raised if the file cannot be opened or used, and ClientClosed is raised after `aclose`. `explain` turns
+    what SQLite or the operating system raised at opening into words. `before_opening` runs in the thread, and may
     raise `error`. Tasks of several event loops may use one SQLiteFile.
     """
 
@@ -225,8 +225,8 @@ class SQLiteFile:
             raise self._unusable("it holds other tables. Choose another path")
         if version > self._version or not self._upgrades.keys() >= {*range(version, self._version)}:
             raise self._unusable(
-                f"it has form {version}, and this version of devino-async reads form {self._version}. Use the version "
-                "that made it, or choose another path"
+                f"it has format {version}, and this version of devino-async reads format {self._version}. Use the "
+                "version that made it, or choose another path"
             )
         return version
 
@@ -284,7 +284,7 @@ def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> lis
     """Run all the work in one transaction. Return the result of each piece, or what it raised as _Failed."""
     try:
         with _transaction(connection):
-            # One alone needs no savepoint: if it raises, the whole transaction is undone, and that is all there is.
+            # A single piece needs no savepoint: if it raises, the whole transaction is undone, which has no other.
             return [works[0](connection)] if len(works) == 1 else [_outcome(work, connection) for work in works]
     except Exception as error:  # noqa: BLE001 - handed to the callers
         failed = _Failed(error)
@@ -313,3 +313,15 @@ def _outcome(work: Work[T], connection: sqlite3.Connection) -> T | _Failed:
         outcome = _Failed(error)
     connection.execute("RELEASE work")
     return outcome
+
+
+def truncate_log(connection: sqlite3.Connection) -> None:
+    """Move what is in the write-ahead log into the file, and empty it. Deleted data would stay in it otherwise."""
+    # Another process may be reading. It truncates the log in its turn, so this one does not wait for it.
+    [timeout] = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {timeout}")

@@ -1,7 +1,7 @@
-"""Claiming: the journal's word before the first byte of a send, and its release if nothing was sent after all.
+"""Claiming: a claim in the journal before the first byte of a send, and its release if nothing was sent after all.
 
-It stands last before the pool. What waits for the pace, a hold or the breaker is not claimed, so that a kill in a pause
-leaves none of it in doubt. What a claim writes, and where, is the journal's.
+This is the last step before the pool. A send that waits for the pace, a hold or the breaker is not claimed yet, so a
+kill during that wait leaves nothing in doubt. The journal decides what a claim writes, and where.
 """
 
 from ..errors import CallFailed
@@ -11,7 +11,7 @@ __all__ = ["Claiming"]
 
 
 class Claiming:
-    """Lets a send with a claim begin only once that is recorded. Calls without a claim pass."""
+    """Lets a send with a claim begin only once the claim is recorded. Calls without a claim pass through."""
 
     def __init__(self, pool: Transport) -> None:
         self._pool = pool

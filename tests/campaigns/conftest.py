@@ -1,4 +1,4 @@
-"""The folder's own modules, and journals on one store, whatever keeps it. What all tests share lies one folder up."""
+"""Journals on one store of any kind, and the modules of this folder. What all tests share is one folder up."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator

@@ -1,4 +1,4 @@
-"""Processes for tests of SQLiteJournal that end at a chosen moment, or that have lost rights. See stores.py."""
+"""Processes for tests of SQLiteJournal that die at a chosen moment, or that have lost their rights. See stores.py."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def _killing(left: list[int]) -> Callable[[str], None]:
 
 
 def leaves_a_child(path: Path, child_pid: int) -> None:
-    """Begin a campaign, fork a child that goes on, and be killed. The child's process id goes into the descriptor."""
+    """Begin a campaign, fork a child that lives on, write its process id to the descriptor, and be killed."""
 
     async def main() -> None:
         journal = SQLiteJournal(path)
@@ -78,7 +78,7 @@ def leaves_a_child(path: Path, child_pid: int) -> None:
 
 
 def without_rights(path: Path, said: int) -> None:
-    """Use the journal as a user who owns nothing, and write into a descriptor what was raised."""
+    """Use the journal as a user who owns nothing, and write what was raised to a descriptor."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(65534)

@@ -64,7 +64,7 @@ def receipt_of(position: int, mark: str, said: str) -> Any:
 
 
 def answer(positions: Sequence[int], marks: str, said: str = "1") -> tuple[bytes, bytes]:
-    """Marks and results as `settle` takes them. `said` tells this answer from others."""
+    """Marks and results as `settle` takes them. `said` distinguishes this answer from others."""
     receipts = Receipts()
     receipts.ready([receipt_of(*each, said) for each in zip(positions, marks, strict=True)])
     packing = pack(receipts)
@@ -141,7 +141,7 @@ class Process:
         return self._process.pid
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
-        """Call a method there. What it raises is raised here."""
+        """Call a method there. What it raises there is raised here."""
         self._ours.send((method, args, options))
         assert self._ours.poll(60), f"{method} takes too long"
         good, outcome = self._ours.recv()

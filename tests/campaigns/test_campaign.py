@@ -130,7 +130,7 @@ async def test_a_finished_campaign_is_replayed(service: Service, journal: SQLite
 
 @pytest.mark.parametrize("batch_size", [70, 100, 1_000])
 async def test_the_batch_size_may_change(service: Service, journal: SQLiteJournal, batch_size: int) -> None:
-    """A campaign that stopped goes on with batches of another size, sends nobody twice and leaves nobody out."""
+    """A campaign that stopped continues with batches of another size. Each message is sent exactly once."""
     some = messages(950)
     first = await run(service, journal, some[:430])
     again = await run(service, journal, some, batch_size=batch_size)
@@ -148,7 +148,7 @@ async def test_an_input_may_grow(service: Service, journal: SQLiteJournal) -> No
 
 @pytest.mark.parametrize("place", [0, 99, 100, 250])
 async def test_a_changed_input_stops_before_the_change(service: Service, journal: SQLiteJournal, place: int) -> None:
-    """Nothing at or behind the first difference is sent, and every message that was read has its receipt."""
+    """Nothing at or after the first difference is sent, and every message that was read has its receipt."""
     some = messages(300)
     await run(service, journal, some)
     changed = [*some, *messages(200, first=300)]
@@ -165,7 +165,7 @@ async def test_a_changed_input_stops_before_the_change(service: Service, journal
 
 
 async def test_an_input_may_not_shrink(service: Service, journal: SQLiteJournal) -> None:
-    """An input that ends before the recorded messages do is another one. Its receipts come first."""
+    """An input with fewer messages than are recorded is refused as changed, once all its receipts were given."""
     some = messages(300)
     await run(service, journal, some)
     async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
@@ -275,7 +275,7 @@ async def test_a_consumer_that_leaves(service: Service, journal: SQLiteJournal) 
 
 
 async def test_a_client_that_is_closed(service: Service, journal: SQLiteJournal) -> None:
-    """Closing the client in the middle of a run leaves each message with a state, and the next run ends it."""
+    """Closing the client in the middle of a run leaves each message in a known state, and the next run finishes it."""
     async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
         stream = devino.send_many(messages(2_000), campaign=NAME, batch_size=100)
         await anext(stream)
@@ -290,7 +290,7 @@ async def test_a_client_that_is_closed(service: Service, journal: SQLiteJournal)
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_by_content_in_any_order(service: Service, journal: SQLiteJournal, seed: int) -> None:
-    """With `only_new` each message is recognised wherever it stands, equal ones are counted, and only new ones go."""
+    """With `only_new` a message is recognised anywhere, equal ones are counted, and only new ones are sent."""
     chance = random.Random(seed)
     some = [*messages(500), *messages(40), *messages(40)]
     chance.shuffle(some)
@@ -307,7 +307,7 @@ async def test_by_content_in_any_order(service: Service, journal: SQLiteJournal,
 
 
 async def test_rows_may_be_gone_by_content(service: Service, journal: SQLiteJournal) -> None:
-    """With `only_new` an input may lose messages. What they were is not sent again when they come back."""
+    """With `only_new` an input may lose messages. If these come back later, they are not sent again."""
     await run(service, journal, messages(300), only_new=True)
     await run(service, journal, messages(100), only_new=True)
     await run(service, journal, messages(300), only_new=True)
@@ -315,7 +315,7 @@ async def test_rows_may_be_gone_by_content(service: Service, journal: SQLiteJour
 
 
 async def test_a_missed_time_is_recorded(service: Service, journal: SQLiteJournal) -> None:
-    """A message that is too late when it is first to be sent is rejected, once and for all: a replay asks no clock."""
+    """A message that is too late at its first send is rejected for good: a replay does not look at the clock."""
     late = Message(
         sender="MyCompany", to="79001234567", text="late", scheduled_time=datetime.now(UTC) - timedelta(hours=1)
     )
@@ -358,7 +358,7 @@ async def test_no_claim_no_send(service: Service, tmp_path: Path) -> None:
 
 
 async def test_a_settle_that_fails_loses_no_receipt(service: Service, tmp_path: Path) -> None:
-    """Receipts reach the caller although they cannot be written. Closing says so, and a later run sees Unconfirmed."""
+    """Receipts that cannot be written reach the caller. Closing raises an error, and a later run sees Unconfirmed."""
     async with FailingJournal(tmp_path / "sms.journal") as journal:
         journal.failing = frozenset({"settle"})
         devino = DevinoClient("key", base_url=service.url, journal=journal)
@@ -372,7 +372,7 @@ async def test_a_settle_that_fails_loses_no_receipt(service: Service, tmp_path: 
 
 
 async def test_a_settle_that_succeeds_later(service: Service, tmp_path: Path) -> None:
-    """An outcome that could not be written at first is written as soon as it can be, at the latest by closing."""
+    """An outcome that could not be written at first is written later: at the latest when the client is closed."""
     async with FailingJournal(tmp_path / "sms.journal") as journal:
         journal.failing = frozenset({"settle"})
         async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
@@ -382,7 +382,7 @@ async def test_a_settle_that_succeeds_later(service: Service, tmp_path: Path) ->
 
 
 async def test_damaged_results_are_no_proof(service: Service, journal: SQLiteJournal, tmp_path: Path) -> None:
-    """A record that cannot be read gives Unconfirmed and ends the run. It is never sent again and never invented."""
+    """A record that cannot be read gives Unconfirmed and ends the run. It is never sent again, nor receipts made up."""
 
     class Damaged(SQLiteJournal):
         async def records(self, *arguments: Any) -> Any:
@@ -402,7 +402,7 @@ async def test_damaged_results_are_no_proof(service: Service, journal: SQLiteJou
 
 @pytest.mark.parametrize("options", [{"campaign": "x"}, {"campaign": "x", "only_new": True}])
 async def test_a_campaign_needs_a_journal(service: Service, options: dict[str, Any]) -> None:
-    """A campaign without a journal would be a promise that nothing keeps."""
+    """A campaign without a journal is refused, because nothing could be remembered."""
     async with DevinoClient("key", base_url=service.url) as devino:
         with pytest.raises(ConfigurationError, match="campaign needs a journal"):
             devino.send_many(messages(1), **options)
@@ -412,7 +412,7 @@ async def test_a_campaign_needs_a_journal(service: Service, options: dict[str, A
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "a\nb", 5])
 async def test_names_are_checked(service: Service, journal: SQLiteJournal, name: Any) -> None:
-    """A name that could not be shown or found again is refused before anything is sent."""
+    """A name that is empty, too long or not printable is refused before anything is sent."""
     async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
         with pytest.raises(ConfigurationError, match="campaign"):
             devino.send_many(messages(1), campaign=name)
@@ -421,14 +421,14 @@ async def test_names_are_checked(service: Service, journal: SQLiteJournal, name:
 
 
 async def test_only_new_needs_a_campaign(service: Service) -> None:
-    """`only_new` without a campaign is refused: without one there is nothing that is not new."""
+    """`only_new` without a campaign is refused, because without one every message is new."""
     async with DevinoClient("key", base_url=service.url) as devino:
         with pytest.raises(ConfigurationError, match="only_new"):
             devino.send_many(messages(1), only_new=True)
 
 
 async def test_outcomes(service: Service, journal: SQLiteJournal) -> None:
-    """The journal tells what became of each message, by position, whatever runs it took."""
+    """The journal tells what became of each message, by position, however many runs it took."""
     service.answering = answers({1: _refused, 3: _cut})
     some = messages(500)
     await run(service, journal, some)
@@ -442,7 +442,7 @@ async def test_outcomes(service: Service, journal: SQLiteJournal) -> None:
 
 
 async def test_without_a_key_the_journal_is_not_asked(service: Service, tmp_path: Path) -> None:
-    """Sends without a key or campaign go on whatever has become of the journal."""
+    """Sends without a key or campaign work even if the journal has failed."""
     async with FailingJournal(tmp_path / "sms.journal") as journal:
         journal.failing = frozenset({"claim", "settle"})
         async with DevinoClient("key", base_url=service.url, journal=journal) as devino:

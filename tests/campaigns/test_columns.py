@@ -44,7 +44,7 @@ def test_headers_that_cannot_be_used(columns: list[str], problem: str) -> None:
 
 
 def test_fields_of_an_object() -> None:
-    """The members of an object are fields under their own names. A null is a field that is not there."""
+    """The members of an object are fields under their own names. A null counts as a missing field."""
     assert fields_of_object('{"from": "A", "to": null, "validity": 60}') == {"sender": "A", "validity": 60}
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_an_object_of_fields(text: str, problem: str) -> None:
 
 
 def test_conversions() -> None:
-    """Whole seconds become a number and ISO 8601 a datetime. Recipient, sender and text are there at least empty."""
+    """Whole seconds become a number and ISO 8601 a datetime. Recipient, sender and text are always there, if empty."""
     moscow = timezone(timedelta(hours=3))
     assert converted({"validity": " 60 ", "scheduled_time": "2030-01-01T10:00:00+03:00"}) == {
         "validity": 60,
@@ -81,14 +81,14 @@ def test_conversions() -> None:
     "cell", ["2030-01-01T10:00:00", "2030-01-01T12:00:00+05:00", datetime.fromisoformat("2030-01-01T10:00")]
 )
 def test_a_time_zone(cell: Any) -> None:
-    """A scheduled time without a zone is read in the one that was named. Its own zone goes before that."""
+    """A scheduled time without a zone is read in the given one. A zone of its own takes precedence."""
     found = converted({**LEAST, "scheduled_time": cell}, ZoneInfo("Europe/Moscow"))["scheduled_time"]
     assert found.astimezone(UTC) == datetime(2030, 1, 1, 7, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("cell", ["2030-03-10T02:30:00", "2030-11-03T01:30:00"])
 def test_a_time_at_which_the_clocks_change(cell: str) -> None:
-    """A time that a zone does not have, or has twice, is refused: nothing says which moment is meant."""
+    """A time that does not exist in the zone, or comes twice, is refused, because its moment is not clear."""
     with pytest.raises(ValueError, match="the clocks change"):
         converted({**LEAST, "scheduled_time": cell}, ZoneInfo("America/New_York"))
     assert converted({**LEAST, "scheduled_time": f"{cell}-05:00"}, ZoneInfo("America/New_York"))
@@ -111,7 +111,7 @@ def test_a_validity_that_is_not_a_number(cell: Any) -> None:
     ],
 )
 def test_options(values: dict[str, Any], options: Any) -> None:
-    """Options are a JSON object, single columns, or both. A single column has the last word."""
+    """Options are a JSON object, single columns, or both. A single column takes precedence."""
     assert converted({**LEAST, **values}) == {**LEAST, "options": options}
 
 

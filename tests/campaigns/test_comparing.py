@@ -58,7 +58,7 @@ kept = st.lists(st.tuples(st.integers(0, 5), st.sampled_from("arnu")), min_size=
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kept=kept, now=st.lists(st.integers(0, 7), max_size=8), rest=st.lists(st.integers(0, 7), max_size=5))
 async def test_counts(tmp_path: Path, kept: list[tuple[int, str]], now: list[int], rest: list[int]) -> None:
-    """Messages are counted as a multiset, and only what was or may have been sent can be missing."""
+    """Equal messages are counted, and only messages that were or may have been sent count as missing."""
     path = tmp_path / "j"
     for each in tmp_path.iterdir():
         each.unlink()
@@ -87,14 +87,14 @@ async def journal(tmp_path: Path) -> AsyncIterator[SQLiteJournal]:
 
 
 async def test_unsent(journal: SQLiteJournal) -> None:
-    """Of the recorded messages that are in the file, those are told apart that were proved unsent."""
+    """Recorded messages in the file that were proved unsent are counted on their own."""
     await record(journal, "f", [(1, "a"), (2, "n"), (3, "n")])
     found = await compared(journal, [1, 2, 4])
     assert (found.unchanged, found.unsent, found.new, found.missing) == (2, 1, 1, 0)
 
 
 async def test_nothing_recorded(journal: SQLiteJournal) -> None:
-    """Where there is nothing to compare with, nothing is read, and the campaign begins under the name asked for."""
+    """If there is nothing to compare with, nothing is read, and the campaign begins under the requested name."""
 
     async def never() -> AsyncIterator[list[Message]]:
         raise AssertionError
@@ -107,7 +107,7 @@ async def test_nothing_recorded(journal: SQLiteJournal) -> None:
 
 
 async def test_the_newest_that_shares_a_message(journal: SQLiteJournal) -> None:
-    """A file goes on with the newest campaign of this path or name, at this address, that shares a message with it."""
+    """A file continues the newest campaign of its path or name, at this address, that shares a message with it."""
     await record(journal, "f", [(1, "a"), (2, "a")])
     await record(journal, "f-2", [(2, "a"), (3, "a")], path="f")
     await record(journal, "g", [(1, "a"), (2, "a"), (3, "a"), (4, "a")], path="g")
@@ -117,7 +117,7 @@ async def test_the_newest_that_shares_a_message(journal: SQLiteJournal) -> None:
 
 
 async def test_what_is_to_be_sent_later_counts_as_shared(journal: SQLiteJournal) -> None:
-    """A message of the rest makes a campaign the right one too."""
+    """A campaign that shares only messages of the rest is continued too."""
     await record(journal, "f", [(1, "a")])
     found = await compared(journal, [5], [1])
     assert (found.name, found.unchanged, found.new, found.missing) == ("f", 0, 1, 0)
@@ -147,7 +147,7 @@ async def test_a_name_that_was_asked_for(journal: SQLiteJournal) -> None:
 async def test_finished(
     journal: SQLiteJournal, recorded: list[tuple[int, str]], now: list[int], finished: bool
 ) -> None:
-    """It is finished if all is the same, and every recorded message is accepted or rejected."""
+    """A campaign is finished if the file is unchanged, and every recorded message is accepted or rejected."""
     await record(journal, "f", recorded)
     found = await compared(journal, now)
     assert found.campaign is not None

@@ -15,7 +15,7 @@ from devino_async.campaigns.journal import Mark, Record
 from devino_async.flow.steps import at_once
 
 ACCEPTED, REJECTED = bytes((Mark.ACCEPTED,)), bytes((Mark.REJECTED,))
-# Few different ones, spread over all buckets, so that most have twins. One is 0, as is the place of what is missing.
+# Few different ones, spread over all buckets, so that most have twins. One is 0, as positions never recorded are.
 KINDS = [bytes(8), b"\xff" * 8, *(random.Random(n).randbytes(8) for n in range(6))]
 messages = st.lists(st.sampled_from(KINDS), max_size=60)
 
@@ -39,7 +39,7 @@ def content_of(recorded: Sequence[bytes | None]) -> Content:
 
 @given(recorded=messages, wanted=messages)
 def test_a_multiset(recorded: list[bytes], wanted: list[bytes]) -> None:
-    """As many are recognised as both sides have in common, equal ones counted, and the others are missing or new."""
+    """What both sides have in common is recognised, equal ones counted, and the others are missing or new."""
     known = content_of(recorded)
     found = known.match(b"".join(wanted))
     taken = [position for position in found if position >= 0]
@@ -55,7 +55,7 @@ def test_a_multiset(recorded: list[bytes], wanted: list[bytes]) -> None:
     cuts=st.lists(st.integers(0, 60), max_size=4),
 )
 def test_the_lowest_of_equal_ones(recorded: list[bytes | None], wanted: list[bytes], cuts: list[int]) -> None:
-    """The lowest position not yet taken goes first, however the input is cut and whatever was never recorded."""
+    """The lowest free position is taken first, however the input is cut and whatever positions were never recorded."""
     known = content_of(recorded)
     found = []
     for start, stop in pairwise([0, *sorted(cuts), 60]):
@@ -65,7 +65,7 @@ def test_the_lowest_of_equal_ones(recorded: list[bytes | None], wanted: list[byt
 
 @given(recorded=messages, data=st.data())
 def test_any_order(recorded: list[bytes], data: st.DataObject) -> None:
-    """All of a reordered input is recognised, with what was added to it as new."""
+    """All of a reordered input is recognised, and what was added to it is new."""
     wanted = data.draw(st.permutations([*recorded, b"\x01" * 8]))
     known = content_of(recorded)
     assert sorted(known.match(b"".join(wanted))) == [-1, *range(len(recorded))]
@@ -82,7 +82,7 @@ def test_the_recorded_order_needs_no_index() -> None:
 
 
 def test_large_and_in_short_steps() -> None:
-    """Each of many is found, in steps that grow neither with the campaign nor with the input."""
+    """Each of many messages is found, in steps whose length depends neither on the campaign nor on the input."""
     chance = random.Random(14)
     recorded = [chance.randbytes(8) for _ in range(40_000)]
     order = chance.sample(range(40_000), 40_000)
@@ -111,7 +111,7 @@ def test_missing_by_mark() -> None:
 
 
 class Parts:
-    """A journal as far as Content reads it: parts, each with its positions, and a mark for each message."""
+    """As much of a journal as Content reads: parts, each with its positions, and a mark for each message."""
 
     def __init__(self, *parts: Record) -> None:
         self._parts = parts

@@ -29,7 +29,7 @@ def problems_of(given: str) -> list[tuple[int, str | None]]:
 
 
 def test_every_field_of_a_message() -> None:
-    """Every column becomes the field of its name, as in Message and as on the wire, over the values for all rows."""
+    """A column sets the field of its name, as in Message or on the wire, and overrides the value for all rows."""
     header = "from,to,text,validity,scheduledTime,priority,callbackUrl,options,options.b\n"
     cells = 'A,79000000001,x,60,2030-01-01T10:00:00+03:00,HIGH,https://example.com/,"{""a"": ""1""}",2\n'
     for text in (header + cells, header.replace("scheduledTime", "scheduled_time").replace("from", "sender") + cells):
@@ -42,7 +42,7 @@ def test_every_field_of_a_message() -> None:
 
 
 def test_values_for_all_rows() -> None:
-    """The values given for all rows stand for empty cells, and for no others."""
+    """The values given for all rows fill empty cells, and no others."""
     rows = rows_of("to,text,sender\n79000000001,,\n79000000002,own,Unknown\n", sender="A", text="all")
     assert [(row.message.sender, row.message.text) for row in rows if row.message] == [("A", "all"), ("Unknown", "own")]
 
@@ -112,7 +112,7 @@ def test_the_form_of_a_file(tmp_path: Path, name: str, form: Any, is_json: bool 
 
 
 def test_a_quote_that_is_never_closed() -> None:
-    """Rows behind an open quote never become part of a text, so no recipient gets the numbers of others."""
+    """Rows after an open quote never become part of a text, so no recipient gets the numbers of others."""
     text = 'sender,to,text\nMyCompany,79000000001,a\nMyCompany,79000000002,"b\nMyCompany,79000000003,c\n'
     [_, (line, problem)] = problems_of(text)
     assert line == 3
@@ -158,7 +158,7 @@ def test_lines_are_counted_from_the_top(text: str, lines: list[int]) -> None:
     ],
 )
 def test_kinds_of_bad_json(line: str, problem: str) -> None:
-    """Any line of JSON is a bad row at most, and the row behind it is read."""
+    """Any bad line of JSON is only a bad row, and the row after it is read."""
     bad, good = rows_of(f"{line}\n{GOOD}\n", form="jsonl")
     assert bad.message is None
     assert problem in str(bad.problem)
@@ -166,7 +166,7 @@ def test_kinds_of_bad_json(line: str, problem: str) -> None:
 
 
 def test_bytes_that_are_not_utf_8() -> None:
-    """A row in another encoding is a bad row, and the row behind it is read."""
+    """A row in another encoding is a bad row, and the row after it is read."""
     text = "sender,to,text\nA,79000000001,Привет\n".encode("cp1251") + b"A,79000000002,b\n"
     bad, good = rows_of(text)
     assert "half of a surrogate pair" in str(bad.problem)
@@ -235,6 +235,6 @@ def test_round_trip(written: Callable[[list[dict[str, str]]], str], texts: list[
 
 
 def test_reasons_in_words() -> None:
-    """Reasons stand in one line with their explanations, if they have any."""
+    """Reasons are joined in one line, with their explanations if they have any."""
     reasons = [Reason("to.format.invalid", "to", "must be a number"), Reason("billing.error")]
     assert describe_reasons(reasons) == "to: to.format.invalid (must be a number); billing.error"

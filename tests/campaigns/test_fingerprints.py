@@ -1,4 +1,4 @@
-"""Fingerprints: one form for ever, no two messages alike, and the same from objects and from packed batches."""
+"""Fingerprints: their form never changes, each message has its own, and packing a batch makes no difference."""
 
 import hmac
 from datetime import UTC, datetime
@@ -73,5 +73,5 @@ def test_packed_messages_have_the_same(some: list[Message]) -> None:
 
 
 def test_it_says_nothing_about_the_key() -> None:
-    """The key does not appear where objects are shown."""
+    """The repr of an object does not show the key."""
     assert repr(Fingerprints(SECRET)) == "Fingerprints()"

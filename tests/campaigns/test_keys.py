@@ -37,7 +37,7 @@ async def devino(service: Service, journal: SQLiteJournal) -> AsyncIterator[Devi
 
 
 class CountingJournal(SQLiteJournal):
-    """Counts what it is asked for, and fails as the test says."""
+    """A journal that counts its calls, and fails when the test says so."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -69,7 +69,7 @@ def sent(service: Service) -> list[str]:
 
 
 async def claimed_elsewhere(path: Path, service: Service, key: str, what: Message) -> tuple[SQLiteJournal, str]:
-    """Another journal on the same file that lives, and has claimed the key."""
+    """Another open journal on the same file, which has claimed the key."""
     other = SQLiteJournal(path)
     fingerprint = Fingerprints(await other.secret()).of(what)
     send = KeyedSend(key=key, fingerprint=fingerprint, body=b"{}")
@@ -95,7 +95,7 @@ async def test_many_share_a_request(service: Service, journal: CountingJournal, 
 
 
 async def test_two_calls_at_once(service: Service, devino: DevinoClient) -> None:
-    """Calls of one key at once make one POST and give each caller the receipt."""
+    """Concurrent calls with one key make one POST and give each caller the receipt."""
     receipts = await asyncio.gather(*[devino.send(message(), key=KEY) for _ in range(20)])
     assert {type(each) for each in receipts} == {Accepted}
     assert len({each.message_id for each in receipts if isinstance(each, Accepted)}) == 1
@@ -104,7 +104,7 @@ async def test_two_calls_at_once(service: Service, devino: DevinoClient) -> None
 
 @pytest.mark.parametrize("other", [message(1), message(0, priority=Priority.HIGH)])
 async def test_another_message_under_the_key(service: Service, devino: DevinoClient, other: Message) -> None:
-    """A key belongs to one message, now and later: another one is a conflict, and is not sent."""
+    """A key belongs to one message for good: another message under it is a conflict, and is not sent."""
     sending = asyncio.create_task(devino.send(message(), key=KEY))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -213,7 +213,7 @@ async def test_cancelled_anywhere(service: Service, journal: CountingJournal, st
 
 
 async def test_a_key_of_a_process_that_lives(service: Service, journal: CountingJournal, tmp_path: Path) -> None:
-    """A key that another process is sending is waited for, and its receipt is that process's."""
+    """A key that another process is sending is waited for, and the receipt is the one that process got."""
     other, token = await claimed_elsewhere(tmp_path / "sms.journal", service, KEY, message())
     async with other, DevinoClient("key", base_url=service.url, journal=journal) as devino:
         sending = asyncio.create_task(devino.send(message(), key=KEY))
@@ -228,7 +228,7 @@ async def test_a_key_of_a_process_that_lives(service: Service, journal: Counting
 async def test_a_key_claimed_between_look_up_and_claim(
     service: Service, journal: CountingJournal, tmp_path: Path
 ) -> None:
-    """A key that another process claims in the last moment is taken out of the batch. The others are sent."""
+    """A key that another process claims at the last moment is taken out of the batch. The others are sent."""
     other, token = await claimed_elsewhere(tmp_path / "sms.journal", service, "k3", message(3))
     _, results = pack_one(Accepted(message(3), "4711"))
     async with other, DevinoClient("key", base_url=service.url, journal=journal) as devino:

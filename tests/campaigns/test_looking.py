@@ -23,7 +23,7 @@ def print_of(position: int) -> bytes:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Record]:
-    """Parts as runs leave them: each position has its state in one part, and has moved away from all others."""
+    """Parts as runs leave them: each position has its state in one part, and is marked as moved in all others."""
     owner: dict[int, int] = {}
     parts: list[list[int]] = []
     for number in range(draw(st.integers(0, 5))):
@@ -61,7 +61,7 @@ def looked_up(wanted: Sequence[int], records: list[Record], *, end: int | None =
 
 @given(histories(), st.data())
 def test_places_and_states(records: list[Record], data: st.DataObject) -> None:
-    """Each message is found in the part that has it now, in strict order and in any order, and nothing else is."""
+    """Each message is found in the part that has it now, whatever the order of the input. Nothing else is found."""
     if data.draw(st.booleans()):
         start = data.draw(st.integers(0, SIZE_OF_CAMPAIGN - 1))
         wanted: Sequence[int] = range(start, data.draw(st.integers(start + 1, SIZE_OF_CAMPAIGN + 3)))
@@ -79,7 +79,7 @@ def test_places_and_states(records: list[Record], data: st.DataObject) -> None:
 
 @given(histories(), st.data())
 def test_what_may_be_sent(records: list[Record], data: st.DataObject) -> None:
-    """What may be sent: what is new, planned or not sent, before the end. Stretches cover all places once, in order."""
+    """Messages before `end` may be sent if new, planned or not sent. Stretches cover all places once, in order."""
     wanted = range(SIZE_OF_CAMPAIGN)
     end = data.draw(st.integers(0, SIZE_OF_CAMPAIGN))
     looked = looked_up(wanted, records, end=end)
@@ -95,7 +95,7 @@ def test_what_may_be_sent(records: list[Record], data: st.DataObject) -> None:
 
 @given(histories(), st.sets(st.integers(0, SIZE_OF_CAMPAIGN - 1)))
 def test_the_first_difference(records: list[Record], changed: set[int]) -> None:
-    """The first message that differs from the recorded one at its place is found, and no new message counts."""
+    """The first message that differs from the recorded one at its place is found. A new message is no difference."""
     wanted = range(SIZE_OF_CAMPAIGN)
     prints = b"".join(print_of(each + 1_000 if each in changed else each) for each in wanted)
     differing = [each for each in sorted(changed) if each in states(records)]

@@ -66,7 +66,7 @@ def test_a_late_answer_shifts_no_results(pairs: list[tuple[str, str]]) -> None:
 
 
 def test_words_that_are_missing() -> None:
-    """What a dead process had claimed, and a person then settled, has no words. A late answer takes none for it."""
+    """A message that a dead process had claimed and a person then settled has no words, even after a late answer."""
     marks, results = answer(range(3), "aua", NEW)
     found = merged(b"suc", b"", marks, results)
     assert list(Results(b"sua", found).outcomes(range(3))) == [
@@ -97,7 +97,7 @@ texts = st.lists(pieces, min_size=1, max_size=8).map("".join)
 
 @given(texts=st.lists(texts, min_size=1, max_size=9), size=st.integers(1, 4), data=st.data())
 def test_bodies(texts: list[str], size: int, data: st.DataObject) -> None:
-    """The JSON of each message is found again, whatever its text is and however the slices are cut."""
+    """The JSON of each message is unpacked unchanged, whatever its text is and however the slices are cut."""
     marks = data.draw(st.text("pcarnusm", min_size=len(texts), max_size=len(texts)))
     bodies = [each.encode() for each in encode(message_at(at, text) for at, text in enumerate(texts))]
     slices = [b",".join(bodies[at : at + size]) for at in range(0, len(bodies), size)]
@@ -122,7 +122,7 @@ def test_bodies_of_any_form(values: list[dict[str, str]]) -> None:
 
 @pytest.mark.parametrize("between", [", ", ",\n", " ,\n\n"])
 def test_bodies_with_space_between(between: str) -> None:
-    """White space between messages does not make lines of them that were none."""
+    """White space between messages does not change how they are split into lines."""
     slices = [between.join(['{"to":"1"}', '{"to":"2"}', '{"to":"3"}']).encode(), b'{"to":"4"}']
     expected = [b'{"to": "%d"}' % number for number in (1, 2, 3, 4)]
     assert unpack_bytes(pack_bodies(slices, 4)).split(b"\n") == lines_of(slices, 4) == expected
@@ -130,7 +130,7 @@ def test_bodies_with_space_between(between: str) -> None:
 
 @given(plain=st.binary(min_size=1), at=st.integers(0, 1_000), level=st.sampled_from([0, 1]))
 def test_damage(plain: bytes, at: int, level: int) -> None:
-    """A bit that was turned is an error or changes nothing. It never gives other bytes."""
+    """A flipped bit is an error or changes nothing. It never gives other bytes."""
     stored = bytearray(pack_bytes(plain, level))
     stored[at % len(stored)] ^= 1
     with suppress(Damaged):

@@ -1,4 +1,4 @@
-"""Results: what the journal keeps of receipts gives the same receipts again."""
+"""Results: the receipts that are rebuilt from a journal equal those that were recorded."""
 
 import json
 from typing import Any
@@ -75,7 +75,7 @@ def test_runs_are_packed_as_single_receipts_are() -> None:
 
 
 def test_nothing_personal_is_kept() -> None:
-    """Results hold neither texts nor numbers: what the service says of a number is masked."""
+    """Results hold neither texts nor phone numbers: a number in what the service says is masked."""
     _, packed = pack_one(receipt("r", 1))
     assert b"79001234567" not in packed
     assert b"secret" not in packed
@@ -90,7 +90,7 @@ def test_a_dead_process_left_no_words() -> None:
 
 
 def test_assumed_sent_stays_unconfirmed() -> None:
-    """A person's decision is not a proof: the receipt stays Unconfirmed, and says that it was decided."""
+    """A person's decision proves nothing: the receipt stays Unconfirmed, and says that a person decided."""
     marks, packed = at_once(pack(_of(receipt("u", 1), receipt("u", 2))))
     found = Receipts()
     Results(bytes((Mark.ASSUMED_SENT, marks[1])), packed).replay(0, [MESSAGE] * 2, found)
@@ -117,7 +117,7 @@ def test_outcomes_leave_out_what_has_moved() -> None:
 
 @pytest.mark.parametrize("damage", [b"{", b"[]", json.dumps({"ids": "1"}).encode(), b"\xff"])
 def test_damage_is_found(damage: bytes) -> None:
-    """Results that do not fit the marks are an error, and never somebody else's message id."""
+    """Results that do not fit the marks are an error, and never give the id of another message."""
     with pytest.raises((ValueError, TypeError, KeyError, AttributeError)):
         Results(b"aa", damage)
 

@@ -1,4 +1,4 @@
-"""What every journal must do with keyed sends, whatever keeps it."""
+"""What every journal must do with keyed sends, whatever its store."""
 
 import asyncio
 
@@ -53,14 +53,14 @@ async def test_keys_that_are_free(journal: Journal, other: Journal, mark: str) -
     record = (await journal.find_keys(["old"]))["old"]
     assert (record.address, record.state, record.results) == ("http://other:80", State.IN_FLIGHT, b"")
     assert record.fingerprint == keyed("old", "two").fingerprint
-    # The token that had it before has no say in it any more.
+    # The token that claimed it before can no longer change it.
     await journal.settle_keys("1", {"old": keyed_outcome("a")})
     await journal.release_keys("1")
     assert (await journal.find_keys(["old"]))["old"].state is State.IN_FLIGHT
 
 
 async def test_a_token_claims_its_keys_again(journal: Journal) -> None:
-    """Claims of the same token are taken again, with more keys, and released all at once."""
+    """The same token can claim its keys again, together with more keys. All of them are released at once."""
     assert not await journal.claim_keys("1", ADDRESS, [keyed("a")], 1.0)
     assert not await journal.claim_keys("2", ADDRESS, [keyed("c")], 1.0)
     assert not await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], 2.0)
@@ -70,7 +70,7 @@ async def test_a_token_claims_its_keys_again(journal: Journal) -> None:
 
 
 async def test_no_answer_takes_back_another(journal: Journal) -> None:
-    """A late answer settles a key that is in doubt. It changes none that is settled, nor one it did not claim."""
+    """A late answer settles a key in doubt. It changes no settled key, and none that its token did not claim."""
     await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
     await journal.settle_keys("1", {"a": keyed_outcome("a"), "b": keyed_outcome("u")})
     await journal.settle_keys("1", {"a": keyed_outcome("r"), "b": keyed_outcome("a", "2"), "c": keyed_outcome("a")})

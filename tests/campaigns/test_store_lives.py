@@ -1,4 +1,4 @@
-"""What every journal must do when processes end, are killed, or freeze, whatever keeps it."""
+"""What every journal must do when processes end, are killed, or freeze, whatever its store."""
 
 import signal
 import sys
@@ -71,7 +71,7 @@ async def test_a_process_that_is_killed(journal: Journal, process: Callable[[], 
 
 @needs_processes
 async def test_looking_at_what_a_killed_process_left(journal: Journal, process: Callable[[], Process]) -> None:
-    """Those that only look see what a dead process had claimed as unconfirmed, before any run begins."""
+    """Looking is enough to see what a dead process had claimed as unconfirmed, before any run begins."""
     killed = process()
     run = killed.call("begin", "spring", ADDRESS)
     killed.call("claim", run, part_of(range(2)))
@@ -88,7 +88,7 @@ async def test_looking_at_what_a_killed_process_left(journal: Journal, process: 
 
 @needs_processes
 async def test_a_frozen_process_lives(journal: Journal, process: Callable[[], Process]) -> None:
-    """A process that is stopped, for however long, is not taken for dead, and goes on when it is revived."""
+    """A process that is stopped, for however long, is not taken for dead, and continues when it is resumed."""
     frozen = process()
     run = frozen.call("begin", "spring", ADDRESS)
     part = part_of(range(2))
@@ -109,7 +109,7 @@ async def test_a_frozen_process_lives(journal: Journal, process: Callable[[], Pr
 
 @needs_processes
 async def test_several_processes(journal: Journal, process: Callable[[], Process]) -> None:
-    """Of several processes that live only the dead one's claims fall into doubt."""
+    """If one of several processes dies, only its claims become unconfirmed."""
     processes = [process() for _ in range(3)]
     runs = [each.call("begin", str(number), ADDRESS) for number, each in enumerate(processes)]
     for each, run in zip(processes, runs, strict=True):

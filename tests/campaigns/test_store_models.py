@@ -1,7 +1,7 @@
 """Random interleavings of claim, release, settle, kill and replay, in several real processes, against plain models.
 
-The models hold the rules of the design: a message is in one state and the counts add up, planned is entered again only
-by proof, what is in doubt is never claimed, and a refused step changes nothing.
+The models hold the rules of the design: a message is in one state and the counts add up, a message returns to planned
+only by proof, what is in doubt is never claimed, and a refused step changes nothing.
 """
 
 import os
@@ -44,7 +44,7 @@ some_marks = st.lists(st.sampled_from("arnu"), min_size=MESSAGES, max_size=MESSA
 
 @define
 class KnownPart:
-    """What the model knows of a part: the mark of each message, and which answer its result is from."""
+    """What the model knows about a part: the mark of each message, and which answer its result is from."""
 
     part: Part
     run: Run
@@ -116,7 +116,7 @@ class Campaigns(Machine):
         self.known = {name: KnownCampaign() for name in NAMES}
 
     def live_parts(self) -> list[tuple[KnownCampaign, KnownPart]]:
-        """The parts whose process still runs, so that it may say something about them."""
+        """The parts whose process still runs, so that it can release or settle them."""
         return [(each, part) for each in self.known.values() for part in each.parts.values() if part.owner >= 0]
 
     def a_part(self, data: st.DataObject) -> tuple[KnownCampaign, KnownPart] | None:
@@ -374,7 +374,7 @@ class Keys(Machine):
 
     @invariant()
     def look_up(self) -> None:
-        """Each key has the state of the last answer to its own claim, and the results of that."""
+        """Each key has the state and the results of the last answer to its own claim."""
         found = self.watcher.call("find_keys", KEYS)
         assert {key: each.state for key, each in found.items()} == {
             key: STATES[ord(mark)] for key, (mark, _, _) in self.known.items()
@@ -389,7 +389,7 @@ class Keys(Machine):
 
 @pytest.mark.parametrize("machine", [Campaigns, Keys])
 def test_any_order_of_steps(machine: type[Machine]) -> None:
-    """Whatever order steps, kills and new processes come in, the store says what the model says."""
+    """In whatever order steps, kills and new processes come, the store agrees with the model."""
     rules = settings(
         max_examples=EXAMPLES,
         stateful_step_count=30,

@@ -1,4 +1,4 @@
-"""What every journal must do with campaigns, whatever keeps it: the rules of the protocol in journal.py, one by one."""
+"""What every journal must do with campaigns, whatever its store: the rules of journal.py, one by one."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ from devino_async.campaigns.journal import STATES
 
 
 async def test_a_new_campaign(journal: Journal) -> None:
-    """`begin` makes a campaign that is not there yet. Its run has the journal's secret and knows of no message."""
+    """`begin` makes a campaign that is not there yet. Its run has the journal's secret and 0 recorded messages."""
     run = await journal.begin("spring", ADDRESS, path="people.csv")
     assert (run.name, run.recorded, run.secret) == ("spring", 0, await journal.secret())
     assert len(run.secret) == 32
@@ -45,7 +45,7 @@ async def test_the_secret(journal: Journal, other: Journal, tmp_path: Path) -> N
 
 
 async def test_files_of_a_campaign(journal: Journal) -> None:
-    """A run notes the file that is read and the file for results. A run that names none leaves them."""
+    """A run notes the file that is read and the file for results. A run that names none keeps them."""
     noted = [("a.csv", None), (None, "b.csv"), (None, None), ("c.csv", "d.csv")]
     for (path, output), expected in zip(noted, ["a.csv -", "a.csv b.csv", "a.csv b.csv", "c.csv d.csv"], strict=True):
         await journal.end(await journal.begin("spring", ADDRESS, path=path, output=output), complete=False)
@@ -77,7 +77,7 @@ async def test_an_end_that_comes_late(journal: Journal, other: Journal) -> None:
 
 
 async def test_another_address(journal: Journal) -> None:
-    """A campaign belongs to one service. At another it is refused as changed, and its own may go on."""
+    """A campaign belongs to one service. At another it is refused as changed, and at its own it may continue."""
     await journal.end(await journal.begin("spring", ADDRESS), complete=False)
     with pytest.raises(CampaignChanged) as raised:
         await journal.begin("spring", "http://127.0.0.1:8025")
@@ -107,7 +107,7 @@ async def test_finished(journal: Journal) -> None:
 
 
 async def test_claim_and_settle(journal: Journal, other: Journal) -> None:
-    """A claimed part is in flight for all who look. Settled, each of its messages has its state and its result."""
+    """A claimed part is seen as in flight by all. Once settled, each of its messages has its state and its result."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(5))
     await journal.claim(run, part)
@@ -204,7 +204,7 @@ async def test_what_may_not_be_sent_again(journal: Journal, mark: str) -> None:
 
 
 async def test_messages_move(journal: Journal) -> None:
-    """A claim takes messages that are proved unsent from earlier parts. They are counted where they are now."""
+    """A claim takes messages that are proved unsent from earlier parts. They are counted only in the new part."""
     run = await journal.begin("spring", ADDRESS)
     one, two, three = part_of(range(4)), part_of(range(4, 8)), part_of((1, 3, 4))
     for each, marks in ((one, "anrn"), (two, "nuan")):
@@ -283,7 +283,7 @@ async def test_settled_without_a_claim(journal: Journal) -> None:
 
 
 async def test_settled_twice(journal: Journal) -> None:
-    """To settle again what a lost answer of the store may have hidden changes nothing."""
+    """Settling a part once more, because it is not known whether the store did it, changes nothing."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(4))
     await journal.claim(run, part)
@@ -296,7 +296,7 @@ async def test_settled_twice(journal: Journal) -> None:
 
 
 async def test_a_late_answer(journal: Journal, other: Journal) -> None:
-    """An answer that comes after its messages moved settles those that did not, and no other's results shift."""
+    """An answer that comes after some messages moved settles only the others, and mixes up no results."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(6))
     await journal.claim(run, part)
@@ -312,7 +312,7 @@ async def test_a_late_answer(journal: Journal, other: Journal) -> None:
 
 
 async def test_a_run_that_was_taken_over(stores: SQLiteStores, journal: Journal, other: Journal) -> None:
-    """A run that has ended, or that another has replaced, claims nothing more. What it had claimed it may settle."""
+    """A run that has ended, or that another has replaced, claims nothing more. It may still settle earlier claims."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(2))
     await journal.claim(run, part)
@@ -329,7 +329,7 @@ async def test_a_run_that_was_taken_over(stores: SQLiteStores, journal: Journal,
 
 
 async def test_a_token_that_is_unknown(journal: Journal) -> None:
-    """To release what was never claimed is an error, not silence."""
+    """Releasing what was never claimed raises an error."""
     run = await journal.begin("spring", ADDRESS)
     with pytest.raises(JournalFailed, match="never claimed"):
         await journal.release(run, "unknown")
@@ -348,7 +348,7 @@ async def test_campaigns_are_apart(journal: Journal) -> None:
 
 
 async def test_many_tasks(journal: Journal, other: Journal) -> None:
-    """Tasks that claim, release and settle at once lose nothing of one another, in two journals on one store."""
+    """Concurrent tasks that claim, release and settle lose nothing, even with two journals on one store."""
     runs = [await each.begin(name, ADDRESS) for each, name in ((journal, "one"), (other, "two"))]
 
     async def one_part(each: Journal, run: Any, number: int) -> None:
@@ -368,7 +368,7 @@ async def test_many_tasks(journal: Journal, other: Journal) -> None:
 
 
 async def test_large_campaigns_by_position(journal: Journal) -> None:
-    """`outcomes` gives each message once and by position, also where later parts have messages of earlier ones."""
+    """`outcomes` yields each message once and by position, even if later parts took messages from earlier ones."""
     run = await journal.begin("spring", ADDRESS)
     for start in range(0, 70_000, 10_000):
         positions = range(start, start + 10_000)
@@ -382,7 +382,7 @@ async def test_large_campaigns_by_position(journal: Journal) -> None:
 
 
 async def test_moments(journal: Journal) -> None:
-    """A campaign has the moments of its beginning and its last change, with a time zone."""
+    """A campaign has the times of its beginning and its last change, with a time zone."""
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     run = await journal.begin("spring", ADDRESS)
     [first] = await journal.campaigns()

@@ -44,7 +44,7 @@ def test_list(cli: Any, finished: str) -> None:
     result = cli.run("campaign", "list")
     assert result.exit_code == 0
     [head, first, second] = result.stdout.splitlines()
-    assert head.split() == ["campaign", "messages", "accepted", "unsure", "to", "send", "state"]
+    assert head.split() == ["campaign", "messages", "accepted", "in", "doubt", "to", "send", "state"]
     assert first.split() == [finished, "300", "270", "0", "0", "finished"]
     assert second.split() == ["other", "1", "1", "0", "0", "finished"]
     listed = cli.lines(cli.run("campaign", "list", "--json").stdout)
@@ -74,15 +74,15 @@ def test_show(cli: Any, finished: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_show_after_a_kill(cli: Any, counting: Any) -> None:
-    """After a kill it tells at once what is unsure, and the command that goes on. That command does."""
+    """After a kill it tells at once what is in doubt, and which command continues. That command works."""
     killed(cli, counting)
     result = cli.run("campaign", "show", "campaign.csv")
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0].endswith(": stopped")
     assert {"messages 200", "accepted 90"} <= set(lines)
     assert any(line.startswith("unconfirmed 100 they may have been sent") for line in lines)
-    assert any(line.startswith("Unsure: 100.") for line in lines)
-    assert lines[-2] == "The same command again sends what was not sent, and nothing twice:"
+    assert any(line.startswith("In doubt: 100.") for line in lines)
+    assert lines[-2] == "Run the same command again to send what was not sent, and nothing twice:"
     assert lines[-1] == "devino send campaign.csv, with the same options as before"
     assert "results r.csv" in lines
     [export] = [line for line in lines if line.startswith("devino campaign export")]
@@ -90,11 +90,11 @@ def test_show_after_a_kill(cli: Any, counting: Any) -> None:
     assert [each["position"] for each in places] == list(range(100, 200))
     assert cli.run(*lines[-1].partition(",")[0].split()[1:]).exit_code == 1
     assert counting.sent.total() == 300
-    assert cli.run("campaign", "show").stdout.startswith(f"Campaign campaign.csv@{counting.url[7:]}: unsure")
+    assert cli.run("campaign", "show").stdout.startswith(f"Campaign campaign.csv@{counting.url[7:]}: in doubt")
 
 
 def test_the_command_names_what_is_not_usual(cli: Any, guarded_url: str) -> None:
-    """If the journal or the name is another than by default, the command that goes on has them."""
+    """If the journal or the name is not the default one, the command to continue includes it."""
     cli.file(ROWS)
     arguments = ["--journal", "my journal", "--campaign", "spring sale"]
     cli.run("send", "campaign.csv", *arguments, "--base-url", guarded_url, "--api-key", "wrong")

@@ -36,7 +36,7 @@ def outcomes(path: Path) -> list[tuple[int, str]]:
 
 
 def age(journal: Path, seconds: float) -> None:
-    """Make all of a journal as much older."""
+    """Make everything in a journal older by this much."""
     with sqlite3.connect(journal) as connection:
         connection.execute(
             "UPDATE campaign SET started_at = started_at - ?, changed_at = changed_at - ?", [seconds] * 2
@@ -52,7 +52,7 @@ def age(journal: Path, seconds: float) -> None:
     ("number", "ends_in"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)]
 )
 def test_the_same_command_again(cli: Any, counting: Any, number: int, ends_in: int) -> None:
-    """After a kill or a signal the same command sends the rest, and nobody twice.
+    """After a kill or a signal the same command sends the rest, and nothing twice.
 
     After a kill the batches in flight are unconfirmed. After a signal they are finished.
     """
@@ -84,7 +84,7 @@ def test_the_same_command_again(cli: Any, counting: Any, number: int, ends_in: i
 
 
 @UNIX
-def test_what_is_unsure_stays_unsure(cli: Any, counting: Any) -> None:
+def test_what_is_in_doubt_stays_in_doubt(cli: Any, counting: Any) -> None:
     """What was in flight at a kill is not sent by any later run either."""
     path = cli.file(rows(*range(10)))
     counting.answers = 0
@@ -114,7 +114,7 @@ def test_not_sent_is_sent(cli: Any, guarded_url: str) -> None:
 
 
 def test_two_runs_at_once(cli: Any, counting: Any) -> None:
-    """A second run of a campaign under way ends in 2, sends nothing, and leaves the first one's results alone."""
+    """A second run of a campaign under way exits with 2, sends nothing, and leaves the first one's results alone."""
     path, output = cli.file(rows(*range(10))), cli.folder / "results.csv"
     counting.answers = 0
     process = cli.start("send", path, "--output", output)
@@ -142,7 +142,7 @@ def test_the_batch_size(cli: Any, counting: Any) -> None:
 
 
 def test_rows_mended_and_added(cli: Any, counting: Any) -> None:
-    """(a) Rows that were never accepted may be mended or deleted, rows may be added and reordered: only new ones go."""
+    """(a) Rows that were not accepted may be corrected or deleted, others added or moved. Only new ones are sent."""
     bad = "MyCompany,oops,x\n"
     refused = row(4, sender="Unknown")
     path = cli.file(HEADER + row(1) + bad + row(2) + refused + bad + row(3))
@@ -151,7 +151,7 @@ def test_rows_mended_and_added(cli: Any, counting: Any) -> None:
     cli.file(HEADER + row(6) + row(3) + row(5) + row(1) + row(4) + row(2))
     result = cli.run("send", path)
     assert result.exit_code == 0, result.stderr
-    assert "goes on: 3 rows unchanged, 3 new" in result.stderr
+    assert "continues: 3 rows unchanged, 3 new" in result.stderr
     assert counting.sent == {(f"7900{number:07}", "x"): 1 + (number == 4) for number in range(1, 7)}
 
 
@@ -168,7 +168,7 @@ def test_equal_rows_are_counted(cli: Any, counting: Any) -> None:
 
 @UNIX
 def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
-    """(b) If rows that were or may have been sent are gone, nothing is sent. It names the counts and the two ways."""
+    """(b) If rows that were or may have been sent are missing, nothing is sent, and two ways to continue are named."""
     path = cli.file(rows(*range(300)))
     command = ["send", path, "--batch-size", "100", "--in-flight", "1"]
     counting.answers = 1
@@ -196,7 +196,7 @@ def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
 
 
 def test_another_file_of_the_same_name(cli: Any, counting: Any) -> None:
-    """(c) With no row in common it is a new campaign, which is said. Each later run goes on with the one it fits."""
+    """(c) With no row in common a new campaign begins, and a line says so. Later runs continue the one that fits."""
     name = f"campaign.csv@{counting.url[7:]}"
     path = cli.file(rows(1, 2))
     assert f"campaign '{name}' begins" in cli.run("send", path).stderr
@@ -215,7 +215,7 @@ def test_another_file_of_the_same_name(cli: Any, counting: Any) -> None:
 
 @pytest.mark.parametrize(("sender", "status"), [("MyCompany", 0), ("Unknown", 1)])
 def test_finished_and_run_again(cli: Any, counting: Any, sender: str, status: int) -> None:
-    """(d) A finished campaign is not sent again, and ends as it did. The results are written once more."""
+    """(d) A finished campaign is not sent again. The exit status is the same, and the results are written again."""
     path, output = cli.file(rows(1, 2) + row(3, sender=sender)), cli.folder / "results.csv"
     first = cli.run("send", path, "--output", output)
     assert first.exit_code == status
@@ -229,7 +229,7 @@ def test_finished_and_run_again(cli: Any, counting: Any, sender: str, status: in
 
 
 def test_finished_long_ago(cli: Any, counting: Any) -> None:
-    """(d) After more than a day it ends in 2 with the line to write, because a reminder must not vanish in silence.
+    """(d) After more than a day it exits with 2 and names the option to add, or a reminder would silently go unsent.
 
     Runs that send nothing do not make a campaign younger.
     """
@@ -264,7 +264,7 @@ def test_another_address(cli: Any, counting: Any, sandbox_url: str) -> None:
 
 
 def test_a_limit(cli: Any, counting: Any) -> None:
-    """--limit sends the first rows, and the same command without it the others. Neither finds rows missing."""
+    """--limit sends the first rows. The same command without it sends the others. Neither reports missing rows."""
     path = cli.file(rows(1, 1, 2, 3) + "MyCompany,oops,x\n" + row(4))
     first = cli.run("send", path, "--limit", "3")
     assert first.exit_code == 0
@@ -282,7 +282,7 @@ def test_a_limit(cli: Any, counting: Any) -> None:
 
 
 def test_a_name_of_its_own(cli: Any, counting: Any) -> None:
-    """--campaign compares with that campaign only, and never goes on with one that shares nothing."""
+    """--campaign compares with that campaign only, even if it shares no row with the file."""
     path = cli.file(rows(1, 2))
     for name in ("one", "two"):
         assert cli.run("send", path, "--campaign", name).exit_code == 0
@@ -328,7 +328,7 @@ def test_another_place(cli: Any, counting: Any, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_no_journal(cli: Any, counting: Any) -> None:
-    """--no-journal keeps none, so the same command sends all again."""
+    """--no-journal keeps none, so the same command sends everything again."""
     path = cli.file(rows(1))
     for _ in range(2):
         assert cli.run("send", path, "--no-journal").exit_code == 0
@@ -337,7 +337,7 @@ def test_no_journal(cli: Any, counting: Any) -> None:
 
 
 def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
-    """Where no journal can be made, nothing is sent, and the ways out are named."""
+    """If no journal can be made, nothing is sent, and the alternatives are named."""
     path = cli.file(rows(1))
     for place in (path / "x.journal", cli.folder / "absent" / "x.journal", path):
         result = cli.run("send", path, "--journal", place)
@@ -350,7 +350,7 @@ def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
 
 @UNIX
 def test_a_read_only_folder(cli: Any, counting: Any) -> None:
-    """A folder that may not be written ends in 2 and names the ways out, and both are ways out."""
+    """In a read-only folder the command exits with 2 and names two alternatives, and both work."""
     # Whatever is loaded late is loaded here, while every file may be read.
     assert cli.run("send", cli.file(rows(9)), "--campaign", "c").exit_code == 0
     with TemporaryDirectory() as name, no_rights_in(Path(name)):
@@ -400,7 +400,7 @@ def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> 
     ],
 )
 def test_options_that_contradict_each_other(cli: Any, counting: Any, arguments: list[str], told: str) -> None:
-    """A journal that is asked for by half is a usage error."""
+    """Options for a journal that are incomplete or contradict each other are a usage error."""
     result = cli.run("send", *arguments, given=rows(1))
     assert result.exit_code == 2
     assert told in result.stderr
@@ -408,7 +408,7 @@ def test_options_that_contradict_each_other(cli: Any, counting: Any, arguments: 
 
 
 def test_standard_input(cli: Any, counting: Any) -> None:
-    """Standard input has a journal if it is named. It cannot be compared first, so it must be the same as before."""
+    """Standard input has a journal if one is named. It cannot be compared first, so it must be the same as before."""
     command = ["send", "-", "--journal", cli.folder / "j", "--campaign", "spring"]
     assert cli.run(*command, given=rows(1, 2)).exit_code == 0
     assert cli.run(*command, given=rows(1, 2, 3)).exit_code == 0
@@ -425,7 +425,7 @@ def test_standard_input(cli: Any, counting: Any) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs ulimit")
 def test_a_full_disk(cli: Any, counting: Any) -> None:
-    """A journal that can no longer be written ends the run in 3. Later, with room, no message is sent twice."""
+    """A journal that can no longer be written ends the run with 3. Once there is room, no message is sent twice."""
     path = cli.file(rows(*range(4_000)))
     ended = cli.shell('ulimit -f 200; "$@"', "send", path, "--batch-size", "50")
     assert ended.returncode == 3, ended.stderr

@@ -293,7 +293,9 @@ MUTATIONS = (
         "self._settle(taken[at : at + len(run)], run)",
         "self._settle(taken[at : at + len(run)], run[::-1])",
     ),
-    Mutation("lanes share POSTs", OUTBOX, "return self._urgent if getattr", "return self._bulk if getattr"),
+    Mutation(
+        "lanes share POSTs", "client/outboxes.py", "return self._urgent if getattr", "return self._bulk if getattr"
+    ),
     Mutation(
         "lanes share places",
         "transport/limits.py",

@@ -28,8 +28,8 @@ def foreign(path: Path, *statements: str) -> None:
     [
         (["CREATE TABLE other (x)"], "other tables. Choose another path"),
         (["CREATE TABLE other (x)", "PRAGMA user_version = 3"], "other tables. Choose another path"),
-        ([*SCHEMA, "PRAGMA user_version = 4"], "form 4, .* reads form 3. Use the version that made it"),
-        ([*SCHEMA, "CREATE TABLE more (x)", "PRAGMA user_version = 9"], "form 9"),
+        ([*SCHEMA, "PRAGMA user_version = 4"], "format 4, .* reads format 3. Use the version that made it"),
+        ([*SCHEMA, "CREATE TABLE more (x)", "PRAGMA user_version = 9"], "format 9"),
         (["not SQLite"], "not an SQLite file. Choose another path, or move it away"),
     ],
 )
@@ -75,7 +75,7 @@ async def test_upgrades(path: Path) -> None:
     await file.aclose()
     for upgrades in ({}, {4: words("b")}, {3: words("a")}):
         file = notes(path, version=5, upgrades=upgrades)
-        with pytest.raises(NoteError, match="form 3"):
+        with pytest.raises(NoteError, match="format 3"):
             await file.do(numbers)
         await file.aclose()
     file = notes(path, version=5, upgrades={3: words("a"), 4: words("b")})
@@ -85,7 +85,7 @@ async def test_upgrades(path: Path) -> None:
         assert connection.execute("SELECT words FROM note").fetchone() == ("xab",)
         assert connection.execute("PRAGMA user_version").fetchone() == (5,)
     file = notes(path, version=4, upgrades={3: words("a")})
-    with pytest.raises(NoteError, match="form 5"):
+    with pytest.raises(NoteError, match="format 5"):
         await file.do(numbers)
     await file.aclose()
 

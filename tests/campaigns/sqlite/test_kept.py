@@ -1,4 +1,4 @@
-"""What SQLiteJournal keeps in its file: texts while they are needed, evidence, and each step as a whole."""
+"""What SQLiteJournal keeps in its file: texts while they are needed, evidence, and each step in full or not at all."""
 
 import asyncio
 import os
@@ -39,7 +39,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such process
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no such modes there")
 async def test_modes(path: Path) -> None:
-    """The journal and all that lies beside it are for the owner only, whatever the umask. A group may be let in."""
+    """The journal and the files beside it are for the owner only, whatever the umask. A group may be given access."""
     before = os.umask(0)
     try:
         for mode in (0o600, 0o660):
@@ -54,7 +54,7 @@ async def test_modes(path: Path) -> None:
 
 
 async def test_texts_are_kept_while_they_are_needed(journal: SQLiteJournal) -> None:
-    """The text of a message is kept while it is in doubt or unsent, in the part that the message is in."""
+    """The text of a message is kept while the message is in doubt or unsent, in the part that it belongs to."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(5))
     texts = list(encode(map(message_at, range(5))))
@@ -111,7 +111,7 @@ def holds(path: Path, wanted: bytes) -> bool:
 
 
 async def test_the_end_of_a_run_waits_for_no_reader(journal: SQLiteJournal, path: Path) -> None:
-    """A reader that keeps the write-ahead log from being cut does not hold up the end of a run."""
+    """A reader that keeps the write-ahead log from being truncated does not delay the end of a run."""
     run = await journal.begin("spring", ADDRESS)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -123,7 +123,7 @@ async def test_the_end_of_a_run_waits_for_no_reader(journal: SQLiteJournal, path
 
 
 async def test_evidence(journal: SQLiteJournal) -> None:
-    """An answer that accepts messages which another part has sent since is kept, with their number."""
+    """If an answer accepts messages that another part has sent since, it is kept, with the number of these messages."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(4))
     await journal.claim(run, part)
@@ -207,6 +207,6 @@ async def test_a_log_that_is_cut_off(path: Path, tmp_path: Path) -> None:
         cut.write_bytes(database)
         async with SQLiteJournal(cut) as journal:
             found = current(await journal.records("spring", 0, 9))
-        # What was told to be on disk is there, and what was not told may be there.
+        # What was reported as written is there, and anything else may be there.
         done = max(at for at, each in enumerate(sizes) if each <= size)
         assert found == states[done]

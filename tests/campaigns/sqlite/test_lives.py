@@ -37,7 +37,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such process
 
 
 def in_process(target: Callable[..., None], *args: Any) -> int | None:
-    """Run it in a process of its own, and return how that ended."""
+    """Run it in a process of its own, and return how that process ended."""
     process = multiprocessing.get_context("forkserver").Process(target=target, args=args)
     process.start()
     process.join(60)
@@ -50,7 +50,7 @@ def claimers(path: Path) -> list[Path]:
 
 @needs_fork
 def test_kills_while_the_tables_are_made(path: Path) -> None:
-    """Wherever a process is killed that makes the tables, the next one opens the file, and one secret is for good."""
+    """If a process is killed at any step of making the tables, the next one opens the file, and the secret stays."""
     kills = 0
     while True:
         kills += 1
@@ -77,7 +77,7 @@ async def secret_of(path: Path) -> bytes:
 
 @needs_fork
 async def test_kills_in_the_middle_of_a_settle(tmp_path: Path) -> None:
-    """Wherever a process is killed that settles, all of a part is settled or all of it is in doubt. So is each key."""
+    """If a process is killed at any step of settling, all of a part is settled, or all is in doubt. So are keys."""
     seen, kills, ended = set(), 0, None
     while ended != 0:
         kills += 1
@@ -109,7 +109,7 @@ asyncio.run(main())
 
 
 def test_several_make_the_tables_at_once(path: Path) -> None:
-    """Processes that make one journal at the same time all end with the same one."""
+    """Processes that create one journal at the same time all use the same one afterwards."""
     running = [
         subprocess.Popen([sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]
@@ -147,7 +147,7 @@ async def test_files_of_the_dead_are_removed(journal: SQLiteJournal, path: Path)
 
 
 async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
-    """The file of a process that was killed before the journal named it goes at the next run. No other file goes."""
+    """The file of a process that was killed before the journal named it goes at the next run. No other file does."""
     await journal.begin("spring", ADDRESS)
     with pytest.raises(CampaignBusy):
         await other.begin("spring", ADDRESS)
@@ -164,13 +164,13 @@ async def test_strays(journal: SQLiteJournal, other: SQLiteJournal, path: Path) 
 
 
 async def test_a_person_deletes_the_file(journal: SQLiteJournal, other: SQLiteJournal, path: Path) -> None:
-    """A living process whose file was deleted makes it again at its next claim, and its run goes on."""
+    """A living process whose file was deleted makes it again at its next claim, and its run continues."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(2))
     await journal.claim(run, part)
     [file] = claimers(path)
     file.unlink()
-    # Those that look take it for dead meanwhile: in doubt is the safe side.
+    # Others that look meanwhile take it for dead. That leaves its claims in doubt, which is safe.
     assert (await other.campaigns())[0].unconfirmed == 2
     await journal.claim(run, part_of(range(2, 4)))
     assert claimers(path) == [file]
@@ -213,7 +213,7 @@ async def test_no_locks_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_other_ways_to_the_file(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a link, by a relative path, and after chdir, all see who lives."""
+    """Through a link, through a relative path, and after chdir, it is seen which processes live."""
     (tmp_path / "links").mkdir()
     link = tmp_path / "links" / "linked"
     link.symlink_to(path)

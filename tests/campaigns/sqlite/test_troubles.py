@@ -99,7 +99,7 @@ asyncio.run(main())
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of resources there")
 def test_a_disk_that_takes_no_more(path: Path) -> None:
-    """Where the system refuses to write, what was claimed stays, what failed is not there, and all goes on."""
+    """If the system refuses to write, claims stay, what failed is not recorded, and later writes work again."""
     here = str(Path(__file__).parents[1])
     subprocess.run([sys.executable, "-c", FULL_DISK, str(path), here], check=True)
     with closing(sqlite3.connect(path)) as connection:
@@ -109,7 +109,7 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
 @needs_fork
 @pytest.mark.parametrize("case", ["folder", "file", "new file", "empty file"])
 async def test_no_right_to_write(case: str) -> None:
-    """Where nothing may be written the error comes at once, and names the ways out."""
+    """Where nothing may be written the error comes at once, and names the alternatives."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -146,7 +146,7 @@ def in_child(path: Path, writing: int, reading: int) -> str:
     ids=["text", "foreign", "folder"],
 )
 async def test_files_that_are_no_journals(path: Path, make: Callable[[Path], Any], advice: str) -> None:
-    """What is not a journal is refused with the way out, and is not changed."""
+    """A file that is not a journal is refused and not changed, and the error says what to do."""
     make(path)
     before = path.read_bytes() if path.is_file() else None
     journal = SQLiteJournal(path)
@@ -169,7 +169,7 @@ async def test_a_journal_of_another_version(path: Path) -> None:
         await journal.begin("spring", ADDRESS)
     changed(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(JournalFailed, match=r"it has form 99, .* reads form 1\. Use the version that made it"):
+    with pytest.raises(JournalFailed, match=r"it has format 99, .* reads format 1\. Use the version that made it"):
         async with SQLiteJournal(path):
             pass
     assert path.read_bytes() == before
@@ -245,7 +245,7 @@ async def test_a_damaged_record_of_the_dead(journal: SQLiteJournal, path: Path) 
 
 
 async def test_results_that_fit_no_marks(journal: SQLiteJournal, path: Path) -> None:
-    """Results that were exchanged for others are an error when outcomes or keys are listed."""
+    """Results that were replaced by those of others are an error when outcomes or keys are listed."""
     run = await journal.begin("spring", ADDRESS)
     part = part_of(range(3))
     await journal.claim(run, part)
@@ -291,13 +291,13 @@ def test_network_file_systems(path: str, kind: str | None) -> None:
 
 
 async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A journal there is refused with the ways out, and no file is made."""
+    """A journal there is refused, the error names the alternatives, and no file is made."""
     mounts = path.parent / "mountinfo"
     mounts.write_text(f"{MOUNTS}40 22 0:50 / {path.parent.resolve()} rw - nfs4 server:/ rw\n")
     monkeypatch.setattr(troubles, "_MOUNTS", str(mounts))
     journal = SQLiteJournal(path)
     with pytest.raises(
-        JournalFailed, match=r"file system \(nfs4\), where locks do not hold.*--journal PATH.*--no-jour"
+        JournalFailed, match=r"file system \(nfs4\), where locks do not work.*--journal PATH.*--no-jour"
     ):
         await journal.begin("spring", ADDRESS)
     await journal.aclose()

@@ -1,0 +1,127 @@
+"""`devino campaign pause|unpause|cancel|resolve|reopen|forget|prune`, in a folder where `devino send` left a journal."""
+
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+ROWS = "sender,to,text\n" + "".join(
+    f"{'Unknown' if number % 10 == 9 else 'MyCompany'},7900{number:07},secret words\n" for number in range(300)
+)
+
+
+@pytest.fixture(autouse=True)
+def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands look into the current folder."""
+    monkeypatch.chdir(cli.folder)
+
+
+@pytest.fixture
+def finished(cli: Any, counting: Any) -> str:
+    """The name of a finished campaign of 300 messages, 30 of them rejected."""
+    cli.file(ROWS)
+    assert cli.run("send", "campaign.csv", "--batch-size", "100").exit_code == 1
+    return f"campaign.csv@{counting.url[7:]}"
+
+
+@pytest.fixture
+def killed(cli: Any, counting: Any) -> None:
+    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
+    if sys.platform == "win32":
+        pytest.skip("needs SIGKILL")
+    counting.answers = 1
+    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+
+
+def shown(cli: Any) -> dict[str, Any]:
+    [state] = cli.lines(cli.run("campaign", "show", "--json").stdout)
+    return dict(state)
+
+
+def test_nothing_happens_unasked(cli: Any, finished: str) -> None:
+    """Without --yes and without a terminal a verb shows what it is about, changes nothing, and ends in 2."""
+    for verb in (["cancel"], ["forget"], ["resolve", "--resend"], ["reopen", "--reason", "x"]):
+        result = cli.run("campaign", *verb)
+        assert result.exit_code == 2
+        assert "300 messages (270 accepted, 30 rejected)" in result.stderr
+        assert "--yes" in result.stderr
+    assert shown(cli)["rejected"] == 30
+    assert not shown(cli)["cancelled"]
+
+
+def test_pause_and_unpause(cli: Any, counting: Any, killed: None) -> None:
+    """A paused campaign sends nothing and says how it goes on. After `unpause` the same command ends it."""
+    assert cli.run("campaign", "pause").exit_code == 0
+    before = counting.sent.total()
+    result = cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv")
+    assert result.exit_code == 1
+    assert "paused" in result.stderr
+    assert counting.sent.total() == before
+    assert cli.run("campaign", "unpause").exit_code == 0
+    assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
+    assert shown(cli)["accepted"] + shown(cli)["rejected"] == 200
+
+
+def test_resend_what_is_in_doubt(cli: Any, counting: Any, killed: None) -> None:
+    """What was in flight at the kill is sent by the next run, after a person has decided so."""
+    result = cli.run("campaign", "resolve", "--resend", "--yes")
+    assert result.exit_code == 0
+    assert "100 messages are sent by the next run" in result.stderr
+    assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
+    assert (shown(cli)["accepted"], shown(cli)["rejected"], shown(cli)["finished"]) == (270, 30, True)
+
+
+def test_assume_sent(cli: Any, killed: None) -> None:
+    """What counts as sent by decision is final, and is counted by itself."""
+    assert cli.run("campaign", "resolve", "--assume-sent", "--yes").exit_code == 0
+    assert (shown(cli)["assumed_sent"], shown(cli)["unconfirmed"]) == (100, 0)
+
+
+def test_reopen(cli: Any, counting: Any, finished: str) -> None:
+    """The reasons of rejections are listed. Those that are named are sent by the next run."""
+    listed = cli.run("campaign", "reopen")
+    assert listed.exit_code == 0
+    assert listed.stdout.split() == ["30", "not.available"]
+    result = cli.run("campaign", "reopen", "--reason", "not.available", "--yes")
+    assert "30 messages are sent by the next run" in result.stderr
+    assert (shown(cli)["not_sent"], shown(cli)["rejected"]) == (30, 0)
+
+
+def test_cancel_and_run_again(cli: Any, counting: Any, killed: None) -> None:
+    """A cancelled campaign sends nothing more. Its rows have their results, and the exit status is 1."""
+    assert cli.run("campaign", "cancel", "--yes").exit_code == 0
+    before = counting.sent.total()
+    assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
+    assert counting.sent.total() == before
+    assert shown(cli)["cancelled"]
+
+
+def test_forget_and_run_again(cli: Any, counting: Any, killed: None) -> None:
+    """A campaign with messages in doubt is forgotten only by wish. After that the same command sends nothing."""
+    assert cli.run("campaign", "forget", "--yes").exit_code == 2
+    assert cli.run("campaign", "forget", "--yes", "--even-unconfirmed").exit_code == 0
+    before = counting.sent.total()
+    result = cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv")
+    assert result.exit_code == 2
+    assert "forgotten" in result.stderr
+    assert counting.sent.total() == before
+
+
+def test_prune(cli: Any, finished: str) -> None:
+    """Finished campaigns go once they are as old as was said."""
+    assert "0 campaigns forgotten" in cli.run("campaign", "prune", "--days", "1", "--yes").stderr
+    assert cli.run("campaign", "prune", "--days", "0").exit_code == 2
+    assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
+    assert cli.run("send", "campaign.csv").exit_code == 2
+
+
+def test_wrong_use(cli: Any, finished: str) -> None:
+    """A decision that is not named, and a key that is not there, end in 2."""
+    assert cli.run("campaign", "resolve").exit_code == 2
+    assert cli.run("campaign", "resolve", "--key", "x", "--resend", "--yes").exit_code == 2
+    assert cli.run("campaign", "pause", "no-such").exit_code == 2
