@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from ..errors import CampaignChanged, ConfigurationError, KeyConflict
+from ..errors import CampaignChanged, JournalError, KeyConflict
 from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
 from ..protocol.details import DetailPage, DetailQuery
@@ -139,7 +139,7 @@ class Reconciling:
     async def run(self, campaign: str | None, key: str | None) -> ReconcileReport:
         """Settle what can be settled of a campaign, a key, or all keyed sends.
 
-        Raises ConfigurationError for a campaign that the journal does not have, CampaignChanged or KeyConflict for one
+        Raises JournalError for a campaign or key that the journal does not have, CampaignChanged or KeyConflict for one
         of another address, JournalFailed, and CallFailed if a look-up fails. What was settled before that stays so.
         """
         await self._check(campaign, key)
@@ -162,13 +162,13 @@ class Reconciling:
         if campaign is not None:
             states = [each for each in await self._journal.campaigns() if each.name == campaign]
             if not states:
-                raise ConfigurationError(f"the journal has no campaign {campaign!r}")
+                raise JournalError(f"the journal has no campaign {campaign!r}")
             if states[0].address != self._address:
                 raise CampaignChanged(0, "address")
         elif key is not None:
             record = (await self._journal.find_keys([key])).get(key)
             if record is None:
-                raise ConfigurationError("the journal has no such key")
+                raise JournalError("the journal does not know this key")
             if record.address != self._address:
                 raise KeyConflict("the key was sent to another address")
 
@@ -246,14 +246,16 @@ class Reconciling:
         query = DetailQuery(date_time_from=first, date_time_to=last, calculate_total_count=True, recipient=recipient)
         rows, complete = 0, False
         for _ in range(_MAX_READINGS):
-            rows, total = 0, None
+            rows, total, complete = 0, 0, True
             async for page in self._pages(query):
                 rows += len(page.rows)
-                total = page.total if page.total is not None else total
+                if page.total is not None:
+                    # Rows that go let others move up to pages that were read already.
+                    complete, total = complete and total <= page.total, page.total
                 for row in page.rows:
                     matcher.feed(row)
                 await self._turns.give()
-            complete = total is None or total <= rows
+            complete = complete and total <= rows
             if complete:
                 break
         self._searched.append(Searched(first, last, rows, complete))
