@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from math import ceil, floor
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from ..protocol.detail_rows import DetailRow, DetailStatus
 
@@ -50,28 +50,45 @@ class Post:
     shortened: bool = False
 
 
-@define(eq=False)
-class _Group:
-    """Equal messages of one POST with one scheduled time, and when a row of them may have been sent, in UTC."""
-
-    post: int
-    content: bytes
-    sent: tuple[float, float]
-    accepted: tuple[float, float]
-    text: str = field(default="", repr=False)
-    places: list[int] = field(factory=list)
+# Where a row fits: the number of a group, and the first and the last zone in which it does. None if it has no time.
+_Fit = tuple[int, int, int]
+_NO_ZONE = (1, 0)
+# When a row was sent, by the clock of the service, and where it fits. Numbers alone: 32,000 rows of objects would cost
+# the garbage collector a third of a second at a time.
+_Row = tuple[float, tuple[_Fit, ...]]
 
 
-@frozen(eq=False)
-class _Row:
-    """A row that may be evidence: when it was sent, by the clock of the service, and the zones in which it fits."""
+class _Groups:
+    """Equal messages of one POST with one scheduled time make a group, which has a number."""
 
-    at: float
-    fits: tuple[tuple[_Group, range], ...]
+    def __init__(self) -> None:
+        self.posts: list[int] = []
+        self.contents: list[bytes] = []
+        # When a row may have been sent, and accepted, in UTC.
+        self.sent: list[tuple[float, float]] = []
+        self.accepted: list[tuple[float, float]] = []
+        self._places: list[int] = []
+        self._more: dict[int, list[int]] = {}
 
-    def may_fit(self, possible: frozenset[int]) -> bool:
-        """Whether it fits in any of these zones, or has no time at all."""
-        return any(not zones or not possible.isdisjoint(zones) for _, zones in self.fits)
+    def append(self, post: int, content: bytes, sent: tuple[float, float], accepted: tuple[float, float]) -> int:
+        """Add a group without places, and return its number."""
+        self.posts.append(post)
+        self.contents.append(content)
+        self.sent.append(sent)
+        self.accepted.append(accepted)
+        self._places.append(-1)
+        return len(self.posts) - 1
+
+    def add(self, group: int, place: int) -> None:
+        """Add a message to a group."""
+        if self._places[group] < 0:
+            self._places[group] = place
+        else:
+            self._more.setdefault(group, []).append(place)
+
+    def places(self, group: int) -> list[int]:
+        """Return the places of its messages."""
+        return [self._places[group], *self._more.get(group, ())]
 
 
 @frozen
@@ -94,8 +111,13 @@ class Matcher:
     def __init__(self, posts: Iterable[Post] = (), zones: Collection[int] = ANY_ZONE, *, proved: bool = False) -> None:
         self._zones = frozenset(zones)
         self._proved = proved
-        self._exact: dict[bytes, list[_Group]] = {}
-        self._linked: dict[bytes, list[_Group]] = {}
+        self._groups = _Groups()
+        # The groups of each content: the first, and those that follow another.
+        self._exact: dict[bytes, int] = {}
+        self._next: dict[int, int] = {}
+        # The groups with links, by recipient and sender, and their texts.
+        self._linked: dict[bytes, list[int]] = {}
+        self._texts: dict[int, str] = {}
         self._rows: dict[str, _Row] = {}
         self._newest = float("-inf")
         self._posts = 0
@@ -109,21 +131,23 @@ class Matcher:
 
     def add(self, post: Post) -> None:
         """Add the messages in doubt of one more POST. The verdict numbers POSTs in this order."""
-        groups: dict[tuple[bytes, float | None], _Group] = {}
+        numbers: dict[tuple[bytes, float | None], int] = {}
         accepted = _window(post.claimed_at, post.seconds)
         for doubt in post.doubts:
             content = _digest(doubt.recipient, doubt.sender, doubt.text)
-            group = groups.get((content, doubt.scheduled))
+            group = numbers.get((content, doubt.scheduled))
             if group is None:
                 later = doubt.scheduled is not None and doubt.scheduled > post.claimed_at
                 sent = _window(doubt.scheduled, post.seconds) if doubt.scheduled and later else accepted
-                group = _Group(self._posts, content, sent, accepted)
-                groups[content, doubt.scheduled] = group
-                self._exact.setdefault(content, []).append(group)
+                group = self._groups.append(self._posts, content, sent, accepted)
+                numbers[content, doubt.scheduled] = group
+                if content in self._exact:
+                    self._next[group] = self._exact[content]
+                self._exact[content] = group
                 if post.shortened and _LINK.search(doubt.text):
-                    group.text = doubt.text
+                    self._texts[group] = doubt.text
                     self._linked.setdefault(_digest(doubt.recipient, doubt.sender), []).append(group)
-            group.places.append(doubt.place)
+            self._groups.add(group, doubt.place)
         self._posts += 1
 
     def feed(self, row: DetailRow) -> None:
@@ -138,24 +162,27 @@ class Matcher:
         # What was not sent yet has only the time of its last event, which is soon after its acceptance.
         when = row.sent_date_time or row.event_date_time
         if when is None:
-            self._rows[row.message_id] = _Row(0.0, tuple((group, range(0)) for group in groups))
+            self._rows[row.message_id] = 0.0, tuple((group, *_NO_ZONE) for group in groups)
             return
         at = seconds_of(when)
-        fits = []
-        for group in groups:
-            zones = zones_of(at, group.accepted if row.sent_date_time is None else group.sent)
-            if not self._zones.isdisjoint(zones):
-                fits.append((group, zones))
+        windows = self._groups.accepted if row.sent_date_time is None else self._groups.sent
+        zones = ((group, zones_of(at, windows[group])) for group in groups)
+        fits = tuple((group, some[0], some[-1]) for group, some in zones if not self._zones.isdisjoint(some))
         if fits:
-            self._rows[row.message_id] = _Row(at, tuple(fits))
+            self._rows[row.message_id] = at, fits
         else:
             self._rows.pop(row.message_id, None)
 
-    def _groups_of(self, recipient: str, sender: str, text: str) -> Sequence[_Group]:
-        exact = self._exact.get(_digest(recipient, sender, text))
-        if exact is not None or not self._linked:
-            return exact or ()
-        return [each for each in self._linked.get(_digest(recipient, sender), ()) if _is_shortened(each.text, text)]
+    def _groups_of(self, recipient: str, sender: str, text: str) -> Sequence[int]:
+        group = self._exact.get(_digest(recipient, sender, text))
+        groups = []
+        while group is not None:
+            groups.append(group)
+            group = self._next.get(group)
+        if groups or not self._linked:
+            return groups
+        linked = self._linked.get(_digest(recipient, sender), ())
+        return [each for each in linked if _is_shortened(self._texts[each], text)]
 
     def verdict(self, known: Collection[str] = frozenset(), *, now: float) -> Verdict:
         """Return what the rows say. Those whose ids are `known` belong to other messages.
@@ -166,36 +193,53 @@ class Matcher:
         if not self._proved:
             # The account's newest row would lie in the future in all others.
             zones = frozenset(each for each in zones if self._newest - each * ZONE_STEP <= now + SLACK)
-        rows = {each: row for each, row in self._rows.items() if each not in known and row.may_fit(zones)}
+        rows = {each: row for each, row in self._rows.items() if each not in known and _may_fit(row, zones)}
         zone = self._zone(rows, zones)
         found: list[dict[int, str]] = [{} for _ in range(self._posts)]
         # Those with a row that has no time at all. Without a zone, the rows make sense nowhere, or in several places.
-        unclear = [group for row in rows.values() for group, zones in row.fits if zone is None or not zones]
-        for ids, groups in () if zone is None else _components(rows, zone):
-            pairs = _paired(rows, ids, groups, zone)
+        unclear = [fit[0] for _, fits in rows.values() for fit in fits if zone is None or fit[1:] == _NO_ZONE]
+        # In no zone, no row belongs to anything.
+        for ids, groups in _components(rows, zone):
+            pairs = self._paired(rows, ids, groups, zone)
             if pairs is None:
                 unclear += groups
             for group, place, each in pairs or ():
-                found[group.post][place] = each
+                found[self._groups.posts[group]][place] = each
         places: list[set[int]] = [set() for _ in range(self._posts)]
         for group in unclear:
-            places[group.post].update(group.places)
+            places[self._groups.posts[group]].update(self._groups.places(group))
         left = (frozenset(some - ids.keys()) for some, ids in zip(places, found, strict=True))
         return Verdict(found, list(left), zone)
 
     def _zone(self, rows: Mapping[str, _Row], possible: frozenset[int]) -> int | None:
         """Return the one zone in which the rows make sense, or None. The rows of all POSTs must agree on it."""
         fits: dict[int, set[tuple[str, int]]] = {}
-        for each, row in rows.items():
-            for group, zones in row.fits:
-                for zone in possible.intersection(zones):
-                    fits.setdefault(zone, set()).add((each, id(group)))
+        for each, (_, some) in rows.items():
+            for group, first, last in some:
+                for zone in possible.intersection(range(first, last + 1)):
+                    fits.setdefault(zone, set()).add((each, group))
         if not fits:
             return None
         best = max(fits, key=lambda zone: (len(fits[zone]), -abs(zone)))
         if not all(some <= fits[best] for some in fits.values()):
             return None
         return None if not self._proved and best in _NEEDS_PROOF else best
+
+    def _paired(
+        self, rows: Mapping[str, _Row], ids: Sequence[str], groups: Sequence[int], zone: int | None
+    ) -> list[tuple[int, int, str]] | None:
+        """Return which row is which message, or None if that is unclear.
+
+        Equal messages are settled by count. Those of several POSTs are found only if there is a row for each.
+        """
+        ordered = sorted(groups, key=self._groups.sent.__getitem__)
+        slots = [(group, place) for group in ordered for place in self._groups.places(group)]
+        alike = len({self._groups.contents[group] for group in groups}) == 1
+        if len(ids) > len(slots) or not alike or (len(groups) > 1 and len(ids) < len(slots)):
+            return None
+        by_time = sorted(ids, key=lambda each: (rows[each][0], each))
+        pairs = [(group, place, each) for (group, place), each in zip(slots, by_time, strict=False)]
+        return pairs if all(group in _fitting(rows[each], zone) for group, _, each in pairs) else None
 
 
 def seconds_of(moment: datetime) -> float:
@@ -223,45 +267,32 @@ def _is_shortened(text: str, shown: str) -> bool:
     return re.fullmatch(frame, shown) is not None
 
 
-def _components(rows: Mapping[str, _Row], zone: int) -> Iterator[tuple[list[str], list[_Group]]]:
+def _may_fit(row: _Row, possible: frozenset[int]) -> bool:
+    """Return whether a row fits in any of these zones, or has no time at all."""
+    return any(fit[1:] == _NO_ZONE or not possible.isdisjoint(range(fit[1], fit[2] + 1)) for fit in row[1])
+
+
+def _fitting(row: _Row, zone: int | None) -> list[int]:
+    """Return the groups that a row fits in this zone."""
+    return [] if zone is None else [group for group, first, last in row[1] if first <= zone <= last]
+
+
+def _components(rows: Mapping[str, _Row], zone: int | None) -> Iterator[tuple[list[str], list[int]]]:
     """Yield the rows and the groups that hang together, because a row fits several groups."""
-    edges = {each: [group for group, zones in row.fits if zone in zones] for each, row in rows.items()}
     of_group: dict[int, list[str]] = {}
-    for each, groups in edges.items():
-        for group in groups:
-            of_group.setdefault(id(group), []).append(each)
-    seen: set[str] = set()
-    for first, its_groups in edges.items():
-        if first in seen or not its_groups:
+    for each, row in rows.items():
+        for group in _fitting(row, zone):
+            of_group.setdefault(group, []).append(each)
+    seen: set[int] = set()
+    for first, its_ids in of_group.items():
+        if first in seen:
             continue
-        ids: list[str] = []
-        met: dict[int, _Group] = {}
-        waiting = [first]
         seen.add(first)
-        while waiting:
-            each = waiting.pop()
-            ids.append(each)
-            for group in edges[each]:
-                if id(group) not in met:
-                    met[id(group)] = group
-                    more = [other for other in of_group[id(group)] if other not in seen]
-                    seen.update(more)
-                    waiting += more
-        yield ids, list(met.values())
-
-
-def _paired(
-    rows: Mapping[str, _Row], ids: Sequence[str], groups: Sequence[_Group], zone: int | None
-) -> list[tuple[_Group, int, str]] | None:
-    """Return which row is which message, or None if that is unclear.
-
-    Equal messages are settled by count. Those of several POSTs are found only if there is a row for each.
-    """
-    slots = [(group, place) for group in sorted(groups, key=lambda group: group.sent) for place in group.places]
-    alike = len({group.content for group in groups}) == 1
-    if len(ids) > len(slots) or not alike or (len(groups) > 1 and len(ids) < len(slots)):
-        return None
-    ordered = sorted(ids, key=lambda each: (rows[each].at, each))
-    pairs = [(group, place, each) for (group, place), each in zip(slots, ordered, strict=False)]
-    fit = all(any(other is group and zone in zones for other, zones in rows[each].fits) for group, _, each in pairs)
-    return pairs if fit else None
+        groups, ids = [first], dict.fromkeys(its_ids)
+        for group in groups:
+            for each in of_group[group]:
+                ids[each] = None
+                more = [other for other in _fitting(rows[each], zone) if other not in seen]
+                seen.update(more)
+                groups += more
+        yield list(ids), groups

@@ -9,13 +9,15 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from attrs import evolve, frozen
 
-from ..errors import CampaignChanged, JournalError, KeyConflict
+from ..errors import CampaignChanged, JournalError, KeyConflict, Refused
 from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
+from ..protocol.detail_rows import DetailRow
 from ..protocol.details import DetailPage, DetailQuery
 from .evidence import InDoubt
 from .journal import Journal
@@ -204,18 +206,24 @@ class Reconciling:
             if each.message_id.isdecimal()
         }
         votes: Counter[int] = Counter()
-        if known:
-            async for page in self._pages(DetailQuery(message_ids=list(known))):
-                for row in page.rows:
-                    each = known.get(row.message_id or "")
-                    if each is not None and row.sent_date_time is not None:
-                        seconds = self._total_for(each.count * _MESSAGE_BYTES)
-                        window = each.claimed_at - SLACK, each.claimed_at + seconds + SLACK
-                        votes.update(zones_of(seconds_of(row.sent_date_time), window))
+        # A key may be allowed to ask for dates only.
+        with suppress(Refused):
+            async for row in self._rows_of(list(known)):
+                each = known.get(row.message_id or "")
+                if each is not None and row.sent_date_time is not None:
+                    seconds = self._total_for(each.count * _MESSAGE_BYTES)
+                    window = each.claimed_at - SLACK, each.claimed_at + seconds + SLACK
+                    votes.update(zones_of(seconds_of(row.sent_date_time), window))
         # Scheduled messages vote for no zone, or for a wrong one. Around a change of the clocks, two are right.
         most = max((votes[zone] for zone in ANY_ZONE), default=0)
         zones = [zone for zone in ANY_ZONE if most and 2 * votes[zone] >= most]
         return (zones, True) if zones else (ANY_ZONE, False)
+
+    async def _rows_of(self, ids: Sequence[str]) -> AsyncIterator[DetailRow]:
+        if ids:
+            async for page in self._pages(DetailQuery(message_ids=ids)):
+                for row in page.rows:
+                    yield row
 
     async def _settle(self, cases: Sequence[_Case], zones: Sequence[int], proved: bool) -> None:
         """Read the rows that may be of these POSTs once, and settle what they prove."""
