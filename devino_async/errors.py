@@ -204,7 +204,7 @@ class MessageUnconfirmed(_OutcomeError):
 
 
 class JournalError(DevinoError):
-    """The journal refused it. Nothing was sent."""
+    """The journal refused something, or failed. What it refused was not sent."""
 
 
 class CampaignChanged(JournalError):

@@ -117,6 +117,10 @@ class Claim(Protocol):
         """Record that nothing was sent so far, as far as the journal can be written. Never raises."""
         ...
 
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. `release` does nothing after that."""
+        ...
+
 
 @frozen(kw_only=True)
 class Call:

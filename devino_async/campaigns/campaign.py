@@ -4,11 +4,21 @@ Each chunk of the input is looked up, in order, before it is sent. So a change i
 or after the change is sent. What a store must do is in journal.py. How content is recognised is in content.py.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from itertools import islice
+from itertools import chain, count, islice
 
-from ..errors import CampaignCancelled, CampaignChanged, DevinoError, JournalError, JournalFailed, OutcomeUnknown
+from ..errors import (
+    CampaignCancelled,
+    CampaignChanged,
+    ClientClosed,
+    DevinoError,
+    JournalError,
+    JournalFailed,
+    OutcomeUnknown,
+)
 from ..flow.chunking import Chunk
+from ..flow.ownership import to_the_end
 from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
@@ -16,9 +26,9 @@ from ..protocol.message import Message
 from ..protocol.receipts import Receipts
 from .content import Content
 from .fingerprints import SIZE, Fingerprints
-from .journal import Journal, Record
+from .journal import Journal, Record, Run
 from .looking import Group, Known, Looked, first_difference, found, stretches, unsent_places
-from .recording import Recorder, Recording, Settling
+from .recording import Recorder, Recording, Settling, closed_too_early
 from .results import Results
 
 __all__ = ["CampaignRun", "Send"]
@@ -36,8 +46,9 @@ class CampaignRun:
         self._journal, self._run, self._turns = recorder.journal, recorder.run, recorder.turns
         self._content = content
         self._fingerprints = Fingerprints(self._run.secret)
-        # With `only_new`, new messages take the positions after all recorded ones.
-        self._next_position = self._run.recorded
+        # With `only_new`, new messages fill the gaps from the lowest, and then take the positions after all recorded
+        # ones. A later run by position then meets a difference before it could send any of them once more.
+        self._free = chain(content.gaps if content is not None else (), count(self._run.recorded))
         self._complete = False
         self._results: dict[str, Results] = {}
 
@@ -46,7 +57,7 @@ class CampaignRun:
         cls, journal: Journal, name: str, address: str, *, only_new: bool, settling: Settling, turns: Turns
     ) -> "CampaignRun":
         """Begin a run. Raises CampaignBusy, CampaignPaused, CampaignForgotten, CampaignChanged and JournalFailed."""
-        run = await journal.begin(name, address)
+        run = await _begun(journal, name, address)
         try:
             content = await Content.of(journal, name) if only_new else None
         except BaseException:
@@ -55,8 +66,8 @@ class CampaignRun:
         return cls(Recorder(journal, run, settling, turns), content)
 
     async def end(self) -> None:
-        """End the run, so that another one may begin. Call it once nothing of this run is in flight."""
-        await self._journal.end(self._run, complete=self._complete)
+        """End the run, so that another one may begin. Call it once nothing of this run is in flight. Never raises."""
+        await self._recorder.settling.settle(lambda: self._journal.end(self._run, complete=self._complete))
 
     def groups(self, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int) -> "Groups":
         """Return the chunks of an input, gathered into groups that have enough to send."""
@@ -93,8 +104,7 @@ class CampaignRun:
         placed = list(matched)
         for place, position in enumerate(placed):
             if position < 0:
-                placed[place] = self._next_position
-                self._next_position += 1
+                placed[place] = next(self._free)
         if placed and placed == list(range(placed[0], placed[0] + len(placed))):
             return range(placed[0], placed[0] + len(placed))
         return placed
@@ -156,20 +166,22 @@ class CampaignRun:
         replayed: dict[int, Receipts] = {}
         damage = None
         # Sorted by part, because neighbours in a reordered input lie in different parts, and few parts stay unpacked.
-        for count, number in enumerate(sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])), 1):
+        for done, number in enumerate(sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])), 1):
             each, start, stop, known = pieces[number]
             if known is not None:
                 replayed[number] = Receipts()
                 offset = known.offset + start - known.at
-                damage = self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
-            if count % _PIECES_A_STEP == 0 or stop - start > _PIECES_A_STEP:
+                damage = await self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
+            if done % _PIECES_A_STEP == 0 or stop - start > _PIECES_A_STEP:
                 await self._turns.give()
         return replayed, damage
 
     def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
         return Recording(self._recorder, positions, fingerprints)
 
-    def _replay(self, record: Record, offset: int, messages: Sequence[Message], into: Receipts) -> JournalFailed | None:
+    async def _replay(
+        self, record: Record, offset: int, messages: Sequence[Message], into: Receipts
+    ) -> JournalFailed | None:
         """Add recorded receipts. If the record is damaged, its messages become Unconfirmed. Return the damage."""
         results = self._results.pop(record.token, None)
         try:
@@ -185,12 +197,23 @@ class CampaignRun:
         self._results[record.token] = results
         if len(self._results) > _MAX_RESULTS:
             del self._results[next(iter(self._results))]
-        results.replay(offset, messages, into)
+        await in_steps(results.replay(offset, messages, into), self._turns)
         return None
 
 
 def _part_of(known: Known | None) -> str:
     return "" if known is None else known.record.token
+
+
+async def _begun(journal: Journal, name: str, address: str) -> Run:
+    """Begin a run. If this task is cancelled meanwhile, end it again: nothing else would, and its name stay taken."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    run = await to_the_end(journal.begin(name, address))
+    if task is not None and task.cancelling() > before:
+        await to_the_end(journal.end(run, complete=False))
+        raise asyncio.CancelledError
+    return run
 
 
 class Groups:
@@ -223,12 +246,12 @@ class Groups:
         return [message for chunk in held for message in chunk.items] + self._chunks.take_left()
 
     async def __aiter__(self) -> AsyncIterator[Group]:
-        count = 0
+        read = 0
         group: list[Looked] = []
         failure: Exception | None = None
         try:
             async for chunk in self._chunks:
-                count += len(chunk.items)
+                read += len(chunk.items)
                 # The reading task may be cancelled at any await from here on. `take_left` then finds the chunk here.
                 self._held.append(chunk)
                 looked = await self._looked(chunk)
@@ -248,7 +271,7 @@ class Groups:
         if failure is not None:
             raise failure
         if not self._stopped:
-            self._run.input_ended(count)
+            self._run.input_ended(read)
 
     def _is_full(self, group: list[Looked], *, over: bool = False) -> bool:
         """Return whether a group must be sent now or, with `over`, holds more than one batch may hold."""
@@ -262,8 +285,9 @@ class Groups:
     async def _looked(self, chunk: Chunk[Message]) -> Looked:
         try:
             return await self._run.look(chunk)
-        except JournalError as error:
-            return Looked(chunk.items, chunk.slices, chunk.position, problem=error)
+        except (JournalError, ClientClosed) as error:
+            problem = closed_too_early() if isinstance(error, ClientClosed) else error
+            return Looked(chunk.items, chunk.slices, chunk.position, problem=problem)
 
     def _taken(self, group: list[Looked]) -> Group:
         del self._held[: len(group)]

@@ -7,7 +7,7 @@ It takes 9 bytes of memory for each message, and 13 once the input departs from 
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 
 from ..flow.steps import at_once
 from .fingerprints import SIZE
@@ -36,6 +36,8 @@ class Content:
         # 0 where nothing is recorded, or where the message was taken.
         self._marks = bytearray(marks)
         self._waiting = len(marks) - self._marks.count(0)
+        self.gaps = array(_POSITION, [at for at, mark in enumerate(marks) if not mark] if 0 in self._marks else [])
+        """The positions below the highest at which nothing is recorded, because their batch never began."""
         # While the input is in the recorded order, all positions before this one are taken, and no index is needed.
         self._cursor = 0
         self._index: _Index | None = None
@@ -177,17 +179,16 @@ def _numbers(fingerprints: bytes | bytearray) -> "array[int]":
 
 def _copy(record: Record, window: range, fingerprints: bytearray, marks: bytearray) -> None:
     """Copy the messages of a part that lie in a window of positions and have not moved."""
-    positions: Sequence[int] = record.positions
-    first, last = bisect_left(positions, window.start), bisect_left(positions, window.stop)
-    if first == last:
+    positions = record.positions
+    if isinstance(positions, range) and Mark.MOVED not in record.marks:
+        first, last = max(window.start, positions.start), min(window.stop, positions.stop)
+        there = slice(first - positions.start, last - positions.start)
+        if first < last:
+            marks[first:last] = record.marks[there]
+            fingerprints[first * SIZE : last * SIZE] = record.fingerprints[there.start * SIZE : there.stop * SIZE]
         return
-    at = positions[first]
-    if positions[last - 1] - at == last - 1 - first and Mark.MOVED not in record.marks[first:last]:
-        marks[at : at + last - first] = record.marks[first:last]
-        fingerprints[at * SIZE : (at + last - first) * SIZE] = record.fingerprints[first * SIZE : last * SIZE]
-        return
-    for number in range(first, last):
-        if record.marks[number] != Mark.MOVED:
-            at = positions[number]
+    # The positions of a part may be in any order: new messages of an edited input fill the gaps of earlier runs.
+    for number, at in enumerate(positions):
+        if at in window and record.marks[number] != Mark.MOVED:
             marks[at] = record.marks[number]
             fingerprints[at * SIZE : (at + 1) * SIZE] = record.fingerprints[number * SIZE : (number + 1) * SIZE]

@@ -5,6 +5,7 @@ checks the key again. What a state means is in journal.py.
 """
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,11 +20,12 @@ from ..protocol.message import Message
 from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
 from .fingerprints import Fingerprints
 from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
-from .recording import Settling
+from .recording import Settling, closed_too_early
 from .results import Results, pack_one
 
-__all__ = ["KeyedRecording", "KeyedSends", "Put"]
+__all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
 
+_log = logging.getLogger("devino_async")
 _MAX_KEY = 255
 _KEYS_A_STEP = 64
 _FREE = {State.PLANNED, State.NOT_SENT}
@@ -33,7 +35,7 @@ _FIRST_LOOK, _MAX_LOOK = 0.05, 1.0
 Put = Callable[[Message, KeyedSend], Awaitable[Receipt]]
 
 
-class _Recorded(OutcomeUnknown):
+class Recorded(OutcomeUnknown):
     """The error in the receipt of a keyed message that was taken out of its batch because its key has a record."""
 
     def __init__(self, record: KeyRecord) -> None:
@@ -70,6 +72,7 @@ class _KeyedClaim:
         self._token = secrets.token_hex(16)
         self._known = False
         self._taken = False
+        self._in_doubt = False
 
     async def take(self) -> None:
         """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
@@ -88,21 +91,30 @@ class _KeyedClaim:
             if known:
                 self._known = False
                 raise AlreadyKnown(self._receipts(known))
+        except ClientClosed:
+            self._taken = False
+            raise closed_too_early() from None
         except Exception:
             self._taken = False
             raise
 
     def _receipts(self, known: Mapping[str, KeyRecord]) -> dict[int, Receipt]:
         return {
-            place: Unconfirmed(self._messages[place], _Recorded(known[send.key]))
+            place: Unconfirmed(self._messages[place], Recorded(known[send.key]))
             for place, send in enumerate(self._sends)
             if send.key in known
         }
 
     async def release(self) -> None:
         """Record that nothing was sent so far. Never raises."""
-        if self._taken and await to_the_end(self._keyed.released(self._token)):
+        if self._taken and not self._in_doubt:
+            # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
             self._taken = False
+            await to_the_end(self._keyed.release(self._token))
+
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. From now on the keys are never released."""
+        self._in_doubt = True
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of each key. Never raises."""
@@ -163,6 +175,8 @@ class KeyedSends:
         self._fingerprints: Fingerprints | None = None
         self._loading: asyncio.Future[bytes] | None = None
         self._under_way: dict[str, _UnderWay] = {}
+        # Receipts that are known here, and that the journal could not be told yet.
+        self._unwritten: dict[str, Receipt] = {}
         self._look_ups = _LookUps(journal)
         self._closed = False
 
@@ -173,6 +187,7 @@ class KeyedSends:
         Raises KeyConflict, JournalFailed, and what `put` raises.
         """
         _check(key)
+        sending.require_message(message)
         fingerprint = (self._fingerprints or await self._loaded()).of(message)
         while (first := self._under_way.get(key)) is not None:
             if first.fingerprint != fingerprint:
@@ -213,7 +228,7 @@ class KeyedSends:
             receipt = await put(
                 message, KeyedSend(key=key, fingerprint=fingerprint, body=sending.encode_one(message).encode())
             )
-            if isinstance(receipt, Unconfirmed) and isinstance(receipt.error, _Recorded):
+            if isinstance(receipt, Unconfirmed) and isinstance(receipt.error, Recorded):
                 # Between the look-up and the claim, another process began to send it.
                 record = receipt.error.record
                 continue
@@ -224,16 +239,20 @@ class KeyedSends:
     async def _recorded(self, record: KeyRecord, message: Message, fingerprint: bytes) -> Receipt | None:
         """Return the receipt that a record gives, or None if the key is free."""
         pause = _FIRST_LOOK
+        # The clock of the other process, or this one's, may be wrong by an hour.
+        until = asyncio.get_running_loop().time() + self._total_for(0)
         while True:
-            if record.address != self.address:
-                raise _conflict("which was sent to another address")
             if record.state in _FREE:
                 return None
+            if record.address != self.address:
+                raise _conflict("which was sent to another address")
             if record.fingerprint != fingerprint:
                 raise _conflict("which it was used for before")
             if record.state is not State.IN_FLIGHT:
                 return _receipt(record, message)
-            if self._closed or self._now() >= record.claimed_until:
+            if (known := self._unwritten.get(record.key)) is not None:
+                return known
+            if self._closed or min(record.claimed_until - self._now(), until - asyncio.get_running_loop().time()) <= 0:
                 words = "another process is sending it, and its answer did not come in time"
                 return Unconfirmed(message, OutcomeUnknown(words, operation=sending.ENDPOINT.operation))
             await self._sleep(pause)
@@ -247,14 +266,13 @@ class KeyedSends:
         """Return the time by which an attempt with a body of this size has certainly ended."""
         return self._now() + self._total_for(size)
 
-    async def released(self, token: str) -> bool:
-        """Release what was claimed. Return whether that could be written."""
+    async def release(self, token: str) -> None:
+        """Release what was claimed, if that can be written."""
         try:
             await self.journal.release_keys(token)
-        except (JournalFailed, ClientClosed):
+        except (JournalFailed, ClientClosed) as error:
             # The keys stay claimed, which is safe: after a crash they count as Unconfirmed although nothing was sent.
-            return False
-        return True
+            _log.warning("a release could not be written: %s", error)
 
     async def settle(self, token: str, sends: Sequence[KeyedSend], receipts: Receipts) -> None:
         """Write what became of the keys of one claim."""
@@ -262,9 +280,16 @@ class KeyedSends:
         for number, (send, receipt) in enumerate(zip(sends, receipts, strict=True), 1):
             mark, results = pack_one(receipt)
             outcomes[send.key] = STATES[mark], results
+            self._unwritten[send.key] = receipt
             if number % _KEYS_A_STEP == 0:
                 await self._turns.give()
-        await self._settling.settle(lambda: self.journal.settle_keys(token, outcomes))
+
+        async def write() -> None:
+            await self.journal.settle_keys(token, outcomes)
+            for key in outcomes:
+                self._unwritten.pop(key, None)
+
+        await self._settling.settle(write)
 
     def close(self) -> None:
         """Stop waiting for other processes."""

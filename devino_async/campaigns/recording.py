@@ -20,10 +20,15 @@ from .fingerprints import SIZE
 from .journal import Journal, Mark, Part, Run
 from .results import pack
 
-__all__ = ["PartClaim", "Recorder", "Recording", "Settling"]
+__all__ = ["PartClaim", "Recorder", "Recording", "Settling", "closed_too_early"]
 
 _log = logging.getLogger("devino_async")
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
+
+
+def closed_too_early() -> JournalFailed:
+    """Return the error for a journal that was closed while its client was open."""
+    return JournalFailed("the journal was closed before the client; close the client first")
 
 
 class Settling:
@@ -57,15 +62,16 @@ class Settling:
             await self._write_all()
 
     async def _write_all(self) -> JournalFailed | ClientClosed | None:
+        """Try all of them. What is wrong with one may be wrong with its campaign only."""
+        failure = None
         for write in list(self._unwritten):
             try:
                 await write()
-            except CampaignBusy as error:
-                _superseded(error)
             except (JournalFailed, ClientClosed) as error:
-                return error
-            self._unwritten.remove(write)
-        return None
+                failure = error
+            else:
+                self._unwritten.remove(write)
+        return failure
 
     async def aclose(self) -> None:
         """Try one last time. Raises JournalFailed if an outcome still cannot be written."""
@@ -133,6 +139,7 @@ class PartClaim:
         self._part = part
         self._known = False
         self._taken = False
+        self._in_doubt = False
 
     async def take(self) -> None:
         """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""
@@ -142,21 +149,28 @@ class PartClaim:
         self._known = self._taken = True
         try:
             await self._recorder.journal.claim(self._recorder.run, self._part)
+        except ClientClosed:
+            self._taken = False
+            raise closed_too_early() from None
         except Exception:
             self._taken = False
             raise
 
     async def release(self) -> None:
         """Record that nothing was sent so far."""
-        if not self._taken:
+        if not self._taken or self._in_doubt:
             return
+        # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
+        self._taken = False
         try:
             await to_the_end(self._recorder.journal.release(self._recorder.run, self._part.token))
         except (JournalFailed, ClientClosed) as error:
             # It stays claimed, which is safe: after a crash it counts as Unconfirmed although nothing was sent.
             _log.warning("a release could not be written: %s", error)
-        else:
-            self._taken = False
+
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. From now on the part is never released."""
+        self._in_doubt = True
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of the part, unless it was never claimed and all of it is unsent. Never raises."""

@@ -5,7 +5,9 @@ texts of errors. Messages themselves are not kept, because a replay has them fro
 """
 
 import json
+import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -26,6 +28,9 @@ _MARKS: dict[type, int] = {
     Unconfirmed: Mark.UNCONFIRMED,
 }
 _RUNS_A_STEP = 16
+_RECEIPTS_A_STEP = 128
+# Runs of messages that are accepted, rejected, and in doubt.
+_RUNS = re.compile(b"a+|r+|[^ar]+")
 
 
 def pack(receipts: Receipts) -> Generator[None, None, tuple[bytes, bytes]]:
@@ -112,22 +117,30 @@ class Results:
         if counts != (accepted, marks.count(Mark.REJECTED), accepted):
             raise ValueError("the results do not fit the marks")
 
-    def replay(self, start: int, messages: Sequence[Message], into: Receipts) -> None:
-        """Add the recorded receipts of the messages from `start` on, which must be final or in doubt."""
-        end = start + len(messages)
-        at = start
-        for mark, length in _runs(self._marks[start:end]):
-            some = messages[at - start : at - start + length]
-            if mark == Mark.ACCEPTED:
-                first = self._marks.count(Mark.ACCEPTED, 0, at)
-                part = slice(first, first + length)
-                into.accepted(some, self._ids[part], None if self._segments is None else self._segments[part])
-            elif mark == Mark.REJECTED:
-                first = self._marks.count(Mark.REJECTED, 0, at)
-                into.ready([_rejected(each, kept) for each, kept in zip(some, self._reasons[first:], strict=False)])
-            else:
-                into.ready([Unconfirmed(each, _in_doubt(self._words_at(at + n))) for n, each in enumerate(some)])
-            at += length
+    def replay(self, start: int, messages: Sequence[Message], into: Receipts) -> Generator[None, None, None]:
+        """Add the recorded receipts of the messages from `start` on, which must be final or in doubt.
+
+        Yields after every hundred receipts or so.
+        """
+        accepted, rejected, doubted = (sum(map(self._marks[:start].count, each)) for each in (b"a", b"r", b"us"))
+        for run in _RUNS.finditer(self._marks, start, start + len(messages)):
+            for at in range(run.start(), run.end(), _RECEIPTS_A_STEP):
+                length = min(_RECEIPTS_A_STEP, run.end() - at)
+                some = messages[at - start : at - start + length]
+                if self._marks[at] == Mark.ACCEPTED:
+                    part = slice(accepted, accepted + length)
+                    into.accepted(some, self._ids[part], None if self._segments is None else self._segments[part])
+                    accepted += length
+                elif self._marks[at] == Mark.REJECTED:
+                    kept = self._reasons[rejected : rejected + length]
+                    into.ready([_rejected(message, reasons) for message, reasons in zip(some, kept, strict=True)])
+                    rejected += length
+                else:
+                    for words, group in groupby(range(length), partial(self._words_at, at, doubted)):
+                        places = list(group)
+                        into.failed(some[places[0] : places[-1] + 1], _in_doubt(words))
+                    doubted += length
+                yield
 
     def outcomes(self, positions: Sequence[int]) -> Iterator[Outcome]:
         """Yield the outcome of each message that has not moved to another part."""
@@ -148,22 +161,18 @@ class Results:
     def receipt(self, message: Message) -> Receipt:
         """Return the recorded receipt of the only message of this part, which must be final or in doubt."""
         into = Receipts()
-        self.replay(0, [message], into)
+        for _ in self.replay(0, [message], into):
+            pass
         [receipt] = into
         return receipt
 
-    def _words_at(self, at: int) -> str:
-        if self._marks[at] == Mark.ASSUMED_SENT:
+    def _words_at(self, first: int, doubted: int, number: int) -> str:
+        """Return the words of the message `number` places after `first`, which `doubted` messages in doubt precede."""
+        if self._marks[first + number] == Mark.ASSUMED_SENT:
             return ASSUMED
         # Messages that a dead process had claimed have no error text. Those with a text come before those without, or
         # none has one, because `settle` writes the texts of all messages of a part at once.
-        number = self._marks.count(Mark.UNCONFIRMED, 0, at) + self._marks.count(Mark.ASSUMED_SENT, 0, at)
-        return self._words[number] if number < len(self._words) else DIED
-
-
-def _runs(marks: bytes) -> Iterator[tuple[int, int]]:
-    for mark, run in groupby(marks):
-        yield mark, sum(1 for _ in run)
+        return self._words[doubted + number] if doubted + number < len(self._words) else DIED
 
 
 def _kept(receipt: Rejected) -> list[Any]:

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import evolve
 
-from ..errors import ClientClosed, JournalFailed
+from ..errors import ClientClosed, ConfigurationError, JournalFailed
 from ..storage.sqlite import SQLiteFile, truncate_log
 from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged
@@ -269,6 +269,8 @@ class SQLiteJournal:
 
     async def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
         """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
+        if state is not None and state not in [*State]:
+            raise ConfigurationError(f"state must be one of {', '.join(State)}")
         wanted = None if state is None else State(state)
         await self._bury()
         after: str | None = None

@@ -37,6 +37,10 @@ _STATES = f"""SELECT name, address, path, output, started_at, changed_at, comple
     GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
 
 
+_SENT = """SELECT coalesce(sum(claimed + accepted + rejected + unconfirmed + assumed_sent), 0) FROM part
+    WHERE campaign = ?"""
+
+
 def begin(
     connection: sqlite3.Connection, name: str, address: str, begun: Mapping[str, str | None], now: float
 ) -> tuple[int, int, bool]:
@@ -58,7 +62,11 @@ def begin(
     if forgotten:
         raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
     if recorded_address != address:
-        raise CampaignChanged(0, "address")
+        [sent] = connection.execute(_SENT, (campaign,)).fetchone()
+        if sent:
+            raise CampaignChanged(0, "address")
+        # Nothing has reached that address, which may have been wrong.
+        connection.execute("UPDATE campaign SET address = ? WHERE id = ?", (address, campaign))
     # Dead claimers were buried before, so one that is listed is alive.
     if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
         raise CampaignBusy(

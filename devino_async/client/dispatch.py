@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from ..errors import ClientClosed, ConfigurationError, DevinoError, JournalError
+from ..errors import ClientClosed, ConfigurationError, DevinoError
 from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner, hand_over, to_the_end
@@ -210,10 +210,7 @@ class Dispatch:
         async def ending() -> None:
             if left:
                 await to_the_end(asyncio.wait(left))
-            try:
-                await to_the_end(run.end())
-            except (JournalError, ClientClosed) as error:
-                _log.warning("the end of a campaign's run could not be written: %s", error)
+            await to_the_end(run.end())
 
         task = self._owner.start(ending())
         if not left:
@@ -221,7 +218,8 @@ class Dispatch:
 
     def _finished(self, batch: Batch) -> Batch:
         if self._closing and batch.receipts.counts[Unconfirmed]:
-            self.unconfirmed += [each for each in batch.receipts if isinstance(each, Unconfirmed)]
+            unsure = [each for each in batch.receipts if isinstance(each, Unconfirmed)]
+            self.unconfirmed += [each for each in unsure if self._journaled is None or self._journaled.is_receipt(each)]
         if self._events.heard(BatchFinished):
             counts = batch.receipts.counts
             self._events.emit(
@@ -258,6 +256,8 @@ class Dispatch:
 
     def unclaimed(self, receipts: Sequence[Receipt]) -> None:
         """Report receipts whose caller is gone."""
+        if self._journaled is not None and not (receipts := [*filter(self._journaled.is_receipt, receipts)]):
+            return
         guarded(lambda count: _log.warning("%d receipts were not claimed, their caller was gone", count), len(receipts))
         if self._on_unclaimed is not None:
             guarded(self._on_unclaimed, receipts)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from ..campaigns.campaign import CampaignRun
 from ..campaigns.journal import Journal, KeyedSend
-from ..campaigns.keys import KeyedRecording, KeyedSends, Put
+from ..campaigns.keys import KeyedRecording, KeyedSends, Put, Recorded
 from ..campaigns.reconciling import ReconcileReport, Reconciling
 from ..campaigns.recording import Settling
 from ..checks import require_kind
@@ -28,6 +28,8 @@ class Journaled:
     """The journal of one client, with the keys and campaigns that it is sending."""
 
     def __init__(self, journal: Journal, base_url: str, turns: Turns, total_for: Callable[[int], float]) -> None:
+        if not callable(getattr(journal, "claim_keys", None)):
+            raise ConfigurationError(f"journal must be a SQLiteJournal or the like, not {type(journal).__name__}")
         self._journal = journal
         self._turns = turns
         self._total_for = total_for
@@ -38,6 +40,7 @@ class Journaled:
     def campaign(self, name: str, *, only_new: bool) -> Callable[[], Awaitable[CampaignRun]]:
         """Return a function that begins a run of this campaign. Raises ConfigurationError for a bad name."""
         require_kind("campaign", name, str)
+        require_kind("only_new", only_new, bool)
         if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
             raise ConfigurationError(f"campaign must be a str of 1 to {_MAX_NAME} printable characters")
         return lambda: CampaignRun.begin(
@@ -65,6 +68,10 @@ class Journaled:
             has_zone=look_ups.has_zone,
         )
         return await reconciling.run(campaign, key)
+
+    def is_receipt(self, receipt: Receipt) -> bool:
+        """Return whether this is a receipt, and not the sign that another process is sending the key."""
+        return not isinstance(getattr(receipt, "error", None), Recorded)
 
     def close(self) -> None:
         """Stop waiting for other processes."""

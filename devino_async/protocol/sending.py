@@ -27,6 +27,7 @@ __all__ = [
     "missed_schedule",
     "never_begun",
     "receipts_after",
+    "require_message",
     "unforeseen",
 ]
 
@@ -108,6 +109,12 @@ def encode_one(message: Message) -> str:
         raise problem
     sender, text = encode_basestring(message.sender), encode_basestring(message.text)
     return f'{{"from":{sender},"to":"{message.to}","text":{text}{_encoded_rest(message)}}}'
+
+
+def require_message(value: object) -> None:
+    """Raise InvalidMessage for anything that is not a Message."""
+    if type(value) is not Message:
+        raise _not_a_message(value)
 
 
 def _not_a_message(value: object) -> InvalidMessage:

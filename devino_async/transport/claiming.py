@@ -26,6 +26,8 @@ class Claiming:
             return await self._pool.exchange(call)
         except CallFailed as error:
             # An attempt that may be repeated can wait for minutes from here on. A kill meanwhile must leave no doubt.
-            if error.proves_unsent and error.retriable:
+            if not error.proves_unsent:
+                claim.doubt()
+            elif error.retriable:
                 await claim.release()
             raise

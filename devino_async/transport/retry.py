@@ -12,7 +12,7 @@ from attrs import evolve, frozen
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from ..checks import require_kind, require_number
-from ..errors import CallFailed, DeadlineExceeded, ServerFailed, TooManyRequests
+from ..errors import CallFailed, DeadlineExceeded, JournalError, ServerFailed, TooManyRequests
 from ..events import Events, RetryScheduled
 from ..exchange import Answer, Call, Lane, Transport
 from .breaker import TooManyForHalfOpen
@@ -103,7 +103,7 @@ class Retrying:
                     break
                 self._announce(course, wait)
                 await self._sleep(wait)
-        except (TooManyForHalfOpen, asyncio.CancelledError) as early:
+        except (TooManyForHalfOpen, JournalError, asyncio.CancelledError) as early:
             # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
             # been processed, its error must be raised: the two errors caught here would count as proved unsent.
             if course.left_open() is None:

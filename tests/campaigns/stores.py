@@ -14,6 +14,7 @@ from devino_async import Accepted, Message, NotSent, OutcomeUnknown, Reason, Rej
 from devino_async.campaigns import Journal, Outcome, SQLiteJournal, State
 from devino_async.campaigns.journal import STATES, KeyedSend, Mark, Part, Record
 from devino_async.campaigns.results import Results, pack
+from devino_async.flow.steps import at_once
 from devino_async.protocol.receipts import Receipts
 from devino_async.protocol.sending import encode
 
@@ -113,7 +114,7 @@ def current(records: Sequence[Record]) -> dict[int, str]:
 def words_of(record: Record, at: int) -> str:
     """The words of the replayed receipt of an unconfirmed message."""
     into = Receipts()
-    Results(record.marks, record.results).replay(at, [message_at(record.positions[at])], into)
+    at_once(Results(record.marks, record.results).replay(at, [message_at(record.positions[at])], into))
     [receipt] = into
     assert isinstance(receipt, Unconfirmed)
     return receipt.error.problem

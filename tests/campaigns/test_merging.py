@@ -27,6 +27,7 @@ from devino_async.campaigns.blobs import (
 from devino_async.campaigns.journal import Outcome, State, settled
 from devino_async.campaigns.merging import merged
 from devino_async.campaigns.results import Results
+from devino_async.flow.steps import at_once
 from devino_async.protocol.receipts import Receipts
 from devino_async.protocol.sending import encode
 
@@ -59,7 +60,7 @@ def test_a_late_answer_shifts_no_results(pairs: list[tuple[str, str]]) -> None:
     for at, (old, new) in enumerate(pairs):
         if old in "pcu" and new == "u":
             into = Receipts()
-            Results(after, found).replay(at, [message_at(at)], into)
+            at_once(Results(after, found).replay(at, [message_at(at)], into))
             [receipt] = into
             assert isinstance(receipt, Unconfirmed)
             assert receipt.error.problem == receipt_of(at, "u", NEW).error.problem
@@ -75,7 +76,7 @@ def test_words_that_are_missing() -> None:
         outcome_of(2, "a", NEW),
     ]
     into = Receipts()
-    Results(b"sua", found).replay(1, [message_at(1)], into)
+    at_once(Results(b"sua", found).replay(1, [message_at(1)], into))
     [receipt] = into
     assert isinstance(receipt, Unconfirmed)
     assert receipt.error.problem == receipt_of(1, "u", NEW).error.problem

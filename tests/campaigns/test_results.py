@@ -52,14 +52,14 @@ def test_round_trip(kinds: list[str], data: st.DataObject) -> None:
     places = [place for place, each in enumerate(made) if not isinstance(each, NotSent)]
     for place, each in zip(places, kept, strict=True):
         again = Receipts()
-        Results(marks, packed).replay(place, [MESSAGE], again)
+        at_once(Results(marks, packed).replay(place, [MESSAGE], again))
         [found] = again
         assert (type(found), shown(found)) == (type(each), shown(each))
     if len(kept) == len(made):
         start = data.draw(st.integers(0, len(made) - 1))
         stop = data.draw(st.integers(start, len(made)))
         again = Receipts()
-        Results(marks, packed).replay(start, [MESSAGE] * (stop - start), again)
+        at_once(Results(marks, packed).replay(start, [MESSAGE] * (stop - start), again))
         assert [shown(each) for each in again] == [shown(each) for each in made[start:stop]]
 
 
@@ -70,7 +70,7 @@ def test_runs_are_packed_as_single_receipts_are() -> None:
     receipts.failed([MESSAGE] * 200, OutcomeUnknown("cut", operation="send"))
     marks, packed = at_once(pack(receipts))
     again = Receipts()
-    Results(marks, packed).replay(0, [MESSAGE] * 500, again)
+    at_once(Results(marks, packed).replay(0, [MESSAGE] * 500, again))
     assert [shown(each) for each in again] == [shown(each) for each in receipts]
 
 
@@ -93,7 +93,7 @@ def test_assumed_sent_stays_unconfirmed() -> None:
     """A person's decision proves nothing: the receipt stays Unconfirmed, and says that a person decided."""
     marks, packed = at_once(pack(_of(receipt("u", 1), receipt("u", 2))))
     found = Receipts()
-    Results(bytes((Mark.ASSUMED_SENT, marks[1])), packed).replay(0, [MESSAGE] * 2, found)
+    at_once(Results(bytes((Mark.ASSUMED_SENT, marks[1])), packed).replay(0, [MESSAGE] * 2, found))
     first, second = found
     assert isinstance(first, Unconfirmed)
     assert "assumed" in first.error.problem

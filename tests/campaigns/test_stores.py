@@ -77,8 +77,11 @@ async def test_an_end_that_comes_late(journal: Journal, other: Journal) -> None:
 
 
 async def test_another_address(journal: Journal) -> None:
-    """A campaign belongs to one service. At another it is refused as changed, and at its own it may continue."""
-    await journal.end(await journal.begin("spring", ADDRESS), complete=False)
+    """A campaign belongs to one service once anything was sent there. Before that the address may be corrected."""
+    await journal.end(await journal.begin("spring", "http://127.0.0.1:9"), complete=False)
+    run = await journal.begin("spring", ADDRESS)
+    await journal.claim(run, part_of(range(3)))
+    await journal.end(run, complete=False)
     with pytest.raises(CampaignChanged) as raised:
         await journal.begin("spring", "http://127.0.0.1:8025")
     assert (raised.value.position, raised.value.reason) == (0, "address")

@@ -1,4 +1,4 @@
-"""`devino campaign pause|unpause|cancel|resolve|reopen|forget|prune`, in a folder where `devino send` left a journal."""
+"""`devino campaign pause|unpause|cancel|resolve|reopen|forget|prune`, where `devino send` left a journal."""
 
 import signal
 import sys
