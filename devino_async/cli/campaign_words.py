@@ -79,7 +79,8 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
         yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To look for them at the service:"
         yield f"  {shlex.join(['devino', 'campaign', 'reconcile', state.name, '--journal', str(place)])}"
         words = ["devino", "campaign", "export", state.name, "--journal", str(place), "--state", "unconfirmed"]
-        yield f"  {shlex.join(words)} lists the positions of the rest."
+        yield "To list the positions of those in doubt:"
+        yield f"  {shlex.join(words)}"
         yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
     if state.paused and not state.cancelled:
         yield "It is paused. `devino campaign unpause` lets it go on."

@@ -11,8 +11,14 @@ from account import LINK, Account
 from loopback_service import Service
 from sqlite_lab import bodies_of, selected
 
-from devino_async import Accepted, ConfigurationError, DevinoClient, Message, Unconfirmed
+from devino_async import Accepted, ConfigurationError, DevinoClient, Message, OutcomeUnknown, Unconfirmed
 from devino_async.campaigns import CampaignChanged, JournalError, KeyConflict, ReconcileReport, SQLiteJournal, State
+from devino_async.campaigns.results import pack
+from devino_async.campaigns.states import Part
+from devino_async.flow.steps import at_once
+from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.sending import encode
+from devino_async.sandbox import Sandbox
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 DAY = 86_400.0
@@ -354,3 +360,26 @@ async def test_misuse(service: Service, account: Account, journal: SQLiteJournal
         assert changed.value.reason == "address"
         with pytest.raises(KeyConflict):
             await devino.reconcile(key="order")
+
+
+@pytest.mark.parametrize("stage", [0.0, 60.0], ids=["sent", "waiting"])
+async def test_against_the_sandbox(journal: SQLiteJournal, stage: float) -> None:
+    """A batch that a process sent before it was killed is found in the sandbox, whether it was sent on yet or not."""
+    some = messages(200)
+    async with Sandbox(stage=stage) as sandbox, DevinoClient("key", base_url=sandbox.url, journal=journal) as devino:
+        run = await journal.begin("sale", f"http://{sandbox.url[7:]}")
+        part = Part(
+            token="killed",
+            positions=range(200),
+            fingerprints=bytes(8 * 200),
+            slices=[each.encode() for each in encode(some)],
+        )
+        await journal.claim(run, part)
+        receipts = Receipts()
+        receipts.failed(some, OutcomeUnknown("cut", operation="send"))
+        await devino.send_all(some)
+        await journal.settle(run, part, *at_once(pack(receipts)))
+        await journal.end(run, complete=True)
+        report = await devino.reconcile(campaign="sale")
+        assert figures(report) == (200, 0, 0)
+        assert len(await devino.statuses(str(each.message_id) for each in report.settled)) == 200
