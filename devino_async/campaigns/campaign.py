@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import chain, count, islice
 
 from ..errors import (
+    CallFailed,
     CampaignCancelled,
     CampaignChanged,
     ClientClosed,
@@ -144,9 +145,23 @@ class CampaignRun:
                 await self._turns.give()
         for each in group:
             if each.problem is not None and each.end < len(each.items):
-                error = sending.never_begun(str(each.problem))
-                receipts.extend(sending.receipts_after(error, each.items[each.end :]))
+                receipts.extend(self.unlooked(each.items[each.end :], str(each.problem)))
         return receipts, fatal or problem or damage
+
+    def unlooked(self, messages: Sequence[Message], why: str) -> Receipts:
+        """Return the receipts of messages that were read, but not found in the journal or proved to be new.
+
+        An earlier run may have sent them, wherever they were then. So they are Unconfirmed if there was one.
+        """
+        if self._run.recorded:
+            error: CallFailed = OutcomeUnknown(
+                f"{why}. It was not looked up whether an earlier run sent this message",
+                operation=sending.ENDPOINT.operation,
+                attempts=0,
+            )
+        else:
+            error = sending.never_begun(why)
+        return sending.receipts_after(error, messages)
 
     async def _send(
         self, messages: Sequence[Message], recording: Recording, send: Send

@@ -45,6 +45,8 @@ class JournaledRun:
         self._address = address
         self._output: str | None = None
         self.name = ""
+        # Whether an earlier run of the campaign may have sent some of the rows.
+        self.continues = False
         self.only_new = True
 
     async def choose(
@@ -60,6 +62,7 @@ class JournaledRun:
             self.name, self.only_new = name or "", only_new
             states = await self._journal.campaigns()
             self._output = next((each.output for each in states if each.name == name), None)
+            self.continues = any(each.name == name and each.messages for each in states)
             return None
         first = FirstPass()
         rows = read()
@@ -81,7 +84,7 @@ class JournaledRun:
         if not only_new and found.finished_at is not None and datetime.now(UTC) - found.finished_at > _DAY:
             _say_finished(found, found.finished_at)
             return USAGE
-        self.name = found.name
+        self.name, self.continues = found.name, found.campaign is not None
         self._output = None if found.campaign is None else found.campaign.output
         self._say_which(found, is_first=found.name == (name or default))
         return None

@@ -78,14 +78,17 @@ class OutputFile:
 class Results:
     """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
+    With `continues`, an earlier run may have sent any row. If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
     """
 
-    def __init__(self, output: OutputFile, *, keep_ids: bool = False, has_journal: bool = False) -> None:
+    def __init__(
+        self, output: OutputFile, *, keep_ids: bool = False, has_journal: bool = False, continues: bool = False
+    ) -> None:
         self._output = output
         file = self._file = output.file
         self._keeps_ids = keep_ids
         self._has_journal = has_journal
+        self._continues = continues
         self.message_ids: list[str] = []
         self._csv = csv.writer(file, lineterminator="\n") if file is not None and output.form == "csv" else None
         self.broken: str | None = None
@@ -112,7 +115,10 @@ class Results:
         if row.message is None:
             self.invalid(row)
         else:
-            self._add({"line": row.line, "to": row.to, "outcome": "not_sent", "error": why})
+            outcome = "unconfirmed" if self._continues else "not_sent"
+            if self._continues:
+                why += ", so it was not looked up whether an earlier run sent it; run the same command again"
+            self._add({"line": row.line, "to": row.to, "outcome": outcome, "error": why})
 
     def flush(self) -> None:
         """Make the results so far visible to their reader."""

@@ -114,7 +114,14 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         if journaled is not None:
             await journaled.note(output)
         target.open(replaces_at_end=journaled is not None)
-        return await sending.run(Results(target, keep_ids=options["track"], has_journal=journaled is not None))
+        return await sending.run(
+            Results(
+                target,
+                keep_ids=options["track"],
+                has_journal=journaled is not None,
+                continues=journaled is not None and journaled.continues,
+            )
+        )
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Dispatch:
         receipts = Receipts()
         unseen: Iterator[Receipt] = iter(())
         try:
-            async with aclosing(_batches_of(pipeline)) as batches:
+            async with aclosing(_batches_of(pipeline, run)) as batches:
                 async for batch in batches:
                     fatal = fatal or batch.fatal
                     receipts = batch.receipts
@@ -159,7 +159,7 @@ class Dispatch:
             # it did not get is in `unseen`, in `receipts` and in the pipeline, and nowhere else.
             # Batches that still wait for a lane in trouble are not in flight. They stop waiting, as the caller is gone.
             self._batches.end(patience)
-            self._account_for([*unseen, *receipts], pipeline)
+            self._account_for([*unseen, *receipts], pipeline, run)
             if run is not None:
                 await self._end_of(run, pipeline.left_tasks)
         if fatal is not None:
@@ -174,15 +174,19 @@ class Dispatch:
         run: "CampaignRun | None",
     ) -> Pipeline[Message, Batch]:
         async def send(chunk: Chunk[Message], recording: "Recording") -> tuple[Receipts, DevinoError | None]:
+            if self._closing:
+                unsent = _unsent_by_closing(chunk)
+                return unsent.receipts, unsent.fatal
             batch = await self._batches.of_stream(chunk, options, patience, recording)
             return batch.receipts, batch.fatal
 
         async def work(chunk: Chunk[Message]) -> Batch:
+            if run is not None:
+                # Even when the client is closing, what is recorded gives its receipt.
+                return self._finished(Batch(*await run.finish(chunk, send)))
             if self._closing:
                 return _unsent_by_closing(chunk)
-            if run is None:
-                return self._finished(await self._batches.of_stream(chunk, options, patience))
-            return self._finished(Batch(*await run.finish(chunk, send)))
+            return self._finished(await self._batches.of_stream(chunk, options, patience))
 
         chunks: ChunkSource[Message] = Chunks(
             messages,
@@ -201,7 +205,7 @@ class Dispatch:
             in_flight=self._limits.in_flight,
             start=self._owner.start,
             stop_after=lambda batch: batch.fatal is not None,
-            on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),
+            on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left, run))),
         )
 
     async def _end_of(self, run: "CampaignRun", left: Sequence["asyncio.Task[Batch]"]) -> None:
@@ -233,11 +237,13 @@ class Dispatch:
             )
         return batch
 
-    def _account_for(self, unseen: list[Receipt], pipeline: Pipeline[Message, Batch]) -> None:
+    def _account_for(
+        self, unseen: list[Receipt], pipeline: Pipeline[Message, Batch], run: "CampaignRun | None"
+    ) -> None:
         """Report the receipts that the consumer of a stream did not get."""
         left = pipeline.take_left_items()
         if left:
-            unseen += _unsent_without_caller(left)
+            unseen += _unsent_without_caller(left, run)
         if unseen:
             self.unclaimed(unseen)
         for task in pipeline.left_tasks:
@@ -263,7 +269,7 @@ class Dispatch:
             guarded(self._on_unclaimed, receipts)
 
 
-async def _batches_of(pipeline: Pipeline[Message, Batch]) -> AsyncGenerator[Batch, None]:
+async def _batches_of(pipeline: Pipeline[Message, Batch], run: "CampaignRun | None") -> AsyncGenerator[Batch, None]:
     """Yield the outcome of each batch. After a fatal one, a last batch holds the messages read but never begun."""
     fatal: DevinoError | None = None
     async with aclosing(pipeline.results()) as batches:
@@ -271,7 +277,8 @@ async def _batches_of(pipeline: Pipeline[Message, Batch]) -> AsyncGenerator[Batc
             fatal = fatal or batch.fatal
             yield batch
     if fatal is not None:
-        yield Batch(receipts_without_request(pipeline.take_left_items(), fatal), fatal)
+        left = pipeline.take_left_items()
+        yield Batch(receipts_without_request(left, fatal) if run is None else run.unlooked(left, str(fatal)), fatal)
 
 
 def _unsent_by_closing(chunk: Chunk[Message]) -> Batch:
@@ -279,5 +286,6 @@ def _unsent_by_closing(chunk: Chunk[Message]) -> Batch:
     return Batch(sending.receipts_after(error, chunk.items), ClientClosed("the client is closed"))
 
 
-def _unsent_without_caller(left: list[Message]) -> Receipts:
-    return sending.receipts_after(sending.never_begun("the caller was gone before the message was sent"), left)
+def _unsent_without_caller(left: list[Message], run: "CampaignRun | None") -> Receipts:
+    why = "the caller was gone before the message was sent"
+    return sending.receipts_after(sending.never_begun(why), left) if run is None else run.unlooked(left, why)

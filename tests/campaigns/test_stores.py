@@ -200,8 +200,12 @@ async def test_what_may_not_be_sent_again(journal: Journal, mark: str) -> None:
     for positions in ((1, 5), range(9), (0, 1)):
         with pytest.raises(JournalFailed, match=r"message [01] of 'spring'.* was sent before.* nothing of its batch"):
             await journal.claim(run, part_of(positions))
-    with pytest.raises(JournalFailed):
+    if mark == "c":
+        # Its own caller may claim it again: the release before may have failed.
         await journal.claim(run, first)
+    else:
+        with pytest.raises(JournalFailed):
+            await journal.claim(run, first)
     assert current(await journal.records("spring", 0, 9)) == before
     assert await journal.recorded("spring") == 3
 

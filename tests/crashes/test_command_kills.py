@@ -28,7 +28,6 @@ def test_kills() -> None:
     assert not wrong, described(figures)
 
 
-@pytest.mark.xfail(reason="results of a later run that was stopped call rows not_sent that an earlier run sent")
 def test_signals() -> None:
     """The same holds for SIGTERM and SIGHUP, after which the command finishes what is in flight."""
     figures, wrong = many(SEED + 1, 12, 4_000, "command")
@@ -47,7 +46,6 @@ def test_a_stop_leaves_nothing_in_doubt(lab: CommandLab, number: int, status: in
     assert not lab.wrong
 
 
-@pytest.mark.xfail(strict=True, reason="rows that were read and not handed over are called not_sent")
 @pytest.mark.parametrize(("number", "status"), STOPPING)
 def test_a_later_stop(lab: CommandLab, number: int, status: int) -> None:
     """The results of a later run never say not_sent of a row that an earlier run sent."""
