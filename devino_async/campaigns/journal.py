@@ -61,6 +61,11 @@ class Journal(Protocol):
     """
 
     @property
+    def references(self) -> bool:
+        """Whether messages with a callback address are sent with an option that names them in callbacks."""
+        ...
+
+    @property
     def evidence(self) -> Evidence:
         """What reconciling needs of this journal."""
         ...

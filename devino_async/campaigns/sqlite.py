@@ -46,6 +46,7 @@ __all__ = ["SQLiteJournal"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Clock = Callable[[], float]
 
 _VERSION = 1
 _SCHEMA = (
@@ -70,10 +71,11 @@ class SQLiteJournal:
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
     A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
     copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
-    reconciled.
+    reconciled. With `references`, messages that have a callback address are sent with one more option, `dv_ref`. Give
+    `on_status` to a CallbackReceiver, and a callback that carries it settles its message at once.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
         # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(path)
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
@@ -89,13 +91,14 @@ class SQLiteJournal:
             before_opening=partial(refuse_network, self._path),
         )
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
+        self.on_status, self.references = self.evidence.on_status, references
 
     def __repr__(self) -> str:
         return f"SQLiteJournal({self._path!r})"
 
     async def __aenter__(self) -> Self:
         try:
-            await self._do(_nothing)
+            await self._do(lambda _: None)  # It opens the file.
         except BaseException:
             await self.aclose()
             raise
@@ -339,10 +342,6 @@ class SQLiteJournal:
         else:
             return result
         raise JournalFailed(f"the journal {self._name!r} failed: {problem}")
-
-
-def _nothing(_: sqlite3.Connection) -> None:
-    """Open the file."""
 
 
 def _claimers(connection: sqlite3.Connection) -> list[str]:

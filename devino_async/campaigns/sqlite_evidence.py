@@ -10,9 +10,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
+from ..protocol.callbacks import StatusCallback
 from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
 from .evidence import InDoubt, Known
-from .merging import with_found
+from .merging import OPEN, with_found
+from .references import NAME, references_in
 from .sqlite_parts import rewrite
 from .states import Mark
 
@@ -39,6 +41,13 @@ _NEAR = """SELECT claimed_at, last - first + 1, results FROM part JOIN campaign 
     WHERE accepted > 0 AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
 _NEAR_KEYED = """SELECT claimed_at, 1, results FROM keyed
     WHERE state = 'accepted' AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+
+
+_KEYS_OF_CLAIM = """SELECT key, body FROM keyed WHERE state = 'unconfirmed' AND token = ? AND body IS NOT NULL
+    UNION ALL SELECT key, body FROM keyed WHERE state = 'in_flight' AND token = ? AND body IS NOT NULL
+        AND claimer IN (SELECT name FROM claimer)"""
+# A part: its id and its campaign, marks, results and bodies.
+_Row = tuple[int, int, bytes, bytes | None, bytes | None]
 
 
 class Together(Protocol):
@@ -90,6 +99,15 @@ class SQLiteEvidence:
         settle = _settle_keys if doubt.campaign is None else _settle_part
         work = partial(settle, doubt=doubt, found=found, now=self._clock())
         return await self._together(work, of=doubt.campaign)
+
+    async def on_status(self, events: Sequence[StatusCallback]) -> None:
+        """Settle the messages in doubt that these callbacks name. Others, and what is settled already, are left out.
+
+        A message that is still being sent is settled too: its callback may come before its answer.
+        """
+        found = references_in(events)
+        if found:
+            await self._together(partial(_settle_references, found=found, now=self._clock()))
 
 
 def _next_part(connection: sqlite3.Connection, after: int, address: str) -> tuple[int, InDoubt] | None:
@@ -205,18 +223,28 @@ def _unused(connection: sqlite3.Connection, found: Mapping[int, str]) -> Iterato
 def _settle_part(
     connection: sqlite3.Connection, doubt: InDoubt, found: Mapping[int, str], now: float
 ) -> frozenset[int]:
-    row = connection.execute(
-        "SELECT id, campaign, marks, results, bodies FROM part WHERE token = ?", (doubt.token,)
-    ).fetchone()
-    if row is None:
-        return frozenset()
+    row = _part_of(connection, doubt.token)
+    return frozenset() if row is None else _settle_row(connection, row, found, bytes((Mark.UNCONFIRMED,)), now)
+
+
+def _part_of(connection: sqlite3.Connection, token: str) -> _Row | None:
+    query = "SELECT id, campaign, marks, results, bodies FROM part WHERE token = ?"
+    row: _Row | None = connection.execute(query, (token,)).fetchone()
+    return row
+
+
+def _settle_row(
+    connection: sqlite3.Connection, row: _Row, found: Mapping[int, str], is_open: bytes, now: float
+) -> frozenset[int]:
     part, campaign, packed_marks, packed_results, bodies = row
     marks = unpack_bytes(packed_marks)
-    open_still = {place: each for place, each in found.items() if marks[place] == Mark.UNCONFIRMED}
+    open_still = {place: each for place, each in found.items() if place < len(marks) and marks[place] in is_open}
     ids = dict(_unused(connection, open_still))
     if ids:
         after = bytes(Mark.ACCEPTED if place in ids else mark for place, mark in enumerate(marks))
         lines = unpack_bytes(bodies).split(b"\n")
+        if len(lines) != len(marks):
+            raise Damaged
         results = with_found(marks, unpack_bytes(packed_results), ids)
         rewrite(connection, part, after, results, blanked(lines, after))
         connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, campaign))
@@ -232,8 +260,26 @@ def _settle_keys(
         query = "SELECT 1 FROM keyed WHERE key = ? AND token = ? AND state = 'unconfirmed'"
         names = (doubt.keys[place], doubt.token)
         if connection.execute(query, names).fetchone() and [*_unused(connection, {place: each})]:
-            results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: each})
-            statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL WHERE key = ? AND token = ?"
-            connection.execute(statement, (results, *names))
+            _accept_key(connection, doubt.keys[place], each)
             settled.add(place)
     return frozenset(settled)
+
+
+def _accept_key(connection: sqlite3.Connection, key: str, message_id: str) -> None:
+    results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: message_id})
+    # Whoever still sends it has no claim any more. Otherwise its death would put the key in doubt again.
+    statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL WHERE key = ?"
+    connection.execute(statement, (results, key))
+
+
+def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mapping[int, str]], now: float) -> None:
+    for token, ids in found.items():
+        row = _part_of(connection, token)
+        if row is not None:
+            _settle_row(connection, row, ids, OPEN, now)
+            continue
+        for key, body in connection.execute(_KEYS_OF_CLAIM, (token, token)).fetchall():
+            for place, each in ids.items():
+                if b'"%s":"%s-%d"' % (NAME.encode(), token.encode(), place) in body:
+                    for _, unused in _unused(connection, {place: each}):
+                        _accept_key(connection, key, unused)

@@ -205,6 +205,7 @@ class Batches:
         if recording is None:
             return await self._exchange(chunk, options, ticket, came_to)
         claim = recording.claim(chunk, shortened=options.shorten_url)
+        chunk = await self._finish(claim.refer(chunk))
         try:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:
