@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .journal import Pruned as Pruned
     from .journal import Resolved as Resolved
     from .journal import State as State
+    from .reconciling import ReconcileReport as ReconcileReport
     from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
 
@@ -51,6 +52,7 @@ _HOMES = {
     "Pruned": ".journal",
     "Resolved": ".journal",
     "State": ".journal",
+    "ReconcileReport": ".reconciling",
     "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",
 }

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
+from .evidence import Evidence
 from .states import (
     MARKS,
     MAY_BE_SENT,
@@ -58,6 +59,16 @@ class Journal(Protocol):
     When a method returns, what it wrote is on disk. If the store fails, a method raises JournalFailed, which says what
     to do next. After the store was closed, it raises ClientClosed.
     """
+
+    @property
+    def references(self) -> bool:
+        """Whether messages with a callback address are sent with an option that names them in callbacks."""
+        ...
+
+    @property
+    def evidence(self) -> Evidence:
+        """What reconciling needs of this journal."""
+        ...
 
     # Runs of campaigns
 
@@ -110,9 +121,9 @@ class Journal(Protocol):
         ...
 
     async def claim_keys(
-        self, token: str, address: str, sends: Sequence[KeyedSend], until: float
+        self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
-        """Record in one transaction that these are being sent, and return an empty mapping.
+        """Record in one transaction that these are being sent, and return an empty mapping. `shortened` is as in Part.
 
         If any of the keys has a record in another state than planned or not sent, claim none of them and return these
         records instead. Keys that the same token has claimed already may be claimed again.

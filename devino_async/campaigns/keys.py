@@ -8,7 +8,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+
+from attrs import evolve
 
 from ..errors import ClientClosed, ConfigurationError, JournalError, JournalFailed, KeyConflict, OutcomeUnknown
 from ..exchange import AlreadyKnown
@@ -18,9 +20,12 @@ from ..flow.steps import Turns
 from ..protocol import sending
 from ..protocol.message import Message
 from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
+from .blobs import lines_of
 from .fingerprints import Fingerprints
 from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
+from .key_look_ups import KeyLookUps
 from .recording import Settling, closed_too_early
+from .references import with_references
 from .results import Results, pack_one
 
 __all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
@@ -50,9 +55,10 @@ class KeyedRecording:
         self._keyed = keyed
         self._sends = sends
 
-    def claim(self, chunk: Chunk[Message]) -> "_KeyedClaim":
+    def claim(self, chunk: Chunk[Message], *, shortened: bool = False) -> "_KeyedClaim":
         """Return the claim of a chunk, whose position counts from the first of these messages."""
-        return _KeyedClaim(self._keyed, self._sends[chunk.position : chunk.position + len(chunk.items)], chunk)
+        sends = self._sends[chunk.position : chunk.position + len(chunk.items)]
+        return _KeyedClaim(self._keyed, sends, chunk, shortened)
 
     def only(self, places: Sequence[int]) -> "KeyedRecording":
         """Return the recording of some of these messages."""
@@ -62,15 +68,25 @@ class KeyedRecording:
 class _KeyedClaim:
     """The claim of one POST of keyed messages."""
 
-    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message]) -> None:
+    def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message], shortened: bool) -> None:
         self._keyed = keyed
         self._sends = sends
+        self._shortened = shortened
         self._messages = chunk.items
         self._size = sum(map(len, chunk.slices))
         self._token = secrets.token_hex(16)
         self._known = False
         self._taken = False
         self._in_doubt = False
+
+    def refer(self, chunk: Chunk[Message]) -> Generator[None, None, Chunk[Message]]:
+        """Return the chunk as it is sent: with references in it, if the journal wants them. Yields now and then."""
+        if not self._keyed.journal.references:
+            return chunk
+        slices = yield from with_references(chunk.slices, len(chunk.items), self._token)
+        lines = lines_of(slices, len(chunk.items))
+        self._sends = [evolve(send, body=line) for send, line in zip(self._sends, lines, strict=True)]
+        return Chunk(chunk.items, list(slices), chunk.position)
 
     async def take(self) -> None:
         """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
@@ -80,7 +96,11 @@ class _KeyedClaim:
         self._known = self._taken = True
         try:
             known = await self._keyed.journal.claim_keys(
-                self._token, self._keyed.address, self._sends, self._keyed.ends_by(self._size)
+                self._token,
+                self._keyed.address,
+                self._sends,
+                self._keyed.ends_by(self._size),
+                shortened=self._shortened,
             )
             if known:
                 self._known = False
@@ -171,7 +191,7 @@ class KeyedSends:
         self._under_way: dict[str, _UnderWay] = {}
         # Receipts that are known here, and that the journal could not be told yet.
         self._unwritten: dict[str, Receipt] = {}
-        self._look_ups = _LookUps(journal)
+        self._look_ups = KeyLookUps(journal)
         self._closed = False
 
     async def send(self, message: Message, key: str, put: Put) -> Receipt:
@@ -288,36 +308,6 @@ class KeyedSends:
     def close(self) -> None:
         """Stop waiting for other processes."""
         self._closed = True
-
-
-class _LookUps:
-    """Looks keys up. Those that are asked for while another look-up is under way share the next one."""
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._asked: dict[str, asyncio.Future[KeyRecord | None]] = {}
-        self._asking: asyncio.Task[None] | None = None
-
-    def find(self, key: str) -> "asyncio.Future[KeyRecord | None]":
-        """Return a future for what the journal knows about a key. A key is asked for by one caller at a time."""
-        found = self._asked[key] = asyncio.get_running_loop().create_future()
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask(), name="devino-key-look-up")
-        return found
-
-    async def _ask(self) -> None:
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            try:
-                records = await self._journal.find_keys(list(asked))
-            except Exception as error:  # noqa: BLE001 - each caller that waits must hear of it
-                for each in asked.values():
-                    if not each.done():
-                        each.set_exception(error)
-                continue
-            for key, each in asked.items():
-                if not each.done():
-                    each.set_result(records.get(key))
 
 
 def _receipt(record: KeyRecord, message: Message) -> Receipt:

@@ -5,13 +5,13 @@ the answer says about it is dropped, because results belong to marks by their or
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .journal import STATES, Mark, settled
 from .results import DIED
 
-__all__ = ["OPEN", "merged", "remarked"]
+__all__ = ["OPEN", "merged", "remarked", "with_found"]
 
 OPEN = bytes(mark for mark in STATES if settled(bytes((mark,)), b"?") == b"?")
 _WITH_WORDS = (Mark.UNCONFIRMED, Mark.ASSUMED_SENT)
@@ -23,6 +23,12 @@ def merged(before: bytes, old: bytes, now: bytes, new: bytes) -> bytes:
         return new
     pairs = zip(before, _each(before, old), _each(now, new), strict=True)
     return _packed(news if was in OPEN else olds for was, olds, news in pairs)
+
+
+def with_found(marks: bytes, results: bytes, ids: Mapping[int, str]) -> bytes:
+    """Return the results of a part in which the messages at some places turn out to be accepted, with these ids."""
+    olds = enumerate(_each(marks, results))
+    return _packed(("ids", ids[place], "") if place in ids else old for place, old in olds)
 
 
 def remarked(before: bytes, packed: bytes, after: bytes) -> bytes:

@@ -6,9 +6,9 @@ The client decides what is sent, and when. What a claim means for its messages i
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ..errors import CampaignBusy, ClientClosed, JournalFailed
 from ..flow.chunking import Chunk
@@ -18,6 +18,7 @@ from ..protocol.message import Message
 from ..protocol.receipts import Receipts
 from .fingerprints import SIZE
 from .journal import Journal, Mark, Part, Run
+from .references import with_references
 from .results import pack
 
 __all__ = ["PartClaim", "Recorder", "Recording", "Settling", "closed_too_early"]
@@ -112,14 +113,15 @@ class Recording:
         self._positions = positions
         self._fingerprints = fingerprints
 
-    def claim(self, chunk: Chunk[Message]) -> "PartClaim":
-        """Return the claim of a chunk, which is not taken yet."""
+    def claim(self, chunk: Chunk[Message], *, shortened: bool = False) -> "PartClaim":
+        """Return the claim of a chunk, which is not taken yet. `shortened` is as in Part."""
         first, last = chunk.position, chunk.position + len(chunk.items)
         part = Part(
             token=secrets.token_hex(16),
             positions=self._positions[first:last],
             fingerprints=self._fingerprints[SIZE * first : SIZE * last],
             slices=chunk.slices,
+            shortened=shortened,
         )
         return PartClaim(self._recorder, part)
 
@@ -139,6 +141,14 @@ class PartClaim:
         self._known = False
         self._taken = False
         self._in_doubt = False
+
+    def refer(self, chunk: Chunk[Message]) -> Generator[None, None, Chunk[Message]]:
+        """Return the chunk as it is sent: with references in it, if the journal wants them. Yields now and then."""
+        if not self._recorder.journal.references:
+            return chunk
+        slices = yield from with_references(chunk.slices, len(chunk.items), self._part.token)
+        self._part = evolve(self._part, slices=slices)
+        return Chunk(chunk.items, list(slices), chunk.position)
 
     async def take(self) -> None:
         """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""

@@ -21,7 +21,7 @@ from attrs import evolve
 
 from ..errors import ClientClosed, ConfigurationError, JournalFailed
 from ..storage.sqlite import SQLiteFile, truncate_log
-from . import sqlite_campaigns, sqlite_keys, sqlite_parts, sqlite_verbs
+from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged
 from .claimer import Claimer
 from .journal import (
@@ -46,6 +46,7 @@ __all__ = ["SQLiteJournal"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Clock = Callable[[], float]
 
 _VERSION = 1
 _SCHEMA = (
@@ -55,6 +56,7 @@ _SCHEMA = (
     *sqlite_campaigns.SCHEMA,
     *sqlite_parts.SCHEMA,
     *sqlite_keys.SCHEMA,
+    *sqlite_evidence.SCHEMA,
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
@@ -69,10 +71,11 @@ class SQLiteJournal:
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
     A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
     copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
-    reconciled.
+    reconciled. With `references`, messages that have a callback address are sent with one more option, `dv_ref`. Give
+    `on_status` to a CallbackReceiver, and a callback that carries it settles its message at once.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
         # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(path)
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
@@ -87,13 +90,15 @@ class SQLiteJournal:
             explain=explained,
             before_opening=partial(refuse_network, self._path),
         )
+        self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
+        self.on_status, self.references = self.evidence.on_status, references
 
     def __repr__(self) -> str:
         return f"SQLiteJournal({self._path!r})"
 
     async def __aenter__(self) -> Self:
         try:
-            await self._do(_nothing)
+            await self._do(lambda _: None)  # It opens the file.
         except BaseException:
             await self.aclose()
             raise
@@ -162,16 +167,14 @@ class SQLiteJournal:
         return await self._keys_or_again(lambda: self._do(partial(sqlite_keys.find, keys=keys)))
 
     async def claim_keys(
-        self, token: str, address: str, sends: Sequence[KeyedSend], until: float
+        self, token: str, address: str, sends: Sequence[KeyedSend], until: float, *, shortened: bool = False
     ) -> Mapping[str, KeyRecord]:
         """Record that these are being sent and return nothing, or return the records that forbid it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
             self._register(connection)
             mine, now = self._claimer.name, self._clock()
-            return sqlite_keys.claim(
-                connection, token=token, address=address, sends=sends, claimer=mine, now=now, until=until
-            )
+            return sqlite_keys.claim(connection, token, address, sends, (mine, now, until, shortened))
 
         return await self._keys_or_again(lambda: self._together(work))
 
@@ -339,10 +342,6 @@ class SQLiteJournal:
         else:
             return result
         raise JournalFailed(f"the journal {self._name!r} failed: {problem}")
-
-
-def _nothing(_: sqlite3.Connection) -> None:
-    """Open the file."""
 
 
 def _claimers(connection: sqlite3.Connection) -> list[str]:

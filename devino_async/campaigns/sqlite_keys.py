@@ -17,17 +17,19 @@ T = TypeVar("T")
 
 SCHEMA = (
     """CREATE TABLE keyed (key TEXT PRIMARY KEY, state TEXT NOT NULL, address TEXT NOT NULL, token TEXT NOT NULL,
-        fingerprint BLOB NOT NULL, results BLOB, body BLOB, claimer TEXT, claimed_at REAL, claimed_until REAL NOT NULL)
+        fingerprint BLOB NOT NULL, results BLOB, body BLOB, claimer TEXT, claimed_at REAL, claimed_until REAL NOT NULL,
+        shortened INTEGER NOT NULL)
     WITHOUT ROWID""",
     "CREATE INDEX keyed_claimer ON keyed (claimer, token) WHERE claimer IS NOT NULL",
+    "CREATE INDEX keyed_doubt ON keyed (token) WHERE state = 'unconfirmed'",
 )
 # SQLite before 3.32 takes at most 999 values in a statement.
 _KEYS_AT_ONCE = 500
-_ROWS_AT_ONCE = 99
+_ROWS_AT_ONCE = 90
 _FIELDS = "key, fingerprint, address, state, results, claimed_until, token, claimer"
 _CLAIMED = """ON CONFLICT (key) DO UPDATE SET state = 'in_flight', address = excluded.address, token = excluded.token,
     fingerprint = excluded.fingerprint, results = NULL, body = excluded.body, claimer = excluded.claimer,
-    claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until"""
+    claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until, shortened = excluded.shortened"""
 _SETTLED = """ON CONFLICT (key) DO UPDATE SET state = excluded.state, results = excluded.results, claimer = NULL,
     body = CASE WHEN excluded.state = 'unconfirmed' THEN body END"""
 Found = tuple[KeyRecord, str, str | None]
@@ -53,23 +55,21 @@ def find(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Found
 
 def claim(
     connection: sqlite3.Connection,
-    *,
     token: str,
     address: str,
     sends: Sequence[KeyedSend],
-    claimer: str,
-    now: float,
-    until: float,
+    claim: tuple[str, float, float, bool],
 ) -> dict[str, Found]:
-    """Claim all of the keys and return nothing, or claim none of them and return those that may not be sent."""
+    """Claim all of the keys and return nothing, or claim none of them and return those that may not be sent.
+
+    The claim says by whom, when and until when, and whether links are shortened.
+    """
     found = find(connection, [each.key for each in sends])
     taken = {key: each for key, each in found.items() if not _may_be_claimed(each, token)}
     if taken:
         return taken
-    rows = [
-        (each.key, State.IN_FLIGHT.value, address, token, each.fingerprint, None, each.body, claimer, now, until)
-        for each in sends
-    ]
+    state = State.IN_FLIGHT.value
+    rows = [(each.key, state, address, token, each.fingerprint, None, each.body, *claim) for each in sends]
     _upsert(connection, rows, _CLAIMED)
     return {}
 
@@ -95,7 +95,8 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
             continue
         record = found[key][0]
         if MARKS[record.state] in OPEN:
-            rows.append((key, state.value, record.address, token, record.fingerprint, results, None, None, None, 0.0))
+            recorded = (record.address, token, record.fingerprint)
+            rows.append((key, state.value, *recorded, results, None, None, None, 0.0, False))
     _upsert(connection, rows, _SETTLED)
 
 

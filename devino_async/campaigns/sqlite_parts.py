@@ -34,7 +34,7 @@ SCHEMA = (
         first INTEGER NOT NULL, last INTEGER NOT NULL,
         planned INTEGER NOT NULL, claimed INTEGER NOT NULL, accepted INTEGER NOT NULL, rejected INTEGER NOT NULL,
         not_sent INTEGER NOT NULL, unconfirmed INTEGER NOT NULL, assumed_sent INTEGER NOT NULL,
-        claimer TEXT, claimed_at REAL,
+        claimer TEXT, claimed_at REAL, shortened INTEGER NOT NULL,
         marks BLOB NOT NULL, positions BLOB, results BLOB, fingerprints BLOB NOT NULL, bodies BLOB)""",
     "CREATE INDEX part_place ON part (campaign, first, last)",
     "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
@@ -43,8 +43,8 @@ SCHEMA = (
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
 _COUNTS = ", ".join(COUNTED)
-_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, marks, positions, results,
-    fingerprints, bodies) VALUES ({", ".join("?" * 18)})"""  # noqa: S608 - names of ours
+_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, shortened, marks,
+    positions, results, fingerprints, bodies) VALUES ({", ".join("?" * 19)})"""  # noqa: S608 - names of ours
 _DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _EARLIER = """SELECT id, first, last, positions, marks, bodies FROM part
@@ -83,7 +83,7 @@ def claim(connection: sqlite3.Connection, run: Run, part: Part, claimer: str, no
         # Its release may have failed. Then it is still claimed, by the caller that knows its token.
         if mark not in MAY_BE_SENT and mark != Mark.CLAIMED:
             raise _sent_before(run, position)
-    _update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, results=None)
+    _update(connection, earlier.id, marks, claimer=claimer, claimed_at=now, shortened=part.shortened, results=None)
 
 
 def release(connection: sqlite3.Connection, run: Run, token: str, now: float) -> None:
@@ -191,6 +191,7 @@ def _insert(
             *_counts(marks),
             claimer,
             claimed_at,
+            part.shortened,
             pack_bytes(marks),
             pack_positions(part.positions),
             pack_bytes(results) if results else None,

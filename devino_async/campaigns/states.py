@@ -88,13 +88,14 @@ class Part:
 
     `positions` are the places of its messages in the campaign, in any order. `fingerprints` holds 8 bytes for each.
     `slices` holds their JSON, several messages to a slice, joined by commas. The JSON is kept while any of the messages
-    is in doubt or unsent.
+    is in doubt or unsent. `shortened` says that the service is asked to shorten links, so that texts change.
     """
 
     token: str
     positions: Sequence[int]
     fingerprints: bytes = field(repr=False)
     slices: Sequence[bytes] = field(repr=False)
+    shortened: bool = False
 
 
 @frozen(kw_only=True, eq=False)

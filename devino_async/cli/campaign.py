@@ -21,6 +21,7 @@ from .campaign_words import as_data, lines_of, word_of
 from .cells import csv_cell
 from .console import as_json, open_output, printable, run
 from .found_campaigns import campaigns_here, one_campaign, where
+from .reconciling import reconcile
 
 __all__ = ["campaign"]
 
@@ -129,5 +130,5 @@ def _row_of(outcome: Outcome) -> dict[str, Any]:
     return row
 
 
-for _verb in VERBS:
+for _verb in (*VERBS, reconcile):
     campaign.add_command(_verb)

@@ -76,10 +76,11 @@ def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterat
 
 def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     if state.unconfirmed:
+        yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To look for them at the service:"
+        yield f"  {shlex.join(['devino', 'campaign', 'reconcile', state.name, '--journal', str(place)])}"
         words = ["devino", "campaign", "export", state.name, "--journal", str(place), "--state", "unconfirmed"]
-        yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To list their positions:"
+        yield "To list the positions of those in doubt:"
         yield f"  {shlex.join(words)}"
-        yield "  `devino details` shows what the service knows about them."
         yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
     if state.paused and not state.cancelled:
         yield "It is paused. `devino campaign unpause` lets it go on."

@@ -244,7 +244,8 @@ class Batches:
         """Make one exchange. With a recording, its outcome is written before it is returned."""
         if recording is None:
             return await self._exchange(chunk, options, ticket, came_to)
-        claim = recording.claim(chunk)
+        claim = recording.claim(chunk, shortened=options.shorten_url)
+        chunk = await self._finish(claim.refer(chunk))
         try:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:

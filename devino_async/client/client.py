@@ -1,5 +1,4 @@
-"""DevinoClient: joins sending, look-ups and the transport. It deals with neither HTTP statuses nor JSON. Sending itself
-is in dispatch.py."""
+"""DevinoClient: joins sending, look-ups and the transport. It deals with neither HTTP statuses nor JSON."""
 
 import asyncio
 import time
@@ -38,6 +37,7 @@ from .pieces import SendOptions
 
 if TYPE_CHECKING:
     from ..campaigns.journal import Journal
+    from ..campaigns.reconciling import ReconcileReport
     from ..campaigns.schedule import Schedule
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
@@ -55,15 +55,12 @@ class DevinoClient:
     - `journal`: remembers campaigns and keyed sends beyond the life of this process. The client does not close it.
     - `time_zone`: the zone of the service's dates, which the API docs do not name. Without it they stay naive.
     - `on_unclaimed`: called with receipts whose caller was cancelled, or left `send_many` early.
-    - `on_event`: called with each event (see events.py).
+    - `on_event`: called with each event.
 
-    Hooks must be quick. An error in one is logged and changes no outcome.
-
-    Raises ConfigurationError for credentials, an address or options that cannot work.
+    Hooks must be quick. An error in one is logged and changes no outcome. Raises ConfigurationError.
     """
 
-    # True until __init__ has ended, because __del__ runs even if __init__ failed or never ran.
-    _closed = True
+    _closed = True  # Until __init__ has ended, because __del__ runs even if __init__ failed or never ran.
 
     def __init__(
         self,
@@ -92,8 +89,7 @@ class DevinoClient:
             self._base_url, credentials.header, redaction=credentials.redaction, timeouts=timeouts, options=pool
         )
         events = Events(on_event)
-        # One for the whole client, so that all long work makes way for urgent sends.
-        turns = Turns()
+        turns = Turns()  # One for the whole client, so that all long work makes way for urgent sends.
         clock = time.monotonic
         transport, self._breaker = stacked(self._pool, PROBE, limits=limits, retry=retry, events=events, clock=clock)
         batches = Batches(transport, self._breaker, turns, retry=retry, limits=limits, events=events)
@@ -130,14 +126,13 @@ class DevinoClient:
         """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
         Concurrent calls share POSTs. A message leaves at once while fewer than `Limits.in_flight` exchanges are in
-        flight. Otherwise it leaves with all others that wait, as soon as one exchange ends. Priorities HIGH and
-        REALTIME have a limit of their own here and never wait for a campaign. `include_segment_id` asks for the ids
-        of the segments, and `shorten_url` makes the service shorten links.
+        flight. Otherwise it leaves with all others that wait, as soon as one ends. Priorities HIGH and REALTIME have
+        a limit of their own and never wait for a campaign. `include_segment_id` asks for the ids of the segments, and
+        `shorten_url` makes the service shorten links.
 
         With a `key` the message is sent at most once for the life of the journal. A later call with an equal message
-        returns the recorded receipt. After NotSent the key is free again.
-        A cancelled caller returns at once. If its message still waits, it is taken out (NotSent). Otherwise the
-        exchange is finished anyway. In both cases the receipt goes to `on_unclaimed`.
+        returns the recorded receipt. After NotSent the key is free again. A cancelled caller returns at once, and its
+        receipt goes to `on_unclaimed`: NotSent if the message still waited, else what the exchange came to.
 
         Raises ClientClosed, OutboxFull if OutboxOptions says so, and InvalidMessage for what is not a Message. With a
         `key`: KeyConflict if it belongs to another message, JournalFailed, and ConfigurationError without a journal.
@@ -149,8 +144,8 @@ class DevinoClient:
             return await self._dispatch.journaled_for("key").send(message, key, partial(self._outboxes.send, options))
         outbox = self._outboxes.of(message)
         waiting = outbox.put(message, options)
-        # The await is here and not in the outbox, because one more coroutine for each waiting message would cost 7 % of
-        # all CPU time where 20,000 wait (benchmarks/singles.py), most of it in the garbage collector.
+        # The await is not in the outbox, because one more coroutine for each waiting message would cost 7 % of all CPU
+        # time where 20,000 wait (benchmarks/singles.py).
         try:
             return await waiting.outcome
         except asyncio.CancelledError:
@@ -158,7 +153,7 @@ class DevinoClient:
             raise
 
     async def flush(self) -> None:
-        """Let the waiting messages of all `send` calls leave now, and return when each of them has its receipt."""
+        """Let the waiting messages of all `send` calls leave now, and return when each has its receipt."""
         self._check_open()
         self._owner.check_home()
         await self._outboxes.flush()
@@ -177,9 +172,9 @@ class DevinoClient:
         """Send any number of messages. Gives one receipt for each, in the order of the input.
 
         The input is read lazily, up to `batch_size` (1 to 32,000) messages and `Limits.batch_bytes` bytes to a batch.
-        At most `Limits.in_flight` batches are in flight, whatever the priority of their messages. If a slow consumer
-        stops early, the receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a
-        receipt equals the one that was given. It is the same object if the program still holds that.
+        At most `Limits.in_flight` batches are in flight, whatever their priority. If a slow consumer stops early, the
+        receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a receipt equals the
+        one that was given.
 
         With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
         one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
@@ -217,6 +212,11 @@ class DevinoClient:
         )
         return await self._dispatch.report(stream)
 
+    async def reconcile(self, *, campaign: str | None = None, key: str | None = None) -> "ReconcileReport":
+        """Look up what is in doubt of a campaign, a key, or all keyed sends, and settle what is found. Sends nothing."""
+        self._check_open()
+        return await self._dispatch.journaled_for("reconcile").reconcile(campaign, key, self._look_ups)
+
     # Reading back
 
     async def statuses(self, ids: Iterable[str | int] | AsyncIterable[str | int]) -> dict[str, MessageStatus]:
@@ -235,7 +235,7 @@ class DevinoClient:
                 yield each
 
     def details(self, query: DetailQuery, *, page_size: int = 500, start_offset: int = 0) -> DetailPaginator:
-        """Return what is known of the messages that match, as rows or pages. No request is made before iteration."""
+        """Return what is known of the messages that match. No request is made before iteration."""
         self._check_open()
         return self._look_ups.details(query, page_size, start_offset)
 
@@ -270,10 +270,9 @@ class DevinoClient:
     async def aclose(self, grace: float = 30.0) -> CloseReport:
         """Accept no more work, wait up to `grace` seconds for what is in flight, then cut it short and close.
 
-        Every send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second
-        call with a shorter `grace` ends the wait sooner. A `send` that still waits for room in a full outbox raises
-        ClientClosed. An attempt may take up to `Timeouts.total`, which is longer than the usual grace. Raises
-        ConfigurationError for a bad `grace`, and JournalFailed if outcomes could not be written into the journal.
+        A send that is cut short still gets its receipts. The report holds those that became unconfirmed. A second call
+        with a shorter `grace` ends the wait sooner. A `send` that waits for room in a full outbox raises ClientClosed.
+        Raises ConfigurationError for a bad `grace`, and JournalFailed if outcomes could not be written.
         """
         require_number("grace", grace, unit="seconds")
         self._owner.check_home()

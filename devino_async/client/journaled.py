@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 from ..campaigns.campaign import CampaignRun
 from ..campaigns.journal import Journal, KeyedSend
 from ..campaigns.keys import KeyedRecording, KeyedSends, Put, Recorded
+from ..campaigns.reconciling import ReconcileReport, Reconciling
 from ..campaigns.recording import Settling
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..flow.steps import Turns
 from ..protocol.message import Message
 from ..protocol.receipts import Receipt
+from .lookups import LookUps
 
 __all__ = ["Journaled"]
 
@@ -30,6 +32,7 @@ class Journaled:
             raise ConfigurationError(f"journal must be a SQLiteJournal or the like, not {type(journal).__name__}")
         self._journal = journal
         self._turns = turns
+        self._total_for = total_for
         self._address = address_of(base_url)
         self._settling = Settling()
         self._keyed = KeyedSends(journal, self._address, self._settling, turns, total_for=total_for)
@@ -51,6 +54,20 @@ class Journaled:
     def recording(self, sends: Sequence[KeyedSend]) -> KeyedRecording:
         """Return the recording of a batch of keyed sends."""
         return KeyedRecording(self._keyed, sends)
+
+    async def reconcile(self, campaign: str | None, key: str | None, look_ups: LookUps) -> ReconcileReport:
+        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found."""
+        if campaign is not None and key is not None:
+            raise ConfigurationError("reconcile takes a campaign or a key, not both")
+        reconciling = Reconciling(
+            self._journal,
+            self._address,
+            look_ups.pages,
+            turns=self._turns,
+            total_for=self._total_for,
+            has_zone=look_ups.has_zone,
+        )
+        return await reconciling.run(campaign, key)
 
     def is_receipt(self, receipt: Receipt) -> bool:
         """Return whether this is a receipt, and not the sign that another process is sending the key."""

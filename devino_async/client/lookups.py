@@ -4,7 +4,7 @@ Sends are in dispatch.py. The modules of protocol/ decide what is asked and what
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import tzinfo
 from functools import partial
@@ -31,6 +31,7 @@ __all__ = ["PROBE", "DetailPaginator", "LookUps"]
 
 # What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
 PROBE = evolve(statuses.call(["0"]), probe=True)
+_PAGE_SIZE = 500
 
 
 class DetailPaginator(Paginator[DetailRow, DetailPage]):
@@ -130,6 +131,15 @@ class LookUps:
             key_of=partial(details.key_of, query),
             on_total_differs=on_total_differs,
         )
+
+    @property
+    def has_zone(self) -> bool:
+        """Whether the zone of the service's dates is known, so that they are aware."""
+        return self._zone is not None
+
+    def pages(self, query: DetailQuery) -> AsyncIterator[DetailPage]:
+        """Yield all rows that match, page by page."""
+        return self.details(query, _PAGE_SIZE, 0).pages()
 
     async def statistics(self, call: Call) -> Statistics:
         """Return the counts that the call asks for."""

@@ -40,6 +40,8 @@ _HEADERS = {405: {"Allow": "POST"}, 503: {"Retry-After": "5"}}
 
 T = TypeVar("T")
 _Call = Callable[[], Awaitable[None]]
+_Hook = Callable[[Sequence[T]], Awaitable[object]]
+Hooks = _Hook[T] | Sequence[_Hook[T]]
 
 
 @forgets_arguments
@@ -49,11 +51,12 @@ class CallbackReceiver:
     - `token`: the secret in the address, or a list of secrets while you replace one. The path must end with one, or
       the query must have it as `token=`. Make it with `new_token()`. A token that cannot hold 32 random bytes in
       URL-safe characters is refused.
-    - `on_status`, `on_incoming`: your coroutines. Each gets all its events of a request at once, so one commit saves
-      them. If there are more than 1,000, they come in calls of 1,000. Return after the commit: the answer is 200 when
-      both have returned. If one raises, the answer is 500, and the sender may retry. Events may come twice, late and
-      in any order. If events have no coroutine, the answer is still 200, because a retry would not help. They are
-      dropped with a warning. Unreadable events beside readable ones are dropped too.
+    - `on_status`, `on_incoming`: your coroutines, one or a list, such as `[tracker.on_status, journal.on_status]`.
+      Each of a list is called, one after the other, even if one of them raises. Each gets all its events of a request
+      at once, so one commit saves them. If there are more than 1,000, they come in calls of 1,000. Return after the
+      commit: the answer is 200 when all have returned. If one raises, the answer is 500, and the sender may retry.
+      Events may come twice, late and in any order. If events have no coroutine, the answer is still 200, because a
+      retry would not help. They are dropped with a warning. Unreadable events beside readable ones are dropped too.
     - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled, and the answer
       is 503. If the sender disconnects, they still run to their end within this time.
     - `body_timeout`: seconds that a body may take to arrive. After that the answer is 408.
@@ -71,22 +74,20 @@ class CallbackReceiver:
         self,
         *,
         token: str | list[str] | tuple[str, ...],
-        on_status: Callable[[Sequence[StatusCallback]], Awaitable[object]] | None = None,
-        on_incoming: Callable[[Sequence[IncomingMessage]], Awaitable[object]] | None = None,
+        on_status: Hooks[StatusCallback] | None = None,
+        on_incoming: Hooks[IncomingMessage] | None = None,
         hook_timeout: float = 30.0,
         body_timeout: float = 5.0,
         concurrency: int = 100,
     ) -> None:
         self._tokens = Tokens(token)
-        require_callable("on_status", on_status)
-        require_callable("on_incoming", on_incoming)
-        if on_status is None and on_incoming is None:
+        self._on_status = _hooks("on_status", on_status)
+        self._on_incoming = _hooks("on_incoming", on_incoming)
+        if not self._on_status and not self._on_incoming:
             raise ConfigurationError("on_status or on_incoming must be given")
         require_number("hook_timeout", hook_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
         require_number("body_timeout", body_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
         require_number("concurrency", concurrency, minimum=1, whole=True)
-        self._on_status = on_status
-        self._on_incoming = on_incoming
         self._hook_timeout = hook_timeout
         self._body_timeout = body_timeout
         self._in_flight = asyncio.Semaphore(concurrency)
@@ -260,13 +261,20 @@ class _Refused(Exception):
         self.status = status
 
 
-def _calls(hook: Callable[[Sequence[T]], Awaitable[object]] | None, events: Sequence[T]) -> list[_Call]:
-    """Return the call that passes the events to your coroutine, or an empty list if there is nothing to call."""
-    if events and hook is None:
+def _hooks(name: str, given: Hooks[T] | None) -> tuple[_Hook[T], ...]:
+    hooks = tuple(given) if isinstance(given, list | tuple) else () if given is None else (given,)
+    for each in hooks:
+        require_callable(name, each)
+    if None in hooks:
+        raise ConfigurationError(f"{name} must hold coroutines only")
+    return hooks
+
+
+def _calls(hooks: Sequence[_Hook[T]], events: Sequence[T]) -> list[_Call]:
+    """Return the calls that pass the events to your coroutines, or an empty list if there is nothing to call."""
+    if events and not hooks:
         _log.warning("no coroutine for events like %s: %d dropped", type(events[0]).__name__, len(events))
-    if not events or hook is None:
-        return []
-    return [partial(_in_runs, hook, events)]
+    return [partial(_in_runs, hook, events) for hook in hooks if events]
 
 
 async def _in_runs(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:

@@ -53,11 +53,11 @@ class CountingJournal(SQLiteJournal):
             return {}
         return await super().find_keys(keys)
 
-    async def claim_keys(self, *arguments: Any) -> Mapping[str, KeyRecord]:
+    async def claim_keys(self, *arguments: Any, **options: Any) -> Mapping[str, KeyRecord]:
         self.calls["claim"] += 1
         if "claim" in self.failing:
             raise JournalFailed("the disk is full. Free some space")
-        return await super().claim_keys(*arguments)
+        return await super().claim_keys(*arguments, **options)
 
     async def settle_keys(self, *arguments: Any) -> None:
         self.calls["settle"] += 1

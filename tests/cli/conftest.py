@@ -11,9 +11,11 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -161,6 +163,7 @@ class Counting:
     def __init__(self) -> None:
         self.sent: Counter[tuple[str, str]] = Counter()
         self.batches: list[int] = []
+        self.rows: list[dict[str, Any]] = []
         self.answers = sys.maxsize
         self._holding = threading.Semaphore(0)
         self._released = threading.Event()
@@ -195,6 +198,18 @@ class Counting:
         with self._lock:
             self.sent.update((each["to"], each["text"]) for each in messages)
             self.batches.append(len(messages))
+            now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            self.rows += [
+                {
+                    "messageId": f"1{each['to']}",
+                    "recipient": each["to"],
+                    "sourceAddress": each["from"],
+                    "text": each["text"],
+                    "sentDateTime": now,
+                }
+                for each in messages
+                if each["from"] != "Unknown"
+            ]
             is_held = len(self.batches) > self.answers
         if is_held:
             self._holding.release()
@@ -210,6 +225,14 @@ class Counting:
             }
         ).encode()
 
+    def _page(self, query: dict[str, list[str]]) -> bytes:
+        """A page of the details, of all messages or those with the ids that are asked for."""
+        ids, offset, limit = query.get("messageIds"), int(query["offset"][0]), int(query["limit"][0])
+        with self._lock:
+            rows = [each for each in self.rows if ids is None or each["messageId"] in ids]
+        page = {"data": rows[offset : offset + limit], "total": len(rows), "more": len(rows) > offset + limit}
+        return json.dumps({"result": page}).encode()
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         counting = self
 
@@ -218,7 +241,12 @@ class Counting:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                answer = counting._answer(body["messages"])
+                self._send(counting._answer(body["messages"]))
+
+            def do_GET(self) -> None:
+                self._send(counting._page(parse_qs(urlsplit(self.path).query)))
+
+            def _send(self, answer: bytes) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))

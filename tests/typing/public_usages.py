@@ -38,7 +38,7 @@ from devino_async import (
     parse_callbacks,
     parse_incoming,
 )
-from devino_async.campaigns import CampaignState, Outcome, Schedule, SQLiteJournal, State
+from devino_async.campaigns import CampaignState, Outcome, ReconcileReport, Schedule, SQLiteJournal, State
 
 
 def make() -> DevinoClient:
@@ -135,5 +135,10 @@ async def durable(messages: AsyncIterator[Message]) -> None:
         async for outcome in journal.outcomes("spring-sale"):
             assert_type(outcome, Outcome)
             assert_type(outcome.state, State)
+        report = await devino.reconcile(campaign="spring-sale")
+        assert_type(report, ReconcileReport)
+        assert_type(report.settled, tuple[Outcome, ...])
+        assert_type(await devino.reconcile(key="order-17"), ReconcileReport)
+        assert_type(await devino.reconcile(), ReconcileReport)
         async for outcome in journal.keys("unconfirmed"):
             assert_type(outcome.key, str | None)

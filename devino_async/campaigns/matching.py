@@ -1,0 +1,298 @@
+"""Matching: which rows of the service's details are messages in doubt. Pure, and told everything that it knows.
+
+A row is evidence only if it fits one message, or as many equal ones as there are rows. What fits in two ways settles
+nothing. How rows are read, and what is then written down, is reconciling.py's.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import blake2b
+from math import ceil, floor
+
+from attrs import field, frozen
+
+from ..protocol.detail_rows import DetailRow, DetailStatus
+
+__all__ = ["ANY_ZONE", "SLACK", "ZONE_STEP", "Doubt", "Matcher", "Post", "Verdict", "seconds_of", "zones_of"]
+
+# How far the clocks of this machine and the service may differ, and what rounding adds, in seconds.
+SLACK = 120.0
+# Zones are multiples of a quarter of an hour, and none is further than 14 hours from UTC.
+ZONE_STEP = 900
+ANY_ZONE = range(-56, 57)
+# In these zones, rows of the day before, sent up to two hours later in their day, look like rows of today.
+_NEEDS_PROOF = range(-56, -31)
+# Statuses that a message does not have before it was sent.
+_WAS_SENT = {DetailStatus.DELIVERED, DetailStatus.UNDELIVERED, DetailStatus.REDIRECT}
+# What may be a link, in a wide sense. The service decides what it shortens.
+_LINK = re.compile(r"\S*(?:://|\S\.\S)\S*")
+
+
+@frozen
+class Doubt:
+    """A message in doubt: its place in its POST, and what a row of it says. `scheduled` is in seconds since 1970."""
+
+    place: int
+    recipient: str = field(repr=False)
+    sender: str
+    text: str = field(repr=False)
+    scheduled: float | None = None
+
+
+@frozen(eq=False)
+class Post:
+    """The messages in doubt of one POST, which was claimed at this time and took up to so many seconds."""
+
+    claimed_at: float
+    seconds: float
+    doubts: Iterable[Doubt] = field(repr=False)
+    shortened: bool = False
+
+
+# Where a row fits: the number of a group, and the first and the last zone in which it does. None if it has no time.
+_Fit = tuple[int, int, int]
+_NO_ZONE = (1, 0)
+# When a row was sent, by the clock of the service, and where it fits. Numbers alone: 32,000 rows of objects would cost
+# the garbage collector a third of a second at a time.
+_Row = tuple[float, tuple[_Fit, ...]]
+
+
+class _Groups:
+    """Equal messages of one POST with one scheduled time make a group, which has a number."""
+
+    def __init__(self) -> None:
+        self.posts: list[int] = []
+        self.contents: list[bytes] = []
+        # When a row may have been sent, and accepted, in UTC.
+        self.sent: list[tuple[float, float]] = []
+        self.accepted: list[tuple[float, float]] = []
+        self._places: list[int] = []
+        self._more: dict[int, list[int]] = {}
+
+    def append(self, post: int, content: bytes, sent: tuple[float, float], accepted: tuple[float, float]) -> int:
+        """Add a group without places, and return its number."""
+        self.posts.append(post)
+        self.contents.append(content)
+        self.sent.append(sent)
+        self.accepted.append(accepted)
+        self._places.append(-1)
+        return len(self.posts) - 1
+
+    def add(self, group: int, place: int) -> None:
+        """Add a message to a group."""
+        if self._places[group] < 0:
+            self._places[group] = place
+        else:
+            self._more.setdefault(group, []).append(place)
+
+    def places(self, group: int) -> list[int]:
+        """Return the places of its messages."""
+        return [self._places[group], *self._more.get(group, ())]
+
+
+@frozen
+class Verdict:
+    """What the rows say, by POST: the id of each place that is found, and the places about which they are unclear."""
+
+    found: Sequence[Mapping[int, str]]
+    unclear: Sequence[frozenset[int]]
+    zone: int | None = None
+
+
+class Matcher:
+    """Rows against messages in doubt. Feed it all rows of the time in question, in any order, then ask for the verdict.
+
+    `zones` are the possible zones of the service's clock, in quarters of an hour from UTC. They are `proved` if they
+    come from known rows or from the user. It keeps the rows that may be evidence, and of each message a few numbers,
+    but no text, except where links are shortened.
+    """
+
+    def __init__(self, posts: Iterable[Post] = (), zones: Collection[int] = ANY_ZONE, *, proved: bool = False) -> None:
+        self._zones = frozenset(zones)
+        self._proved = proved
+        self._groups = _Groups()
+        # The groups of each content: the first, and those that follow another.
+        self._exact: dict[bytes, int] = {}
+        self._next: dict[int, int] = {}
+        # The groups with links, by recipient and sender, and their texts.
+        self._linked: dict[bytes, list[int]] = {}
+        self._texts: dict[int, str] = {}
+        self._rows: dict[str, _Row] = {}
+        self._newest = float("-inf")
+        self._posts = 0
+        for post in posts:
+            self.add(post)
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The ids of the rows that may be evidence. The verdict needs to know which of them the journal knows."""
+        return self._rows.keys()
+
+    def add(self, post: Post) -> None:
+        """Add the messages in doubt of one more POST. The verdict numbers POSTs in this order."""
+        numbers: dict[tuple[bytes, float | None], int] = {}
+        accepted = _window(post.claimed_at, post.seconds)
+        for doubt in post.doubts:
+            content = _digest(doubt.recipient, doubt.sender, doubt.text)
+            group = numbers.get((content, doubt.scheduled))
+            if group is None:
+                later = doubt.scheduled is not None and doubt.scheduled > post.claimed_at
+                sent = _window(doubt.scheduled, post.seconds) if doubt.scheduled and later else accepted
+                group = self._groups.append(self._posts, content, sent, accepted)
+                numbers[content, doubt.scheduled] = group
+                if content in self._exact:
+                    self._next[group] = self._exact[content]
+                self._exact[content] = group
+                if post.shortened and _LINK.search(doubt.text):
+                    self._texts[group] = doubt.text
+                    self._linked.setdefault(_digest(doubt.recipient, doubt.sender), []).append(group)
+            self._groups.add(group, doubt.place)
+        self._posts += 1
+
+    def feed(self, row: DetailRow) -> None:
+        """Look at one row. The last row of an id counts, as rows change while they are read."""
+        if row.sent_date_time is not None and row.status in _WAS_SENT:
+            self._newest = max(self._newest, seconds_of(row.sent_date_time))
+        if row.message_id is None or row.recipient is None or row.source_address is None or row.text is None:
+            return
+        groups = self._groups_of(row.recipient.removeprefix("+"), row.source_address, row.text)
+        if not groups:
+            return
+        # What was not sent yet has only the time of its last event, which is soon after its acceptance.
+        when = row.sent_date_time or row.event_date_time
+        if when is None:
+            self._rows[row.message_id] = 0.0, tuple((group, *_NO_ZONE) for group in groups)
+            return
+        at = seconds_of(when)
+        windows = self._groups.accepted if row.sent_date_time is None else self._groups.sent
+        zones = ((group, zones_of(at, windows[group])) for group in groups)
+        fits = tuple((group, some[0], some[-1]) for group, some in zones if not self._zones.isdisjoint(some))
+        if fits:
+            self._rows[row.message_id] = at, fits
+        else:
+            self._rows.pop(row.message_id, None)
+
+    def _groups_of(self, recipient: str, sender: str, text: str) -> Sequence[int]:
+        group = self._exact.get(_digest(recipient, sender, text))
+        groups = []
+        while group is not None:
+            groups.append(group)
+            group = self._next.get(group)
+        if groups or not self._linked:
+            return groups
+        linked = self._linked.get(_digest(recipient, sender), ())
+        return [each for each in linked if _is_shortened(self._texts[each], text)]
+
+    def verdict(self, known: Collection[str] = frozenset(), *, now: float) -> Verdict:
+        """Return what the rows say. Those whose ids are `known` belong to other messages.
+
+        `now` is the time after the last row was read.
+        """
+        zones = self._zones
+        if not self._proved:
+            # The account's newest row would lie in the future in all others.
+            zones = frozenset(each for each in zones if self._newest - each * ZONE_STEP <= now + SLACK)
+        rows = {each: row for each, row in self._rows.items() if each not in known and _may_fit(row, zones)}
+        zone = self._zone(rows, zones)
+        found: list[dict[int, str]] = [{} for _ in range(self._posts)]
+        # Those with a row that has no time at all. Without a zone, the rows make sense nowhere, or in several places.
+        unclear = [fit[0] for _, fits in rows.values() for fit in fits if zone is None or fit[1:] == _NO_ZONE]
+        # In no zone, no row belongs to anything.
+        for ids, groups in _components(rows, zone):
+            pairs = self._paired(rows, ids, groups, zone)
+            if pairs is None:
+                unclear += groups
+            for group, place, each in pairs or ():
+                found[self._groups.posts[group]][place] = each
+        places: list[set[int]] = [set() for _ in range(self._posts)]
+        for group in unclear:
+            places[self._groups.posts[group]].update(self._groups.places(group))
+        left = (frozenset(some - ids.keys()) for some, ids in zip(places, found, strict=True))
+        return Verdict(found, list(left), zone)
+
+    def _zone(self, rows: Mapping[str, _Row], possible: frozenset[int]) -> int | None:
+        """Return the one zone in which the rows make sense, or None. The rows of all POSTs must agree on it."""
+        fits: dict[int, set[tuple[str, int]]] = {}
+        for each, (_, some) in rows.items():
+            for group, first, last in some:
+                for zone in possible.intersection(range(first, last + 1)):
+                    fits.setdefault(zone, set()).add((each, group))
+        if not fits:
+            return None
+        best = max(fits, key=lambda zone: (len(fits[zone]), -abs(zone)))
+        if not all(some <= fits[best] for some in fits.values()):
+            return None
+        return None if not self._proved and best in _NEEDS_PROOF else best
+
+    def _paired(
+        self, rows: Mapping[str, _Row], ids: Sequence[str], groups: Sequence[int], zone: int | None
+    ) -> list[tuple[int, int, str]] | None:
+        """Return which row is which message, or None if that is unclear.
+
+        Equal messages are settled by count. Those of several POSTs are found only if there is a row for each.
+        """
+        ordered = sorted(groups, key=self._groups.sent.__getitem__)
+        slots = [(group, place) for group in ordered for place in self._groups.places(group)]
+        alike = len({self._groups.contents[group] for group in groups}) == 1
+        if len(ids) > len(slots) or not alike or (len(groups) > 1 and len(ids) < len(slots)):
+            return None
+        by_time = sorted(ids, key=lambda each: (rows[each][0], each))
+        pairs = [(group, place, each) for (group, place), each in zip(slots, by_time, strict=False)]
+        return pairs if all(group in _fitting(rows[each], zone) for group, _, each in pairs) else None
+
+
+def seconds_of(moment: datetime) -> float:
+    """Return a date of the service in seconds. One without a zone is read as if it were UTC."""
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def zones_of(at: float, window: tuple[float, float]) -> range:
+    """Return the zones in which a clock shows `at` at some time of this window."""
+    return range(ceil((at - window[1]) / ZONE_STEP), floor((at - window[0]) / ZONE_STEP) + 1)
+
+
+def _window(start: float, seconds: float) -> tuple[float, float]:
+    return start - SLACK, start + seconds + SLACK
+
+
+def _digest(*parts: str) -> bytes:
+    form = " ".join(f"{len(each)} {each}" for each in parts)
+    return blake2b(form.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _is_shortened(text: str, shown: str) -> bool:
+    """Return whether the shown text is this one with other words in place of its links."""
+    frame = r"\S+".join(map(re.escape, _LINK.split(text)))
+    return re.fullmatch(frame, shown) is not None
+
+
+def _may_fit(row: _Row, possible: frozenset[int]) -> bool:
+    """Return whether a row fits in any of these zones, or has no time at all."""
+    return any(fit[1:] == _NO_ZONE or not possible.isdisjoint(range(fit[1], fit[2] + 1)) for fit in row[1])
+
+
+def _fitting(row: _Row, zone: int | None) -> list[int]:
+    """Return the groups that a row fits in this zone."""
+    return [] if zone is None else [group for group, first, last in row[1] if first <= zone <= last]
+
+
+def _components(rows: Mapping[str, _Row], zone: int | None) -> Iterator[tuple[list[str], list[int]]]:
+    """Yield the rows and the groups that hang together, because a row fits several groups."""
+    of_group: dict[int, list[str]] = {}
+    for each, row in rows.items():
+        for group in _fitting(row, zone):
+            of_group.setdefault(group, []).append(each)
+    seen: set[int] = set()
+    for first, its_ids in of_group.items():
+        if first in seen:
+            continue
+        seen.add(first)
+        groups, ids = [first], dict.fromkeys(its_ids)
+        for group in groups:
+            for each in of_group[group]:
+                ids[each] = None
+                more = [other for other in _fitting(rows[each], zone) if other not in seen]
+                seen.update(more)
+                groups += more
+        yield list(ids), groups

@@ -1,0 +1,338 @@
+"""Reconciling: what is in doubt is looked up in the service's details, and settled by the rows that are found.
+
+The rules of evidence are matching.py's. Here is where rows are looked for, how they are read, and the report. A message
+that is not found stays in doubt, because rows may appear late: nothing found is proof of nothing.
+"""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from attrs import evolve, frozen
+
+from ..errors import CampaignChanged, JournalError, KeyConflict, Refused
+from ..flow.ownership import to_the_end
+from ..flow.steps import Turns
+from ..protocol.detail_rows import DetailRow
+from ..protocol.details import DetailPage, DetailQuery
+from .evidence import InDoubt
+from .journal import Journal
+from .matching import ANY_ZONE, SLACK, ZONE_STEP, Doubt, Matcher, Post, seconds_of, zones_of
+from .states import Outcome, State
+
+__all__ = ["ReconcileReport", "Reconciling", "Searched"]
+
+Pages = Callable[[DetailQuery], AsyncIterator[DetailPage]]
+_MESSAGES_A_STEP = 256
+_MAX_READINGS = 3
+# About the bytes of a message, where its own are gone.
+_MESSAGE_BYTES = 300
+
+
+@frozen
+class Searched:
+    """A time in which rows were looked for, as the service shows dates, and how many rows it has there.
+
+    `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile.
+    """
+
+    start: datetime
+    end: datetime
+    rows: int = 0
+    complete: bool = True
+
+
+@frozen(kw_only=True)
+class ReconcileReport:
+    """What became of messages in doubt, each as an Outcome.
+
+    - `settled`: found, and accepted from now on, with their ids.
+    - `absent`: no row fits. They stay in doubt, because rows may appear late, or never.
+    - `unclear`: rows fit, but it cannot be said which, or whether they are of these messages. They stay in doubt.
+
+    `arrived` is how many of the absent and unclear ones were in a POST of which another message is known to have been
+    accepted. So the POST arrived, and these must not be sent again. `under_way` is how many are being sent now.
+    """
+
+    settled: tuple[Outcome, ...] = ()
+    absent: tuple[Outcome, ...] = ()
+    unclear: tuple[Outcome, ...] = ()
+    arrived: int = 0
+    under_way: int = 0
+    searched: tuple[Searched, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def lines(self) -> Iterator[str]:
+        """Yield what was found, where it was looked for, and what to do about the rest, a line each."""
+        yield f"settled: {len(self.settled):,}, absent: {len(self.absent):,}, unclear: {len(self.unclear):,}"
+        for each in self.searched:
+            moved = "" if each.complete else ", which changed while they were read"
+            yield f"looked at {each.rows:,} rows, {each.start:%Y-%m-%d %H:%M:%S} to {each.end:%Y-%m-%d %H:%M:%S}{moved}"
+        if self.absent:
+            yield "Absent is not unsent: rows may appear late. Reconcile again later, before anything is decided."
+        if self.unclear:
+            yield "Unclear: give the client the time_zone of the service's dates, if it has none, and reconcile again."
+        if self.arrived:
+            yield f"{self.arrived:,} of the rest were in requests that arrived. Do not send these again."
+        if self.under_way:
+            yield f"{self.under_way:,} are being sent now. Reconcile again when that has ended."
+        if self.absent or self.unclear:
+            yield "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend."
+
+
+@frozen(eq=False)
+class _Case:
+    """A POST with messages in doubt, and the times in which rows of it may have been sent, in UTC."""
+
+    doubt: InDoubt
+    seconds: float
+    is_wanted: bool
+    schedules: Sequence[float] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be settled. What another process is sending now is left to that process."""
+        return self.is_wanted and not self.doubt.is_live
+
+    def windows(self, zones: Sequence[int]) -> Iterator[tuple[float, float]]:
+        """Yield the times to look at, by the clock of the service, in these zones."""
+        for start in {self.doubt.claimed_at, *self.schedules}:
+            yield start - SLACK + min(zones) * ZONE_STEP, start + self.seconds + SLACK + max(zones) * ZONE_STEP
+
+
+class Reconciling:
+    """Looks up what one journal has in doubt at one address.
+
+    `pages` gives all rows of a query, page by page. `total_for` gives the seconds that an attempt may take, by size.
+    `has_zone` says that the user named the zone of the service's dates, so that they are aware.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        address: str,
+        pages: Pages,
+        *,
+        turns: Turns,
+        total_for: Callable[[int], float],
+        has_zone: bool,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._journal = journal
+        self._evidence = journal.evidence
+        self._address = address
+        self._pages = pages
+        self._turns = turns
+        self._total_for = total_for
+        self._has_zone = has_zone
+        self._now = now
+        self._settled: list[Outcome] = []
+        self._absent: list[Outcome] = []
+        self._unclear: list[Outcome] = []
+        self._arrived = 0
+        self._searched: list[Searched] = []
+
+    async def run(self, campaign: str | None, key: str | None) -> ReconcileReport:
+        """Settle what can be settled of a campaign, a key, or all keyed sends.
+
+        Raises JournalError for a campaign or key that the journal does not have, CampaignChanged or KeyConflict for one
+        of another address, JournalFailed, and CallFailed if a look-up fails. What was settled before that stays so.
+        """
+        await self._check(campaign, key)
+        cases = [case async for case in self._cases(campaign, key)]
+        under_way = sum(len(case.doubt.places) for case in cases if case.is_wanted and case.doubt.is_live)
+        for some in _overlapping(cases, ANY_ZONE):
+            zones, proved = await self._zones_of(some)
+            for fewer in _overlapping(some, zones):
+                await self._settle(fewer, zones, proved)
+        return ReconcileReport(
+            settled=tuple(self._settled),
+            absent=tuple(self._absent),
+            unclear=tuple(self._unclear),
+            arrived=self._arrived,
+            under_way=under_way,
+            searched=tuple(self._searched),
+        )
+
+    async def _check(self, campaign: str | None, key: str | None) -> None:
+        if campaign is not None:
+            states = [each for each in await self._journal.campaigns() if each.name == campaign]
+            if not states:
+                raise JournalError(f"the journal has no campaign {campaign!r}")
+            if states[0].address != self._address:
+                raise CampaignChanged(0, "address")
+        elif key is not None:
+            record = (await self._journal.find_keys([key])).get(key)
+            if record is None:
+                raise JournalError("the journal does not know this key")
+            if record.address != self._address:
+                raise KeyConflict("the key was sent to another address")
+
+    async def _cases(self, campaign: str | None, key: str | None) -> AsyncIterator[_Case]:
+        """Yield all that is in doubt. What is not asked for competes for the same rows."""
+        async for doubt in self._evidence.in_doubt(self._address):
+            if doubt.campaign is not None or campaign is not None:
+                yield self._case(doubt, doubt.campaign == campaign)
+            elif key is None:
+                yield self._case(doubt, is_wanted=True)
+            else:
+                for some, is_wanted in _apart(doubt, key):
+                    yield self._case(some, is_wanted)
+            await self._turns.give()
+
+    def _case(self, doubt: InDoubt, is_wanted: bool) -> _Case:
+        until = doubt.claimed_until
+        size = sum(map(len, doubt.lines)) + _MESSAGE_BYTES * (doubt.count - len(doubt.lines))
+        seconds = self._total_for(size) if until is None else max(0.0, until - doubt.claimed_at)
+        scheduled = [line for line in doubt.lines if b'"scheduledTime"' in line]
+        times = {each.scheduled or 0.0 for each in _doubts_of(scheduled)}
+        return _Case(doubt, seconds, is_wanted, [each for each in times if each > doubt.claimed_at])
+
+    async def _zones_of(self, cases: Sequence[_Case]) -> tuple[Sequence[int], bool]:
+        """Return the zones in which the service's dates may be, and whether that is proved by known rows."""
+        if self._has_zone:
+            return (0,), True
+        claims = [case.doubt.claimed_at for case in cases]
+        known = {
+            each.message_id: each
+            for moment in {min(claims), max(claims)}
+            for each in await self._evidence.near(self._address, moment)
+            if each.message_id.isdecimal()
+        }
+        votes: Counter[int] = Counter()
+        # A key may be allowed to ask for dates only.
+        with suppress(Refused):
+            async for row in self._rows_of(list(known)):
+                each = known.get(row.message_id or "")
+                if each is not None and row.sent_date_time is not None:
+                    seconds = self._total_for(each.count * _MESSAGE_BYTES)
+                    window = each.claimed_at - SLACK, each.claimed_at + seconds + SLACK
+                    votes.update(zones_of(seconds_of(row.sent_date_time), window))
+        # Scheduled messages vote for no zone, or for a wrong one. Around a change of the clocks, two are right.
+        most = max((votes[zone] for zone in ANY_ZONE), default=0)
+        zones = [zone for zone in ANY_ZONE if most and 2 * votes[zone] >= most]
+        return (zones, True) if zones else (ANY_ZONE, False)
+
+    async def _rows_of(self, ids: Sequence[str]) -> AsyncIterator[DetailRow]:
+        if ids:
+            async for page in self._pages(DetailQuery(message_ids=ids)):
+                for row in page.rows:
+                    yield row
+
+    async def _settle(self, cases: Sequence[_Case], zones: Sequence[int], proved: bool) -> None:
+        """Read the rows that may be of these POSTs once, and settle what they prove."""
+        asked = [line for case in cases if case.is_open for line in case.doubt.lines]
+        if not asked:
+            return
+        # One message needs only the rows of its recipient. For more than that, all rows are read once.
+        recipient = next(_doubts_of(asked)).recipient if len(asked) == 1 else None
+        matcher = Matcher(zones=zones, proved=proved)
+        for case in cases:
+            doubts = _doubts_of(case.doubt.lines, case.doubt.places)
+            post = Post(case.doubt.claimed_at, case.seconds, doubts, case.doubt.shortened)
+            # In a thread, because 32,000 messages take a third of a second. The same holds for the verdict.
+            await asyncio.to_thread(matcher.add, post)
+        for start, end in _joined([each for case in cases for each in case.windows(zones)]):
+            await self._read(matcher, start, end, recipient)
+        known = await self._evidence.known(matcher.ids)
+        verdict = await asyncio.to_thread(matcher.verdict, known, now=self._now())
+        for case, found, unclear in zip(cases, verdict.found, verdict.unclear, strict=True):
+            if case.is_open:
+                # Not cut short by a cancelled caller: the rows are used from here on.
+                settled = await to_the_end(self._evidence.settle(case.doubt, found))
+                await self._report(case.doubt, {place: found[place] for place in settled}, unclear)
+
+    async def _read(self, matcher: Matcher, start: float, end: float, recipient: str | None) -> None:
+        """Feed all rows between these times to the matcher. They are read again if pages shifted meanwhile."""
+        first, last = self._moment(start), self._moment(end + 1)
+        query = DetailQuery(date_time_from=first, date_time_to=last, calculate_total_count=True, recipient=recipient)
+        rows, complete = 0, False
+        for _ in range(_MAX_READINGS):
+            rows, total, complete = 0, 0, True
+            async for page in self._pages(query):
+                rows += len(page.rows)
+                if page.total is not None:
+                    # Rows that go let others move up to pages that were read already.
+                    complete, total = complete and total <= page.total, page.total
+                for row in page.rows:
+                    matcher.feed(row)
+                await self._turns.give()
+            complete = complete and total <= rows
+            if complete:
+                break
+        self._searched.append(Searched(first, last, rows, complete))
+
+    def _moment(self, seconds: float) -> datetime:
+        moment = datetime.fromtimestamp(int(seconds), UTC)
+        return moment if self._has_zone else moment.replace(tzinfo=None)
+
+    async def _report(self, doubt: InDoubt, found: dict[int, str], unclear: frozenset[int]) -> None:
+        rest = 0
+        for number, place in enumerate(doubt.places):
+            position = doubt.positions[number] if doubt.campaign is not None else None
+            key = None if doubt.campaign is not None else doubt.keys[number]
+            if place in found:
+                outcome = Outcome(position=position, key=key, state=State.ACCEPTED, message_id=found[place])
+                self._settled.append(outcome)
+            else:
+                outcome = Outcome(position=position, key=key, state=State.UNCONFIRMED)
+                (self._unclear if place in unclear else self._absent).append(outcome)
+                rest += 1
+            if number % _MESSAGES_A_STEP == 0:
+                await self._turns.give()
+        if found or doubt.arrived:
+            self._arrived += rest
+
+
+def _apart(doubt: InDoubt, key: str) -> Iterator[tuple[InDoubt, bool]]:
+    """Yield what is in doubt of this key, and of the other keys of its POST. They still compete for rows."""
+    for is_wanted in (True, False):
+        chosen = [at for at, each in enumerate(doubt.keys) if (each == key) is is_wanted]
+        if chosen:
+            keys, lines = [doubt.keys[at] for at in chosen], [doubt.lines[at] for at in chosen]
+            yield evolve(doubt, places=range(len(chosen)), keys=keys, lines=lines), is_wanted
+
+
+def _doubts_of(lines: Sequence[bytes], places: Sequence[int] | None = None) -> Iterator[Doubt]:
+    for place, line in zip(range(len(lines)) if places is None else places, lines, strict=True):
+        message = json.loads(line)
+        at = message.get("scheduledTime")
+        scheduled = None if at is None else datetime.fromisoformat(at).timestamp()
+        yield Doubt(place, message["to"], message["from"], message["text"], scheduled)
+
+
+def _overlapping(cases: Sequence[_Case], zones: Sequence[int]) -> list[list[_Case]]:
+    """Return the cases in groups, so that no row can be of two groups."""
+    spans = sorted(((*window, number) for number, case in enumerate(cases) for window in case.windows(zones)))
+    group_of = list(range(len(cases)))
+
+    def root(number: int) -> int:
+        while group_of[number] != number:
+            group_of[number] = number = group_of[group_of[number]]
+        return number
+
+    reach, last = float("-inf"), 0
+    for start, end, number in spans:
+        if start <= reach:
+            group_of[root(number)] = root(last)
+        reach, last = max(reach, end), number
+    groups: dict[int, list[_Case]] = {}
+    for number, case in enumerate(cases):
+        groups.setdefault(root(number), []).append(case)
+    return list(groups.values())
+
+
+def _joined(windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    joined: list[tuple[float, float]] = []
+    for start, end in sorted(windows):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((start, end))
+    return joined

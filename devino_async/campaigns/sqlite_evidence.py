@@ -1,0 +1,285 @@
+"""Evidence in SQLite: what is in doubt, which ids are known, and the settling of what was found.
+
+Every function but those of SQLiteEvidence gets the connection and runs in the thread of the file.
+"""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
+
+from ..protocol.callbacks import StatusCallback
+from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
+from .evidence import InDoubt, Known
+from .merging import OPEN, with_found
+from .references import NAME, references_in
+from .sqlite_parts import rewrite
+from .states import Mark
+
+__all__ = ["SCHEMA", "SQLiteEvidence"]
+
+T = TypeVar("T")
+
+# The ids of rows that reconciling has used. Each row is evidence once, whatever becomes of its campaign.
+SCHEMA = ("CREATE TABLE found (message_id TEXT PRIMARY KEY) WITHOUT ROWID",)
+_PARTS_AT_ONCE = 32
+_KEYS_AT_ONCE = 2_000
+_NEAR_PARTS, _NEAR_KEYS, _IDS_OF_A_PART = 8, 8, 4
+_DOUBTED = bytes((Mark.UNCONFIRMED, Mark.CLAIMED))
+_NEXT = """SELECT part.id, token, campaign.name, claimed_at, shortened, part.claimer, marks, positions, first, last,
+    bodies FROM part JOIN campaign ON campaign.id = part.campaign
+    WHERE part.id > ? AND address = ? AND unconfirmed + claimed > 0 AND claimed_at IS NOT NULL
+    ORDER BY part.id LIMIT 1"""
+_KEYED = """SELECT token, state, claimed_at, claimed_until, shortened, key, body FROM keyed
+    WHERE state IN ('unconfirmed', 'in_flight') AND address = ? AND claimed_at IS NOT NULL AND body IS NOT NULL
+    ORDER BY token, state, key"""
+_ARRIVED = """SELECT DISTINCT token FROM keyed WHERE state = 'accepted'
+    AND token IN (SELECT token FROM keyed WHERE state = 'unconfirmed' AND address = ?)"""
+_NEAR = """SELECT claimed_at, last - first + 1, results FROM part JOIN campaign ON campaign.id = part.campaign
+    WHERE accepted > 0 AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+_NEAR_KEYED = """SELECT claimed_at, 1, results FROM keyed
+    WHERE state = 'accepted' AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+
+
+_KEYS_OF_CLAIM = """SELECT key, body FROM keyed WHERE state = 'unconfirmed' AND token = ? AND body IS NOT NULL
+    UNION ALL SELECT key, body FROM keyed WHERE state = 'in_flight' AND token = ? AND body IS NOT NULL
+        AND claimer IN (SELECT name FROM claimer)"""
+# A part: its id and its campaign, marks, results and bodies.
+_Row = tuple[int, int, bytes, bytes | None, bytes | None]
+
+
+class Together(Protocol):
+    """Runs work in a transaction."""
+
+    def __call__(self, work: Callable[[sqlite3.Connection], T], *, of: str | None = None) -> Awaitable[T]: ...
+
+
+class SQLiteEvidence:
+    """The evidence of one SQLiteJournal, which lends its ways to the file."""
+
+    def __init__(
+        self, do: Together, together: Together, bury: Callable[[], Awaitable[bool]], clock: Callable[[], float]
+    ) -> None:
+        self._do = do
+        self._together = together
+        self._bury = bury
+        self._clock = clock
+
+    async def in_doubt(self, address: str) -> AsyncIterator[InDoubt]:
+        """Yield what is in doubt, or being sent, at this address. One part is read at a time."""
+        await self._bury()
+        after = 0
+        while (found := await self._do(partial(_next_part, after=after, address=address))) is not None:
+            after, doubt = found
+            yield doubt
+        for keyed in await self._do(partial(_keyed_in_doubt, address=address)):
+            yield keyed
+
+    async def near(self, address: str, moment: float) -> Sequence[Known]:
+        """Return a few accepted messages of claims close to this time."""
+        return await self._do(partial(_near, address=address, moment=moment))
+
+    async def known(self, ids: Collection[str]) -> frozenset[str]:
+        """Return which of these ids the journal knows. All of its answers are read, some at a time."""
+        wanted = frozenset(ids)
+        if not wanted:
+            return wanted
+        known = await self._do(partial(_known_found, wanted=wanted))
+        for read in (_known_in_parts, _known_in_evidence, _known_in_keys):
+            after: Any = None
+            while (step := await self._do(partial(read, wanted=wanted, after=after))) is not None:
+                after, some = step
+                known |= some
+        return known
+
+    async def settle(self, doubt: InDoubt, found: Mapping[int, str]) -> frozenset[int]:
+        """Record the ids that were found, by place, and return the places that were still in doubt until now."""
+        settle = _settle_keys if doubt.campaign is None else _settle_part
+        work = partial(settle, doubt=doubt, found=found, now=self._clock())
+        return await self._together(work, of=doubt.campaign)
+
+    async def on_status(self, events: Sequence[StatusCallback]) -> None:
+        """Settle the messages in doubt that these callbacks name. Others, and what is settled already, are left out.
+
+        A message that is still being sent is settled too: its callback may come before its answer.
+        """
+        found = references_in(events)
+        if found:
+            await self._together(partial(_settle_references, found=found, now=self._clock()))
+
+
+def _next_part(connection: sqlite3.Connection, after: int, address: str) -> tuple[int, InDoubt] | None:
+    row = connection.execute(_NEXT, (after, address)).fetchone()
+    if row is None:
+        return None
+    part, token, name, claimed_at, shortened, claimer, packed, packed_positions, first, last, bodies = row
+    marks, lines = unpack_bytes(packed), unpack_bytes(bodies).split(b"\n")
+    positions = unpack_positions(packed_positions, first, last)
+    if not len(marks) == len(lines) == len(positions):
+        raise Damaged
+    places = [place for place, mark in enumerate(marks) if mark in _DOUBTED]
+    return part, InDoubt(
+        token=token,
+        campaign=name,
+        claimed_at=claimed_at,
+        shortened=bool(shortened),
+        is_live=claimer is not None,
+        arrived=Mark.ACCEPTED in marks,
+        count=len(marks),
+        places=places,
+        positions=[positions[place] for place in places],
+        lines=[lines[place] for place in places],
+    )
+
+
+def _keyed_in_doubt(connection: sqlite3.Connection, address: str) -> list[InDoubt]:
+    """Return the keyed sends in doubt. Those of one claim travelled in one POST."""
+    arrived = {token for (token,) in connection.execute(_ARRIVED, (address,))}
+    doubts = []
+    rows = connection.execute(_KEYED, (address,))
+    for (token, state, claimed_at, until, shortened), some in groupby(rows, lambda row: row[:5]):
+        pairs = [(key, bytes(body)) for *_, key, body in some]
+        doubts.append(
+            InDoubt(
+                token=token,
+                campaign=None,
+                claimed_at=claimed_at,
+                claimed_until=until,
+                shortened=bool(shortened),
+                is_live=state == "in_flight",
+                arrived=token in arrived,
+                count=len(pairs),
+                places=range(len(pairs)),
+                keys=[key for key, _ in pairs],
+                lines=[body for _, body in pairs],
+            )
+        )
+    return doubts
+
+
+def _near(connection: sqlite3.Connection, address: str, moment: float) -> list[Known]:
+    known = []
+    for query, limit in ((_NEAR, _NEAR_PARTS), (_NEAR_KEYED, _NEAR_KEYS)):
+        for claimed_at, count, results in connection.execute(query, (address, moment, limit)):
+            ids = _ids_in(_results_of(results, packed=query is _NEAR))
+            some = frozenset(ids[:: max(1, -(-len(ids) // _IDS_OF_A_PART))])
+            known += [Known(each, claimed_at, count) for each in some - _known_found(connection, some)]
+    return known
+
+
+Step = tuple[Any, frozenset[str]] | None
+
+
+def _known_found(connection: sqlite3.Connection, wanted: frozenset[str]) -> frozenset[str]:
+    query = "SELECT 1 FROM found WHERE message_id = ?"
+    return frozenset(each for each in wanted if connection.execute(query, (each,)).fetchone())
+
+
+def _known_in_parts(connection: sqlite3.Connection, wanted: frozenset[str], after: int | None) -> Step:
+    query = "SELECT id, results FROM part WHERE id > ? AND results IS NOT NULL ORDER BY id LIMIT ?"
+    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted, packed=True)
+
+
+def _known_in_evidence(connection: sqlite3.Connection, wanted: frozenset[str], after: int | None) -> Step:
+    query = "SELECT part, results FROM evidence WHERE part > ? ORDER BY part LIMIT ?"
+    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted, packed=True)
+
+
+def _known_in_keys(connection: sqlite3.Connection, wanted: frozenset[str], after: str | None) -> Step:
+    query = "SELECT key, results FROM keyed WHERE key > ? AND results IS NOT NULL ORDER BY key LIMIT ?"
+    return _known_in(connection.execute(query, (after or "", _KEYS_AT_ONCE)), wanted, packed=False)
+
+
+def _known_in(rows: Iterable[tuple[Any, bytes]], wanted: frozenset[str], *, packed: bool) -> Step:
+    last: Any = None
+    known: set[str] = set()
+    for last, results in rows:  # noqa: B007 - the last one is where the next step begins
+        known |= wanted.intersection(_ids_in(_results_of(results, packed=packed)))
+    return None if last is None else (last, frozenset(known))
+
+
+def _results_of(results: bytes | None, *, packed: bool) -> bytes:
+    return unpack_bytes(results) if packed else results or b""
+
+
+def _ids_in(results: bytes) -> list[str]:
+    """Return the ids in results. Raises Damaged: an id that cannot be read could serve as evidence again."""
+    try:
+        ids: str = json.loads(results)["ids"] if results else ""
+        return ids.split("\n") if ids else []
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise Damaged from None
+
+
+def _unused(connection: sqlite3.Connection, found: Mapping[int, str]) -> Iterator[tuple[int, str]]:
+    """Note the ids that are found, and yield those that were not noted before."""
+    for place, each in found.items():
+        if connection.execute("INSERT OR IGNORE INTO found VALUES (?)", (each,)).rowcount:
+            yield place, each
+
+
+def _settle_part(
+    connection: sqlite3.Connection, doubt: InDoubt, found: Mapping[int, str], now: float
+) -> frozenset[int]:
+    row = _part_of(connection, doubt.token)
+    return frozenset() if row is None else _settle_row(connection, row, found, bytes((Mark.UNCONFIRMED,)), now)
+
+
+def _part_of(connection: sqlite3.Connection, token: str) -> _Row | None:
+    query = "SELECT id, campaign, marks, results, bodies FROM part WHERE token = ?"
+    row: _Row | None = connection.execute(query, (token,)).fetchone()
+    return row
+
+
+def _settle_row(
+    connection: sqlite3.Connection, row: _Row, found: Mapping[int, str], is_open: bytes, now: float
+) -> frozenset[int]:
+    part, campaign, packed_marks, packed_results, bodies = row
+    marks = unpack_bytes(packed_marks)
+    open_still = {place: each for place, each in found.items() if place < len(marks) and marks[place] in is_open}
+    ids = dict(_unused(connection, open_still))
+    if ids:
+        after = bytes(Mark.ACCEPTED if place in ids else mark for place, mark in enumerate(marks))
+        lines = unpack_bytes(bodies).split(b"\n")
+        if len(lines) != len(marks):
+            raise Damaged
+        results = with_found(marks, unpack_bytes(packed_results), ids)
+        rewrite(connection, part, after, results, blanked(lines, after))
+        connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, campaign))
+    return frozenset(ids)
+
+
+def _settle_keys(
+    connection: sqlite3.Connection, doubt: InDoubt, found: Mapping[int, str], now: float
+) -> frozenset[int]:
+    del now
+    settled = set()
+    for place, each in found.items():
+        query = "SELECT 1 FROM keyed WHERE key = ? AND token = ? AND state = 'unconfirmed'"
+        names = (doubt.keys[place], doubt.token)
+        if connection.execute(query, names).fetchone() and [*_unused(connection, {place: each})]:
+            _accept_key(connection, doubt.keys[place], each)
+            settled.add(place)
+    return frozenset(settled)
+
+
+def _accept_key(connection: sqlite3.Connection, key: str, message_id: str) -> None:
+    results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: message_id})
+    # Whoever still sends it has no claim any more. Otherwise its death would put the key in doubt again.
+    statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL WHERE key = ?"
+    connection.execute(statement, (results, key))
+
+
+def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mapping[int, str]], now: float) -> None:
+    for token, ids in found.items():
+        row = _part_of(connection, token)
+        if row is not None:
+            _settle_row(connection, row, ids, OPEN, now)
+            continue
+        for key, body in connection.execute(_KEYS_OF_CLAIM, (token, token)).fetchall():
+            for place, each in ids.items():
+                if b'"%s":"%s-%d"' % (NAME.encode(), token.encode(), place) in body:
+                    for _, unused in _unused(connection, {place: each}):
+                        _accept_key(connection, key, unused)

@@ -1,0 +1,65 @@
+"""`devino campaign reconcile`, in a folder where a killed `devino send` left messages in doubt."""
+
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+ROWS = "sender,to,text\n" + "".join(f"MyCompany,7900{number:07},secret words\n" for number in range(300))
+
+
+@pytest.fixture(autouse=True)
+def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands look into the current folder."""
+    monkeypatch.chdir(cli.folder)
+
+
+@pytest.fixture
+def killed(cli: Any, counting: Any) -> None:
+    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
+    if sys.platform == "win32":
+        pytest.skip("needs SIGKILL")
+    counting.answers = 1
+    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+
+
+@pytest.mark.usefixtures("killed")
+def test_what_arrived_is_settled(cli: Any, counting: Any) -> None:
+    """After a kill it finds what arrived, shows the counts, and the same `send` then ends with 0 and sends the rest."""
+    result = cli.run("campaign", "reconcile", "campaign.csv")
+    assert result.exit_code == 0, result.output
+    assert "100 unconfirmed" in result.stderr
+    assert result.stdout.splitlines()[0] == "settled: 100, absent: 0, unclear: 0"
+    assert result.stdout.splitlines()[-1] == "now: 200 of 200 accepted, 0 unconfirmed"
+    assert "secret" not in result.output
+    assert cli.run("send", "campaign.csv", "--output", "r.csv").exit_code == 0
+    assert counting.sent.total() == 300
+    assert not counting.twice
+
+
+@pytest.mark.usefixtures("killed")
+def test_what_is_not_shown_stays(cli: Any, counting: Any) -> None:
+    """What is not found is listed by position, with what to do, and the exit status is 1."""
+    counting.rows = counting.rows[:130]
+    result = cli.run("campaign", "reconcile")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[0] == "settled: 30, absent: 70, unclear: 0"
+    assert "70 of the rest were in requests that arrived. Do not send these again." in result.stdout
+    [told] = cli.lines(cli.run("campaign", "reconcile", "--json").stdout)
+    assert (told["accepted"], told["unconfirmed"]) == (130, 70)
+    assert told["reconciled"]["absent"] == list(range(130, 200))
+    assert told["reconciled"]["arrived"] == 70
+    assert told["reconciled"]["searched"][0]["complete"] is True
+
+
+@pytest.mark.usefixtures("killed")
+def test_another_address(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another service than the one that it was sent to knows nothing of it, so it is not asked: 2."""
+    assert cli.run("campaign", "reconcile", "--base-url", "http://127.0.0.1:9").exit_code == 2
+    monkeypatch.delenv("DEVINO_API_KEY")
+    assert cli.run("campaign", "reconcile").exit_code == 2
