@@ -21,6 +21,9 @@ from .troubles import damaged, explained, refuse_network
 
 __all__ = ["JournalFile", "claimers"]
 
+_RESTORE = (
+    "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
+)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -73,7 +76,12 @@ class JournalFile:
     # Work
 
     def _register(self, connection: sqlite3.Connection) -> None:
-        """Show the others that this journal is alive. It runs in the thread, before each claim."""
+        """Show the others that this journal is alive. It runs in the thread, before each claim.
+
+        Raises JournalFailed if the claim would go into a file that is no longer there.
+        """
+        if (trouble := self._file.trouble()) is not None:
+            raise self._failed(f"{trouble}. Nothing more is sent. {_RESTORE}")
         self._claimer.hold()
         connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
 
@@ -96,7 +104,10 @@ class JournalFile:
         return {key: record for key, (record, _, _) in found.items()}
 
     def _damaged(self, of: str | None) -> JournalFailed:
-        return JournalFailed(f"the journal {self._name!r} failed: {damaged(of)}")
+        return self._failed(damaged(of))
+
+    def _failed(self, problem: str) -> JournalFailed:
+        return JournalFailed(f"the journal {self._name!r} failed: {problem}")
 
     async def _do(self, work: Work[T], *, of: str | None = None) -> T:
         return await self._told(self._file.do, work, of)
@@ -115,7 +126,7 @@ class JournalFile:
             problem = damaged(of)
         else:
             return result
-        raise JournalFailed(f"the journal {self._name!r} failed: {problem}")
+        raise self._failed(problem)
 
 
 def _nothing(_: sqlite3.Connection) -> None:
