@@ -35,7 +35,7 @@ from .journal import (
     check_how,
 )
 from .results import Results, outcomes_within, position_of
-from .sqlite_store import JournalFile, claimers
+from .sqlite_store import JournalFile
 
 __all__ = ["SQLiteJournal"]
 
@@ -76,12 +76,10 @@ class SQLiteJournal(JournalFile):
         token = secrets.token_hex(8)
 
         def work(connection: sqlite3.Connection) -> tuple[int, int, bool]:
-            self._register(connection)
-            self._claimer.remove_strays(claimers(connection))
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
             return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
-        campaign, recorded, cancelled = await self._together(work)
+        campaign, recorded, cancelled = await self._claim(work, is_first=True)
         secret = await self.secret()
         return Run(campaign=campaign, name=name, token=token, secret=secret, recorded=recorded, cancelled=cancelled)
 
@@ -105,10 +103,9 @@ class SQLiteJournal(JournalFile):
         """Record that a part is being sent. If it was released before, claim it again."""
 
         def work(connection: sqlite3.Connection) -> None:
-            self._register(connection)
             sqlite_parts.claim(connection, run, part, self._claimer.name, self._clock())
 
-        await self._together(work, of=run.name)
+        await self._claim(work, of=run.name)
 
     async def release(self, run: Run, token: str) -> None:
         """Record that nothing of a claimed part was sent."""
@@ -131,13 +128,12 @@ class SQLiteJournal(JournalFile):
         """Record that these are being sent and return nothing, or return the records that forbid it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
-            self._register(connection)
             mine, now = self._claimer.name, self._clock()
             return sqlite_keys.claim(
                 connection, token=token, address=address, sends=sends, claimer=mine, now=now, until=until
             )
 
-        return await self._keys_or_again(lambda: self._together(work))
+        return await self._keys_or_again(lambda: self._claim(work))
 
     async def release_keys(self, token: str) -> None:
         """Record that nothing was sent of what this token claimed."""

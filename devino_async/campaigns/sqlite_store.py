@@ -17,13 +17,10 @@ from . import sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
 from .journal import KeyRecord
-from .troubles import damaged, explained, refuse_network
+from .troubles import RESTORE, damaged, explained, refuse_network, replaced
 
 __all__ = ["JournalFile", "claimers"]
 
-_RESTORE = (
-    "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
-)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -64,26 +61,43 @@ class JournalFile:
 
     async def aclose(self) -> None:
         """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
+        is_lost = False
         try:
             if self._claimer.is_held:
                 # If the file cannot be written, the next process finds this claimer dead, which has the same effect.
                 with suppress(JournalFailed, ClientClosed):
-                    await self._together(partial(sqlite_parts.bury, claimers=[self._claimer.name]))
+                    is_lost = await self._do(lambda _: self._file.trouble() is not None)
+                    if not is_lost:
+                        await self._bury_these([self._claimer.name])
         finally:
             await self._file.aclose()
-            self._claimer.close()
+            # What stays behind keeps others from taking another file at this path for the right one.
+            self._claimer.close(leave_file=is_lost)
 
     # Work
 
-    def _register(self, connection: sqlite3.Connection) -> None:
-        """Show the others that this journal is alive. It runs in the thread, before each claim.
+    async def _claim(self, work: Work[T], *, of: str | None = None, is_first: bool = False) -> T:
+        """Do the work in a transaction, and show the others that this journal is alive.
 
-        Raises JournalFailed if the claim would go into a file that is no longer there.
+        Raises JournalFailed if what was claimed would be lost, or if earlier claims are. `is_first` is for the first
+        claim of a campaign.
         """
-        if (trouble := self._file.trouble()) is not None:
-            raise self._failed(f"{trouble}. Nothing more is sent. {_RESTORE}")
-        self._claimer.hold()
-        connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
+
+        def registered(connection: sqlite3.Connection) -> T:
+            if (trouble := self._file.trouble()) is not None:
+                raise self._failed(f"{trouble}. Nothing more is sent. {RESTORE}")
+            if is_first or not self._claimer.is_held:
+                stray = self._claimer.remove_strays(claimers(connection))
+                if stray is not None:
+                    raise self._failed(replaced(stray))
+            self._claimer.hold()
+            connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
+            return work(connection)
+
+        result = await self._together(registered, of=of)
+        if not self._claimer.is_named:
+            self._file.soon(lambda _: self._claimer.note_named())
+        return result
 
     async def _bury(self) -> bool:
         """Turn what dead processes had claimed into unconfirmed. Return whether there were any."""
@@ -93,9 +107,13 @@ class JournalFile:
 
         dead = await self._do(find)
         if dead:
-            await self._together(partial(sqlite_parts.bury, claimers=dead))
+            await self._bury_these(dead)
             await self._do(lambda _: list(map(self._claimer.remove, dead)))
         return bool(dead)
+
+    async def _bury_these(self, names: Sequence[str]) -> None:
+        await self._do(lambda _: list(map(self._claimer.empty, names)))
+        await self._together(partial(sqlite_parts.bury, claimers=names))
 
     async def _keys_or_again(self, call: Callable[[], Any]) -> Mapping[str, KeyRecord]:
         found: dict[str, sqlite_keys.Found] = await call()

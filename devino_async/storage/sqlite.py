@@ -110,6 +110,11 @@ class SQLiteFile:
         result: T = outcome
         return result
 
+    def soon(self, work: Work[Any]) -> None:
+        """Let the thread do the work when it comes to it, unless the file is closed. What it raises is dropped."""
+        if self._closing is None and not self._is_forked():
+            self._thread.submit(self._with_connection, work)
+
     async def aclose(self) -> None:
         """Finish all work that was begun and close the file. In a forked child, leave it to the parent."""
         if self._is_forked():
