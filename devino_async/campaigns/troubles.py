@@ -7,8 +7,11 @@ import sys
 
 from ..errors import JournalFailed
 
-__all__ = ["damaged", "explained", "network_file_system", "refuse_network"]
+__all__ = ["RESTORE", "damaged", "explained", "network_file_system", "refuse_network", "replaced"]
 
+RESTORE = (
+    "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
+)
 _MOUNTS = "/proc/self/mountinfo"
 # On these, locks or shared memory do not work between machines.
 _NETWORK = frozenset(
@@ -59,6 +62,14 @@ def damaged(campaign: str | None) -> str:
     """Return the error text for a damaged record."""
     where = "of keyed sends" if campaign is None else f"of the campaign {campaign!r}"
     return f"its record {where} is damaged. Restore the file from a copy, and reconcile before anything is sent"
+
+
+def replaced(stray: str) -> str:
+    """Return the error text for a journal beside which a process has left a file, although it does not name it."""
+    return (
+        f"it was replaced or has lost its last changes: {stray!r} is of a process that it does not know. Nothing "
+        f"is sent. Put back the right journal. If there is none, reconcile and delete that file. Then {_AGAIN}"
+    )
 
 
 def refuse_network(path: str) -> None:

@@ -132,7 +132,7 @@ async def test_never_unasked(service: Service, account: Account, tmp_path: Path)
 async def test_a_callback_settles_its_message(
     devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
 ) -> None:
-    """A callback that names what was in doubt makes it accepted, in campaigns and under keys, however often it comes."""
+    """A callback that names what was in doubt makes it accepted, in campaigns and under keys, whenever it comes."""
     account.lost = {0, 1}
     some = [message(number, callback_url=URL) for number in range(3)]
     await devino.send_all(some, campaign="sale")

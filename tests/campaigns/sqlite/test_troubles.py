@@ -302,3 +302,45 @@ async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch
         await journal.begin("spring", ADDRESS)
     await journal.aclose()
     assert not path.exists()
+
+
+def _deleted(path: Path) -> None:
+    path.unlink()
+
+
+def _replaced(path: Path) -> None:
+    path.with_name("copy").write_bytes(path.read_bytes())
+    path.with_name("copy").replace(path)
+
+
+def _emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be deleted there")
+@pytest.mark.parametrize(
+    ("ending", "happens", "said"),
+    [
+        ("", _deleted, r"'sms\.journal' was deleted or moved away"),
+        ("", _replaced, r"'sms\.journal' was replaced"),
+        ("", _emptied, r"'sms\.journal' was emptied"),
+        ("-wal", _deleted, r"'sms\.journal-wal' was deleted"),
+        ("-shm", _deleted, r"'sms\.journal-shm' was deleted"),
+    ],
+)
+async def test_files_that_change_while_they_are_open(
+    journal: SQLiteJournal, path: Path, ending: str, happens: Callable[[Path], None], said: str
+) -> None:
+    """If the file is not there any more, nothing is claimed, because the next process would not see the claim."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    happens(path.with_name(path.name + ending))
+    words = rf"'sms\.journal' failed: {said}.* while it was in use\. Nothing more is sent\. Stop all .* reconcile"
+    for call in (
+        journal.claim(run, part_of(range(2, 4))),
+        journal.claim_keys("1", ADDRESS, [keyed("order")], LATER),
+        journal.begin("autumn", ADDRESS),
+    ):
+        with pytest.raises(JournalFailed, match=words):
+            await call
