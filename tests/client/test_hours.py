@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -270,6 +270,24 @@ def test_trouble_at_night_is_not_counted(fault: Any, others: bool) -> None:
         else:
             knocking.cancel()
             await asyncio.wait({knocking})
+
+    virtual_time.run(run())
+
+
+def test_a_reader_that_waits_for_the_lane() -> None:
+    """If the lane is in trouble when the window closes, the input waits for the morning, and no probe is made for it."""
+
+    async def slow() -> AsyncIterator[Message]:
+        for each in messages(120):
+            yield each
+            await asyncio.sleep(60)
+
+    async def run() -> None:
+        lab = Lab(service := between(HOUR - 330, DAY - HOUR - 5, refused))
+        receipts = [each async for each in lab.dispatch.stream(slow(), 1, OPTIONS, schedule=daily(-1, 1))]
+        assert [type(each) for each in receipts] == [Accepted] * 120
+        assert service.probes < 50
+        assert all(in_hours(daily(-1, 1), at) for at, _ in service.sends)
 
     virtual_time.run(run())
 
