@@ -275,7 +275,7 @@ def test_trouble_at_night_is_not_counted(fault: Any, others: bool) -> None:
 
 
 def test_a_reader_that_waits_for_the_lane() -> None:
-    """If the lane is in trouble when the window closes, the input waits for the morning, and no probe is made for it."""
+    """If the lane is in trouble when the window closes, the input waits for the morning. No probe is made for it."""
 
     async def slow() -> AsyncIterator[Message]:
         for each in messages(120):
