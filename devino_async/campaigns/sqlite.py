@@ -84,7 +84,7 @@ class SQLiteJournal:
             version=_VERSION,
             kind="journal",
             error=JournalFailed,
-            explain=explained,
+            explain=partial(explained, path=self._path),
             before_opening=partial(refuse_network, self._path),
         )
 
@@ -329,7 +329,7 @@ class SQLiteJournal:
         try:
             result: T = await run(work)
         except (sqlite3.Error, OSError) as error:
-            problem = explained(error)
+            problem = explained(error, self._path)
         except UnicodeEncodeError:
             problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
         except Damaged:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from devino_async.campaigns import JournalFailed
+from devino_async.campaigns.troubles import has_record
 
 if TYPE_CHECKING:
     from devino_async.campaigns import SQLiteJournal
@@ -20,6 +21,10 @@ __all__ = ["DEFAULT_HOST", "default_name", "entered", "existing", "is_stream", "
 
 _ENVIRONMENT = "DEVINO_JOURNAL"
 _SUFFIX = ".journal"
+_IT_KNOWS = (
+    "A journal that exists knows what was sent before, so nothing was sent now. Make it usable first: writable, on a"
+    " local disk, and opened by the version of devino-async that made it. Sending without it sends everything again."
+)
 DEFAULT_HOST = "api.devino.online"
 
 
@@ -83,12 +88,18 @@ def stored_path(file: Path, journal: Path) -> str:
         return str(file.resolve())
 
 
-async def entered(journal: "SQLiteJournal", stack: AsyncExitStack) -> None:
-    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, which names the alternatives."""
+async def entered(journal: "SQLiteJournal", place: Path, stack: AsyncExitStack) -> None:
+    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, which says what to do.
+
+    Alternatives are named only if there is no file yet, because a file that exists knows what was sent.
+    """
+    is_there = has_record(str(place))
     try:
         await stack.enter_async_context(journal)
         await journal.secret()
     except JournalFailed as error:
+        if is_there:
+            raise click.UsageError(f"{error}\n{_IT_KNOWS}") from None
         raise click.UsageError(
             f"{error}\n--journal PATH keeps the journal in another folder, on a local disk. --no-journal keeps none:"
             " then a crash leaves no record of what was sent."

@@ -98,7 +98,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             if not is_stream(path):
                 # Otherwise a file with a wrong header would get a journal beside it.
                 await Intake(read()).begin()
-            await entered(journal, stack)
+            await entered(journal, place, stack)
             journaled = JournaledRun(journal, place, path, address_of(given["base_url"]))
             decided = await journaled.choose(
                 read, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]

@@ -339,13 +339,49 @@ def test_no_journal(cli: Any, counting: Any) -> None:
 def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
     """If no journal can be made, nothing is sent, and the alternatives are named."""
     path = cli.file(rows(1))
-    for place in (path / "x.journal", cli.folder / "absent" / "x.journal", path):
+    for place in (path / "x.journal", cli.folder / "absent" / "x.journal"):
         result = cli.run("send", path, "--journal", place)
         assert result.exit_code == 2
         assert "--journal PATH" in result.stderr
         assert "--no-journal" in result.stderr
     assert counting.sent.total() == 0
     assert path.read_text() == rows(1)
+
+
+def of_another_version(journal: Path) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda journal: journal.write_bytes(b"x" * 5_000), "not an SQLite file"),
+        (of_another_version, "Use the version that made it"),
+        pytest.param(lambda journal: journal.chmod(0o444), "it cannot be written. Make the file", marks=UNIX),
+    ],
+    ids=["text", "version", "mode"],
+)
+def test_a_journal_that_cannot_be_used(cli: Any, counting: Any, harm: Any, told: str) -> None:
+    """A journal that exists knows what was sent. If it cannot be used, no way to send without it is offered."""
+    with TemporaryDirectory() as name:
+        # Not in pytest's folder, which is for its owner only.
+        folder = Path(name)
+        path, journal = folder / "campaign.csv", folder / "campaign.csv.journal"
+        path.write_text(rows(1, 2))
+        assert cli.run("send", path).exit_code == 0
+        folder.chmod(0o777)
+        journal.chmod(0o666)
+        harm(journal)
+        with without_rights():
+            result = cli.run("send", path)
+    assert result.exit_code == 2, result.stderr
+    assert told in result.stderr
+    assert "knows what was sent" in result.stderr
+    assert "sends everything again" in result.stderr
+    assert not [word for word in ("--no-journal", "--journal", "another") if word in result.stderr], result.stderr
+    assert counting.sent.total() == 2
 
 
 @UNIX
@@ -368,17 +404,27 @@ def test_a_read_only_folder(cli: Any, counting: Any) -> None:
 
 @contextmanager
 def no_rights_in(folder: Path) -> Iterator[None]:
-    """A folder with a file that may be read, and nothing that may be written. Modes do not bind root."""
+    """A folder with a file that may be read, and nothing that may be written."""
     (folder / "campaign.csv").write_text(rows(1))
     folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
+    try:
+        with without_rights():
+            yield
+    finally:
+        folder.chmod(0o755)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Modes do not bind root, so the rest is done as another user."""
+    user = 0 if sys.platform == "win32" else os.geteuid()
+    if sys.platform != "win32" and user == 0:
         os.seteuid(65_534)
     try:
         yield
     finally:
-        os.seteuid(user)
-        folder.chmod(0o755)
+        if sys.platform != "win32":
+            os.seteuid(user)
 
 
 def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
