@@ -5,7 +5,7 @@ The comparison itself is in campaigns/. Here its result becomes messages for the
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
 from .progress import counting
 
 if TYPE_CHECKING:
-    from devino_async.campaigns import Journal
+    from devino_async.campaigns import CampaignState, Journal
 
 __all__ = ["JournaledRun", "address_of"]
 
@@ -78,8 +78,13 @@ class JournaledRun:
         if not only_new and found.missing:
             _say_missing(found, self._file)
             return USAGE
-        if not only_new and found.finished_at is not None and datetime.now(UTC) - found.finished_at > _DAY:
+        if not only_new and found.finished_at is not None and _age(found.finished_at) > _DAY:
             _say_finished(found, found.finished_at)
+            return USAGE
+        # It may be the earlier file with another --text or --sender, which would pay everybody again.
+        recent = _unfinished_or_recent(found.earlier)
+        if recent is not None:
+            _say_nothing_in_common(found, recent, self._file)
             return USAGE
         self.name = found.name
         self._output = None if found.campaign is None else found.campaign.output
@@ -113,6 +118,31 @@ class JournaledRun:
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
         gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
         say(f"campaign {found.name!r} continues: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
+
+
+def _age(moment: datetime) -> timedelta:
+    return datetime.now(UTC) - moment
+
+
+def _unfinished_or_recent(earlier: "Sequence[CampaignState]") -> "CampaignState | None":
+    """Return the newest campaign if it is not finished, else one that changed within the last day, else None.
+
+    Campaigns of which nothing was or may have been sent do not count.
+    """
+    paid = [each for each in earlier if each.accepted + each.unconfirmed + each.assumed_sent + each.in_flight]
+    if paid and not paid[0].finished and not paid[0].cancelled:
+        return paid[0]
+    return next((each for each in paid if _age(each.changed_at) <= _DAY), None)
+
+
+def _say_nothing_in_common(found: Comparison, earlier: "CampaignState", file: Path) -> None:
+    state = "finished" if earlier.finished else "cancelled" if earlier.cancelled else "not finished"
+    counts = f"{earlier.messages:,} messages, {earlier.accepted:,} of them accepted"
+    say(f"no row of {file.name} is the same as in its campaign {earlier.name!r}. That has {counts}, and is {state}")
+    say(f"it last changed on {earlier.changed_at.astimezone():%Y-%m-%d at %H:%M}. Nothing was sent now")
+    say("if an option such as --sender, --text or --priority differs from then, every row is another message. Choose:")
+    say("  the same options as before  to go on with that campaign")
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {found.new:,} rows, as a new campaign")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:

@@ -196,21 +196,78 @@ def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
 
 
 def test_another_file_of_the_same_name(cli: Any, counting: Any) -> None:
-    """(c) With no row in common a new campaign begins, and a line says so. Later runs continue the one that fits."""
+    """(c) With no row in common a new campaign begins, and a line says so. Later runs continue the one that fits.
+
+    This needs an earlier campaign that is finished, and has not changed for a day.
+    """
     name = f"campaign.csv@{counting.url[7:]}"
-    path = cli.file(rows(1, 2))
+    path, journal = cli.file(rows(1, 2)), cli.folder / "campaign.csv.journal"
     assert f"campaign '{name}' begins" in cli.run("send", path).stderr
+    age(journal, 25 * 3_600)
     cli.file(rows(3, 4))
     result = cli.run("send", path)
     assert result.exit_code == 0
     assert "no row of campaign.csv is in its earlier campaigns" in result.stderr
     assert f"campaign '{name}-2' begins" in result.stderr
     for numbers, goes_on in (((1, 2, 5), name), ((3, 4, 6), f"{name}-2"), ((7,), f"{name}-3")):
+        if numbers == (7,):
+            age(journal, 25 * 3_600)
         cli.file(rows(*numbers))
         result = cli.run("send", path)
         assert result.exit_code == 0
         assert f"campaign '{goes_on}'" in result.stderr
     assert counting.sent == {(f"7900{number:07}", "x"): 1 for number in range(1, 8)}
+
+
+@pytest.mark.parametrize("case", ["recent", "recent, --only-new", "not finished", "older one continued"])
+def test_another_option(cli: Any, counting: Any, case: str) -> None:
+    """(c) Another --priority makes every row another message. Nothing is sent twice unasked for it."""
+    path, journal = cli.file(rows(1, 2, 3)), cli.folder / "campaign.csv.journal"
+    name = f"campaign.csv@{counting.url[7:]}"
+    assert cli.run("send", path, *(["--limit", "2"] if case == "not finished" else [])).exit_code == 0
+    if case == "not finished":
+        age(journal, 100 * 3_600)
+    if case == "older one continued":
+        age(journal, 25 * 3_600)
+        assert cli.run("send", path, "--priority", "LOW").exit_code == 0
+        age(journal, 25 * 3_600)
+        cli.file(rows(1, 2, 3, 4))
+        assert cli.run("send", path).exit_code == 0
+    sent = counting.sent.total()
+    changed = ["send", path, "--priority", "HIGH", *(["--only-new"] if "--only-new" in case else [])]
+    result = cli.run(*changed)
+    assert result.exit_code == 2, result.stderr
+    assert counting.sent.total() == sent
+    state = "not finished" if case == "not finished" else "finished"
+    assert f"no row of campaign.csv is the same as in its campaign '{name}'" in result.stderr
+    accepted = {"not finished": 2, "older one continued": 4}.get(case, 3)
+    assert f"{accepted} of them accepted, and is {state}" in result.stderr
+    assert "the same options as before  to go on" in result.stderr
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("  --campaign ")]
+    assert cli.run(*changed, *line.split("  to send")[0].split()).exit_code == 0
+    assert counting.sent.total() == sent + (4 if case == "older one continued" else 3)
+    # The new campaign is found again without its name.
+    assert cli.run(*changed).exit_code == 0
+    assert counting.sent.total() == sent + (4 if case == "older one continued" else 3)
+
+
+def test_another_option_after_nothing_was_sent(cli: Any, counting: Any) -> None:
+    """(c) After a campaign of which everything was rejected, here for its sender, a new one needs no leave."""
+    path = cli.file("to,text\n79000000001,x\n")
+    assert cli.run("send", path, "--sender", "Unknown").exit_code == 1
+    result = cli.run("send", path, "--sender", "MyCompany")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_another_option_after_a_cancel(cli: Any, counting: Any) -> None:
+    """(c) A campaign that was cancelled more than a day ago has ended, though it is not finished."""
+    path, journal = cli.file(rows(1, 2, 3)), cli.folder / "campaign.csv.journal"
+    assert cli.run("send", path, "--limit", "2").exit_code == 0
+    assert cli.run("campaign", "cancel", "--journal", journal, "--yes").exit_code == 0
+    assert cli.run("send", path, "--priority", "HIGH").exit_code == 2
+    age(journal, 25 * 3_600)
+    assert cli.run("send", path, "--priority", "HIGH").exit_code == 0
+    assert counting.sent.total() == 5
 
 
 @pytest.mark.parametrize(("sender", "status"), [("MyCompany", 0), ("Unknown", 1)])
