@@ -20,6 +20,7 @@ from .campaign_verbs import VERBS
 from .campaign_words import as_data, lines_of, word_of
 from .cells import csv_cell
 from .console import as_json, open_output, printable, run
+from .databases import refuse_database
 from .found_campaigns import campaigns_here, one_campaign, where
 
 __all__ = ["campaign"]
@@ -98,6 +99,7 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool) -> Non
 async def _export(
     name: str | None, journal: Path | None, json_lines: bool, output: Path | None, options: dict[str, Any]
 ) -> None:
+    refuse_database(output, journal)
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         file: IO[str] = sys.stdout

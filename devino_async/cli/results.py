@@ -19,6 +19,7 @@ from devino_async.campaigns import Row, describe_reasons
 
 from .cells import csv_cell
 from .console import as_json, open_output, refuse_existing, say, silence
+from .databases import refuse_database
 
 __all__ = ["OutputFile", "Results"]
 
@@ -40,6 +41,12 @@ class OutputFile:
         self._path = None if str(path) == "-" else path
         self._unfinished: Path | None = None
 
+    def refuse_databases(self, journal: Path | None) -> None:
+        """Raise click.UsageError if results would replace a journal. Call it before the journal is opened."""
+        if self._path is not None:
+            refuse_database(self._path, journal)
+            refuse_database(_unfinished(self._path), journal)
+
     def check(self, source: IO[bytes], *, overwrite: bool) -> None:
         """Raise click.UsageError if the file is the input itself, or has content that may not be replaced."""
         if self._path is None:
@@ -56,7 +63,7 @@ class OutputFile:
         if replaces_at_end and (path.is_file() or not path.exists()):
             # A link stays a link. Its target is what is replaced.
             self._path = path.resolve()
-            path = self._unfinished = self._path.with_name(self._path.name + _UNFINISHED)
+            path = self._unfinished = _unfinished(self._path)
         self.file = open_output(path, overwrite=True)
 
     def settle(self, *, is_whole: bool) -> str | None:
@@ -179,6 +186,11 @@ class Results:
         silence(file)
         if file is not sys.stdout:
             file.close()
+
+
+def _unfinished(output: Path) -> Path:
+    path = output.resolve()
+    return path.with_name(f"{path.name}{_UNFINISHED}")
 
 
 def _is_same(output: Path, source: IO[bytes]) -> bool:

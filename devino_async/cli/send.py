@@ -76,13 +76,14 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         only_new=options["only_new"],
         without=options["no_journal"],
     )
+    target = OutputFile(output)
+    target.refuse_databases(place)
     journal = None if place is None else SQLiteJournal(place)
     # connection_of removes the options that it takes, so everything else that needs them comes first.
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])
     client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
-    target = OutputFile(output)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
 
