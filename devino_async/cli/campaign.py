@@ -61,7 +61,8 @@ def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Write what became of each message of a campaign, as CSV or JSON lines. Positions count messages from 0, in the
-    order in which they were first sent. The rows hold no phone numbers and no texts.
+    order in which they were first sent. The rows hold no phone numbers, and no texts but what the service quotes in
+    its reasons. The journal itself holds the phone numbers and texts of messages in doubt or unsent, compressed.
     """
     target = None if str(output) == "-" else output
     run(_export(name, journal, json_lines, target, options), prints=target is None)

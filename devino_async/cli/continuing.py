@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devino_async.campaigns import Comparison, Row, compare
+from devino_async.campaigns import CampaignChanged, Comparison, Row, compare
 
 from .console import USAGE, say
 from .first_pass import FirstPass
@@ -23,7 +23,7 @@ from .progress import counting
 if TYPE_CHECKING:
     from devino_async.campaigns import CampaignState, Journal
 
-__all__ = ["JournaledRun", "address_of"]
+__all__ = ["JournaledRun", "address_of", "in_options"]
 
 _DAY = timedelta(days=1)
 _PORTS = {"http": 80, "https": 443}
@@ -33,6 +33,14 @@ def address_of(base_url: str | None) -> str:
     """Return the scheme, host and port of the service, as a journal stores them."""
     parts = urlsplit(base_url or os.environ.get("DEVINO_BASE_URL") or f"https://{DEFAULT_HOST}")
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
+
+
+def in_options(error: Exception) -> Exception:
+    """Return the error. If its text tells a person to use an argument of Python, it names the option instead."""
+    if isinstance(error, CampaignChanged):
+        text = str(error).replace("use only_new=True", "add --only-new")
+        error.args = (text.replace("choose another campaign name", "choose another name with --campaign"),)
+    return error
 
 
 class JournaledRun:

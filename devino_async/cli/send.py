@@ -60,7 +60,8 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
     callback_url, options (or options.KEY). `-` is standard input.
 
     A journal beside the file remembers what was sent. After a crash or a stop, run the same command again: it sends
-    only what was not sent. Ctrl-C, SIGTERM and SIGHUP stop reading and finish what is in flight. A second signal ends
+    only what was not sent. The journal holds the phone numbers and texts of messages in doubt or unsent, compressed,
+    and no others. Ctrl-C, SIGTERM and SIGHUP stop reading and finish what is in flight. A second signal ends
     the command at once.
     """
     if output is None and json_lines:

@@ -26,7 +26,7 @@ from .console import (
     say,
     status_of,
 )
-from .continuing import JournaledRun
+from .continuing import JournaledRun, in_options
 from .following import follow
 from .intake import Intake
 from .progress import counting
@@ -94,7 +94,7 @@ class Sending:
         try:
             await self._deliver(results)
         except (devino_async.DevinoError, CommandFailed, OSError) as error:
-            failure = error
+            failure = in_options(error)
         except MemoryError:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)

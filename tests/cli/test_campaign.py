@@ -116,6 +116,13 @@ def test_export(cli: Any, finished: str) -> None:
     assert [each["position"] for each in lines] == list(range(9, 300, 10))
 
 
+def test_the_help_says_what_a_journal_holds(cli: Any) -> None:
+    """Exported rows hold no numbers and texts, and it is not hidden that the journal does."""
+    for command in (["campaign", "export"], ["send"]):
+        told = " ".join(cli.run(*command, "--help").stdout.split())
+        assert "holds the phone numbers and texts of messages in doubt or unsent" in told
+
+
 @pytest.mark.parametrize("output", ["out.csv", "out.jsonl"])
 def test_export_into_a_file(cli: Any, finished: str, output: str) -> None:
     """The form follows the suffix, and a file that exists is refused without --overwrite."""

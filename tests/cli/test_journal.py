@@ -519,6 +519,8 @@ def test_standard_input(cli: Any, counting: Any) -> None:
     changed = cli.run(*command, given=rows(4, 2, 3))
     assert changed.exit_code == 2
     assert "the campaign changed" in changed.stderr
+    assert "add --only-new, or choose another name with --campaign" in changed.stderr
+    assert "only_new=True" not in changed.stderr
     assert counting.sent.total() == 3
     assert cli.run(*command, "--only-new", given=rows(4, 2, 3)).exit_code == 0
     assert counting.sent.total() == 4
