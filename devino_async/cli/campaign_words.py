@@ -46,7 +46,7 @@ def word_of(state: CampaignState) -> str:
 
 def as_data(state: CampaignState, place: Path) -> dict[str, Any]:
     """Return all that is known about a campaign, for JSON."""
-    return {**attrs.asdict(state), "finished": state.finished, "journal": str(place)}
+    return {**attrs.asdict(state), "output": state.output, "finished": state.finished, "journal": str(place)}
 
 
 def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterator[str]:

@@ -51,7 +51,8 @@ class JournaledRun:
         self._place = place
         self._file = file
         self._address = address
-        self._output: str | None = None
+        self._outputs: Sequence[str] = ()
+        self._words: list[str] = []
         self.name = ""
         self.only_new = True
 
@@ -67,7 +68,7 @@ class JournaledRun:
             # It cannot be compared before it is sent. So it must be the same, message by message.
             self.name, self.only_new = name or "", only_new
             states = await self._journal.campaigns()
-            self._output = next((each.output for each in states if each.name == name), None)
+            self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
         first = FirstPass()
         rows = read()
@@ -87,7 +88,7 @@ class JournaledRun:
             _say_missing(found, self._file)
             return USAGE
         if not only_new and found.finished_at is not None and _age(found.finished_at) > _DAY:
-            _say_finished(found, found.finished_at)
+            _say_finished(found, found.finished_at, some_bad=first.bad > 0)
             return USAGE
         # It may be the earlier file with another --text or --sender, which would pay everybody again.
         recent = _unfinished_or_recent(found.earlier)
@@ -95,13 +96,18 @@ class JournaledRun:
             _say_nothing_in_common(found, recent, self._file)
             return USAGE
         self.name = found.name
-        self._output = None if found.campaign is None else found.campaign.output
-        self._say_which(found, is_first=found.name == (name or default))
+        self._outputs = () if found.campaign is None else found.campaign.outputs
+        self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None
 
+    def announce(self) -> None:
+        """Say which campaign begins, or continues, once nothing can be refused any more."""
+        for line in self._words:
+            say(line)
+
     def owns(self, output: Path | None) -> bool:
-        """Return whether this campaign's results were written to this file before."""
-        return output is not None and self._output == stored_path(output, self._place)
+        """Return whether this campaign's results were written to this file before, and no other campaign's since."""
+        return output is not None and stored_path(output, self._place) in self._outputs
 
     async def note(self, output: Path | None) -> None:
         """Record where the messages come from and where the results go. Raises JournalError if the run cannot begin."""
@@ -114,18 +120,38 @@ class JournaledRun:
         )
         await self._journal.end(run, complete=False)
 
-    def _say_which(self, found: Comparison, *, is_first: bool) -> None:
+    def _words_for(self, found: Comparison, *, is_first: bool, some_bad: bool) -> list[str]:
         if found.campaign is None:
-            if not is_first:
-                say(f"no row of {self._file.name} is in its earlier campaigns, so this is a new one")
-            say(f"campaign {found.name!r} begins; its journal is {self._place}")
-            return
+            new = f"no row of {self._file.name} is in its earlier campaigns, so this is a new one"
+            begins = f"campaign {found.name!r} begins; its journal is {self._place}"
+            return [begins] if is_first else [new, begins]
         if found.finished_at is not None:
-            say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}; nothing is sent")
-            return
+            return [f"{_all_sent(found, some_bad=some_bad)}; nothing is sent", *_mended(found)]
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
-        gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
-        say(f"campaign {found.name!r} continues: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
+        gone = f"; no longer in the file: {_gone(found)}" if found.missing else ""
+        counts = f"{found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}"
+        return [f"campaign {found.name!r} continues: {counts}"]
+
+
+def _gone(found: Comparison) -> str:
+    counts = [f"{found.missing_sent:,} sent"] if found.missing_sent else []
+    return " and ".join([*counts, *([f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else [])])
+
+
+def _all_sent(found: Comparison, *, some_bad: bool) -> str:
+    """Return what became of a campaign that finished. Not all of it was sent if some was rejected."""
+    state = found.campaign
+    if state is None or not (state.rejected or state.assumed_sent):
+        return f"all {found.unchanged:,} {'valid ' if some_bad else ''}rows were sent in campaign {found.name!r}"
+    counts = {"accepted": state.accepted, "rejected": state.rejected, "assumed sent": state.assumed_sent}
+    told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"nothing is left to send in campaign {found.name!r}: {told}"
+
+
+def _mended(found: Comparison) -> list[str]:
+    if found.campaign is None or not found.campaign.rejected:
+        return []
+    return ["a rejected row that is corrected in the file is sent by running the same command again"]
 
 
 def _age(moment: datetime) -> timedelta:
@@ -154,17 +180,16 @@ def _say_nothing_in_common(found: Comparison, earlier: "CampaignState", file: Pa
 
 
 def _say_missing(found: Comparison, file: Path) -> None:
-    gone = [f"{found.missing_sent:,} sent"] if found.missing_sent else []
-    gone += [f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else []
-    say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
+    say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {_gone(found)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
     say(f"  --only-new  to continue, and send what is not in the journal: {found.new + found.unsent:,} rows")
     every = found.unchanged + found.new
     say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, as a new campaign")
 
 
-def _say_finished(found: Comparison, at: datetime) -> None:
-    when = f"{at.astimezone():%Y-%m-%d at %H:%M}"
-    say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}, which finished on {when}")
-    say("nothing was sent now. To send them all once more, add this:")
+def _say_finished(found: Comparison, at: datetime, *, some_bad: bool) -> None:
+    say(f"{_all_sent(found, some_bad=some_bad)}, which finished on {at.astimezone():%Y-%m-%d at %H:%M}")
+    for line in _mended(found):
+        say(line)
+    say("nothing was sent now. To send all rows once more, add this:")
     say(f"  --campaign {shlex.quote(found.free_name)}")

@@ -14,6 +14,7 @@ import click
 
 import devino_async
 from devino_async.campaigns import Row, SQLiteJournal, read_messages
+from devino_async.campaigns.troubles import has_record
 
 from .console import MESSAGES_FAILED, run, say, standard_input
 from .continuing import JournaledRun, address_of
@@ -77,14 +78,14 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         only_new=options["only_new"],
         without=options["no_journal"],
     )
-    target = OutputFile(output)
-    target.refuse_databases(place)
     journal = None if place is None else SQLiteJournal(place)
     # connection_of removes the options that it takes, so everything else that needs them comes first.
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])
     client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
+    target = OutputFile(output, replaces_at_end=journal is not None)
+    target.refuse_databases(place)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
 
@@ -98,8 +99,11 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         journaled: JournaledRun | None = None
         if journal is not None and place is not None:
             if not is_stream(path):
-                # Otherwise a file with a wrong header would get a journal beside it.
+                # Otherwise a file with a wrong header, or without rows, would get a journal beside it.
                 await Intake(read()).begin()
+            if not has_record(str(place)):
+                # No campaign owns the output yet. So if it is refused, no journal is made.
+                target.check(source, overwrite=options["overwrite"])
             await entered(journal, place, stack)
             journaled = JournaledRun(journal, place, path, address_of(given["base_url"]))
             decided = await journaled.choose(
@@ -115,7 +119,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         await sending.begin()
         if journaled is not None:
             await journaled.note(output)
-        target.open(replaces_at_end=journaled is not None)
+        target.open()
+        if journaled is not None:
+            journaled.announce()
         return await sending.run(Results(target, keep_ids=options["track"], has_journal=journaled is not None))
 
 

@@ -84,7 +84,7 @@ class Sending:
             on_signal(number, partial(self._interrupt, number))
 
     async def begin(self) -> None:
-        """Read the first rows. Raises ConfigurationError if the header cannot be used."""
+        """Read the first rows. Raises ConfigurationError if the header cannot be used, or there are no rows."""
         await self._intake.begin()
 
     async def run(self, results: Results) -> int:

@@ -187,6 +187,7 @@ def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
     assert counting.sent.total() == 200
     result = cli.run(*command, "--only-new")
     assert result.exit_code == 1, result.stderr
+    assert "no longer in the file: 5 sent and 10 perhaps sent" in result.stderr
     assert "186 rows: 96 accepted, 90 unconfirmed" in result.stderr
     assert counting.sent.total() == 201
     assert not counting.twice
@@ -280,7 +281,11 @@ def test_finished_and_run_again(cli: Any, counting: Any, sender: str, status: in
     output.unlink()
     again = cli.run("send", path, "--output", output)
     assert again.exit_code == status
-    assert "all 3 rows were sent" in again.stderr
+    assert ("all 3 rows were sent" in again.stderr) == (status == 0)
+    if status:
+        assert "nothing is left to send" in again.stderr
+        assert ": 2 accepted, 1 rejected; nothing is sent" in again.stderr
+        assert "corrected in the file is sent by running the same command again" in again.stderr
     assert counting.sent.total() == 3
     assert output.read_bytes() == results
 
@@ -490,6 +495,56 @@ def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> 
     assert cli.run("send", path).exit_code == 2
     assert cli.run("send", cli.file(rows(1), "b.csv"), "--validity", "300000").exit_code == 2
     assert not list(cli.folder.glob("*.journal"))
+
+
+@pytest.mark.parametrize("case", ["header only", "empty", "output exists", "output is the input", "no folder"])
+def test_what_ends_in_2_leaves_nothing(cli: Any, counting: Any, case: str) -> None:
+    """Everything that can be refused is, before a journal is made and a campaign is said to begin."""
+    path, output = cli.file({"header only": HEADER, "empty": ""}.get(case, rows(1))), cli.folder / "results.csv"
+    arguments: dict[str, list[Any]] = {
+        "output exists": ["--output", output],
+        "output is the input": ["--output", path, "--overwrite"],
+        "no folder": ["--output", cli.folder / "absent" / "results.csv"],
+    }
+    if case == "output exists":
+        output.write_text("a record")
+    before = {each: each.read_text() for each in cli.folder.iterdir()}
+    result = cli.run("send", path, *arguments.get(case, []))
+    assert result.exit_code == 2
+    assert "begins" not in result.stderr
+    assert ("nothing to send" in result.stderr) == (case in {"header only", "empty"})
+    assert {each: each.read_text() for each in cli.folder.iterdir()} == before
+    assert counting.sent.total() == 0
+
+
+@UNIX
+def test_an_output_that_cannot_be_written(cli: Any, counting: Any) -> None:
+    """A folder that does not let the results in is found out before there is a campaign."""
+    assert cli.run("send", cli.file(rows(9)), "--campaign", "c").exit_code == 0
+    with TemporaryDirectory() as name, no_rights_in(Path(name)), TemporaryDirectory() as other:
+        place = Path(other, "j")
+        result = cli.run("send", Path(name, "campaign.csv"), "--journal", place, "--output", Path(name, "r.csv"))
+        assert result.exit_code == 2
+        assert "cannot write" in result.stderr
+        assert not place.exists()
+        assert counting.sent.total() == 1
+
+
+def test_nothing_to_send_from_a_pipe(cli: Any, counting: Any) -> None:
+    """A pipe with a header only ends in 2 too, and leaves no campaign."""
+    command = ["send", "-", "--journal", cli.folder / "j", "--campaign", "c"]
+    for arguments in (command, ["send", "-"]):
+        result = cli.run(*arguments, given=HEADER)
+        assert result.exit_code == 2
+        assert "nothing to send" in result.stderr
+    assert cli.lines(cli.run("campaign", "list", "--journal", cli.folder / "j", "--json").stdout) == []
+
+
+def test_invalid_rows_were_not_sent(cli: Any, counting: Any) -> None:
+    """It is not said that all rows were sent if some are no messages."""
+    path = cli.file(rows(1, 2) + "MyCompany,oops,x\n")
+    assert cli.run("send", path).exit_code == 1
+    assert "all 2 valid rows were sent" in cli.run("send", path).stderr
 
 
 @pytest.mark.parametrize(
