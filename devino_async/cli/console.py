@@ -4,7 +4,6 @@ Data goes to stdout, text for people to stderr. Calls to the service are in the 
 """
 
 import asyncio
-import errno
 import io
 import json
 import os
@@ -35,7 +34,6 @@ __all__ = [
     "open_output",
     "printable",
     "refuse_existing",
-    "refuse_unwritable",
     "run",
     "say",
     "silence",
@@ -174,15 +172,6 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
             raise click.UsageError(f"{path} exists and may be the only record; --overwrite replaces it")
     except OSError as error:
         raise click.UsageError(f"cannot write {path}: {error.strerror}") from None
-
-
-def refuse_unwritable(path: Path, *, replaces: bool) -> None:
-    """Raise click.UsageError if a file cannot be written, or its folder if a new file is to replace it."""
-    place = path.resolve().parent if not path.exists() or (replaces and path.is_file()) else path
-    is_known = os.access in os.supports_effective_ids
-    if not os.access(place, os.W_OK, effective_ids=is_known):
-        problem = errno.EACCES if place.exists() else errno.ENOENT
-        raise click.UsageError(f"cannot write {path}: {os.strerror(problem)}")
 
 
 def on_signal(number: int, call: Callable[[], object]) -> None:

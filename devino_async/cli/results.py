@@ -4,6 +4,7 @@ The sending itself is in sending.py.
 """
 
 import csv
+import errno
 import os
 import shutil
 import sys
@@ -18,7 +19,7 @@ import devino_async
 from devino_async.campaigns import Row, describe_reasons
 
 from .cells import csv_cell
-from .console import as_json, open_output, refuse_existing, refuse_unwritable, say, silence
+from .console import as_json, open_output, refuse_existing, say, silence
 from .databases import refuse_database
 
 __all__ = ["OutputFile", "Results"]
@@ -56,7 +57,7 @@ class OutputFile:
         if _is_same(self._path, source):
             raise click.UsageError("--output is the input file")
         refuse_existing(self._path, overwrite=overwrite)
-        refuse_unwritable(self._path, replaces=self._replaces_at_end)
+        _refuse_unwritable(self._path, replaces=self._replaces_at_end)
 
     def open(self) -> None:
         """Open the file. Raises click.UsageError if it cannot be written."""
@@ -194,6 +195,15 @@ class Results:
 def _unfinished(output: Path) -> Path:
     path = output.resolve()
     return path.with_name(f"{path.name}{_UNFINISHED}")
+
+
+def _refuse_unwritable(path: Path, *, replaces: bool) -> None:
+    """Raise click.UsageError if a file cannot be written, or its folder if a new file is to replace it."""
+    place = path.resolve().parent if not path.exists() or (replaces and path.is_file()) else path
+    is_known = os.access in os.supports_effective_ids
+    if not os.access(place, os.W_OK, effective_ids=is_known):
+        problem = errno.EACCES if place.exists() else errno.ENOENT
+        raise click.UsageError(f"cannot write {path}: {os.strerror(problem)}")
 
 
 def _is_same(output: Path, source: IO[bytes]) -> bool:
