@@ -21,7 +21,7 @@ from .campaign_words import as_data, lines_of, word_of
 from .cells import csv_cell
 from .console import as_json, open_output, printable, run
 from .databases import refuse_database
-from .found_campaigns import campaigns_here, one_campaign, where
+from .found_campaigns import listed, one_campaign, where
 
 __all__ = ["campaign"]
 
@@ -39,7 +39,7 @@ def campaign() -> None:
 @click.argument("file", required=False)
 @where
 def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
-    """List all campaigns with their counts, or those in the journal of FILE."""
+    """List all campaigns with their counts, or those in the journal of FILE. FILE may be the name of a campaign too."""
     run(_list(file, journal, json_lines))
 
 
@@ -70,7 +70,7 @@ def export(name: str | None, journal: Path | None, json_lines: bool, output: Pat
 
 async def _list(file: str | None, journal: Path | None, json_lines: bool) -> None:
     async with AsyncExitStack() as stack:
-        found = [(each.state, each.place) for each in await campaigns_here(journal, file, stack)]
+        found = [(each.state, each.place) for each in await listed(journal, file, stack)]
     if not json_lines:
         click.echo(f"{'campaign':40} {'messages':>10} {'accepted':>10} {'in doubt':>8} {'to send':>8}  state")
     for state, place in found:

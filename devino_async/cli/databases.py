@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["refuse_database"]
+__all__ = ["is_writable", "refuse_database"]
 
 _SQLITE = b"SQLite format 3\0"
 _LOG = (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")
@@ -31,6 +31,11 @@ def refuse_database(output: Path | None, journal: Path | None = None) -> None:
         raise click.UsageError(
             f"--output {output} is a database or belongs to one, which may know what was sent; choose another file"
         )
+
+
+def is_writable(path: Path) -> bool:
+    """Return whether a file may be written, or whether files may be made in a folder."""
+    return os.access(path, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _is_database(path: Path, journal: Path | None) -> bool:

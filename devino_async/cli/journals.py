@@ -17,7 +17,7 @@ from devino_async.campaigns.troubles import has_record
 if TYPE_CHECKING:
     from devino_async.campaigns import SQLiteJournal
 
-__all__ = ["DEFAULT_HOST", "default_name", "entered", "existing", "is_stream", "journal_for", "stored_path"]
+__all__ = ["DEFAULT_HOST", "beside", "default_name", "entered", "existing", "is_stream", "journal_for", "stored_path"]
 
 _ENVIRONMENT = "DEVINO_JOURNAL"
 _SUFFIX = ".journal"
@@ -28,7 +28,7 @@ _IT_KNOWS = (
 DEFAULT_HOST = "api.devino.online"
 
 
-def _beside(file: Path) -> Path:
+def beside(file: Path) -> Path:
     """Return the path of the journal that lies beside a file."""
     return file.with_name(file.name + _SUFFIX)
 
@@ -45,7 +45,7 @@ def journal_for(
             raise click.UsageError("--no-journal cannot be used with --journal, --campaign or --only-new")
         return None
     if not is_stream(file):
-        return journal or Path(os.environ.get(_ENVIRONMENT) or _beside(file))
+        return journal or Path(os.environ.get(_ENVIRONMENT) or beside(file))
     if (journal is None) != (campaign is None) or (only_new and journal is None):
         raise click.UsageError("input that can be read only once needs both --journal and --campaign to have a journal")
     return journal
@@ -66,8 +66,8 @@ def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
         if not named.is_file():
             raise click.UsageError(f"there is no journal {named}")
         return [named], True
-    if file and _beside(Path(file)).is_file():
-        return [_beside(Path(file))], True
+    if file and beside(Path(file)).is_file():
+        return [beside(Path(file))], True
     found = sorted(Path().glob(f"*{_SUFFIX}"))
     if not found:
         raise click.UsageError("there is no journal here; name one with --journal")

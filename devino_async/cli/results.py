@@ -20,7 +20,7 @@ from devino_async.campaigns import Row, describe_reasons
 
 from .cells import csv_cell
 from .console import as_json, open_output, refuse_existing, say, silence
-from .databases import refuse_database
+from .databases import is_writable, refuse_database
 
 __all__ = ["OutputFile", "Results"]
 
@@ -200,8 +200,7 @@ def _unfinished(output: Path) -> Path:
 def _refuse_unwritable(path: Path, *, replaces: bool) -> None:
     """Raise click.UsageError if a file cannot be written, or its folder if a new file is to replace it."""
     place = path.resolve().parent if not path.exists() or (replaces and path.is_file()) else path
-    is_known = os.access in os.supports_effective_ids
-    if not os.access(place, os.W_OK, effective_ids=is_known):
+    if not is_writable(place):
         problem = errno.EACCES if place.exists() else errno.ENOENT
         raise click.UsageError(f"cannot write {path}: {os.strerror(problem)}")
 
