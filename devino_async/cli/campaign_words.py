@@ -103,7 +103,7 @@ def _where_in_doubt(state: CampaignState, place: Path) -> Iterator[str]:
         # A run that was killed has not replaced the results of earlier runs.
         yield f"The same command writes their lines and numbers into {printable(output)}, with the outcome unconfirmed."
     elif state.path is not None:
-        yield "Run the same command again with --output FILE. It writes their lines and numbers, and sends none of them again."
+        yield "Run the same command again with --output FILE. It writes their lines and numbers, and sends none again."
 
 
 def _command(state: CampaignState, place: Path) -> str:
