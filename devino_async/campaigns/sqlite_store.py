@@ -39,7 +39,7 @@ class JournalFile:
             version=version,
             kind="journal",
             error=JournalFailed,
-            explain=explained,
+            explain=partial(explained, path=self._path),
             before_opening=partial(refuse_network, self._path),
         )
 
@@ -137,7 +137,7 @@ class JournalFile:
         try:
             result: T = await run(work)
         except (sqlite3.Error, OSError) as error:
-            problem = explained(error)
+            problem = explained(error, self._path)
         except UnicodeEncodeError:
             problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
         except Damaged:

@@ -1,8 +1,13 @@
-"""Troubles with a journal's file, as error texts that say what to do next."""
+"""Troubles with a journal's file, as error texts that say what to do next.
+
+A file that exists may know what was sent. So its errors never offer another place, or to do without a journal.
+"""
 
 import errno
+import os
 import re
 import sqlite3
+import stat
 import sys
 
 from ..errors import JournalFailed
@@ -24,6 +29,8 @@ _ELSEWHERE = "Choose another place (devino send: --journal PATH), or do without 
 _AGAIN = "run the same command again"
 _FULL = f"the disk is full. Free space and {_AGAIN}"
 _FORBIDDEN = f"it cannot be written. {_ELSEWHERE}"
+_KEEP = "it knows what was sent, and sending without it would send all of that again"
+_FORBIDDEN_BUT_THERE = f"it cannot be written. Make the file and its folder writable: {_KEEP}"
 _MISSING = f"its folder does not exist. Create it, or: {_ELSEWHERE}"
 _DAMAGED = "it is damaged. Restore a copy, and reconcile before you send: a copy has no record of later claims"
 _BY_CODE = {
@@ -46,7 +53,18 @@ _BY_NUMBER = {
 }
 
 
-def explained(error: Exception) -> str:
+def has_record(path: str) -> bool:
+    """Return whether the file may know what was sent: it is there and not empty, or that cannot be found out."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path is text throughout
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
+def explained(error: Exception, path: str) -> str:
     """Return what an error of SQLite or of the operating system says about the journal's file, and what to do."""
     if isinstance(error, OSError):
         known = _BY_NUMBER.get(error.errno or 0)
@@ -55,6 +73,8 @@ def explained(error: Exception) -> str:
         # The extended code holds the basic one in its low byte.
         known = _BY_CODE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         what = str(error)
+    if known == _FORBIDDEN and has_record(path):
+        return _FORBIDDEN_BUT_THERE
     return known or f"{what or type(error).__name__}. Check the disk and the folder, and {_AGAIN}"
 
 
@@ -75,6 +95,11 @@ def replaced(stray: str) -> str:
 def refuse_network(path: str) -> None:
     """Raise JournalFailed if the path lies on a network file system, as far as that can be detected."""
     kind = "network share" if _is_share(path) else network_file_system(path, _mounts())
+    if kind and has_record(path):
+        raise JournalFailed(
+            f"the journal {path!r} lies on a network file system ({kind}), where locks do not work. Move it to a local "
+            f"disk, with its -wal file if there is one, and name it there (devino send: --journal PATH): {_KEEP}"
+        )
     if kind:
         raise JournalFailed(
             f"the journal {path!r} would lie on a network file system ({kind}), where locks do not work. {_ELSEWHERE}"

@@ -187,7 +187,7 @@ class SQLiteFile:
         except (sqlite3.Error, OSError) as error:
             problem = self._explain(error)
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                problem = "it is not an SQLite file. Choose another path, or move it away"
+                problem = "it is not an SQLite file. Check that the path is right, and that the file is not damaged"
         except DevinoError:
             if connection is not None:
                 connection.close()
@@ -218,6 +218,8 @@ class SQLiteFile:
                     self._upgrades[older](connection)
             if version != self._version:
                 connection.execute(f"PRAGMA user_version = {self._version}")
+            # BEGIN IMMEDIATE does not fail on a file that may only be read. This does, and it changes nothing.
+            connection.execute(f'DELETE FROM "{min(_tables(connection))}" WHERE 0')  # noqa: S608 - a name of ours
 
     def _version_of(self, connection: sqlite3.Connection) -> int | None:
         """Return the file's version, or None if it has no tables yet. Raises the caller's error if it is unusable."""
@@ -233,11 +235,11 @@ class SQLiteFile:
                 empty.execute(statement)
             expected = _tables(empty)
         if not expected <= tables:
-            raise self._unusable("it holds other tables. Choose another path")
+            raise self._unusable("it holds other tables. Check that the path is right, or use the version that made it")
         if version > self._version or not self._upgrades.keys() >= {*range(version, self._version)}:
             raise self._unusable(
                 f"it has format {version}, and this version of devino-async reads format {self._version}. Use the "
-                "version that made it, or choose another path"
+                "version that made it"
             )
         return version
 

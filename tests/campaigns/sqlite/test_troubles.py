@@ -109,7 +109,7 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
 @needs_fork
 @pytest.mark.parametrize("case", ["folder", "file", "new file", "empty file"])
 async def test_no_right_to_write(case: str) -> None:
-    """Where nothing may be written the error comes at once, and names the alternatives."""
+    """Where nothing may be written the error comes at once. It names alternatives only if no journal is there yet."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -125,7 +125,12 @@ async def test_no_right_to_write(case: str) -> None:
         said = await asyncio.to_thread(in_child, path, writing, reading)
         folder.chmod(0o755)
         assert "sms.journal" in said
-        assert "cannot be written. Choose another place (devino send: --journal PATH), or do without" in said
+        if case in {"new file", "empty file"}:
+            assert "cannot be written. Choose another place (devino send: --journal PATH), or do without" in said
+        else:
+            assert "cannot be written. Make the file and its folder writable: it knows what was sent" in said
+            assert "without a journal" not in said
+            assert "--journal" not in said
 
 
 def in_child(path: Path, writing: int, reading: int) -> str:
@@ -139,8 +144,8 @@ def in_child(path: Path, writing: int, reading: int) -> str:
 @pytest.mark.parametrize(
     ("make", "advice"),
     [
-        (lambda path: path.write_bytes(b"phone,text\n" * 900), "not an SQLite file. Choose another path, or move it"),
-        (lambda path: changed(path, "CREATE TABLE other (x)"), "other tables. Choose another path"),
+        (lambda path: path.write_bytes(b"phone,text\n" * 900), "not an SQLite file. Check that the path is right"),
+        (lambda path: changed(path, "CREATE TABLE other (x)"), "other tables. Check that the path is right"),
         (lambda path: path.mkdir(), "it cannot be written. Choose another place"),
     ],
     ids=["text", "foreign", "folder"],
@@ -302,6 +307,12 @@ async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch
         await journal.begin("spring", ADDRESS)
     await journal.aclose()
     assert not path.exists()
+    path.write_bytes(b"moved here")
+    journal = SQLiteJournal(path)
+    with pytest.raises(JournalFailed, match=r"Move it to a local disk.*would send all of that again") as raised:
+        await journal.begin("spring", ADDRESS)
+    assert "no-journal" not in str(raised.value)
+    await journal.aclose()
 
 
 def _deleted(path: Path) -> None:
