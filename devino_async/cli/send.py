@@ -23,6 +23,7 @@ from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of, moment, zone
 from .results import OutputFile, Results
 from .sending import Sending
+from .troubles import Troubles
 
 __all__ = ["send"]
 
@@ -81,7 +82,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])
-    client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
+    troubles = Troubles()
+    client = devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=troubles)
     target = OutputFile(output)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
@@ -107,9 +109,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
                 return decided
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
-        sending = Sending(
-            client, Intake(islice(read_messages(source, **reading), options["limit"])), options, journaled
-        )
+        intake = Intake(islice(read_messages(source, **reading), options["limit"]))
+        sending = Sending(client, intake, options, troubles, journaled)
         await sending.begin()
         if journaled is not None:
             await journaled.note(output)

@@ -7,6 +7,7 @@ results.py.
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import partial
@@ -31,6 +32,7 @@ from .following import follow
 from .intake import Intake
 from .progress import counting
 from .results import Results
+from .troubles import Troubles
 from .waiting import WaitingRows
 
 __all__ = ["Sending"]
@@ -58,10 +60,12 @@ class Sending:
         client: "devino_async.DevinoClient",
         intake: Intake,
         options: dict[str, Any],
+        troubles: Troubles,
         journaled: JournaledRun | None = None,
     ) -> None:
         self._client = client
         self._intake = intake
+        self._troubles = troubles
         self._strict = options["strict"]
         self._limit = options["limit"]
         self._track_for = options["track_for"] if options["track"] else None
@@ -75,7 +79,9 @@ class Sending:
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
         self._waiting = WaitingRows()
         # Rows that were read but not handed over when the reading was stopped.
-        self._left: list[Row] = []
+        self._left: deque[Row] = deque()
+        # Closes the client after a signal while the service is in trouble.
+        self._closing: asyncio.Task[devino_async.CloseReport] | None = None
         self._interrupted_by: int | None = None
         self._tracking = False
         self._stopped_at_bad_row = False
@@ -112,7 +118,7 @@ class Sending:
     def _conclude(self, results: Results, failure: Exception | None) -> int:
         for line in results.summary():
             say(line)
-        if failure is not None:
+        if failure is not None and not (self._closing is not None and isinstance(failure, devino_async.ClientClosed)):
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
             rest = "the same command continues with the rest" if self._has_journal else "the rest was not read"
@@ -133,6 +139,9 @@ class Sending:
                     await self._stream(devino, results, advance)
             finally:
                 flushing.cancel()
+                if self._closing is not None:
+                    # The client is closed once more when this block ends, which raises what went wrong here.
+                    await asyncio.gather(self._closing, return_exceptions=True)
             if self._track_for is not None and self._interrupted_by is None:
                 # Every row has its result, and the tracking may take an hour.
                 results.finish()
@@ -160,10 +169,9 @@ class Sending:
         count = 0
         while rows := await self._intake.next_run():
             count += len(rows)
-            for position, row in enumerate(rows):
-                if self._intake.stopped:
-                    self._left = rows[position:]
-                    break
+            self._left.extend(rows)
+            while self._left and not self._intake.stopped:
+                row = self._left.popleft()
                 self._waiting.add(row)
                 if row.message is not None:
                     yield row.message
@@ -193,6 +201,11 @@ class Sending:
         self._interrupted_by = number
         self._intake.stop()
         say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
+        self._troubles.when_present(self._end_waiting)
+
+    def _end_waiting(self) -> None:
+        # What waits for a service in trouble is not in flight. Closing the client gives it NotSent at once.
+        self._closing = asyncio.get_running_loop().create_task(self._client.aclose())
 
     def _leave_at_once(self, number: int) -> None:
         if self._results is not None:
