@@ -3,7 +3,6 @@
 The sending itself is in sending.py.
 """
 
-import csv
 import os
 import shutil
 import sys
@@ -17,7 +16,7 @@ import click
 import devino_async
 from devino_async.campaigns import Row, describe_reasons
 
-from .cells import csv_cell
+from .cells import CsvWriter
 from .console import as_json, open_output, refuse_existing, say, silence
 
 __all__ = ["OutputFile", "Results"]
@@ -87,11 +86,11 @@ class Results:
         self._keeps_ids = keep_ids
         self._has_journal = has_journal
         self.message_ids: list[str] = []
-        self._csv = csv.writer(file, lineterminator="\n") if file is not None and output.form == "csv" else None
+        self._csv = CsvWriter(file) if file is not None and output.form == "csv" else None
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
         if self._csv is not None:
-            self._csv.writerow(_COLUMNS)
+            self._csv.row(_COLUMNS)
 
     def invalid(self, row: Row) -> None:
         """Add a row that is not a message."""
@@ -168,7 +167,7 @@ class Results:
     def _write(self, file: IO[str], result: dict[str, Any]) -> None:
         if self._csv is not None:
             cells = {**result, "segment_ids": " ".join(result.get("segment_ids", ()))}
-            self._csv.writerow([csv_cell(cells.get(name)) for name in _COLUMNS])
+            self._csv.row(cells.get(name) for name in _COLUMNS)
         else:
             file.write(as_json(result) + "\n")
 
