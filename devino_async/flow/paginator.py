@@ -1,7 +1,7 @@
 """Paginator: reads row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, or at a page that says it is the last one. The caller decides what a row
-is and how a page is fetched.
+It stops at an empty page, or at a page that says it is the last one. A short page
+alone ends nothing. The caller decides what a row is and how a page is fetched.
 """
 
 from collections import deque
@@ -145,9 +145,12 @@ class _Progress:
             return True
         if page.more is False:
             return False
-        # This page does not say whether more follow. If the service caps pages below what was asked,
-        # its cap is in `size`, and a page of that size is full, not short. Reaching `total` proves
-        # nothing, as the count may be wrong.
+        # This page does not say whether more follow. Only a short page that ends exactly at `total` is
+        # taken for the last one. In all other cases an empty page must say so.
+        if self.offset != self.total:
+            return True
+        # If the service caps pages below what was asked, its cap is in `size`, and a page of that size
+        # is full, not short. Then reaching `total` proves nothing, as the count may be wrong.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -316,3 +316,21 @@ async def test_nothing_is_asked_before_it_is_needed() -> None:
 async def test_no_rows(parts: list[list[Any]]) -> None:
     """No parts, or parts without rows, give nothing and end."""
     assert [row async for row in paginator([Script(rows) for rows in parts], 5)] == []
+
+
+@pytest.mark.parametrize("size", [None, 2, 5, 0, -1])
+@pytest.mark.parametrize("total", [None, 0, -1, 2])
+async def test_a_short_page_alone_ends_nothing(total: int | None, size: int | None) -> None:
+    """Where a page does not say whether more follow, only an empty page ends the walk, or a short one at `total`."""
+    service = Moving([1, 2], [3], [4, 5], total=total, more=None)
+    fetch = service.fetch
+
+    async def sized(offset: int, limit: int) -> DetailPage:
+        return evolve(await fetch(offset, limit), size=size)
+
+    walking: Paginator[DetailRow, DetailPage] = Paginator([sized], page_size=5)
+    found = [row.task_id async for row in walking]
+    if total == 2 and size != 2:
+        assert (found, service.asked) == ([1, 2], [0])
+    else:
+        assert (found, service.asked) == ([1, 2, 3, 4, 5], [0, 2, 3, 5])
