@@ -22,8 +22,7 @@ from .intake import Intake
 from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of, moment, zone
 from .results import OutputFile, Results
-from .sending import Sending
-from .troubles import Troubles
+from .sending import Heard, Sending
 
 __all__ = ["send"]
 
@@ -82,8 +81,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     reading = _reading(options)
     given = connection_of(options)
     limits = devino_async.Limits(in_flight=options["in_flight"])
-    troubles = Troubles()
-    client = devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=troubles)
+    heard = Heard()
+    client = devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=heard)
     target = OutputFile(output)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
@@ -110,7 +109,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
         intake = Intake(islice(read_messages(source, **reading), options["limit"]))
-        sending = Sending(client, intake, options, troubles, journaled)
+        sending = Sending(client, intake, options, heard, journaled)
         await sending.begin()
         if journaled is not None:
             await journaled.note(output)

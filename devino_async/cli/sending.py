@@ -32,10 +32,11 @@ from .following import follow
 from .intake import Intake
 from .progress import counting
 from .results import Results
+from .shortfalls import Shortfalls
 from .troubles import Troubles
 from .waiting import WaitingRows
 
-__all__ = ["Sending"]
+__all__ = ["Heard", "Sending"]
 
 _RECEIPTS_A_STEP = 256
 _BATCH_SIZE = 32_000
@@ -49,6 +50,19 @@ class _EndedEarly(Exception):
     """Raised if the input may have more rows. Otherwise the journal would record that it was read to its end."""
 
 
+class Heard:
+    """What the events of a client say while it sends and tracks. An instance is passed to it as `on_event`."""
+
+    def __init__(self) -> None:
+        self.troubles = Troubles()
+        self.shortfalls = Shortfalls()
+
+    def __call__(self, event: "devino_async.ClientEvent") -> None:
+        """Note one event."""
+        self.troubles(event)
+        self.shortfalls(event)
+
+
 class Sending:
     """Keeps the rows that were read but not yet answered, and whether to go on.
 
@@ -60,12 +74,12 @@ class Sending:
         client: "devino_async.DevinoClient",
         intake: Intake,
         options: dict[str, Any],
-        troubles: Troubles,
+        heard: Heard,
         journaled: JournaledRun | None = None,
     ) -> None:
         self._client = client
         self._intake = intake
-        self._troubles = troubles
+        self._heard = heard
         self._strict = options["strict"]
         self._limit = options["limit"]
         self._track_for = options["track_for"] if options["track"] else None
@@ -146,7 +160,7 @@ class Sending:
                 # Every row has its result, and the tracking may take an hour.
                 results.finish()
                 self._tracking = True
-                self._all_followed = await follow(devino, results.message_ids, self._track_for)
+                self._all_followed = await follow(devino, results.message_ids, self._track_for, self._heard.shortfalls)
 
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
@@ -201,7 +215,7 @@ class Sending:
         self._interrupted_by = number
         self._intake.stop()
         say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
-        self._troubles.when_present(self._end_waiting)
+        self._heard.troubles.when_present(self._end_waiting)
 
     def _end_waiting(self) -> None:
         # What waits for a service in trouble is not in flight. Closing the client gives it NotSent at once.
