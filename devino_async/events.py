@@ -101,7 +101,7 @@ class ItemsUnread:
 
     `statuses` leaves out an item whose id or status cannot be read. `details` gives the row, and the row's `extra`
     keeps what cannot be read. A field of its page, such as `total`, is left unset. `statistics` leaves out the period.
-    All other items are given as usual.
+    `callback` is the operation of a CallbackReceiver, which drops the item. All other items are given as usual.
     """
 
     operation: str
