@@ -96,7 +96,7 @@ async def test_more_than_1000_events() -> None:
 
 @everywhere
 async def test_one_odd_event(server: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What can be read is handed over, whichever kinds are mixed. The rest is counted in the log and an event, without content."""
+    """What can be read is handed over, whichever kinds are mixed. The log and an event count the rest, without content."""
     seen = Seen()
     told: list[Any] = []
     odd = [{**EVENT, "status": None}, {}, "sesame", {"incomingMessageId": ["sesame"]}]
@@ -147,9 +147,21 @@ async def test_a_slash_at_the_end(server: Any) -> None:
     async with server(seen.receiver()) as url:
         for address in (f"{url}/{TOKEN}/", f"{url}/x?token={TOKEN}/", f"{url}/x/?token={TOKEN}"):
             assert await post(address, EVENT, allow_redirects=False) == 200
-        assert await post(f"{url}/{TOKEN}//", EVENT, allow_redirects=False) == 404
+        for wrong in (f"{url}/{TOKEN}//", f"{url}/x?token={TOKEN}//", f"{url}/x?token=/{TOKEN}"):
+            assert await post(wrong, EVENT, allow_redirects=False) == 404
         assert await post(f"{url}/{TOKEN[:-1]}/", EVENT, allow_redirects=False) == 404
     assert seen.calls == 3
+
+
+async def test_a_slash_at_the_end_of_a_token() -> None:
+    """One slash at the end of a token changes nothing for `handle`, `receive` and `lets_in`. Two are another token."""
+    seen = Seen()
+    receiver = seen.receiver()
+    body = json.dumps(EVENT).encode()
+    for token, status in ((TOKEN, 200), (f"{TOKEN}/", 200), (f"{TOKEN}//", 404), (f"/{TOKEN}", 404), ("/", 404)):
+        assert (await receiver.handle("POST", token, {}, body))[0] == status
+        assert receiver.lets_in(token) == (status == 200)
+    assert seen.calls == 2
 
 
 def test_the_routes_of_the_readme() -> None:
