@@ -46,6 +46,7 @@ class JournaledRun:
         self._output: str | None = None
         self.name = ""
         self.only_new = True
+        self.is_new = True
 
     async def choose(
         self, read: Callable[[], Iterator[Row]], *, name: str | None, only_new: bool, limit: int | None
@@ -60,6 +61,7 @@ class JournaledRun:
             self.name, self.only_new = name or "", only_new
             states = await self._journal.campaigns()
             self._output = next((each.output for each in states if each.name == name), None)
+            self.is_new = not any(each.messages for each in states if each.name == name)
             return None
         first = FirstPass()
         rows = read()
@@ -82,6 +84,7 @@ class JournaledRun:
             _say_finished(found, found.finished_at)
             return USAGE
         self.name = found.name
+        self.is_new = found.campaign is None
         self._output = None if found.campaign is None else found.campaign.output
         self._say_which(found, is_first=found.name == (name or default))
         return None

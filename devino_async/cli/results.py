@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +24,8 @@ __all__ = ["OutputFile", "Results"]
 
 _COLUMNS = ("line", "to", "outcome", "message_id", "segment_ids", "error")
 _SHOWN_PROBLEMS = 20
+# The key of a message whose scheduled time has passed. The client rejects it without a request.
+_LATE = "scheduledTime.is.invalid"
 _UNFINISHED = ".unfinished"
 _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
@@ -89,21 +92,23 @@ class Results:
         self._csv = CsvWriter(file) if file is not None and output.form == "csv" else None
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
+        self._shown = 0
         if self._csv is not None:
             self._csv.row(_COLUMNS)
 
     def invalid(self, row: Row) -> None:
         """Add a row that is not a message."""
-        if self.counts["invalid"] < _SHOWN_PROBLEMS:
-            say(f"line {row.line}: {row.problem}")
-        elif self.counts["invalid"] == _SHOWN_PROBLEMS:
-            say("more bad rows follow; they are in the results and in the summary")
+        self._show(row, row.problem)
         self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
 
     def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
         """Add the receipt of a row."""
         if self._keeps_ids and isinstance(receipt, devino_async.Accepted):
             self.message_ids.append(receipt.message_id)
+        if isinstance(receipt, devino_async.Rejected):
+            late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
+            if late is not None:
+                self._show(row, row.problem_at(datetime.now(UTC)) or late)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
@@ -154,6 +159,14 @@ class Results:
             file.close()
         if self.broken is None:
             self.broken = self._output.settle(is_whole=is_whole)
+
+    def _show(self, row: Row, problem: str | None) -> None:
+        """Show a row that cannot be sent, unless there were many."""
+        if self._shown < _SHOWN_PROBLEMS:
+            say(f"line {row.line}: {problem}")
+        elif self._shown == _SHOWN_PROBLEMS:
+            say("more bad rows follow; they are in the results and in the summary")
+        self._shown += 1
 
     def _add(self, result: dict[str, Any]) -> None:
         self.counts[result["outcome"]] += 1

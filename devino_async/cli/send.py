@@ -90,8 +90,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         def read() -> Iterator[Row]:
             return read_messages(_opened(path, stack), **reading)
 
-        if options["strict"] and source.seekable():
-            status = await _check(source, reading, options["limit"])
+        first = FirstPass() if options["strict"] and source.seekable() else None
+        if first is not None:
+            status = await _check(first, source, reading, options["limit"], late=journal is None)
             if status:
                 return status
         journaled: JournaledRun | None = None
@@ -106,6 +107,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             )
             if decided is not None:
                 return decided
+            # Earlier runs of a campaign may have sent rows in time that are late now.
+            if first is not None and journaled.is_new and first.refuses_late():
+                return MESSAGES_FAILED
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
         intake = Intake(islice(read_messages(source, **reading), options["limit"]))
@@ -135,11 +139,10 @@ def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
-async def _check(source: BinaryIO, reading: dict[str, Any], limit: int | None) -> int:
+async def _check(first: FirstPass, source: BinaryIO, reading: dict[str, Any], limit: int | None, *, late: bool) -> int:
     """Read all rows before any is sent, for --strict. Return the exit status."""
     start = source.tell()
-    first = FirstPass()
-    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)))
+    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)), late=late)
     if first.interrupted is not None:
         return first.interrupted
     if bad:

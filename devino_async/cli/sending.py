@@ -10,6 +10,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -187,17 +188,21 @@ class Sending:
             while self._left and not self._intake.stopped:
                 row = self._left.popleft()
                 self._waiting.add(row)
-                if row.message is not None:
-                    yield row.message
-                elif self._strict:
+                if self._strict and self._is_bad(row):
                     self._stopped_at_bad_row = True
                     self._intake.stop()
+                if row.message is not None:
+                    yield row.message
             if self._results is not None:
                 self._write_bad_rows(self._results)
             if self._intake.stopped:
                 break
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
+
+    def _is_bad(self, row: Row) -> bool:
+        # Earlier runs of a campaign may have sent rows in time that are late now.
+        return row.message is None or (not self._has_journal and row.problem_at(datetime.now(UTC)) is not None)
 
     def _write_bad_rows(self, results: Results) -> None:
         """Write the bad rows at the head of the waiting rows, so that the next one is a message."""

@@ -96,7 +96,7 @@ async def test_more_than_1000_events() -> None:
 
 @everywhere
 async def test_one_odd_event(server: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What can be read is handed over, whichever kinds are mixed. The log and an event count the rest, without content."""
+    """What can be read is handed over, of either kind. A log line and an event count the rest, without content."""
     seen = Seen()
     told: list[Any] = []
     odd = [{**EVENT, "status": None}, {}, "sesame", {"incomingMessageId": ["sesame"]}]
