@@ -140,3 +140,11 @@ async def test_a_page_without_counts() -> None:
     assert len([row async for row in lab.look_ups.details(DetailQuery(task_id=1), 2, 0)]) == 3
     assert len(lab.transport.calls) == 4
     assert lab.events == []
+
+
+async def test_pages_that_repeat_without_an_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A walk that ends because no page has anything new says so in an event and a log line, with the offset."""
+    lab = Lab({"data": [{"messageId": "1"}, {"messageId": "2"}], "more": True})
+    assert len([row async for row in lab.look_ups.details(DetailQuery(task_id=1), 2, 0)]) == 2
+    assert lab.events == [ItemsUnread(operation="details", count=20)]
+    assert "the same rows again and again, so the look-up ended at offset 22" in caplog.text

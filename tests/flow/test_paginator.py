@@ -230,10 +230,23 @@ async def test_no_row_twice_after_leaving() -> None:
     assert [row.task_id async for row in walking] == [3, 4]
 
 
-async def test_rows_of_one_page_are_not_compared() -> None:
-    """Two rows with one id on one page are two rows. Rows without an id are never compared."""
-    parts: list[Any] = [Moving([1, 1, 2], [2, 2])]
-    assert [row.task_id async for row in paginator(parts, 3, key_of=by_task)] == [1, 1, 2]
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_rows_of_one_page(by_page: bool) -> None:
+    """A row that one page has twice is given once. Rows with one id that differ are two, and those without are many."""
+    heard: list[Any] = []
+    walking = paginator([Moving([1, 1, 2], [3, 2, 3], total=3)], 3, key_of=by_task, on_total_differs=heard.append)
+    if by_page:
+        assert [[row.task_id for row in page.rows] async for page in walking.pages()] == [[1, 2], [3]]
+    else:
+        assert [row.task_id async for row in walking] == [1, 2, 3]
+    assert (walking.offset, heard) == (6, [])
+
+    async def differing(offset: int, limit: int) -> DetailPage:
+        rows = (DetailRow(task_id=1, text="a"), DetailRow(task_id=1, text="b"), DetailRow(task_id=1, text="a"))
+        return DetailPage(rows=() if offset else rows)
+
+    differ: Paginator[DetailRow, DetailPage] = Paginator([differing], page_size=3, key_of=by_task)
+    assert [row.text async for row in differ] == ["a", "b"]
     assert len([row async for row in paginator([Moving([1, 1], [1])], 2, key_of=lambda _: None)]) == 3
 
 
@@ -246,9 +259,30 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_service_that_ignores_the_offset() -> None:
     """A service that gives the same page for ever is left after some pages, and its rows are given once."""
+    heard: list[Any] = []
     service = Moving(*[[1, 2]] * 1_000)
-    assert [row.task_id async for row in paginator([service], 2, key_of=by_task)] == [1, 2]
+    walking = paginator([service], 2, key_of=by_task, on_stale=lambda *told: heard.append(told))
+    assert [row.task_id async for row in walking] == [1, 2]
     assert len(service.asked) == 11
+    assert heard == [(20, 22)]
+
+
+@pytest.mark.parametrize(("total", "pages"), [(None, 1_001), (0, 1_001), (-1, 1_001), (2, 11), (40, 21)])
+async def test_rows_without_ids_from_a_service_that_ignores_the_offset(total: int | None, pages: int) -> None:
+    """Equal pages of rows without ids end too, and it is told. Only beyond the total are they sure to be repeats."""
+    heard: list[Any] = []
+    service = Moving(*[[1, 2]] * 5_000, total=total)
+    walking = paginator([service], 2, key_of=lambda _: None, on_stale=lambda *told: heard.append(told))
+    assert len([row async for row in walking]) == 2 * pages
+    assert heard == [(2 * pages - 2, 2 * pages)]
+
+
+async def test_equal_rows_without_ids_are_rows() -> None:
+    """Rows without ids may all look the same, as those of a query for nothing but statuses do."""
+    heard: list[Any] = []
+    walking = paginator([Moving(*[[1, 1]] * 900)], 2, key_of=lambda _: None, on_stale=lambda *told: heard.append(told))
+    assert len([row async for row in walking]) == 1_800
+    assert heard == []
 
 
 async def test_short_pages_while_there_are_more() -> None:
