@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "client": {"campaigns", "checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "campaigns": {"checks", "errors", "exchange", "flow", "protocol", "redaction", "storage"},
     "cli": {"", "campaigns", "contrib", "sandbox", "version"},
-    "webhooks": {"checks", "flow", "protocol", "errors", "redaction"},
+    "webhooks": {"checks", "flow", "protocol", "errors", "events", "redaction"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},

@@ -18,6 +18,7 @@ from attrs import field, frozen
 
 from ..errors import ConfigurationError, InvalidMessage, Reason
 from ..protocol.message import Message
+from ..protocol.sending import missed_schedule
 from .columns import converted, fields_of_header, fields_of_object
 
 __all__ = ["Row", "describe_reasons", "read_messages"]
@@ -39,6 +40,11 @@ class Row:
     message: Message | None = None
     problem: str | None = None
     to: str = field(default="", repr=False)
+
+    def problem_at(self, now: datetime) -> str | None:
+        """Return the problem, or that the message's scheduled time was over a minute ago. No service is asked."""
+        late = None if self.message is None else missed_schedule(self.message, now)
+        return self.problem if late is None else describe_reasons([late])
 
 
 def read_messages(

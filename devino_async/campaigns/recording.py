@@ -68,6 +68,9 @@ class Settling:
         for write in list(self._unwritten):
             try:
                 await write()
+            except CampaignBusy as error:
+                _superseded(error)
+                self._unwritten.remove(write)
             except (JournalFailed, ClientClosed) as error:
                 failure = error
             else:

@@ -4,7 +4,6 @@ Where a campaign is found is in found_campaigns.py, how it is shown in campaign_
 campaign_verbs.py.
 """
 
-import csv
 import re
 import sys
 from collections import Counter
@@ -18,7 +17,7 @@ from devino_async.campaigns import Outcome, State, describe_reasons
 
 from .campaign_verbs import VERBS
 from .campaign_words import as_data, lines_of, word_of
-from .cells import csv_cell
+from .cells import CsvWriter
 from .console import as_json, open_output, printable, run
 from .databases import refuse_database
 from .found_campaigns import listed, one_campaign, where
@@ -108,9 +107,9 @@ async def _export(
         if output is not None:
             file = stack.enter_context(open_output(output, overwrite=options["overwrite"]))
             json_lines = json_lines or output.suffix.lower() != ".csv"
-        writer = csv.writer(file, lineterminator="\n")
+        writer = CsvWriter(file)
         if not json_lines:
-            writer.writerow(_COLUMNS)
+            writer.row(_COLUMNS)
         async for outcome in found.journal.outcomes(found.state.name):
             if options["state"] not in {None, outcome.state}:
                 continue
@@ -119,7 +118,7 @@ async def _export(
             else:
                 row = _row_of(outcome)
                 cells = {**row, "segment_ids": " ".join(row.get("segment_ids", ()))}
-                writer.writerow([csv_cell(cells.get(name)) for name in _COLUMNS])
+                writer.row(cells.get(name) for name in _COLUMNS)
 
 
 def _row_of(outcome: Outcome) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ class FirstPass:
         self.interrupted: int | None = None
         self.bad = 0
         self._intake: Intake | None = None
+        self._late: list[str] = []
+        self._count_late = 0
         for number in STOP_SIGNALS:
             on_signal(number, partial(self._interrupt, number))
 
@@ -47,16 +50,35 @@ class FirstPass:
             for _ in messages:
                 advance()
 
-    async def bad_rows(self, intake: Intake) -> int:
-        """Return how many bad rows there are, and show the first of them."""
+    async def bad_rows(self, intake: Intake, *, late: bool) -> int:
+        """Return how many bad rows there are, and show the first of them.
+
+        With `late`, rows count whose scheduled time has passed. Otherwise `refuses_late` may be asked about them later.
+        """
         bad = 0
+        now = datetime.now(UTC)
         async for rows in self.runs(intake):
             for row in rows:
-                if row.message is None:
+                problem = row.problem_at(now)
+                if problem is None:
+                    continue
+                told = f"line {row.line}: {problem}"
+                if row.message is None or late:
                     bad += 1
                     if bad <= _SHOWN_PROBLEMS:
-                        say(f"line {row.line}: {row.problem}")
+                        say(told)
+                else:
+                    self._count_late += 1
+                    self._late += [told][: _SHOWN_PROBLEMS - len(self._late)]
         return bad
+
+    def refuses_late(self) -> bool:
+        """Return whether there were rows whose scheduled time has passed, and show the first of them."""
+        for told in self._late:
+            say(told)
+        if self._count_late:
+            say(f"{self._count_late:,} bad rows; nothing was sent")
+        return self._count_late > 0
 
     def _interrupt(self, number: int) -> None:
         if self.interrupted is None:

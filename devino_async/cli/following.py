@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import devino_async
 
 from .console import on_signal, printable, say
+from .shortfalls import Shortfalls
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,17 +26,26 @@ _MAX_PAUSE = 30.0
 _SHOWN_ERRORS = 5
 
 
-async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float) -> bool:
+async def follow(
+    devino: "devino_async.DevinoClient", message_ids: list[str], seconds: float, shortfalls: Shortfalls
+) -> bool:
     """Look up statuses until all are final, time runs out or Ctrl-C is pressed. Return whether all could be looked up.
 
-    Raises CallFailed if the credentials are refused, or if no look-up is answered.
+    `shortfalls` hears the events of this client. A row that cannot be read leaves its message without a status, as if
+    it could not be looked up. Raises CallFailed if the credentials are refused, or if no look-up is answered.
     """
     counts = _Counts(len(message_ids))
     failures: dict[str, devino_async.CallFailed] = {}
+    # Messages without a status in an answer that had a row that could not be read.
+    unreadable: set[str] = set()
 
     async def look_up(ids: list[str]) -> "Mapping[str, devino_async.MessageStatus]":
+        unread_before = shortfalls.unread
         found = await devino.statuses(ids)
         counts.note(found)
+        missing = set(ids).difference(found) if shortfalls.unread > unread_before else ()
+        unreadable.difference_update(ids)
+        unreadable.update(missing)
         for each in ids:
             failures.pop(each, None)
         return found
@@ -54,6 +64,7 @@ async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], se
         await asyncio.wait({polling})
     for line in counts.lines():
         say(line)
+    shortfalls.tell()
     if polling.cancelled():
         say("interrupted; the messages are sent, and you can look up their statuses later")
         return True
@@ -62,7 +73,7 @@ async def follow(devino: "devino_async.DevinoClient", message_ids: list[str], se
     left = [each for each in polling.result().values() if not each.final]
     if left:
         say(f"{len(left):,} are not final yet; ask again later with `devino status`")
-    return not any(each.message_id in failures for each in left)
+    return not any(each.message_id in failures or each.message_id in unreadable for each in left)
 
 
 class _Counts:

@@ -3,7 +3,6 @@
 The query for the rows is in details.py.
 """
 
-import csv
 from collections.abc import Sequence
 from typing import IO
 
@@ -11,7 +10,7 @@ import attrs
 
 import devino_async
 
-from .cells import csv_cell
+from .cells import CsvWriter
 from .console import as_json, printable
 
 __all__ = ["Rendering"]
@@ -27,7 +26,7 @@ class Rendering:
     def __init__(self, form: str, file: IO[str], fields: Sequence[str] | None) -> None:
         self._form = form
         self._file = file
-        self._csv = csv.writer(file, lineterminator="\n")
+        self._csv = CsvWriter(file)
         self._all = tuple(each.name for each in attrs.fields(devino_async.DetailRow) if each.name != "extra")
         self._columns = tuple(each.lower() for each in fields or ()) or (_IN_TABLE if form == "table" else self._all)
         # The first rows of a table are held back here until there are enough of them to set the column widths.
@@ -35,7 +34,7 @@ class Rendering:
         self._widths: list[int] = []
         self.count = 0
         if form == "csv":
-            self._csv.writerow(self._columns)
+            self._csv.row(self._columns)
 
     def row(self, row: "devino_async.DetailRow") -> None:
         """Write one row."""
@@ -44,7 +43,7 @@ class Rendering:
             known = {name: value for name in self._all if (value := getattr(row, name)) is not None}
             self._file.write(as_json({**row.extra, **known}) + "\n")
         elif self._form == "csv":
-            self._csv.writerow([csv_cell(getattr(row, name)) for name in self._columns])
+            self._csv.row(getattr(row, name) for name in self._columns)
         else:
             self._table_row([printable(getattr(row, name))[:_MAX_WIDTH] for name in self._columns])
 

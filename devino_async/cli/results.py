@@ -3,13 +3,13 @@
 The sending itself is in sending.py.
 """
 
-import csv
 import errno
 import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +18,7 @@ import click
 import devino_async
 from devino_async.campaigns import Row, describe_reasons
 
-from .cells import csv_cell
+from .cells import CsvWriter
 from .console import as_json, open_output, refuse_existing, say, silence
 from .databases import is_writable, refuse_database
 
@@ -26,6 +26,8 @@ __all__ = ["OutputFile", "Results"]
 
 _COLUMNS = ("line", "to", "outcome", "message_id", "segment_ids", "error")
 _SHOWN_PROBLEMS = 20
+# The key of a message whose scheduled time has passed. The client rejects it without a request.
+_LATE = "scheduledTime.is.invalid"
 _UNFINISHED = ".unfinished"
 _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
@@ -102,24 +104,26 @@ class Results:
         self._has_journal = has_journal
         self._continues = continues
         self.message_ids: list[str] = []
-        self._csv = csv.writer(file, lineterminator="\n") if file is not None and output.form == "csv" else None
+        self._csv = CsvWriter(file) if file is not None and output.form == "csv" else None
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
+        self._shown = 0
         if self._csv is not None:
-            self._csv.writerow(_COLUMNS)
+            self._csv.row(_COLUMNS)
 
     def invalid(self, row: Row) -> None:
         """Add a row that is not a message."""
-        if self.counts["invalid"] < _SHOWN_PROBLEMS:
-            say(f"line {row.line}: {row.problem}")
-        elif self.counts["invalid"] == _SHOWN_PROBLEMS:
-            say("more bad rows follow; they are in the results and in the summary")
+        self._show(row, row.problem)
         self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
 
     def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
         """Add the receipt of a row."""
         if self._keeps_ids and isinstance(receipt, devino_async.Accepted):
             self.message_ids.append(receipt.message_id)
+        if isinstance(receipt, devino_async.Rejected):
+            late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
+            if late is not None:
+                self._show(row, row.problem_at(datetime.now(UTC)) or late)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
@@ -174,6 +178,14 @@ class Results:
         if self.broken is None:
             self.broken = self._output.settle(is_whole=is_whole)
 
+    def _show(self, row: Row, problem: str | None) -> None:
+        """Show a row that cannot be sent, unless there were many."""
+        if self._shown < _SHOWN_PROBLEMS:
+            say(f"line {row.line}: {problem}")
+        elif self._shown == _SHOWN_PROBLEMS:
+            say("more bad rows follow; they are in the results and in the summary")
+        self._shown += 1
+
     def _add(self, result: dict[str, Any]) -> None:
         self.counts[result["outcome"]] += 1
         if self._file is None:
@@ -186,7 +198,7 @@ class Results:
     def _write(self, file: IO[str], result: dict[str, Any]) -> None:
         if self._csv is not None:
             cells = {**result, "segment_ids": " ".join(result.get("segment_ids", ()))}
-            self._csv.writerow([csv_cell(cells.get(name)) for name in _COLUMNS])
+            self._csv.row(cells.get(name) for name in _COLUMNS)
         else:
             file.write(as_json(result) + "\n")
 

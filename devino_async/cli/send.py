@@ -24,7 +24,7 @@ from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of, moment, zone
 from .results import OutputFile, Results
 from .scheduling import schedule_of, scheduled, telling
-from .sending import Sending
+from .sending import Heard, Sending
 
 __all__ = ["send"]
 
@@ -85,7 +85,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     reading = _reading(options)
     options["schedule"] = schedule_of(options)
     given = connection_of(options)
-    client = _client_of(given, options, journal)
+    heard = Heard()
+    client = _client_of(given, options, journal, heard)
     target = OutputFile(output, replaces_at_end=journal is not None)
     target.refuse_databases(place)
     async with AsyncExitStack() as stack:
@@ -94,8 +95,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         def read() -> Iterator[Row]:
             return read_messages(_opened(path, stack), **reading)
 
-        if options["strict"] and source.seekable():
-            status = await _check(source, reading, options["limit"])
+        first = FirstPass() if options["strict"] and source.seekable() else None
+        if first is not None:
+            status = await _check(first, source, reading, options["limit"], late=journal is None)
             if status:
                 return status
         journaled: JournaledRun | None = None
@@ -113,34 +115,41 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             )
             if decided is not None:
                 return decided
+            # Earlier runs of a campaign may have sent rows in time that are late now.
+            if first is not None and not journaled.continues and first.refuses_late():
+                return MESSAGES_FAILED
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
-        sending = Sending(
-            client, Intake(islice(read_messages(source, **reading), options["limit"])), options, journaled
-        )
+        intake = Intake(islice(read_messages(source, **reading), options["limit"]))
+        sending = Sending(client, intake, options, heard, journaled)
         await sending.begin()
-        if journaled is not None:
-            await journaled.note(output)
+        return await _run(sending, target, journaled, output, keep_ids=options["track"])
+
+
+async def _run(
+    sending: Sending, target: OutputFile, journaled: JournaledRun | None, output: Path | None, *, keep_ids: bool
+) -> int:
+    if journaled is None:
         target.open()
-        if journaled is not None:
-            journaled.announce()
-        return await sending.run(
-            Results(
-                target,
-                keep_ids=options["track"],
-                has_journal=journaled is not None,
-                continues=journaled is not None and journaled.continues,
-            )
-        )
+        return await sending.run(Results(target, keep_ids=keep_ids))
+    await journaled.note(output)
+    target.open()
+    journaled.announce()
+    return await sending.run(Results(target, keep_ids=keep_ids, has_journal=True, continues=journaled.continues))
 
 
 def _client_of(
-    given: dict[str, Any], options: dict[str, Any], journal: SQLiteJournal | None
+    given: dict[str, Any], options: dict[str, Any], journal: SQLiteJournal | None, heard: Heard
 ) -> "devino_async.DevinoClient":
-    if options["schedule"] is not None:
-        given["on_event"] = telling(options["schedule"])
+    told = None if options["schedule"] is None else telling(options["schedule"])
+
+    def on_event(event: "devino_async.ClientEvent") -> None:
+        heard(event)
+        if told is not None:
+            told(event)
+
     limits = devino_async.Limits(in_flight=options["in_flight"], segments_per_second=options["segments_per_second"])
-    return devino_async.DevinoClient(**given, limits=limits, journal=journal)
+    return devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=on_event)
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:
@@ -161,11 +170,10 @@ def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
-async def _check(source: BinaryIO, reading: dict[str, Any], limit: int | None) -> int:
+async def _check(first: FirstPass, source: BinaryIO, reading: dict[str, Any], limit: int | None, *, late: bool) -> int:
     """Read all rows before any is sent, for --strict. Return the exit status."""
     start = source.tell()
-    first = FirstPass()
-    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)))
+    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)), late=late)
     if first.interrupted is not None:
         return first.interrupted
     if bad:

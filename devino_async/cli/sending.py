@@ -7,8 +7,10 @@ results.py.
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -32,9 +34,11 @@ from .intake import Intake
 from .progress import counting
 from .results import Results
 from .scheduling import deadline_hint, default_batch_size
+from .shortfalls import Shortfalls
+from .troubles import Troubles
 from .waiting import WaitingRows
 
-__all__ = ["Sending"]
+__all__ = ["Heard", "Sending"]
 
 _RECEIPTS_A_STEP = 256
 _BATCH_SIZE = 32_000
@@ -50,6 +54,19 @@ class _EndedEarly(Exception):
     """Raised if the input may have more rows. Otherwise the journal would record that it was read to its end."""
 
 
+class Heard:
+    """What the events of a client say while it sends and tracks. An instance is passed to it as `on_event`."""
+
+    def __init__(self) -> None:
+        self.troubles = Troubles()
+        self.shortfalls = Shortfalls()
+
+    def __call__(self, event: "devino_async.ClientEvent") -> None:
+        """Note one event."""
+        self.troubles(event)
+        self.shortfalls(event)
+
+
 class Sending:
     """Keeps the rows that were read but not yet answered, and whether to go on.
 
@@ -61,10 +78,12 @@ class Sending:
         client: "devino_async.DevinoClient",
         intake: Intake,
         options: dict[str, Any],
+        heard: Heard,
         journaled: JournaledRun | None = None,
     ) -> None:
         self._client = client
         self._intake = intake
+        self._heard = heard
         self._strict = options["strict"]
         self._limit = options["limit"]
         self._track_for = options["track_for"] if options["track"] else None
@@ -79,8 +98,9 @@ class Sending:
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
         self._waiting = WaitingRows()
         # Rows that were read but not handed over when the reading was stopped.
-        self._left: list[Row] = []
+        self._left: deque[Row] = deque()
         self._interrupted_by: int | None = None
+        # Closes the client after a signal, if the service is in trouble or the window has not opened.
         self._closing: asyncio.Task[Any] | None = None
         self._tracking = False
         self._stopped_at_bad_row = False
@@ -121,7 +141,7 @@ class Sending:
         hint = deadline_hint(self._schedule)
         if hint is not None and results.counts["not_sent"]:
             say(hint)
-        if failure is not None:
+        if failure is not None and not (self._closing is not None and isinstance(failure, devino_async.ClientClosed)):
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
             rest = "the same command continues with the rest" if self._has_journal else "the rest was not read"
@@ -142,11 +162,14 @@ class Sending:
                     await self._stream(devino, results, advance)
             finally:
                 flushing.cancel()
+                if self._closing is not None:
+                    # The client is closed once more when this block ends, which raises what went wrong here.
+                    await asyncio.gather(self._closing, return_exceptions=True)
             if self._track_for is not None and self._interrupted_by is None:
                 # Every row has its result, and the tracking may take an hour.
                 results.finish()
                 self._tracking = True
-                self._all_followed = await follow(devino, results.message_ids, self._track_for)
+                self._all_followed = await follow(devino, results.message_ids, self._track_for, self._heard.shortfalls)
 
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
@@ -169,22 +192,25 @@ class Sending:
         count = 0
         while rows := await self._intake.next_run():
             count += len(rows)
-            for position, row in enumerate(rows):
-                if self._intake.stopped:
-                    self._left = rows[position:]
-                    break
+            self._left.extend(rows)
+            while self._left and not self._intake.stopped:
+                row = self._left.popleft()
                 self._waiting.add(row)
-                if row.message is not None:
-                    yield row.message
-                elif self._strict:
+                if self._strict and self._is_bad(row):
                     self._stopped_at_bad_row = True
                     self._intake.stop()
+                if row.message is not None:
+                    yield row.message
             if self._results is not None:
                 self._write_bad_rows(self._results)
             if self._intake.stopped:
                 break
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
+
+    def _is_bad(self, row: Row) -> bool:
+        # Earlier runs of a campaign may have sent rows in time that are late now.
+        return row.message is None or (not self._has_journal and row.problem_at(datetime.now(UTC)) is not None)
 
     def _write_bad_rows(self, results: Results) -> None:
         """Write the bad rows at the head of the waiting rows, so that the next one is a message."""
@@ -207,6 +233,13 @@ class Sending:
             # A journal that fails is heard of when the client is closed once more.
             self._closing.add_done_callback(lambda task: task.cancelled() or task.exception())
         say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
+        self._heard.troubles.when_present(self._end_waiting)
+
+    def _end_waiting(self) -> None:
+        if self._closing is not None:
+            return
+        # What waits for a service in trouble is not in flight. Closing the client gives it NotSent at once.
+        self._closing = asyncio.get_running_loop().create_task(self._client.aclose())
 
     def _leave_at_once(self, number: int) -> None:
         if self._results is not None:

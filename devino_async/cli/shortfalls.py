@@ -20,20 +20,20 @@ class Shortfalls:
 
     def __init__(self, *, counted: bool = True) -> None:
         self._counted = counted
-        self._unread = 0
+        self.unread = 0
         self._totals: list[devino_async.TotalDiffers] = []
 
     def __call__(self, event: "ClientEvent") -> None:
         """Note one event."""
         if isinstance(event, devino_async.ItemsUnread):
-            self._unread += event.count
+            self.unread += event.count
         elif isinstance(event, devino_async.TotalDiffers) and (event.total or self._counted):
             self._totals.append(event)
 
     def tell(self) -> bool:
         """Write what was collected to stderr. Return whether the number of rows differed from the service's total."""
-        if self._unread:
-            say(f"items in answers that could not be read in full: {self._unread:,}")
+        if self.unread:
+            say(f"items in answers that could not be read in full: {self.unread:,}")
         for each in self._totals:
             say(f"the service counted {each.total:,} rows, but gave {each.rows:,}: rows are missing, or new ones came")
         return bool(self._totals)

@@ -4,6 +4,7 @@ Sends are in dispatch.py. The modules of protocol/ decide what is asked and what
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import tzinfo
@@ -29,6 +30,8 @@ from ..transport.limits import Limits
 
 __all__ = ["PROBE", "DetailPaginator", "LookUps"]
 
+_log = logging.getLogger("devino_async")
+
 # What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
 PROBE = evolve(statuses.call(["0"]), probe=True)
 _PAGE_SIZE = 500
@@ -38,7 +41,9 @@ class DetailPaginator(Paginator[DetailRow, DetailPage]):
     """Detail rows with `async for`, or DetailPages with `pages()`. No row is given twice. `offset` is where to resume.
 
     A row is identified by its message id and segment id, and compared with the 50,000 rows before it. A walk that ends
-    with more or fewer rows than `total` emits TotalDiffers.
+    with more or fewer rows than `total` emits TotalDiffers. If the service ignores the offset, ten pages without a new
+    row end the walk. If the rows have no ids, that takes 1,000 equal pages, or ten beyond the `total`. Then ItemsUnread
+    counts their rows, and a log line says at which offset it ended.
     """
 
 
@@ -124,12 +129,19 @@ class LookUps:
         def on_total_differs(rows: int, total: int) -> None:
             self._events.emit(TotalDiffers(operation=details.ENDPOINT.operation, rows=rows, total=total))
 
+        def on_stale(rows: int, offset: int) -> None:
+            _log.warning(
+                "details: the service gave the same rows again and again, so the look-up ended at offset %d", offset
+            )
+            self._report_unread(details.ENDPOINT.operation, rows)
+
         return DetailPaginator(
             map(part, details.split(query, page_size)),
             page_size=page_size,
             start_offset=start_offset,
             key_of=partial(details.key_of, query),
             on_total_differs=on_total_differs,
+            on_stale=on_stale,
         )
 
     @property

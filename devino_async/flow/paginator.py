@@ -1,7 +1,7 @@
 """Paginator: reads row after row by offset, from a service whose page counts cannot be trusted.
 
-It stops at an empty page, or at a page that says it is the last one. The caller decides what a row
-is and how a page is fetched.
+It stops at an empty page, or at a page that says it is the last one. A short page
+alone ends nothing. The caller decides what a row is and how a page is fetched.
 """
 
 from collections import deque
@@ -21,6 +21,10 @@ Fetch = Callable[[int, int], Awaitable[P]]
 KeyOf = Callable[[R], Hashable]
 """Returns the identity of a row, or None for a row that has none."""
 
+OnStale = Callable[[int, int], object]
+"""Called where a walk ends because the service gives the same rows again and again. The arguments are
+how many rows in a row were nothing new, and the offset."""
+
 OnTotalDiffers = Callable[[int, int], object]
 """Called with how many rows there were, and how many the service counted."""
 
@@ -29,6 +33,9 @@ _MAX_REMEMBERED = 50_000
 # After this many pages without a new row, the walk ends. A service that ignores `offset` would
 # otherwise give the same page for ever.
 _MAX_STALE_PAGES = 10
+# The same for pages of rows without an identity, each equal to the one before. Many such rows may
+# be no repeats, for example if only their statuses were asked for.
+_MAX_EQUAL_PAGES = 1_000
 
 
 class Page(Protocol):
@@ -64,11 +71,13 @@ class Paginator(Generic[R, P]):
         start_offset: int = 0,
         key_of: KeyOf[R] | None = None,
         on_total_differs: OnTotalDiffers | None = None,
+        on_stale: OnStale | None = None,
     ) -> None:
         self._parts = list(parts)
         self._page_size = page_size
         self._given = _Given(key_of)
         self._on_total_differs = on_total_differs
+        self._on_stale = on_stale
         self.offset = start_offset
 
     async def __aiter__(self) -> AsyncIterator[R]:
@@ -106,6 +115,8 @@ class Paginator(Generic[R, P]):
                 progress.record(page, len(repeats))
                 if rest.rows:
                     yield rest, repeats
+            if progress.stale and self._on_stale is not None:
+                self._on_stale(progress.stale_rows, progress.offset)
             if self._on_total_differs is not None and progress.total_differs:
                 self._on_total_differs(progress.offset - progress.repeats, progress.total or 0)
 
@@ -116,7 +127,10 @@ class _Progress:
     def __init__(self, offset: int, page_size: int) -> None:
         self._page_size = page_size
         self._start = self.offset = offset
-        self._stale = 0
+        self._stale_pages = 0
+        self._equal_pages = 0
+        self._rows_before: tuple[Any, ...] = ()
+        self.stale_rows = 0
         self.repeats = 0
         self.total: int | None = None
         self.ended = False
@@ -126,12 +140,23 @@ class _Progress:
         count = len(page.rows)
         self.offset += count
         self.repeats += repeats
-        self._stale = self._stale + 1 if count == repeats else 0
+        self._stale_pages = self._stale_pages + 1 if count == repeats else 0
+        self._equal_pages = self._equal_pages + 1 if count and page.rows == self._rows_before else 0
+        self._rows_before = page.rows
+        self.stale_rows = self.stale_rows + count if self._stale_pages or self._equal_pages else 0
         # An empty page past the last row may say that the total is 0, so it must not replace an earlier
         # total. A negative total is not a count.
         if page.total is not None and page.total >= 0 and (count or self.total is None):
             self.total = page.total
-        self.ended = not count or self._stale >= _MAX_STALE_PAGES or not self._goes_on(page)
+        self.ended = not count or self.stale or not self._goes_on(page)
+
+    @property
+    def stale(self) -> bool:
+        """Whether the last pages had nothing new."""
+        # A total of 0 is no count if there are rows.
+        beyond = bool(self.total) and self.offset > (self.total or 0)
+        max_equal = _MAX_STALE_PAGES if beyond else _MAX_EQUAL_PAGES
+        return self._stale_pages >= _MAX_STALE_PAGES or self._equal_pages >= max_equal
 
     @property
     def total_differs(self) -> bool:
@@ -145,9 +170,12 @@ class _Progress:
             return True
         if page.more is False:
             return False
-        # This page does not say whether more follow. If the service caps pages below what was asked,
-        # its cap is in `size`, and a page of that size is full, not short. Reaching `total` proves
-        # nothing, as the count may be wrong.
+        # This page does not say whether more follow. Only a short page that ends exactly at `total` is
+        # taken for the last one. In all other cases an empty page must say so.
+        if self.offset != self.total:
+            return True
+        # If the service caps pages below what was asked, its cap is in `size`, and a page of that size
+        # is full, not short. Then reaching `total` proves nothing, as the count may be wrong.
         full = min(self._page_size, page.size) if page.size and page.size > 0 else self._page_size
         return len(page.rows) >= full
 
@@ -171,10 +199,25 @@ class _Given(Generic[R]):
             self._keys.discard(self._in_order.popleft())
 
     def repeats_in(self, rows: Iterable[R]) -> Collection[int]:
-        """Return the places of the rows that were given before. Rows of one page are not compared with each other."""
+        """Return the places of the rows that were given before, and of those that are here twice.
+
+        Two rows of one page are one row only if they are equal. If only their identity is the same, which of them is
+        right is not known, and both are given.
+        """
         if self._key_of is None:
             return ()
-        return {place for place, row in enumerate(rows) if self._key_of(row) in self._keys}
+        repeats = set()
+        on_this_page: dict[Hashable, list[R]] = {}
+        for place, row in enumerate(rows):
+            key = self._key_of(row)
+            if key is None:
+                continue
+            same = on_this_page.setdefault(key, [])
+            if key in self._keys or row in same:
+                repeats.add(place)
+            else:
+                same.append(row)
+        return repeats
 
 
 def _without(page: P, places: Collection[int]) -> P:

@@ -193,7 +193,8 @@ class DetailPage:
     """One page of rows. Rely on `rows`, as the service computes `pages` and `number` oddly (see the API docs).
 
     `total` and `pages` are set only if the query asks for `calculate_total_count`. `unread` counts the rows that could
-    not be read completely. Their unreadable parts are in their `extra`.
+    not be read completely, and the fields here that could not be read. The unreadable parts of a row are in its
+    `extra`.
     """
 
     rows: tuple[DetailRow, ...] = ()
@@ -319,7 +320,8 @@ def _outcome_of(answer: Answer, zone: tzinfo | None) -> Generator[None, None, De
                 unread += yield from _read_rows(value, zone, rows)
         if page or rows:
             # If one of the service's counts cannot be read, it is None. The rows do not depend on it.
-            return evolve(structure_readable(page, DetailPage)[0], rows=tuple(rows), unread=unread)
+            read_page, odd = structure_readable(page, DetailPage)
+            return evolve(read_page, rows=tuple(rows), unread=unread + odd)
         if is_refusal(top):
             return refused(answer, ENDPOINT.operation, reasons_from_envelope(top))
         problem = "the answer holds no result"

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from ..checks import OneLoop, require_callable, require_number
 from ..errors import ConfigurationError, InvalidCallback
+from ..events import ItemsUnread, OnEvent, guarded
 from ..flow.steps import in_steps
 from ..protocol.callbacks import Events, IncomingMessage, StatusCallback, read, unread_in
 from ..redaction import forgets_arguments
@@ -57,6 +58,8 @@ class CallbackReceiver:
       commit: the answer is 200 when all have returned. If one raises, the answer is 500, and the sender may retry.
       Events may come twice, late and in any order. If events have no coroutine, the answer is still 200, because a
       retry would not help. They are dropped with a warning. Unreadable events beside readable ones are dropped too.
+    - `on_event`: called with ItemsUnread(operation="callback") for each body with unreadable events, readable ones
+      beside them or not. It must be quick. An error in it is logged and changes no answer.
     - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled, and the answer
       is 503. If the sender disconnects, they still run to their end within this time.
     - `body_timeout`: seconds that a body may take to arrive. After that the answer is 408.
@@ -76,6 +79,7 @@ class CallbackReceiver:
         token: str | list[str] | tuple[str, ...],
         on_status: Hooks[StatusCallback] | None = None,
         on_incoming: Hooks[IncomingMessage] | None = None,
+        on_event: OnEvent | None = None,
         hook_timeout: float = 30.0,
         body_timeout: float = 5.0,
         concurrency: int = 100,
@@ -83,11 +87,13 @@ class CallbackReceiver:
         self._tokens = Tokens(token)
         self._on_status = _hooks("on_status", on_status)
         self._on_incoming = _hooks("on_incoming", on_incoming)
+        require_callable("on_event", on_event)
         if not self._on_status and not self._on_incoming:
             raise ConfigurationError("on_status or on_incoming must be given")
         require_number("hook_timeout", hook_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
         require_number("body_timeout", body_timeout, above=True, maximum=_MAX_SECONDS, unit="seconds")
         require_number("concurrency", concurrency, minimum=1, whole=True)
+        self._on_event = on_event
         self._hook_timeout = hook_timeout
         self._body_timeout = body_timeout
         self._in_flight = asyncio.Semaphore(concurrency)
@@ -218,6 +224,8 @@ class CallbackReceiver:
             raise _Refused(400) from None
         if events.unread:
             _log.warning("a callback: %s", unread_in(events))
+            if self._on_event is not None:
+                guarded(self._on_event, ItemsUnread(operation="callback", count=events.unread))
             if not events.statuses and not events.incoming:
                 raise _Refused(400)
         return events

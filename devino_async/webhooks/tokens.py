@@ -25,14 +25,18 @@ def new_token() -> str:
 def token_of(path: str, query: str) -> str:
     """Return the token in an address: `token=` in the query if it is there, else the last part of the path.
 
-    The query is passed still encoded, the path decoded. One trailing slash is ignored.
+    The query is passed still encoded, the path decoded. One slash at the end of the path is ignored. Tokens ignores one
+    at the end of the token.
     """
     last = path.removesuffix("/").rpartition("/")[2]
-    return parse_qs(query).get("token", [last])[0].removesuffix("/")
+    return parse_qs(query).get("token", [last])[0]
 
 
 class Tokens:
-    """Digests of the tokens that let a request in, given as a str or a list. A weak token is a ConfigurationError."""
+    """Digests of the tokens that let a request in, given as a str or a list. A weak token is a ConfigurationError.
+
+    A token is right with one slash at the end too, as the end of an address may come with a request.
+    """
 
     def __init__(self, given: object) -> None:
         tokens = given if isinstance(given, list | tuple) else [given]
@@ -46,7 +50,7 @@ class Tokens:
         return len(self._digests)
 
     def __contains__(self, token: object) -> bool:
-        given = _digest(token)
+        given = _digest(str(token).removesuffix("/"))
         known = False
         for each in self._digests:
             # Every token is compared, so that the response time reveals nothing about which one is right.

@@ -81,3 +81,53 @@ def test_very_many_bad_rows(cli: Any) -> None:
     assert result.stderr.count("line ") == 20
     assert "1,000 invalid" in result.stderr
     assert len(cli.lines(result.stdout)) == 1_000
+
+
+LATE = (
+    "sender,to,text,scheduled_time\n"
+    "MyCompany,79000000001,on time,\n"
+    "MyCompany,79000000002,late,2020-01-01T10:00:00Z\n"
+    "MyCompany,79000000003,later,2090-01-01T10:00:00Z\n"
+)
+TOLD_LATE = "line 3: scheduledTime: scheduledTime.is.invalid (is in the past)"
+
+
+@pytest.mark.parametrize("options", [[], ["--no-journal"], ["--json"]])
+def test_late_rows(cli: Any, options: list[str]) -> None:
+    """A row whose scheduled time has passed is shown like other bad rows, with an --output or without one."""
+    result = cli.run("send", cli.file(LATE), *options)
+    assert result.exit_code == 1
+    assert TOLD_LATE in result.stderr.splitlines()
+    assert "3 rows: 2 accepted, 1 rejected" in result.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--no-journal"]])
+def test_strict_and_late_rows(cli: Any, counting: Any, options: list[str]) -> None:
+    """With --strict a file with a row whose scheduled time has passed is not sent at all."""
+    result = cli.run("send", cli.file(LATE), "--strict", *options)
+    assert result.exit_code == 1
+    assert TOLD_LATE in result.stderr.splitlines()
+    assert "1 bad rows; nothing was sent" in result.stderr
+    assert counting.batches == []
+
+
+def test_strict_and_rows_that_were_sent_in_time(cli: Any, counting: Any) -> None:
+    """A campaign that was begun can be continued with --strict, although rows of it may have become late since then."""
+    path = cli.file(LATE)
+    assert cli.run("send", path, "--limit", 1).exit_code == 0
+    result = cli.run("send", path, "--strict")
+    assert result.exit_code == 1
+    assert TOLD_LATE in result.stderr.splitlines()
+    assert sum(counting.batches) == 2
+
+
+def test_strict_and_late_rows_from_a_pipe(cli: Any) -> None:
+    """With --strict a pipe is read up to the first row whose scheduled time has passed."""
+    process = cli.start("send", "-", "--strict", "--json")
+    process.stdin.write(LATE)
+    process.stdin.close()
+    rows = cli.lines(process.stdout.read())
+    status, told = process.end()
+    assert status == 1, told
+    assert [(row["line"], row["outcome"]) for row in rows] == [(2, "accepted"), (3, "rejected"), (4, "not_sent")]
+    assert TOLD_LATE in told.splitlines()

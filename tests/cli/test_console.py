@@ -1,5 +1,7 @@
 """Words and streams of the command line: JSON lines, cells for people, and errors of a command."""
 
+import csv
+import io
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -16,7 +18,7 @@ from devino_async.campaigns import (
     CampaignPaused,
     JournalFailed,
 )
-from devino_async.cli.cells import csv_cell
+from devino_async.cli.cells import CsvWriter, csv_cell
 from devino_async.cli.console import CommandFailed, as_json, printable, run
 
 
@@ -51,7 +53,8 @@ def test_cells_for_people(value: Any, shown: str) -> None:
 
 @pytest.mark.parametrize(
     "formula",
-    ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "=", "+", "-", "+(", "+7 900-000-00-00", "-1e5", "+cmd|'/c calc'!A1", "+٣"],
+    ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "=", "+", "-", "+(", "+7 900-000-00-00", "-1e5", "+cmd|'/c calc'!A1", "+٣"]
+    + ["\r=1+1", "\t=1+1", "\n@A1", "\t -1+1", "\x00=1", "\ufeff=1"],
 )
 def test_formulas_in_csv(formula: str) -> None:
     """A cell that a spreadsheet would take as a formula gets a leading apostrophe, which makes it text."""
@@ -75,6 +78,18 @@ def test_formulas_in_csv(formula: str) -> None:
 def test_cells_of_csv(value: Any, cell: Any) -> None:
     """Numbers and phones stay as they are in CSV, and None is empty."""
     assert csv_cell(value) == cell
+
+
+@pytest.mark.parametrize("odd", ["a\r=1+1", "\rb", "\tb", "a\tb", "a\x0b=1", "a\u2028=1", "\r\n", "a\r,=1", '"\r=1"'])
+def test_no_cell_breaks_a_row_of_csv(odd: str) -> None:
+    """A cell is one cell of one row to every reader of CSV, even if it holds a bare carriage return or a tab."""
+    file = io.StringIO()
+    CsvWriter(file).row(["79000000001", odd, None, 5])
+    written = file.getvalue()
+    assert written.endswith("\n")
+    assert list(csv.reader(io.StringIO(written, newline=""))) == [["79000000001", odd, "", "5"]]
+    quoted = '"' + odd.replace('"', '""') + '"'
+    assert quoted in written
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,14 @@ def test_items_that_cannot_be_read(cli: Any, service: str, command: list[str]) -
     assert "items in answers that could not be read in full: 1" in result.stderr
 
 
+@pytest.mark.parametrize("service", [_Odd], indirect=True)
+def test_a_status_that_cannot_be_read(cli: Any, service: str) -> None:
+    """An id whose row may have come, but could not be read, is not said to be unknown to the service."""
+    result = cli.run("status", "1", "2", "--base-url", service, "--json")
+    assert "2: no status that could be read" in result.stderr
+    assert "does not know" not in result.stderr
+
+
 class _Failing(BaseHTTPRequestHandler):
     """Two rows, one of them with an escape sequence for terminals, and then a refusal."""
 

@@ -2,7 +2,11 @@
 
 import json
 import signal
+import socket
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -106,3 +110,96 @@ def test_a_signal_while_tracking(cli: Any) -> None:
     status, told = process.end()
     assert status == 143, told
     assert "1 rows: 1 accepted" in told
+
+
+@pytest.fixture
+def unreachable() -> Iterator[str]:
+    """The address of a port that refuses every connection."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("journal", [["--no-journal"], []])
+@pytest.mark.parametrize(("number", "ends_in"), STOPPING)
+def test_a_signal_in_an_outage(cli: Any, unreachable: str, number: int, ends_in: int, journal: list[str]) -> None:
+    """What waits for a service in trouble is not in flight: the first signal ends it at once, each row with its result.
+
+    Why it waits is told once, without numbers or texts.
+    """
+    rows = "".join(f"MyCompany,7900000{number:04},secret\n" for number in range(1_000))
+    path = cli.file("sender,to,text\n" + rows)
+    process = cli.start("send", path, "--batch-size", 100, "--json", *journal, DEVINO_BASE_URL=unreachable)
+    process.hear("the service cannot be reached (no complete answer (ClientConnectorError: Connection refused))")
+    process.signal(number)
+    rows = cli.lines(process.stdout.read())
+    status, told = process.end()
+    assert status == ends_in, told
+    assert {row["outcome"] for row in rows} == {"not_sent"}
+    assert [row["line"] for row in rows] == list(range(2, len(rows) + 2))
+    assert f"{len(rows):,} rows: 0 accepted, {len(rows):,} not sent" in told
+    assert told.count("cannot be reached") == 1
+    assert "7900000" not in told
+    assert "secret" not in told
+    assert "the client" not in told
+
+
+class _Failing(BaseHTTPRequestHandler):
+    """Answers the first batch only once it is released, and all other requests with 502."""
+
+    begun: threading.Event
+    released: threading.Event
+
+    def do_POST(self) -> None:
+        length = int(self.headers["Content-Length"])
+        body = json.loads(self.rfile.read(length))
+        first = isinstance(body, dict) and body["messages"][0]["to"] == "79000000000"
+        if first:
+            self.begun.set()
+            self.released.wait(60)
+        else:
+            self.begun.wait(60)
+        results = [{"code": "OK", "messageId": each["to"]} for each in body["messages"]] if first else []
+        answer = json.dumps({"result": results}).encode()
+        self.send_response(200 if first else 502)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: Any) -> None:
+        return
+
+
+def test_in_flight_in_an_outage(cli: Any) -> None:
+    """A signal in an outage still finishes what is in flight."""
+    handler = type("Handler", (_Failing,), {"begun": threading.Event(), "released": threading.Event()})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        path = cli.file("sender,to,text\n" + "".join(f"A,7900000{number:04},x\n" for number in range(1_000)))
+        url = f"http://127.0.0.1:{server.server_port}"
+        process = cli.start("send", path, "--batch-size", 100, "--json", DEVINO_BASE_URL=url)
+        process.hear("the service is in trouble (HTTP 502: ")
+        process.signal(signal.SIGTERM)
+        process.hear("finishing what is in flight")
+        handler.released.set()
+        rows = cli.lines(process.stdout.read())
+        status, told = process.end()
+        server.shutdown()
+        thread.join()
+    assert status == 143, told
+    outcomes = [row["outcome"] for row in rows]
+    assert outcomes[:100] == ["accepted"] * 100
+    assert set(outcomes[100:]) == {"unconfirmed", "not_sent"}
+    assert [row["line"] for row in rows] == list(range(2, len(rows) + 2))
+
+
+def test_a_stream_that_ends_early(cli: Any, counting: Any) -> None:
+    """Every row that was read has its result, even where the service ends the stream in the middle of a run of rows."""
+    path = cli.file("sender,to,text\n" + "".join(f"Unknown,7900000{number:04},x\n" for number in range(1_000)))
+    result = cli.run("send", path, "--batch-size", 100, "--json")
+    assert result.exit_code == 3
+    lines = [row["line"] for row in cli.lines(result.stdout)]
+    # A run has 512 rows, so all rows of the first run were read.
+    assert lines == list(range(2, len(lines) + 2))
+    assert len(lines) >= 512

@@ -166,19 +166,34 @@ def test_tracking_has_an_end(cli: Any) -> None:
     assert "1 are not final yet" in result.stderr
 
 
-@pytest.mark.parametrize(("failing", "status"), [("all", 3), ("one", 1)])
-def test_tracking_says_what_failed(cli: Any, monkeypatch: pytest.MonkeyPatch, failing: str, status: int) -> None:
-    """--track names the error of look-ups that failed. It exits 3 where none was answered, 1 where some were not."""
+@pytest.mark.parametrize(
+    ("failing", "status", "words"),
+    [
+        ("all", 3, "the statuses of 501 messages could not be looked up: statuses failed"),
+        ("one", 1, "the statuses of 500 messages could not be looked up: statuses failed"),
+        ("row", 1, "items in answers that could not be read in full: 1\n1 are not final yet"),
+        ("date", 0, "items in answers that could not be read in full: 1\n"),
+    ],
+)
+def test_tracking_says_what_failed(
+    cli: Any, monkeypatch: pytest.MonkeyPatch, failing: str, status: int, words: str
+) -> None:
+    """--track names the error of look-ups that failed. It exits 3 where none was answered, 1 where some were not.
+
+    Rows that could not be read are counted. If one leaves a message without a status, the exit status is 1.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path.startswith("/sms/messages"):
                 result: Any = [{"code": "OK", "messageId": each["to"]} for each in body["messages"]]
-            elif failing == "all" or "79000000000" in body:
+            elif failing == "all" or (failing == "one" and "79000000000" in body):
                 result = "odd"
             else:
                 result = [{"smsId": each, "status": "DELIVERED"} for each in body]
+                if failing in {"row", "date"} and "79000000000" in body:
+                    result[0] |= {"status": None} if failing == "row" else {"statusDateTime": "soon"}
             answer = json.dumps({"result": result}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(answer)))
@@ -201,5 +216,4 @@ def test_tracking_says_what_failed(cli: Any, monkeypatch: pytest.MonkeyPatch, fa
         thread.join()
         server.server_close()
     assert result.exit_code == status, result.output
-    count = "501" if failing == "all" else "500"
-    assert f"the statuses of {count} messages could not be looked up: statuses failed" in result.stderr
+    assert words in result.stderr

@@ -116,3 +116,35 @@ async def test_aware_dates_are_converted() -> None:
     assert first == second
     assert "dateTimeFrom=2026-01-01+03:00:00&dateTimeTo=2026-01-01+04:00:00" in first
     assert "order=ASC&orderField=MESSAGE_ID" in first
+
+
+ODD_COUNTS: list[Any] = ["true", 1, "x", [], {}, 1.5]
+
+
+@pytest.mark.parametrize("odd", ODD_COUNTS)
+@pytest.mark.parametrize("name", ["more", "total", "size"])
+async def test_odd_counts_of_a_page(name: str, odd: Any) -> None:
+    """An odd field of a page ends no walk unseen: an empty page must end it, and the odd field is told."""
+    rows = [[{"messageId": "1"}], [{"messageId": "2"}], [{"messageId": "3"}]]
+    usual: dict[str, Any] = {"total": None, "size": 1}
+    lab = Lab(*({**usual, "data": each, name: odd} for each in rows), {"data": [], "more": False})
+    assert [row.message_id async for row in lab.look_ups.details(DetailQuery(task_id=1), 2, 0)] == ["1", "2", "3"]
+    assert len(lab.transport.calls) == 4
+    if name == "more" or odd not in (1, "1"):
+        assert lab.events == [ItemsUnread(operation="details", count=1)] * 3
+
+
+async def test_a_page_without_counts() -> None:
+    """Where no page says anything but its rows, the walk goes on until an empty one."""
+    lab = Lab(*({"data": [{"messageId": str(each)}]} for each in range(3)), {"data": []})
+    assert len([row async for row in lab.look_ups.details(DetailQuery(task_id=1), 2, 0)]) == 3
+    assert len(lab.transport.calls) == 4
+    assert lab.events == []
+
+
+async def test_pages_that_repeat_without_an_end_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A walk that ends because no page has anything new says so in an event and a log line, with the offset."""
+    lab = Lab({"data": [{"messageId": "1"}, {"messageId": "2"}], "more": True})
+    assert len([row async for row in lab.look_ups.details(DetailQuery(task_id=1), 2, 0)]) == 2
+    assert lab.events == [ItemsUnread(operation="details", count=20)]
+    assert "the same rows again and again, so the look-up ended at offset 22" in caplog.text

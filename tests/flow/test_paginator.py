@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -230,10 +230,23 @@ async def test_no_row_twice_after_leaving() -> None:
     assert [row.task_id async for row in walking] == [3, 4]
 
 
-async def test_rows_of_one_page_are_not_compared() -> None:
-    """Two rows with one id on one page are two rows. Rows without an id are never compared."""
-    parts: list[Any] = [Moving([1, 1, 2], [2, 2])]
-    assert [row.task_id async for row in paginator(parts, 3, key_of=by_task)] == [1, 1, 2]
+@pytest.mark.parametrize("by_page", [False, True])
+async def test_rows_of_one_page(by_page: bool) -> None:
+    """A row that one page has twice is given once. Rows with one id that differ are two, and those without are many."""
+    heard: list[Any] = []
+    walking = paginator([Moving([1, 1, 2], [3, 2, 3], total=3)], 3, key_of=by_task, on_total_differs=heard.append)
+    if by_page:
+        assert [[row.task_id for row in page.rows] async for page in walking.pages()] == [[1, 2], [3]]
+    else:
+        assert [row.task_id async for row in walking] == [1, 2, 3]
+    assert (walking.offset, heard) == (6, [])
+
+    async def differing(offset: int, limit: int) -> DetailPage:
+        rows = (DetailRow(task_id=1, text="a"), DetailRow(task_id=1, text="b"), DetailRow(task_id=1, text="a"))
+        return DetailPage(rows=() if offset else rows)
+
+    differ: Paginator[DetailRow, DetailPage] = Paginator([differing], page_size=3, key_of=by_task)
+    assert [row.text async for row in differ] == ["a", "b"]
     assert len([row async for row in paginator([Moving([1, 1], [1])], 2, key_of=lambda _: None)]) == 3
 
 
@@ -246,9 +259,30 @@ async def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_service_that_ignores_the_offset() -> None:
     """A service that gives the same page for ever is left after some pages, and its rows are given once."""
+    heard: list[Any] = []
     service = Moving(*[[1, 2]] * 1_000)
-    assert [row.task_id async for row in paginator([service], 2, key_of=by_task)] == [1, 2]
+    walking = paginator([service], 2, key_of=by_task, on_stale=lambda *told: heard.append(told))
+    assert [row.task_id async for row in walking] == [1, 2]
     assert len(service.asked) == 11
+    assert heard == [(20, 22)]
+
+
+@pytest.mark.parametrize(("total", "pages"), [(None, 1_001), (0, 1_001), (-1, 1_001), (2, 11), (40, 21)])
+async def test_rows_without_ids_from_a_service_that_ignores_the_offset(total: int | None, pages: int) -> None:
+    """Equal pages of rows without ids end too, and it is told. Only beyond the total are they sure to be repeats."""
+    heard: list[Any] = []
+    service = Moving(*[[1, 2]] * 5_000, total=total)
+    walking = paginator([service], 2, key_of=lambda _: None, on_stale=lambda *told: heard.append(told))
+    assert len([row async for row in walking]) == 2 * pages
+    assert heard == [(2 * pages - 2, 2 * pages)]
+
+
+async def test_equal_rows_without_ids_are_rows() -> None:
+    """Rows without ids may all look the same, as those of a query for nothing but statuses do."""
+    heard: list[Any] = []
+    walking = paginator([Moving(*[[1, 1]] * 900)], 2, key_of=lambda _: None, on_stale=lambda *told: heard.append(told))
+    assert len([row async for row in walking]) == 1_800
+    assert heard == []
 
 
 async def test_short_pages_while_there_are_more() -> None:
@@ -316,3 +350,21 @@ async def test_nothing_is_asked_before_it_is_needed() -> None:
 async def test_no_rows(parts: list[list[Any]]) -> None:
     """No parts, or parts without rows, give nothing and end."""
     assert [row async for row in paginator([Script(rows) for rows in parts], 5)] == []
+
+
+@pytest.mark.parametrize("size", [None, 2, 5, 0, -1])
+@pytest.mark.parametrize("total", [None, 0, -1, 2])
+async def test_a_short_page_alone_ends_nothing(total: int | None, size: int | None) -> None:
+    """Where a page does not say whether more follow, only an empty page ends the walk, or a short one at `total`."""
+    service = Moving([1, 2], [3], [4, 5], total=total, more=None)
+    fetch = service.fetch
+
+    async def sized(offset: int, limit: int) -> DetailPage:
+        return evolve(await fetch(offset, limit), size=size)
+
+    walking: Paginator[DetailRow, DetailPage] = Paginator([sized], page_size=5)
+    found = [row.task_id async for row in walking]
+    if total == 2 and size != 2:
+        assert (found, service.asked) == ([1, 2], [0])
+    else:
+        assert (found, service.asked) == ([1, 2, 3, 4, 5], [0, 2, 3, 5])

@@ -476,8 +476,8 @@ def test_pages_that_break_the_page(body: str) -> None:
 
 @pytest.mark.parametrize("odd", [{"more": "No"}, {"size": 1.5}, {"total": "many", "pages": []}, {"pageExists": 5}])
 def test_odd_counts(odd: dict[str, Any]) -> None:
-    """A count of the service that cannot be read is None. It costs no row."""
-    assert read(page({"text": "a"}, offset=7, **odd)) == DetailPage((DetailRow(text="a"),), 7)
+    """A count of the service that cannot be read is None and is counted as unread. It costs no row."""
+    assert read(page({"text": "a"}, offset=7, **odd)) == DetailPage((DetailRow(text="a"),), 7, unread=len(odd))
 
 
 def test_reading_goes_in_steps() -> None:

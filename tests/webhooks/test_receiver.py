@@ -29,7 +29,7 @@ from web_servers import (
     streaming,
 )
 
-from devino_async import CallbackReceiver, ConfigurationError, Status
+from devino_async import CallbackReceiver, ConfigurationError, ItemsUnread, Status
 from devino_async.webhooks.receiver import MAX_BODY, MAX_EVENTS, MAX_WAITING
 
 README = Path(__file__).parents[2] / "README.md"
@@ -96,16 +96,36 @@ async def test_more_than_1000_events() -> None:
 
 @everywhere
 async def test_one_odd_event(server: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """What can be read is handed over, whichever kinds are mixed. The rest is counted in the log, without content."""
+    """What can be read is handed over, of either kind. A log line and an event count the rest, without content."""
     seen = Seen()
+    told: list[Any] = []
     odd = [{**EVENT, "status": None}, {}, "sesame", {"incomingMessageId": ["sesame"]}]
-    async with server(seen.receiver()) as url:
+    async with server(seen.receiver(on_event=told.append)) as url:
         assert await post(f"{url}/{TOKEN}", [odd[0], EVENT, *odd[1:3], INCOMING, odd[3], EVENT]) == 200
         assert await post(f"{url}/{TOKEN}", odd) == 400
     assert (len(seen.statuses), len(seen.incoming), seen.calls) == (2, 1, 2)
     said = [record.getMessage() for record in caplog.records if record.name == "devino_async"]
     assert any("4 of 7 events cannot be read" in line for line in said)
     assert not any("sesame" in line for line in said)
+    assert told == [ItemsUnread(operation="callback", count=4)] * 2
+
+
+async def test_a_failing_on_event() -> None:
+    """An error of `on_event` changes no answer, and good bodies are no event."""
+    calls: list[Any] = []
+
+    def broken(event: Any) -> None:
+        calls.append(event)
+        raise ValueError
+
+    seen = Seen()
+    receiver = seen.receiver(on_event=broken)
+    assert await receiver.handle("POST", TOKEN, {}, json.dumps(EVENT).encode()) == (200, b"")
+    assert calls == []
+    assert await receiver.handle("POST", TOKEN, {}, json.dumps([EVENT, {}]).encode()) == (200, b"")
+    assert (len(calls), len(seen.statuses)) == (1, 2)
+    with pytest.raises(ConfigurationError, match="on_event"):
+        seen.receiver(on_event="event")
 
 
 async def test_one_coroutine_does_not_hold_up_the_other() -> None:
@@ -127,9 +147,21 @@ async def test_a_slash_at_the_end(server: Any) -> None:
     async with server(seen.receiver()) as url:
         for address in (f"{url}/{TOKEN}/", f"{url}/x?token={TOKEN}/", f"{url}/x/?token={TOKEN}"):
             assert await post(address, EVENT, allow_redirects=False) == 200
-        assert await post(f"{url}/{TOKEN}//", EVENT, allow_redirects=False) == 404
+        for wrong in (f"{url}/{TOKEN}//", f"{url}/x?token={TOKEN}//", f"{url}/x?token=/{TOKEN}"):
+            assert await post(wrong, EVENT, allow_redirects=False) == 404
         assert await post(f"{url}/{TOKEN[:-1]}/", EVENT, allow_redirects=False) == 404
     assert seen.calls == 3
+
+
+async def test_a_slash_at_the_end_of_a_token() -> None:
+    """One slash at the end of a token changes nothing for `handle`, `receive` and `lets_in`. Two are another token."""
+    seen = Seen()
+    receiver = seen.receiver()
+    body = json.dumps(EVENT).encode()
+    for token, status in ((TOKEN, 200), (f"{TOKEN}/", 200), (f"{TOKEN}//", 404), (f"/{TOKEN}", 404), ("/", 404)):
+        assert (await receiver.handle("POST", token, {}, body))[0] == status
+        assert receiver.lets_in(token) == (status == 200)
+    assert seen.calls == 2
 
 
 def test_the_routes_of_the_readme() -> None:
