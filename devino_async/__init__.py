@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .events import LaneHeld as LaneHeld
     from .events import RetryScheduled as RetryScheduled
     from .events import TotalDiffers as TotalDiffers
+    from .events import WindowClosed as WindowClosed
     from .protocol.account import Account as Account
     from .protocol.account import AccountType as AccountType
     from .protocol.callbacks import IncomingMessage as IncomingMessage

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from typing import TypeVar
 
 from attrs import frozen
@@ -25,6 +26,7 @@ __all__ = [
     "OnEvent",
     "RetryScheduled",
     "TotalDiffers",
+    "WindowClosed",
     "guarded",
 ]
 
@@ -96,6 +98,13 @@ class LaneChanged:
 
 
 @frozen(kw_only=True)
+class WindowClosed:
+    """A stream is out of the window of its schedule. It sends nothing and reads no input until `opens_at`, in UTC."""
+
+    opens_at: datetime
+
+
+@frozen(kw_only=True)
 class ItemsUnread:
     """`count` items of one answer could not be read completely.
 
@@ -129,6 +138,7 @@ ClientEvent = (
     | LaneHeld
     | ItemsUnread
     | TotalDiffers
+    | WindowClosed
 )
 """Anything that `on_event` is called with."""
 
@@ -143,6 +153,7 @@ _LEVELS = {
     BatchUnconfirmed: logging.WARNING,
     ItemsUnread: logging.WARNING,
     TotalDiffers: logging.WARNING,
+    WindowClosed: logging.INFO,
 }
 
 

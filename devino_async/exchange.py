@@ -14,7 +14,18 @@ from attrs import field, frozen
 from .errors import CallFailed, refusal
 from .redaction import Redaction
 
-__all__ = ["Admission", "AlreadyKnown", "Answer", "Call", "Claim", "Lane", "Transport"]
+__all__ = [
+    "Admission",
+    "AlreadyKnown",
+    "Answer",
+    "Call",
+    "Claim",
+    "Hours",
+    "Lane",
+    "OutOfHours",
+    "TooManyForHalfOpen",
+    "Transport",
+]
 
 _MEGABYTE = 1_000_000
 
@@ -76,11 +87,11 @@ class Admission(Protocol):
         ...
 
     async def admit(self, call: "Call", /) -> None:
-        """Return when an attempt may begin."""
+        """Return when an attempt may begin. Raises TooManyForHalfOpen and OutOfHours."""
         ...
 
-    def may_begin(self) -> bool:
-        """Return whether the attempt may still begin."""
+    def may_begin_for(self) -> float:
+        """Return for how many seconds from now the attempt may begin, 0 if it may not."""
         ...
 
     def attempt_failed(self, error: CallFailed, /) -> None:
@@ -89,6 +100,35 @@ class Admission(Protocol):
 
     def give_back(self) -> None:
         """Let another batch begin in place of this one."""
+        ...
+
+
+class TooManyForHalfOpen(Exception):
+    """The lane is half open and the batch is too large: send its first messages with the same ticket.
+
+    `attempt` is the number of the next attempt. `counted` is how many earlier ones count against RetryPolicy.attempts.
+    After `give_up_at` none may begin. Each part of the batch continues from these values, so that cutting the batch
+    gives no message more attempts or time.
+    """
+
+    attempt: int = 1
+    counted: int = 0
+    give_up_at: float = math.inf
+
+
+class OutOfHours(Exception):
+    """The schedule of the stream lets nothing begin now. No attempt is under way: wait for its hours and begin anew."""
+
+
+class Hours(Protocol):
+    """When the batches of one stream may begin (see client/hours.py)."""
+
+    def open_for(self) -> float:
+        """Return for how many seconds from now a batch may begin, 0 if it may not."""
+        ...
+
+    async def until_open(self) -> str | None:
+        """Wait until a batch may begin, and return None. If none ever may, return why not, at once."""
         ...
 
 
@@ -128,7 +168,8 @@ class Call:
 
     `query` is encoded already. `body` comes in slices, so that no single write blocks the event loop. `repeatable` is
     False where a repeat costs money. `urgent` sends never queue behind others. `messages` is how many SMS the call
-    carries. `answer_limit` bounds the decoded answer in bytes.
+    carries, and `segments` how many parts they have, counted only if a rate limits those. `answer_limit` bounds the
+    decoded answer in bytes.
 
     Through three functions the transport asks the protocol about a body. `carries_result` says whether the body of a
     refusal reports on single messages, so that it must be read. `ids_in` finds ids in a body that cannot be trusted.
@@ -150,6 +191,7 @@ class Call:
     admission: Admission | None = field(default=None, eq=False)
     claim: Claim | None = field(default=None, eq=False)
     messages: int = 0
+    segments: int = 0
     answer_limit: int = 64 * _MEGABYTE
     carries_result: Callable[[bytes], bool] = field(default=_nothing, repr=False)
     ids_in: Callable[[bytes], tuple[str, ...]] = field(default=_no_ids, repr=False)

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "flow": {"errors"},
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"campaigns", "checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
-    "campaigns": {"errors", "exchange", "flow", "protocol", "redaction", "storage"},
+    "campaigns": {"checks", "errors", "exchange", "flow", "protocol", "redaction", "storage"},
     "cli": {"", "campaigns", "contrib", "sandbox", "version"},
     "webhooks": {"checks", "flow", "protocol", "errors", "redaction"},
     "storage": {"errors"},

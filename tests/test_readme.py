@@ -263,8 +263,8 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_it_stays_short() -> None:
-    """A reader gets through it: under 580 lines, with the API docs linked once."""
-    assert len(TEXT.splitlines()) < 580
+    """A reader gets through it: under 660 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 660
     assert TEXT.count("https://docs.devino.online") == 1
 
 

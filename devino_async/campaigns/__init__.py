@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .journal import Resolved as Resolved
     from .journal import State as State
     from .reconciling import ReconcileReport as ReconcileReport
+    from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
 
 # The same names again, for use at run time. A test compares the two lists.
@@ -52,6 +53,7 @@ _HOMES = {
     "Resolved": ".journal",
     "State": ".journal",
     "ReconcileReport": ".reconciling",
+    "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",
 }
 

@@ -24,7 +24,7 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipts
+from ..protocol.receipts import NotSent, Receipts
 from .content import Content
 from .fingerprints import SIZE, Fingerprints
 from .journal import Journal, Record, Run
@@ -51,6 +51,8 @@ class CampaignRun:
         # ones. A later run by position then meets a difference before it could send any of them once more.
         self._free = chain(content.gaps if content is not None else (), count(self._run.recorded))
         self._complete = False
+        # What was never claimed has no record, so that the journal cannot tell that it is missing.
+        self._some_unsent = False
         self._results: dict[str, Results] = {}
 
     @classmethod
@@ -68,7 +70,8 @@ class CampaignRun:
 
     async def end(self) -> None:
         """End the run, so that another one may begin. Call it once nothing of this run is in flight. Never raises."""
-        await self._recorder.settling.settle(lambda: self._journal.end(self._run, complete=self._complete))
+        complete = self._complete and not self._some_unsent
+        await self._recorder.settling.settle(lambda: self._journal.end(self._run, complete=complete))
 
     def groups(self, chunks: ChunkSource[Message], *, max_count: int, max_bytes: int, max_span: int) -> "Groups":
         """Return the chunks of an input, gathered into groups that have enough to send."""
@@ -120,7 +123,9 @@ class CampaignRun:
         [first, *others] = group
         if not others and first.unsent == len(first.items) and not self._run.cancelled:
             recording = self._recording(first.positions, first.fingerprints)
-            return await send(Chunk(first.items, first.slices), recording)
+            receipts, fatal = await send(Chunk(first.items, first.slices), recording)
+            self._some_unsent |= receipts.counts[NotSent] > 0
+            return receipts, fatal
         places = [[*unsent_places(each)] for each in group]
         sent, fatal = Receipts(), None
         if any(places):
@@ -132,6 +137,7 @@ class CampaignRun:
                 for place in some
             )
             sent, fatal = await self._send(messages, self._recording(positions, fingerprints), send)
+            self._some_unsent |= sent.counts[NotSent] > 0
         pieces = [(each, *piece) for each in group for piece in stretches(each)]
         replayed, damage = await self._replayed(pieces)
         receipts = Receipts()

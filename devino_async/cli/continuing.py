@@ -60,8 +60,8 @@ class JournaledRun:
         if is_stream(self._file):
             # It cannot be compared before it is sent. So it must be the same, message by message.
             self.name, self.only_new = name or "", only_new
+            self._output = await self._noted_output()
             states = await self._journal.campaigns()
-            self._output = next((each.output for each in states if each.name == name), None)
             self.continues = any(each.name == name and each.messages for each in states)
             return None
         first = FirstPass()
@@ -85,9 +85,14 @@ class JournaledRun:
             _say_finished(found, found.finished_at)
             return USAGE
         self.name, self.continues = found.name, found.campaign is not None
-        self._output = None if found.campaign is None else found.campaign.output
+        self._output = await self._noted_output()
         self._say_which(found, is_first=found.name == (name or default))
         return None
+
+    async def _noted_output(self) -> str | None:
+        """Return where the results of this campaign went, even if its last run ended before its first request."""
+        states = await self._journal.campaigns()
+        return next((each.output for each in states if each.name == self.name), None)
 
     def owns(self, output: Path | None) -> bool:
         """Return whether this campaign's results were written to this file before."""

@@ -78,7 +78,8 @@ class OutputFile:
 class Results:
     """Writes results as they come. Without a file they are only counted. `message_ids` are kept only on request.
 
-    With `continues`, an earlier run may have sent any row. If writing to the file fails, nothing is raised, because messages are still in flight. `broken` holds the reason.
+    With `continues`, an earlier run may have sent any row. If writing to the file fails, nothing is raised, because
+    messages are still in flight. `broken` holds the reason.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from .intake import Intake
 from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of, moment, zone
 from .results import OutputFile, Results
+from .scheduling import schedule_of, scheduled, telling
 from .sending import Sending
 
 __all__ = ["send"]
@@ -38,7 +39,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")
 @click.option("--priority", type=click.Choice(["LOW", "MEDIUM", "HIGH", "REALTIME"], case_sensitive=False))
 @click.option("--callback-url")
-@click.option("--time-zone", type=zone, metavar="NAME", help="The zone of scheduled times that name none.")
+@click.option("--time-zone", type=zone, metavar="NAME", help="The zone of --window, and of times that name none.")
+@scheduled
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
 @click.option("--batch-size", type=click.IntRange(1, 32_000), help="Default: 8000, or 32000 without a journal.")
@@ -79,8 +81,11 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     journal = None if place is None else SQLiteJournal(place)
     # connection_of removes the options that it takes, so everything else that needs them comes first.
     reading = _reading(options)
+    schedule = options["schedule"] = schedule_of(options)
     given = connection_of(options)
-    limits = devino_async.Limits(in_flight=options["in_flight"])
+    if schedule is not None:
+        given["on_event"] = telling(schedule)
+    limits = devino_async.Limits(in_flight=options["in_flight"], segments_per_second=options["segments_per_second"])
     client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
     target = OutputFile(output)
     async with AsyncExitStack() as stack:

@@ -31,6 +31,7 @@ from .following import follow
 from .intake import Intake
 from .progress import counting
 from .results import Results
+from .scheduling import deadline_hint, default_batch_size
 from .waiting import WaitingRows
 
 __all__ = ["Sending"]
@@ -41,6 +42,8 @@ _BATCH_SIZE = 32_000
 _BATCH_SIZE_WITH_JOURNAL = 8_000
 # How long results may stay in the buffer, in seconds.
 _FLUSH_INTERVAL = 0.5
+# What is in flight ends by its own time-outs, long before this many seconds.
+_GRACE = 3_600.0
 
 
 class _EndedEarly(Exception):
@@ -67,7 +70,8 @@ class Sending:
         self._track_for = options["track_for"] if options["track"] else None
         self._send_options = {name: options[name] for name in ("include_segment_id", "shorten_url")}
         default = _BATCH_SIZE if journaled is None else _BATCH_SIZE_WITH_JOURNAL
-        self._send_options["batch_size"] = options["batch_size"] or default
+        self._send_options["batch_size"] = default_batch_size(default, options)
+        self._schedule = self._send_options["schedule"] = options["schedule"]
         if journaled is not None:
             self._send_options |= {"campaign": journaled.name, "only_new": journaled.only_new}
         self._has_journal = journaled is not None
@@ -77,6 +81,7 @@ class Sending:
         # Rows that were read but not handed over when the reading was stopped.
         self._left: list[Row] = []
         self._interrupted_by: int | None = None
+        self._closing: asyncio.Task[Any] | None = None
         self._tracking = False
         self._stopped_at_bad_row = False
         self._all_followed = True
@@ -94,7 +99,8 @@ class Sending:
         try:
             await self._deliver(results)
         except (devino_async.DevinoError, CommandFailed, OSError) as error:
-            failure = error
+            if self._closing is None or not isinstance(error, devino_async.ClientClosed):
+                failure = error
         except MemoryError:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)
@@ -112,6 +118,9 @@ class Sending:
     def _conclude(self, results: Results, failure: Exception | None) -> int:
         for line in results.summary():
             say(line)
+        hint = deadline_hint(self._schedule)
+        if hint is not None and results.counts["not_sent"]:
+            say(hint)
         if failure is not None:
             say(f"devino: {failure}")
         if self._interrupted_by is not None:
@@ -192,6 +201,11 @@ class Sending:
             self._leave_at_once(number)
         self._interrupted_by = number
         self._intake.stop()
+        if self._schedule is not None:
+            # What waits for its window is not in flight. Closing the client ends the wait, and finishes the rest.
+            self._closing = asyncio.create_task(self._client.aclose(_GRACE))
+            # A journal that fails is heard of when the client is closed once more.
+            self._closing.add_done_callback(lambda task: task.cancelled() or task.exception())
         say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
 
     def _leave_at_once(self, number: int) -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, tzinfo
 from functools import partial
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ..checks import require_callable, require_kind, require_number
@@ -30,6 +29,7 @@ from ..transport.stack import stacked
 from .batches import Batches
 from .config import base_url_from, credentials_from, options_from
 from .dispatch import CloseReport, Dispatch, OnUnclaimed
+from .hours import require_schedule
 from .lookups import PROBE, DetailPaginator, LookUps
 from .outbox import OutboxOptions
 from .outboxes import Outboxes
@@ -38,6 +38,7 @@ from .pieces import SendOptions
 if TYPE_CHECKING:
     from ..campaigns.journal import Journal
     from ..campaigns.reconciling import ReconcileReport
+    from ..campaigns.schedule import Schedule
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]
 
@@ -50,8 +51,7 @@ class DevinoClient:
     and DEVINO_PASSWORD). Nothing is opened before the first call.
 
     - `base_url`: the address of the service. The default is DEVINO_BASE_URL, or https://api.devino.online.
-    - `timeouts`, `retry`, `limits`, `pool`, `outbox`: see the classes of the same names. `outbox` says how single
-      sends gather into batches.
+    - `timeouts`, `retry`, `limits`, `pool`, `outbox`: see the classes of the same names.
     - `journal`: remembers campaigns and keyed sends beyond the life of this process. The client does not close it.
     - `time_zone`: the zone of the service's dates, which the API docs do not name. Without it they stay naive.
     - `on_unclaimed`: called with receipts whose caller was cancelled, or left `send_many` early.
@@ -92,7 +92,7 @@ class DevinoClient:
         turns = Turns()  # One for the whole client, so that all long work makes way for urgent sends.
         clock = time.monotonic
         transport, self._breaker = stacked(self._pool, PROBE, limits=limits, retry=retry, events=events, clock=clock)
-        batches = Batches(transport, self._breaker, turns, retry=retry, events=events)
+        batches = Batches(transport, self._breaker, turns, retry=retry, limits=limits, events=events)
         self._owner = Owner()
         self._zone = time_zone
         self._closed = False
@@ -111,9 +111,7 @@ class DevinoClient:
         self._check_open()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
@@ -166,6 +164,7 @@ class DevinoClient:
         *,
         campaign: str | None = None,
         only_new: bool = False,
+        schedule: "Schedule | None" = None,
         batch_size: int = sending.MAX_MESSAGES,
         include_segment_id: bool = False,
         shorten_url: bool = False,
@@ -179,15 +178,16 @@ class DevinoClient:
 
         With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
         one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
-        An error that ends a stream is raised after the receipts of all that was read: Unauthorized, Forbidden,
-        SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
-        three half-open batches in doubt, ClientClosed, JournalError, a failure for good, or an error of the input.
+        Out of the window of a `schedule` the stream waits, and after its deadline the rest is NotSent. An error that
+        ends it early follows the receipts of all that was read: Unauthorized, Forbidden, SendingRefused,
+        DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after three trial
+        batches in doubt, ClientClosed, JournalError, a failure that no retry can fix, or an error of the input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
         options = SendOptions.of(include_segment_id, shorten_url)
         begin = self._dispatch.beginning_of(campaign, only_new)
-        return self._dispatch.stream(messages, batch_size, options, begin)
+        return self._dispatch.stream(messages, batch_size, options, begin, require_schedule(schedule))
 
     async def send_all(
         self,
@@ -195,6 +195,7 @@ class DevinoClient:
         *,
         campaign: str | None = None,
         only_new: bool = False,
+        schedule: "Schedule | None" = None,
         batch_size: int = sending.MAX_MESSAGES,
         include_segment_id: bool = False,
         shorten_url: bool = False,
@@ -204,6 +205,7 @@ class DevinoClient:
             messages,
             campaign=campaign,
             only_new=only_new,
+            schedule=schedule,
             batch_size=batch_size,
             include_segment_id=include_segment_id,
             shorten_url=shorten_url,
@@ -211,10 +213,8 @@ class DevinoClient:
         return await self._dispatch.report(stream)
 
     async def reconcile(self, *, campaign: str | None = None, key: str | None = None) -> "ReconcileReport":
-        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found.
-
-        It sends nothing, and may be stopped and run again. Raises ConfigurationError, JournalError and CallFailed.
-        """
+        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found. Nothing is
+        sent. It may be stopped and run again. Raises ConfigurationError, JournalError and CallFailed."""
         self._check_open()
         return await self._dispatch.journaled_for("reconcile").reconcile(campaign, key, self._look_ups)
 

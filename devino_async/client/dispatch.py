@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..campaigns.campaign import CampaignRun
     from ..campaigns.journal import Journal, KeyedSend
     from ..campaigns.recording import Recording
+    from ..campaigns.schedule import Schedule
     from .journaled import Journaled
 
 __all__ = ["CloseReport", "Dispatch", "OnUnclaimed"]
@@ -128,14 +129,16 @@ class Dispatch:
         batch_size: int,
         options: SendOptions,
         begin: Callable[[], Awaitable["CampaignRun"]] | None = None,
+        schedule: "Schedule | None" = None,
     ) -> AsyncGenerator[Receipt, None]:
         """Send any number of messages. Yields a receipt for each, in input order.
 
-        `begin` begins the run of the campaign that they belong to, if there is one.
+        `begin` begins the run of the campaign that they belong to, if there is one. Its recorded receipts need no
+        request, so they do not wait for the hours of the schedule.
         """
         self._owner.check_home()
         run = None if begin is None else await begin()
-        patience = self._batches.patience_of_stream(self._clock())
+        patience = self._batches.patience_of_stream(self._clock(), schedule, reads_ahead=run is not None)
         pipeline = self._pipeline(messages, batch_size, options, patience, run)
         pacing = Pacing(self._turns)
         fatal: DevinoError | None = None

@@ -10,15 +10,20 @@ from functools import cache
 from attrs import evolve, frozen
 
 from ..errors import Reason
-from ..exchange import Call, Claim, Lane
+from ..exchange import Call, Claim, Lane, TooManyForHalfOpen
 from ..flow.chunking import Chunk
 from ..protocol import sending
 from ..protocol.message import Message
-from ..transport.breaker import Ticket, TooManyForHalfOpen
+from ..protocol.packing import Packed
+from ..protocol.text import segments_of
+from ..transport.breaker import Ticket
 
-__all__ = ["SendOptions", "call_of", "cut_after", "missed_in"]
+__all__ = ["SendOptions", "call_of", "cut_after", "missed_in", "segments_in"]
 
 _MESSAGES_A_STEP = 512
+_CHARACTERS_A_STEP = 8_192
+# What every text costs, however short it is, measured in characters.
+_CHARACTERS_A_TEXT = 16
 
 
 @frozen(kw_only=True, eq=False)
@@ -41,7 +46,13 @@ class SendOptions:
 
 
 def call_of(
-    chunk: Chunk[Message], options: SendOptions, ticket: Ticket, came_to: TooManyForHalfOpen, claim: Claim | None
+    chunk: Chunk[Message],
+    options: SendOptions,
+    ticket: Ticket,
+    came_to: TooManyForHalfOpen,
+    claim: Claim | None,
+    *,
+    segments: int = 0,
 ) -> Call:
     """Return the call for a chunk. If a larger call was cut down to this one, its count of attempts goes on here."""
     call = sending.call(
@@ -53,6 +64,8 @@ def call_of(
         admission=ticket,
         claim=claim,
     )
+    if segments:
+        call = evolve(call, segments=segments)
     if came_to.attempt > 1:
         call = evolve(call, attempt=came_to.attempt, counted=came_to.counted, give_up_at=came_to.give_up_at)
     return call
@@ -68,6 +81,25 @@ def missed_in(chunk: Chunk[Message], now: datetime) -> Generator[None, None, dic
             if at % _MESSAGES_A_STEP == 0:
                 yield
     return missed
+
+
+def segments_in(chunk: Chunk[Message]) -> Generator[None, None, int]:
+    """Return how many segments the messages of a chunk have. Yields after every few thousand characters."""
+    items = chunk.items
+    texts = (text for _, _, text, _ in items.fields()) if isinstance(items, Packed) else (each.text for each in items)
+    total, looked_at = 0, 0
+    text, segments = "", 1
+    for each in texts:
+        looked_at += _CHARACTERS_A_TEXT
+        # A campaign often has one text.
+        if each != text:
+            text, segments = each, segments_of(each)
+            looked_at += len(text)
+        total += segments
+        if looked_at >= _CHARACTERS_A_STEP:
+            looked_at = 0
+            yield
+    return total
 
 
 def cut_after(chunk: Chunk[Message], count: int) -> Generator[None, None, tuple[Chunk[Message], Chunk[Message] | None]]:

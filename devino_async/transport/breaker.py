@@ -15,10 +15,10 @@ from attrs import define
 
 from ..errors import BadAnswer, CallFailed, DeadlineExceeded, Refused, RequestNotSent, TooManyRequests
 from ..events import Events, LaneChanged
-from ..exchange import Call, Lane, Transport
+from ..exchange import Call, Hours, Lane, OutOfHours, TooManyForHalfOpen, Transport
 from .deadline import deadline
 
-__all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket", "TooManyForHalfOpen"]
+__all__ = ["HALF_OPEN_MESSAGES", "Breaker", "Patience", "State", "Ticket"]
 
 HALF_OPEN_MESSAGES = 500
 """How many messages the one batch of a half-open lane may hold."""
@@ -37,19 +37,6 @@ class State(Enum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half open"
-
-
-class TooManyForHalfOpen(Exception):
-    """The lane is half open and the batch is too large: send its first messages with the same ticket.
-
-    `attempt` is the number of the next attempt. `counted` is how many earlier ones count against RetryPolicy.attempts.
-    After `give_up_at` none may begin. Each part of the batch continues from these values, so that cutting the batch
-    gives no message more attempts or time.
-    """
-
-    attempt: int = 1
-    counted: int = 0
-    give_up_at: float = inf
 
 
 @define(eq=False)
@@ -77,12 +64,24 @@ class Patience:
 
     The wait lasts `seconds` from `began` or from a later failure, by the breaker's clock. A `stream` has no limit on
     attempts. Only continuous trouble ends it. Once `over` is set, none of its batches waits any longer.
+
+    Out of its `hours` nothing of the stream begins. With `reads_ahead` its input may be read all the same.
     """
 
     began: float
     seconds: float
     stream: bool = False
+    hours: Hours | None = None
+    reads_ahead: bool = False
     over: bool = False
+
+    def open_for(self) -> float:
+        """Return for how many seconds from now the hours last, 0 if they are over."""
+        return inf if self.hours is None else self.hours.open_for()
+
+    async def until_open(self) -> str | None:
+        """Wait for the hours of the stream, and return None. If a batch may never begin, return why."""
+        return None if self.hours is None else await self.hours.until_open()
 
 
 class Ticket:
@@ -115,11 +114,11 @@ class Ticket:
     async def admit(self, call: Call) -> None:
         """Return when the lane lets the call begin.
 
-        Raises DeadlineExceeded if the trouble lasts too long, RequestNotSent once the breaker has shut down, and
-        TooManyForHalfOpen where only a smaller batch may begin.
+        Raises DeadlineExceeded if the trouble lasts too long, RequestNotSent once the breaker has shut down,
+        TooManyForHalfOpen where only a smaller batch may begin, and OutOfHours.
         """
         circuit = self._circuit
-        while circuit.state is not State.CLOSED and circuit.holder is not self:
+        while (left := self._patience.open_for()) and circuit.state is not State.CLOSED and circuit.holder is not self:
             self._breaker.check_open(call.operation)
             if self._patience.over:
                 raise _never("the stream ended while the service was in trouble", call.operation)
@@ -127,18 +126,20 @@ class Ticket:
                 # No await between the check and here, so only the first of several waiters becomes the holder.
                 circuit.holder = self
             else:
-                await self._breaker.wait(circuit, self._give_up_at(call), call.operation)
+                await self._breaker.wait(circuit, self._give_up_at(call), call.operation, left)
+        if not left:
+            raise OutOfHours
         self._opening = circuit.openings
         if circuit.holder is self and call.messages > HALF_OPEN_MESSAGES:
             raise TooManyForHalfOpen
 
-    def may_begin(self) -> bool:
-        """Return whether the lane lets the batch begin now. If so, its outcome is news of the lane as it is now."""
+    def may_begin_for(self) -> float:
+        """Return for how many seconds the batch may begin. If any, its outcome is news of the lane as it is now."""
         circuit = self._circuit
         if circuit.state is not State.CLOSED and circuit.holder is not self:
-            return False
+            return 0.0
         self._opening = circuit.openings
-        return True
+        return self._patience.open_for()
 
     def _give_up_at(self, call: Call) -> float:
         patience = self._patience
@@ -212,13 +213,23 @@ class Breaker:
             _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: Patience, operation: str) -> None:
-        """Return as soon as the lane is not open, so that input may be read for it.
+        """Return as soon as the lane is not open, so that input may be read for it, or the hours of the stream end.
 
         Raises DeadlineExceeded if the trouble lasts too long for the stream of this patience.
         """
         circuit = self._circuits[lane]
-        while circuit.state is State.OPEN and not self._closed:
-            await self.wait(circuit, self.give_up_at(circuit, patience), operation)
+        while circuit.state is State.OPEN and not self._closed and (left := patience.open_for()):
+            await self.wait(circuit, self.give_up_at(circuit, patience), operation, left)
+
+    async def rest(self, lane: Lane, patience: Patience, seconds: float) -> bool:
+        """Sleep while the stream of this patience is out of its hours. Return False if it ended, or the client did.
+
+        The time does not count as trouble, and a change of the lane wakes the stream early.
+        """
+        if not (self._closed or patience.over):
+            await asyncio.wait({_next_change(self._circuits[lane])}, timeout=seconds)
+            patience.began = self._clock()
+        return not (self._closed or patience.over)
 
     def give_up_at(self, circuit: _Circuit, patience: Patience) -> float:
         """Return when to give up waiting for a lane in trouble, with this patience."""
@@ -242,22 +253,21 @@ class Breaker:
         if self._closed:
             raise _never("the client was closed while the service was in trouble", operation)
 
-    async def wait(self, circuit: _Circuit, give_up_at: float, operation: str) -> None:
-        """Return at the next change of the circuit. Raises what `Ticket.admit` raises."""
-        if not await self._wait(circuit, give_up_at):
+    async def wait(self, circuit: _Circuit, give_up_at: float, operation: str, at_most: float = inf) -> None:
+        """Return at the next change of the circuit, or after `at_most` seconds. Raises what `Ticket.admit` raises."""
+        if not await self._wait(circuit, give_up_at, at_most):
             raise DeadlineExceeded("the service was in trouble for too long", operation=operation, attempts=0)
 
-    async def _wait(self, circuit: _Circuit, give_up_at: float) -> bool:
+    async def _wait(self, circuit: _Circuit, give_up_at: float, at_most: float) -> bool:
         """Wait for the next change of the circuit. Return False if no time is left for that."""
-        if (seconds := give_up_at - self._clock()) <= 0:
+        if (seconds := min(give_up_at - self._clock(), at_most)) <= 0:
             return False
-        if circuit.changed is None or circuit.changed.done():
-            circuit.changed = asyncio.get_running_loop().create_future()
+        changed = _next_change(circuit)
         circuit.waiters += 1
         try:
             if circuit.state is State.OPEN and circuit.probing is None:
                 circuit.probing = asyncio.create_task(self._probing(circuit), name="devino-probe")
-            await asyncio.wait({circuit.changed}, timeout=None if seconds == inf else seconds)
+            await asyncio.wait({changed}, timeout=None if seconds == inf else seconds)
         finally:
             circuit.waiters -= 1
         return True
@@ -324,6 +334,12 @@ def _never(why: str, operation: str) -> RequestNotSent:
     error = RequestNotSent(why, operation=operation, attempts=0)
     error.retriable = False
     return error
+
+
+def _next_change(circuit: _Circuit) -> "asyncio.Future[None]":
+    if circuit.changed is None or circuit.changed.done():
+        circuit.changed = asyncio.get_running_loop().create_future()
+    return circuit.changed
 
 
 def _wake(circuit: _Circuit) -> None:

@@ -6,14 +6,14 @@ begin, and retry.py whether there is a next one.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from attrs import frozen
 
 from ..checks import require_number
 from ..errors import CallFailed, DeadlineExceeded, TooManyRequests
 from ..events import AttemptStarted, Events, LaneHeld
-from ..exchange import Answer, Call, Lane, Transport
-from .breaker import TooManyForHalfOpen
+from ..exchange import Answer, Call, Lane, TooManyForHalfOpen, Transport
 from .pace import Pace
 
 __all__ = ["Limited", "Limits"]
@@ -34,28 +34,30 @@ class Limits:
 
     - `in_flight`: how many sends are in flight at once. Urgent sends and look-ups each have a further limit of the same
       size.
-    - `requests_per_second`, `messages_per_second`: off by default, and shared by everything that the client does. Any
-      second admits at most the rate plus one batch. The next batch of that lane waits until the excess is made up.
-      Choose a `batch_size` of about as many messages as one second may carry. The API docs name no limit. The vendor's
-      older SOAP docs say 10 requests a second.
+    - `requests_per_second`, `messages_per_second`, `segments_per_second`: off by default, and shared by everything that
+      the client does. Any second admits at most the rate plus one batch. The next batch of that lane waits until the
+      excess is made up. Choose a `batch_size` of about as many messages as one second may carry. The API docs name no
+      limit. The vendor's older SOAP docs say 10 requests a second. Segments are the parts that a long text is sent in:
+      160 characters or 153 each for a Latin text, 70 or 67 for any other.
     - `batch_bytes`: the largest body of one batch, in bytes.
     """
 
     in_flight: int = 4
     requests_per_second: float | None = None
     messages_per_second: float | None = None
+    segments_per_second: float | None = None
     batch_bytes: int = 32_000_000
 
     def __attrs_post_init__(self) -> None:
         for name in ("in_flight", "batch_bytes"):
             require_number(f"Limits.{name}", getattr(self, name), minimum=1, whole=True)
-        for name in ("requests_per_second", "messages_per_second"):
+        for name in ("requests_per_second", "messages_per_second", "segments_per_second"):
             if getattr(self, name) is not None:
                 require_number(f"Limits.{name}", getattr(self, name), above=True)
 
 
-def _always() -> bool:
-    return True
+def _always() -> float:
+    return inf
 
 
 class Limited:
@@ -75,7 +77,13 @@ class Limited:
         self._sleep = sleep
         self._events = events
         self._in_flight = {lane: asyncio.Semaphore(limits.in_flight) for lane in Lane}
-        self._pace = Pace(limits.requests_per_second, limits.messages_per_second, clock=clock, sleep=sleep)
+        self._pace = Pace(
+            limits.requests_per_second,
+            limits.messages_per_second,
+            limits.segments_per_second,
+            clock=clock,
+            sleep=sleep,
+        )
         # The last default hold of each lane and operation, while 429 follows 429.
         self._default_holds: dict[tuple[Lane, str], float] = {}
 
@@ -104,7 +112,7 @@ class Limited:
             async with self._in_flight[call.lane]:
                 # The caller asked for this pace, so waiting for it is not trouble and no deadline runs. Meanwhile a 429
                 # may come to another call, or the lane may open. Then nothing is booked, and the permit is given back.
-                if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin):
+                if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin_for):
                     return await self._attempt(call)
             # For the same reason the deadline of a hold is extended by the length of this wait.
             paced += self._clock() - since

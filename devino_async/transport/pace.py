@@ -7,6 +7,7 @@ limits.py decides how many attempts are in flight at once.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from math import inf
 
 from ..exchange import Call, Lane
 
@@ -55,6 +56,7 @@ class Pace:
         self,
         requests_per_second: float | None,
         messages_per_second: float | None,
+        segments_per_second: float | None = None,
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -63,6 +65,7 @@ class Pace:
         self._sleep = sleep
         self._requests = None if requests_per_second is None else _Rate(requests_per_second)
         self._messages = None if messages_per_second is None else _Rate(messages_per_second)
+        self._segments = None if segments_per_second is None else _Rate(segments_per_second)
         self._lines = {lane: asyncio.Lock() for lane in Lane}
         self._holds: dict[tuple[Lane, str], float] = {}
 
@@ -75,23 +78,24 @@ class Pace:
         """Return when the hold of this call's lane and operation ends, or ended."""
         return self._holds.get((call.lane, call.operation), 0.0)
 
-    async def turn(self, call: Call, still: Callable[[], bool] = lambda: True) -> bool:
+    async def turn(self, call: Call, may_begin_for: Callable[[], float] = lambda: inf) -> bool:
         """Wait until the rates let the call begin, and book it.
 
-        Return False, with nothing booked, if a hold came or `still` says that the call may not begin any more.
+        Return False, with nothing booked, if a hold came or the call may not begin any more. `may_begin_for` says for
+        how many seconds it may.
         """
-        candidates = ((self._requests, 1), (self._messages, call.messages))
+        candidates = ((self._requests, 1), (self._messages, call.messages), (self._segments, call.segments))
         rates = [(rate, weight) for rate, weight in candidates if rate is not None and weight]
         if not rates:
-            return still() and self.held_until(call) <= self._clock()
+            return may_begin_for() > 0 and self.held_until(call) <= self._clock()
         # The lock is the queue of a lane: one waiter sleeps, and the others wait behind it in order. There is no await
         # between the last look at the rates and the booking, so waiters of other lanes cannot book in between.
         async with self._lines[call.lane]:
-            while still() and self.held_until(call) <= (now := self._clock()):
+            while (left := may_begin_for()) and self.held_until(call) <= (now := self._clock()):
                 begins = max(rate.free_at(weight, now, call.urgent) for rate, weight in rates)
                 if begins <= now:
                     for rate, weight in rates:
                         rate.book(weight, now)
                     return True
-                await self._sleep(begins - now)
+                await self._sleep(min(begins - now, left))
             return False

@@ -14,8 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 from ..checks import require_kind, require_number
 from ..errors import CallFailed, DeadlineExceeded, JournalError, ServerFailed, TooManyRequests
 from ..events import Events, RetryScheduled
-from ..exchange import Answer, Call, Lane, Transport
-from .breaker import TooManyForHalfOpen
+from ..exchange import Answer, Call, Lane, OutOfHours, TooManyForHalfOpen, Transport
 
 __all__ = ["RetryPolicy", "Retrying"]
 
@@ -103,9 +102,9 @@ class Retrying:
                     break
                 self._announce(course, wait)
                 await self._sleep(wait)
-        except (TooManyForHalfOpen, JournalError, asyncio.CancelledError) as early:
+        except (TooManyForHalfOpen, OutOfHours, JournalError, asyncio.CancelledError) as early:
             # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
-            # been processed, its error must be raised: the two errors caught here would count as proved unsent.
+            # been processed, its error must be raised: those caught here would count as proved unsent.
             if course.left_open() is None:
                 if isinstance(early, TooManyForHalfOpen):
                     early.attempt, early.counted = course.attempts, course.counted

@@ -33,7 +33,9 @@ def dispatch_on(
     turns, events = turns or Turns(), events or Events()
     breaker = Breaker(Reachable(), PROBE, clock=time.monotonic, sleep=at_once, events=events)
     return Dispatch(
-        Batches(transport, breaker, turns, retry=retry or RetryPolicy(), events=events, today=lambda: NOON),
+        Batches(
+            transport, breaker, turns, retry=retry or RetryPolicy(), limits=Limits(), events=events, today=lambda: NOON
+        ),
         owner or Owner(),
         turns,
         clock=time.monotonic,

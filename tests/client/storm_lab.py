@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import virtual_time
@@ -20,6 +20,7 @@ from devino_async import (
     ServerFailed,
     TooManyRequests,
 )
+from devino_async.campaigns import Schedule
 from devino_async.client.batches import Batches
 from devino_async.client.dispatch import Dispatch
 from devino_async.client.lookups import PROBE
@@ -102,6 +103,7 @@ class Lab:
     """A client's parts below its front, joined as it joins them."""
 
     def __init__(self, service: Any, *, retry: RetryPolicy | None = None, **limits: Any) -> None:
+        self.service = service
         self.told: list[Any] = []
         self.half_open = asyncio.Event()
         self.unclaimed: list[Receipt] = []
@@ -110,9 +112,11 @@ class Lab:
         transport, self.breaker = stacked(
             service, PROBE, limits=bounds, retry=retry, events=events, clock=virtual_time.now
         )
-        batches = Batches(transport, self.breaker, turns, retry=retry, events=events, today=lambda: NOON)
+        self.batches = Batches(
+            transport, self.breaker, turns, retry=retry, limits=bounds, events=events, today=self.today
+        )
         self.dispatch = Dispatch(
-            batches,
+            self.batches,
             self.owner,
             turns,
             clock=virtual_time.now,
@@ -129,10 +133,16 @@ class Lab:
         if getattr(event, "state", None) == "half open":
             self.half_open.set()
 
-    async def stream(self, count: int, batch_size: int) -> tuple[Counter[type], BaseException | None]:
+    def today(self) -> datetime:
+        """The clock of the machine, which shows noon when the loop begins."""
+        return NOON + timedelta(seconds=virtual_time.now())
+
+    async def stream(
+        self, count: int, batch_size: int, schedule: Schedule | None = None
+    ) -> tuple[Counter[type], BaseException | None]:
         kinds: Counter[type] = Counter()
         try:
-            async for receipt in self.dispatch.stream(messages(count), batch_size, OPTIONS):
+            async for receipt in self.dispatch.stream(messages(count), batch_size, OPTIONS, schedule=schedule):
                 kinds[type(receipt)] += 1
         except (CallFailed, SendingRefused) as error:
             return kinds, error

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from devino_async.errors import CallFailed, DeadlineExceeded, OutcomeUnknown, Refused, RequestNotSent, TooManyRequests
 from devino_async.events import ClientEvent, Events
-from devino_async.exchange import Answer, Call, Lane
+from devino_async.exchange import Answer, Call, Lane, TooManyForHalfOpen
 from devino_async.redaction import Redaction
 from devino_async.transport.attempt import Attempt
-from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket, TooManyForHalfOpen
+from devino_async.transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket
 
 SEND = Call(operation="send", method="POST", path="/", repeatable=False, messages=1)
 PROBE = Call(operation="statuses", method="POST", path="/probe")

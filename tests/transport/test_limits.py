@@ -82,7 +82,14 @@ async def test_requests_and_messages_are_both_paced() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"in_flight": 0}, {"batch_bytes": 0}, {"requests_per_second": 0}, {"messages_per_second": float("nan")}]
+    "wrong",
+    [
+        {"in_flight": 0},
+        {"batch_bytes": 0},
+        {"requests_per_second": 0},
+        {"messages_per_second": float("nan")},
+        {"segments_per_second": -1},
+    ],
 )
 def test_options_that_cannot_work(wrong: dict[str, float]) -> None:
     """Options that cannot work are refused when they are made, by name."""

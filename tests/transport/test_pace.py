@@ -152,6 +152,34 @@ async def test_look_ups_do_not_wait_for_messages() -> None:
     assert begun == [(operation, pytest.approx(at)) for operation, at in expected]
 
 
+async def test_segments_are_paced_beside_messages() -> None:
+    """A call begins when the rate of segments allows it too. Single sends pay for theirs as batches do."""
+    clock = Clock()
+    paced = Pace(None, 10, 20, clock=clock, sleep=clock.sleep)
+    begun: list[float] = []
+    for call in (evolve(BULK, segments=60), evolve(URGENT, segments=255), BULK, LOOK_UP):
+        turn = asyncio.create_task(paced.turn(call))
+        await clock.run()
+        assert await turn
+        begun.append(clock.now)
+    assert begun == [0, 1, pytest.approx(1.1), pytest.approx(1.1)]
+
+
+async def test_a_turn_ends_with_the_time_for_it() -> None:
+    """A call that may begin only for a while does not wait longer than that, and then nothing is booked."""
+    clock = Clock()
+    paced = pace(clock, messages=1)
+    assert await paced.turn(BULK)
+    waiting = [asyncio.create_task(paced.turn(BULK, lambda: max(0.0, 4.0 - clock.now))) for _ in range(3)]
+    await clock.run()
+    assert await asyncio.gather(*waiting) == [False] * 3
+    assert clock.now == 4
+    last = asyncio.create_task(paced.turn(BULK))
+    await clock.run()
+    assert await last
+    assert clock.now == 10
+
+
 async def test_nothing_is_polled() -> None:
     """Each waiter sleeps a few times at most, however long it waits."""
     clock = Clock()

@@ -1,7 +1,7 @@
 """Public usages that the type checker must accept; never run. mypy --strict reads this file in CI."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import assert_type
 
@@ -38,7 +38,7 @@ from devino_async import (
     parse_callbacks,
     parse_incoming,
 )
-from devino_async.campaigns import CampaignState, Outcome, ReconcileReport, SQLiteJournal, State
+from devino_async.campaigns import CampaignState, Outcome, ReconcileReport, Schedule, SQLiteJournal, State
 
 
 def make() -> DevinoClient:
@@ -46,7 +46,7 @@ def make() -> DevinoClient:
         "key",
         timeouts=Timeouts(connect=1, read=2, total=3),
         retry=RetryPolicy(attempts=1, deadline=2),
-        limits=Limits(in_flight=1, requests_per_second=2, messages_per_second=3),
+        limits=Limits(in_flight=1, requests_per_second=2, messages_per_second=3, segments_per_second=4),
         pool=PoolOptions(reuse_connections=True),
     )
 
@@ -71,9 +71,11 @@ async def stream() -> AsyncIterator[Message]:
 async def send(devino: DevinoClient) -> str:
     receipt = await devino.send(compose(), include_segment_id=True, shorten_url=True)
     assert_type(receipt, Accepted | Rejected | NotSent | Unconfirmed)
-    async for each in devino.send_many(stream(), batch_size=10):
+    hours = Schedule(window=(time(9), time(21)), time_zone="Europe/Moscow", deadline=datetime.now(UTC))
+    assert_type(hours.opens_at(datetime.now(UTC)), datetime | None)
+    async for each in devino.send_many(stream(), batch_size=10, schedule=hours):
         assert_type(each, Accepted | Rejected | NotSent | Unconfirmed)
-    report = await devino.send_all([compose()])
+    report = await devino.send_all([compose()], schedule=Schedule(time_zone=UTC))
     assert_type(report, SendReport)
     assert_type(report.not_sent, tuple[NotSent, ...])
     match receipt:
