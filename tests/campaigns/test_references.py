@@ -132,7 +132,7 @@ async def test_never_unasked(service: Service, account: Account, tmp_path: Path)
 async def test_a_callback_settles_its_message(
     devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
 ) -> None:
-    """What was in doubt is accepted by a callback that names it, in campaigns and under keys, even if it comes twice."""
+    """What was in doubt is accepted by a callback that names it, in campaigns and under keys, even twice."""
     account.lost = {0, 1}
     some = [message(number, callback_url=URL) for number in range(3)]
     await devino.send_all(some, campaign="sale")
