@@ -5,9 +5,12 @@ It goes into the body of a POST only: the message and its fingerprint stay as th
 
 import re
 from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from ..protocol.callbacks import StatusCallback
 from .blobs import lines_of
+
+if TYPE_CHECKING:
+    from ..protocol.callbacks import StatusCallback
 
 __all__ = ["NAME", "references_in", "with_references"]
 
@@ -44,7 +47,7 @@ def _referenced(line: bytes, reference: str) -> bytes:
     return before + _OPTIONS + option + (b"" if after.startswith(b"}") else b",") + after
 
 
-def references_in(events: Iterable[StatusCallback]) -> dict[str, dict[int, str]]:
+def references_in(events: "Iterable[StatusCallback]") -> dict[str, dict[int, str]]:
     """Return the message ids of callbacks that carry a reference: by the token of a claim, and the place in it."""
     found: dict[str, dict[int, str]] = {}
     for each in events:

@@ -8,15 +8,17 @@ import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..protocol.callbacks import StatusCallback
 from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
 from .evidence import InDoubt, Known
 from .merging import OPEN, with_found
 from .references import NAME, references_in
 from .sqlite_parts import rewrite
 from .states import Mark
+
+if TYPE_CHECKING:
+    from ..protocol.callbacks import StatusCallback
 
 __all__ = ["SCHEMA", "SQLiteEvidence"]
 
@@ -100,7 +102,7 @@ class SQLiteEvidence:
         work = partial(settle, doubt=doubt, found=found, now=self._clock())
         return await self._together(work, of=doubt.campaign)
 
-    async def on_status(self, events: Sequence[StatusCallback]) -> None:
+    async def on_status(self, events: "Sequence[StatusCallback]") -> None:
         """Settle the messages in doubt that these callbacks name. Others, and what is settled already, are left out.
 
         A message that is still being sent is settled too: its callback may come before its answer.
