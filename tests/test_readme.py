@@ -213,13 +213,13 @@ async def test_a_shop_that_is_killed(service: Service, tmp_path: Path, monkeypat
         port = free.getsockname()[1]
     script = [*program("make_shop", tmp_path / "shop.py"), str(port)]
 
-    async def shipped(order: int) -> Any:
+    async def shipped(order: int, to: str = "") -> Any:
         there = f"http://127.0.0.1:{port}/shipped"
         async with aiohttp.ClientSession() as session:
             while True:
                 try:
-                    async with session.post(there, json={"id": order, "to": f"7900000000{order}"}) as response:
-                        return (await response.json())["outcome"]
+                    async with session.post(there, json={"id": order, "to": to or f"7900000000{order}"}) as response:
+                        return (await response.json())["outcome"] if response.ok else response.status
                 except aiohttp.ClientConnectorError:
                     await asyncio.sleep(0)  # It is starting.
 
@@ -234,6 +234,7 @@ async def test_a_shop_that_is_killed(service: Service, tmp_path: Path, monkeypat
     go_on.set()
     shop = await asyncio.create_subprocess_exec(*script, cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL)
     assert [await shipped(order) for order in (1, 2, 3)] == ["Accepted", "Unconfirmed", "Accepted"]
+    assert await shipped(1, to="79000000009") == 409
     shop.terminate()
     await shop.wait()
     assert [body["messages"][0]["to"][-1] for _, _, _, body in service.requests] == ["1", "2", "3"]

@@ -3,6 +3,9 @@
 The operating system drops the lock when the process ends, however it ends. A process that is frozen keeps it. So
 whether a process is alive never depends on a clock. `flock` is used, never `lockf`, and never on the journal itself:
 closing any descriptor of that file would drop SQLite's locks on it.
+
+Such a file is empty until the journal names the process, and is emptied before the journal ceases to do so. So a file
+with content that the journal does not name shows that the journal is not the one that this process has used.
 """
 
 import errno
@@ -18,6 +21,7 @@ __all__ = ["Claimer"]
 
 _LETTERS = 8
 _ENDING = ".claimer"
+_NAMED = b"The journal names the process that has locked this file.\n"
 
 # The descriptors of the locked files of this process. No fork may happen between opening a file and adding it here.
 _held: set[int] = set()
@@ -34,7 +38,9 @@ class Claimer:
         self._path = path
         self._descriptor: int | None = None
         self._process: int | None = None
-        self.name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
+        self._is_named = False
+        # Empty until the first claim: the processes that fork from this one before that get names of their own.
+        self.name = ""
 
     @property
     def is_held(self) -> bool:
@@ -50,10 +56,14 @@ class Claimer:
             if self._is_in_place(self._descriptor):
                 return
             self.close()
+        self.name = self.name or "".join(secrets.choice(string.ascii_lowercase) for _ in range(_LETTERS))
         # The same mode as the journal: a group that may use the journal must be able to test this lock.
         mode = os.stat(self._path).st_mode & 0o666  # noqa: PTH116 - the path is text throughout
         with _forking:
-            descriptor = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT, mode)
+            try:
+                descriptor, is_new = os.open(self._file_of(self.name), os.O_RDWR | os.O_CREAT | os.O_EXCL, mode), True
+            except FileExistsError:
+                descriptor, is_new = os.open(self._file_of(self.name), os.O_RDWR), False
             _held.add(descriptor)
         self._descriptor, self._process = descriptor, os.getpid()
         is_locked = False
@@ -62,7 +72,10 @@ class Claimer:
             is_locked = _lock(descriptor)
         finally:
             if not is_locked:
-                self.close()
+                self._drop()
+                # One that was there before may have another owner.
+                if is_new:
+                    self.remove(self.name)
         if not is_locked:
             raise OSError(errno.EAGAIN, "the .claimer file beside it could not be locked")
 
@@ -87,9 +100,33 @@ class Claimer:
         with suppress(OSError):
             os.unlink(self._file_of(name))  # noqa: PTH108
 
-    def remove_strays(self, known: Collection[str]) -> None:
+    @property
+    def is_named(self) -> bool:
+        """Whether `note_named` was called since the file was made."""
+        return self._is_named
+
+    def note_named(self) -> None:
+        """Note in the file that the journal names this process. Call it after the transaction that does so."""
+        if self._descriptor is not None and not self._is_named:
+            self._is_named = True
+            # Without the note a lost journal goes unnoticed, but nothing else is wrong.
+            with suppress(OSError):
+                os.write(self._descriptor, _NAMED)
+
+    def empty(self, name: str) -> None:
+        """Take the note back, durably. Call it before the transaction after which the journal does not name it."""
+        with suppress(OSError):
+            descriptor = os.open(self._file_of(name), os.O_RDWR)
+            try:
+                os.ftruncate(descriptor, 0)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def remove_strays(self, known: Collection[str]) -> str | None:
         """Remove the files of processes that were killed before the journal named them. `known` are the names in it.
 
+        Returns the name of a file that shows that this is not the journal which another process has used, or None.
         Call it in a transaction that writes. `hold` is called in one too, so no other process is in the middle of it.
         """
         folder, beginning = os.path.split(f"{self._path}.")
@@ -97,23 +134,39 @@ class Claimer:
             for each in os.listdir(folder):  # noqa: PTH208
                 name = each.removeprefix(beginning).removesuffix(_ENDING)
                 is_ours = each == f"{beginning}{name}{_ENDING}" and len(name) == _LETTERS
-                if is_ours and name not in known and not self.is_alive(name):
+                if not is_ours or name in known or name == self.name:
+                    continue
+                if self._has_note(name):
+                    return each
+                if not self.is_alive(name):
                     self.remove(name)
+        return None
 
-    def close(self) -> None:
+    def close(self, *, leave_file: bool = False) -> None:
         """Drop the lock and remove the file. In a forked child, leave both to the parent."""
         if self._descriptor is None or self._process != os.getpid():
             return
         is_in_place = self._is_in_place(self._descriptor)
-        with _forking:
-            _held.remove(self._descriptor)
-            os.close(self._descriptor)
-        self._descriptor = None
-        if is_in_place:
+        self._drop()
+        if is_in_place and not leave_file:
             self.remove(self.name)
+
+    def _drop(self) -> None:
+        with _forking:
+            if self._descriptor is not None:
+                _held.remove(self._descriptor)
+                os.close(self._descriptor)
+            self._descriptor = None
+        self._is_named = False
 
     def _file_of(self, name: str) -> str:
         return f"{self._path}.{name}{_ENDING}"
+
+    def _has_note(self, name: str) -> bool:
+        try:
+            return os.stat(self._file_of(name)).st_size > 0  # noqa: PTH116
+        except FileNotFoundError:
+            return False
 
     def _is_in_place(self, descriptor: int) -> bool:
         try:

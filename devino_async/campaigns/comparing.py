@@ -4,7 +4,7 @@ Nothing is sent or written here. `devino send` compares before it sends. If mess
 file, a person must decide.
 """
 
-from collections.abc import AsyncIterable, Collection, Sequence
+from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 
 from attrs import frozen
@@ -29,12 +29,14 @@ class Comparison:
     `campaign` is the campaign's state so far, or None if it has yet to begin. Of the messages in the file, `unchanged`
     are in the journal and `new` are not. `unsent` of the unchanged ones were proved unsent, and will be sent.
     `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted.
-    `free_name` is a name that no campaign has taken.
+    `free_name` is a name that no campaign has taken. If the file shares no message with any of its campaigns, these are
+    `earlier`, the newest first.
     """
 
     name: str
     free_name: str
     campaign: CampaignState | None = None
+    earlier: Sequence[CampaignState] = ()
     unchanged: int = 0
     unsent: int = 0
     new: int = 0
@@ -75,18 +77,18 @@ async def compare(
     campaigns = await journal.campaigns()
     related = _related(campaigns, name, address, path)
     free_name = _free_name(campaigns, name, address)
+    new = 0
     if related:
         fingerprints, others = await _fingerprints(journal, messages), await _fingerprints(journal, rest)
         for campaign in related:
             shared, comparison = await _compare(journal, campaign, free_name, fingerprints, others)
             if shared or path is None:
                 return comparison
-    return Comparison(name=name if path is None else free_name, free_name=free_name)
+        new = len(fingerprints) // SIZE
+    return Comparison(name=name if path is None else free_name, free_name=free_name, earlier=related, new=new)
 
 
-def _related(
-    campaigns: Sequence[CampaignState], name: str, address: str, path: str | None
-) -> Collection[CampaignState]:
+def _related(campaigns: Sequence[CampaignState], name: str, address: str, path: str | None) -> Sequence[CampaignState]:
     """Return the campaigns of this name or this path that have any messages, the newest first."""
     return [
         each

@@ -44,7 +44,11 @@ class Schedule:
       the second. If the second is earlier than the first, the window lasts over midnight.
     - `time_zone`: whose clocks show these times, as a tzinfo or an IANA name such as "Europe/Moscow". A window needs
       it.
-    - `deadline`: an aware datetime. Nothing begins at this moment or later.
+    - `deadline`: an aware datetime. Nothing begins at this moment or later. The rest of the input is still read, and
+      each of its messages is NotSent.
+
+    A batch that has begun is finished, also after the window has closed. The recorded receipts of a campaign do not
+    wait, because they need no request.
 
     What the clocks show decides, on days when they change too. A window within the hour that is skipped does not open
     on that day. A window within the hour that comes twice opens twice.

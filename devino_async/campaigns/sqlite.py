@@ -1,7 +1,7 @@
 """SQLiteJournal: a journal in one file, for the tasks and processes of one machine.
 
-The file, its thread and its transactions are in storage/sqlite.py. What a transaction does is in sqlite_campaigns.py,
-sqlite_parts.py and sqlite_keys.py. claimer.py tells which processes are alive.
+Its file, and which processes live, are in sqlite_store.py. What a transaction does is in sqlite_campaigns.py,
+sqlite_parts.py, sqlite_keys.py and sqlite_verbs.py.
 """
 
 import asyncio
@@ -11,19 +11,14 @@ import secrets
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from types import TracebackType
-from typing import Any, Self, TypeVar
 
 from attrs import evolve
 
-from ..errors import ClientClosed, ConfigurationError, JournalFailed
-from ..storage.sqlite import SQLiteFile, truncate_log
+from ..errors import ConfigurationError
+from ..storage.sqlite import truncate_log
 from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
-from .blobs import Damaged
-from .claimer import Claimer
 from .journal import (
     MARKS,
     CampaignState,
@@ -40,12 +35,10 @@ from .journal import (
     check_how,
 )
 from .results import Results, outcomes_within, position_of
-from .troubles import damaged, explained, refuse_network
+from .sqlite_store import JournalFile
 
 __all__ = ["SQLiteJournal"]
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
 Clock = Callable[[], float]
 
 _VERSION = 1
@@ -65,7 +58,7 @@ _OUTCOMES_A_STEP = 500
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
 
 
-class SQLiteJournal:
+class SQLiteJournal(JournalFile):
     """Keep campaigns and keyed sends in the file `path`. A file that is missing is created for its owner only.
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
@@ -76,38 +69,10 @@ class SQLiteJournal:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
-        # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
-        self._path = os.path.realpath(path)
-        self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
-        self._claimer = Claimer(self._path)
+        super().__init__(path, schema=_SCHEMA, version=_VERSION)
         self._clock = clock
-        self._file = SQLiteFile(
-            self._path,
-            schema=_SCHEMA,
-            version=_VERSION,
-            kind="journal",
-            error=JournalFailed,
-            explain=explained,
-            before_opening=partial(refuse_network, self._path),
-        )
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
         self.on_status, self.references = self.evidence.on_status, references
-
-    def __repr__(self) -> str:
-        return f"SQLiteJournal({self._path!r})"
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._do(lambda _: None)  # It opens the file.
-        except BaseException:
-            await self.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # Runs of campaigns
 
@@ -117,12 +82,10 @@ class SQLiteJournal:
         token = secrets.token_hex(8)
 
         def work(connection: sqlite3.Connection) -> tuple[int, int, bool]:
-            self._register(connection)
-            self._claimer.remove_strays(_claimers(connection))
             begun = {"run": token, "claimer": self._claimer.name, "path": path, "output": output}
             return sqlite_campaigns.begin(connection, name, address, begun, self._clock())
 
-        campaign, recorded, cancelled = await self._together(work)
+        campaign, recorded, cancelled = await self._claim(work, is_first=True)
         secret = await self.secret()
         return Run(campaign=campaign, name=name, token=token, secret=secret, recorded=recorded, cancelled=cancelled)
 
@@ -146,10 +109,9 @@ class SQLiteJournal:
         """Record that a part is being sent. If it was released before, claim it again."""
 
         def work(connection: sqlite3.Connection) -> None:
-            self._register(connection)
             sqlite_parts.claim(connection, run, part, self._claimer.name, self._clock())
 
-        await self._together(work, of=run.name)
+        await self._claim(work, of=run.name)
 
     async def release(self, run: Run, token: str) -> None:
         """Record that nothing of a claimed part was sent."""
@@ -172,11 +134,10 @@ class SQLiteJournal:
         """Record that these are being sent and return nothing, or return the records that forbid it."""
 
         def work(connection: sqlite3.Connection) -> dict[str, sqlite_keys.Found]:
-            self._register(connection)
             mine, now = self._claimer.name, self._clock()
             return sqlite_keys.claim(connection, token, address, sends, (mine, now, until, shortened))
 
-        return await self._keys_or_again(lambda: self._together(work))
+        return await self._keys_or_again(lambda: self._claim(work))
 
     async def release_keys(self, token: str) -> None:
         """Record that nothing was sent of what this token claimed."""
@@ -284,65 +245,3 @@ class SQLiteJournal:
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)
-
-    async def aclose(self) -> None:
-        """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
-        try:
-            if self._claimer.is_held:
-                # If the file cannot be written, the next process finds this claimer dead, which has the same effect.
-                with suppress(JournalFailed, ClientClosed):
-                    await self._together(partial(sqlite_parts.bury, claimers=[self._claimer.name]))
-        finally:
-            await self._file.aclose()
-            self._claimer.close()
-
-    # Work
-
-    def _register(self, connection: sqlite3.Connection) -> None:
-        """Show the others that this journal is alive. It runs in the thread, before each claim."""
-        self._claimer.hold()
-        connection.execute("INSERT OR IGNORE INTO claimer VALUES (?)", (self._claimer.name,))
-
-    async def _bury(self) -> bool:
-        """Turn what dead processes had claimed into unconfirmed. Return whether there were any."""
-
-        def find(connection: sqlite3.Connection) -> list[str]:
-            return [name for name in _claimers(connection) if not self._claimer.is_alive(name)]
-
-        dead = await self._do(find)
-        if dead:
-            await self._together(partial(sqlite_parts.bury, claimers=dead))
-            await self._do(lambda _: list(map(self._claimer.remove, dead)))
-        return bool(dead)
-
-    async def _keys_or_again(self, call: Callable[[], Any]) -> Mapping[str, KeyRecord]:
-        found: dict[str, sqlite_keys.Found] = await call()
-        if any(claimer not in {None, self._claimer.name} for _, _, claimer in found.values()) and await self._bury():
-            found = await call()
-        return {key: record for key, (record, _, _) in found.items()}
-
-    def _damaged(self, of: str | None) -> JournalFailed:
-        return JournalFailed(f"the journal {self._name!r} failed: {damaged(of)}")
-
-    async def _do(self, work: Work[T], *, of: str | None = None) -> T:
-        return await self._told(self._file.do, work, of)
-
-    async def _together(self, work: Work[T], *, of: str | None = None) -> T:
-        return await self._told(self._file.together, work, of)
-
-    async def _told(self, run: Callable[[Work[T]], Any], work: Work[T], of: str | None) -> T:
-        try:
-            result: T = await run(work)
-        except (sqlite3.Error, OSError) as error:
-            problem = explained(error)
-        except UnicodeEncodeError:
-            problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
-        except Damaged:
-            problem = damaged(of)
-        else:
-            return result
-        raise JournalFailed(f"the journal {self._name!r} failed: {problem}")
-
-
-def _claimers(connection: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in connection.execute("SELECT name FROM claimer")]

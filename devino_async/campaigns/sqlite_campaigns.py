@@ -21,6 +21,8 @@ SCHEMA = (
         forgotten INTEGER NOT NULL DEFAULT 0, forgotten_messages INTEGER NOT NULL DEFAULT 0,
         started_at REAL NOT NULL, changed_at REAL NOT NULL)""",
 )
+# No path has this character.
+_BETWEEN_OUTPUTS = "\0"
 # The columns of a part that count its messages by mark.
 COUNTED = {
     "planned": Mark.PLANNED,
@@ -53,10 +55,11 @@ def begin(
     ).fetchone()
     if row is None:
         made = connection.execute(
-            "INSERT INTO campaign (name, address, run, claimer, path, output, started_at, changed_at) "
-            "VALUES (:name, :address, :run, :claimer, :path, :output, :now, :now)",
+            "INSERT INTO campaign (name, address, run, claimer, path, started_at, changed_at) "
+            "VALUES (:name, :address, :run, :claimer, :path, :now, :now)",
             {**begun, "name": name, "address": address, "now": now},
         )
+        _own(connection, made.lastrowid or 0, begun["output"])
         return made.lastrowid or 0, 0, False
     campaign, recorded_address, recorded, paused, cancelled, forgotten, running, claimer = row
     if forgotten:
@@ -75,11 +78,27 @@ def begin(
     if paused and not cancelled:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
     connection.execute(
-        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
-        "output = coalesce(:output, output) WHERE id = :id",
+        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path) WHERE id = :id",
         {**begun, "id": campaign},
     )
+    _own(connection, campaign, begun["output"])
     return campaign, recorded, bool(cancelled)
+
+
+def _own(connection: sqlite3.Connection, campaign: int, output: str | None) -> None:
+    """Put a file for results first among those of the campaign. It is no longer one of any other campaign."""
+    if output is None:
+        return
+    query = "SELECT id, output FROM campaign WHERE output IS NOT NULL OR id = ?"
+    for each, recorded in connection.execute(query, (campaign,)).fetchall():
+        others = [other for other in _outputs(recorded) if other != output]
+        now = _BETWEEN_OUTPUTS.join([output, *others] if each == campaign else others) or None
+        if now != recorded:
+            connection.execute("UPDATE campaign SET output = ? WHERE id = ?", (now, each))
+
+
+def _outputs(recorded: str | None) -> tuple[str, ...]:
+    return tuple(recorded.split(_BETWEEN_OUTPUTS)) if recorded else ()
 
 
 def end(connection: sqlite3.Connection, run: Run, complete: bool) -> None:
@@ -152,7 +171,7 @@ def _state_of(row: Sequence[Any]) -> CampaignState:
         name=name,
         address=address,
         path=path,
-        output=output,
+        outputs=_outputs(output),
         started_at=datetime.fromtimestamp(started_at, UTC),
         changed_at=datetime.fromtimestamp(changed_at, UTC),
         complete=bool(complete),

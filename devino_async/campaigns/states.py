@@ -160,7 +160,8 @@ class CampaignState:
 
     Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
     far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
-    and `output` the file for the results, if a run recorded them.
+    and `outputs` are the files for the results, the last one first, if a run recorded them. A file that another
+    campaign used since is not among them.
     """
 
     name: str
@@ -179,7 +180,12 @@ class CampaignState:
     changed_at: datetime
     complete: bool = False
     path: str | None = None
-    output: str | None = None
+    outputs: tuple[str, ...] = ()
+
+    @property
+    def output(self) -> str | None:
+        """The last file for the results."""
+        return self.outputs[0] if self.outputs else None
 
     @property
     def finished(self) -> bool:

@@ -1,14 +1,22 @@
-"""Troubles with a journal's file, as error texts that say what to do next."""
+"""Troubles with a journal's file, as error texts that say what to do next.
+
+A file that exists may know what was sent. So its errors never offer another place, or to do without a journal.
+"""
 
 import errno
+import os
 import re
 import sqlite3
+import stat
 import sys
 
 from ..errors import JournalFailed
 
-__all__ = ["damaged", "explained", "network_file_system", "refuse_network"]
+__all__ = ["RESTORE", "damaged", "explained", "network_file_system", "refuse_network", "replaced"]
 
+RESTORE = (
+    "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
+)
 _MOUNTS = "/proc/self/mountinfo"
 # On these, locks or shared memory do not work between machines.
 _NETWORK = frozenset(
@@ -21,6 +29,8 @@ _ELSEWHERE = "Choose another place (devino send: --journal PATH), or do without 
 _AGAIN = "run the same command again"
 _FULL = f"the disk is full. Free space and {_AGAIN}"
 _FORBIDDEN = f"it cannot be written. {_ELSEWHERE}"
+_KEEP = "it knows what was sent, and sending without it would send all of that again"
+_FORBIDDEN_BUT_THERE = f"it cannot be written. Make the file and its folder writable: {_KEEP}"
 _MISSING = f"its folder does not exist. Create it, or: {_ELSEWHERE}"
 _DAMAGED = "it is damaged. Restore a copy, and reconcile before you send: a copy has no record of later claims"
 _BY_CODE = {
@@ -43,7 +53,18 @@ _BY_NUMBER = {
 }
 
 
-def explained(error: Exception) -> str:
+def has_record(path: str) -> bool:
+    """Return whether the file may know what was sent: it is there and not empty, or that cannot be found out."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the path is text throughout
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+
+
+def explained(error: Exception, path: str) -> str:
     """Return what an error of SQLite or of the operating system says about the journal's file, and what to do."""
     if isinstance(error, OSError):
         known = _BY_NUMBER.get(error.errno or 0)
@@ -52,6 +73,8 @@ def explained(error: Exception) -> str:
         # The extended code holds the basic one in its low byte.
         known = _BY_CODE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
         what = str(error)
+    if known == _FORBIDDEN and has_record(path):
+        return _FORBIDDEN_BUT_THERE
     return known or f"{what or type(error).__name__}. Check the disk and the folder, and {_AGAIN}"
 
 
@@ -61,9 +84,22 @@ def damaged(campaign: str | None) -> str:
     return f"its record {where} is damaged. Restore the file from a copy, and reconcile before anything is sent"
 
 
+def replaced(stray: str) -> str:
+    """Return the error text for a journal beside which a process has left a file, although it does not name it."""
+    return (
+        f"it was replaced or has lost its last changes: {stray!r} is of a process that it does not know. Nothing "
+        f"is sent. Put back the right journal. If there is none, reconcile and delete that file. Then {_AGAIN}"
+    )
+
+
 def refuse_network(path: str) -> None:
     """Raise JournalFailed if the path lies on a network file system, as far as that can be detected."""
     kind = "network share" if _is_share(path) else network_file_system(path, _mounts())
+    if kind and has_record(path):
+        raise JournalFailed(
+            f"the journal {path!r} lies on a network file system ({kind}), where locks do not work. Move it to a local "
+            f"disk, with its -wal file if there is one, and name it there (devino send: --journal PATH): {_KEEP}"
+        )
     if kind:
         raise JournalFailed(
             f"the journal {path!r} would lie on a network file system ({kind}), where locks do not work. {_ELSEWHERE}"

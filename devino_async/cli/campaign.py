@@ -20,7 +20,8 @@ from .campaign_verbs import VERBS
 from .campaign_words import as_data, lines_of, word_of
 from .cells import csv_cell
 from .console import as_json, open_output, printable, run
-from .found_campaigns import campaigns_here, one_campaign, where
+from .databases import refuse_database
+from .found_campaigns import listed, one_campaign, where
 from .reconciling import reconcile
 
 __all__ = ["campaign"]
@@ -39,7 +40,7 @@ def campaign() -> None:
 @click.argument("file", required=False)
 @where
 def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
-    """List all campaigns with their counts, or those in the journal of FILE."""
+    """List all campaigns with their counts, or those in the journal of FILE. FILE may be the name of a campaign too."""
     run(_list(file, journal, json_lines))
 
 
@@ -61,7 +62,8 @@ def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Write what became of each message of a campaign, as CSV or JSON lines. Positions count messages from 0, in the
-    order in which they were first sent. The rows hold no phone numbers and no texts.
+    order in which they were first sent. The rows hold no phone numbers, and no texts but what the service quotes in
+    its reasons. The journal itself holds the phone numbers and texts of messages in doubt or unsent, compressed.
     """
     target = None if str(output) == "-" else output
     run(_export(name, journal, json_lines, target, options), prints=target is None)
@@ -69,7 +71,7 @@ def export(name: str | None, journal: Path | None, json_lines: bool, output: Pat
 
 async def _list(file: str | None, journal: Path | None, json_lines: bool) -> None:
     async with AsyncExitStack() as stack:
-        found = [(each.state, each.place) for each in await campaigns_here(journal, file, stack)]
+        found = [(each.state, each.place) for each in await listed(journal, file, stack)]
     if not json_lines:
         click.echo(f"{'campaign':40} {'messages':>10} {'accepted':>10} {'in doubt':>8} {'to send':>8}  state")
     for state, place in found:
@@ -99,6 +101,7 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool) -> Non
 async def _export(
     name: str | None, journal: Path | None, json_lines: bool, output: Path | None, options: dict[str, Any]
 ) -> None:
+    refuse_database(output, journal)
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         file: IO[str] = sys.stdout

@@ -46,7 +46,7 @@ def word_of(state: CampaignState) -> str:
 
 def as_data(state: CampaignState, place: Path) -> dict[str, Any]:
     """Return all that is known about a campaign, for JSON."""
-    return {**attrs.asdict(state), "finished": state.finished, "journal": str(place)}
+    return {**attrs.asdict(state), "output": state.output, "finished": state.finished, "journal": str(place)}
 
 
 def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterator[str]:
@@ -79,7 +79,8 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
         yield f"In doubt: {state.unconfirmed:,}. No run sends them again by itself. To look for them at the service:"
         yield f"  {shlex.join(['devino', 'campaign', 'reconcile', state.name, '--journal', str(place)])}"
         words = ["devino", "campaign", "export", state.name, "--journal", str(place), "--state", "unconfirmed"]
-        yield "To list the positions of those in doubt:"
+        yield from _where_in_doubt(state, place)
+        yield "To list their positions:"
         yield f"  {shlex.join(words)}"
         yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
     if state.paused and not state.cancelled:
@@ -91,6 +92,18 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     elif not state.complete or state.not_sent or state.planned:
         yield "Run the same command again to send what was not sent, and nothing twice:"
         yield f"  {_command(state, place)}"
+
+
+def _where_in_doubt(state: CampaignState, place: Path) -> Iterator[str]:
+    """Yield where the lines and numbers of messages in doubt are, because the journal does not show them."""
+    output = _here(state.output, place)
+    if output is not None and Path(output).exists() and word_of(state) == "in doubt":
+        yield f"Their lines and numbers are in {printable(output)}, with the outcome unconfirmed."
+    elif output is not None:
+        # A run that was killed has not replaced the results of earlier runs.
+        yield f"The same command writes their lines and numbers into {printable(output)}, with the outcome unconfirmed."
+    elif state.path is not None:
+        yield "Run the same command again with --output FILE. It writes their lines and numbers, and sends none again."
 
 
 def _command(state: CampaignState, place: Path) -> str:

@@ -5,14 +5,14 @@ The comparison itself is in campaigns/. Here its result becomes messages for the
 
 import os
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devino_async.campaigns import Comparison, Row, compare
+from devino_async.campaigns import CampaignChanged, Comparison, Row, compare
 
 from .console import USAGE, say
 from .first_pass import FirstPass
@@ -21,9 +21,9 @@ from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
 from .progress import counting
 
 if TYPE_CHECKING:
-    from devino_async.campaigns import Journal
+    from devino_async.campaigns import CampaignState, Journal
 
-__all__ = ["JournaledRun", "address_of"]
+__all__ = ["JournaledRun", "address_of", "in_options"]
 
 _DAY = timedelta(days=1)
 _PORTS = {"http": 80, "https": 443}
@@ -35,6 +35,14 @@ def address_of(base_url: str | None) -> str:
     return f"{parts.scheme}://{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
 
 
+def in_options(error: Exception) -> Exception:
+    """Return the error. If its text tells a person to use an argument of Python, it names the option instead."""
+    if isinstance(error, CampaignChanged):
+        text = str(error).replace("use only_new=True", "add --only-new")
+        error.args = (text.replace("choose another campaign name", "choose another name with --campaign"),)
+    return error
+
+
 class JournaledRun:
     """A run of `devino send` with a journal: which campaign it continues, and what the journal records about it."""
 
@@ -43,7 +51,8 @@ class JournaledRun:
         self._place = place
         self._file = file
         self._address = address
-        self._output: str | None = None
+        self._outputs: Sequence[str] = ()
+        self._words: list[str] = []
         self.name = ""
         # Whether an earlier run of the campaign may have sent some of the rows.
         self.continues = False
@@ -60,9 +69,9 @@ class JournaledRun:
         if is_stream(self._file):
             # It cannot be compared before it is sent. So it must be the same, message by message.
             self.name, self.only_new = name or "", only_new
-            self._output = await self._noted_output()
             states = await self._journal.campaigns()
             self.continues = any(each.name == name and each.messages for each in states)
+            self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
         first = FirstPass()
         rows = read()
@@ -81,22 +90,31 @@ class JournaledRun:
         if not only_new and found.missing:
             _say_missing(found, self._file)
             return USAGE
-        if not only_new and found.finished_at is not None and datetime.now(UTC) - found.finished_at > _DAY:
-            _say_finished(found, found.finished_at)
+        if not only_new and found.finished_at is not None and _age(found.finished_at) > _DAY:
+            _say_finished(found, found.finished_at, some_bad=first.bad > 0)
+            return USAGE
+        # It may be the earlier file with another --text or --sender, which would pay everybody again.
+        recent = _unfinished_or_recent(found.earlier)
+        if recent is not None:
+            _say_nothing_in_common(found, recent, self._file)
             return USAGE
         self.name, self.continues = found.name, found.campaign is not None
-        self._output = await self._noted_output()
-        self._say_which(found, is_first=found.name == (name or default))
+        self._outputs = await self._noted_outputs()
+        self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None
 
-    async def _noted_output(self) -> str | None:
+    async def _noted_outputs(self) -> Sequence[str]:
         """Return where the results of this campaign went, even if its last run ended before its first request."""
-        states = await self._journal.campaigns()
-        return next((each.output for each in states if each.name == self.name), None)
+        return next((each.outputs for each in await self._journal.campaigns() if each.name == self.name), ())
+
+    def announce(self) -> None:
+        """Say which campaign begins, or continues, once nothing can be refused any more."""
+        for line in self._words:
+            say(line)
 
     def owns(self, output: Path | None) -> bool:
-        """Return whether this campaign's results were written to this file before."""
-        return output is not None and self._output == stored_path(output, self._place)
+        """Return whether this campaign's results were written to this file before, and no other campaign's since."""
+        return output is not None and stored_path(output, self._place) in self._outputs
 
     async def note(self, output: Path | None) -> None:
         """Record where the messages come from and where the results go. Raises JournalError if the run cannot begin."""
@@ -109,32 +127,76 @@ class JournaledRun:
         )
         await self._journal.end(run, complete=False)
 
-    def _say_which(self, found: Comparison, *, is_first: bool) -> None:
+    def _words_for(self, found: Comparison, *, is_first: bool, some_bad: bool) -> list[str]:
         if found.campaign is None:
-            if not is_first:
-                say(f"no row of {self._file.name} is in its earlier campaigns, so this is a new one")
-            say(f"campaign {found.name!r} begins; its journal is {self._place}")
-            return
+            new = f"no row of {self._file.name} is in its earlier campaigns, so this is a new one"
+            begins = f"campaign {found.name!r} begins; its journal is {self._place}"
+            return [begins] if is_first else [new, begins]
         if found.finished_at is not None:
-            say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}; nothing is sent")
-            return
+            return [f"{_all_sent(found, some_bad=some_bad)}; nothing is sent", *_mended(found)]
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
-        gone = f"; no longer in the file: {found.missing:,} sent or perhaps sent" if found.missing else ""
-        say(f"campaign {found.name!r} continues: {found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}")
+        gone = f"; no longer in the file: {_gone(found)}" if found.missing else ""
+        counts = f"{found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}"
+        return [f"campaign {found.name!r} continues: {counts}"]
+
+
+def _gone(found: Comparison) -> str:
+    counts = [f"{found.missing_sent:,} sent"] if found.missing_sent else []
+    return " and ".join([*counts, *([f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else [])])
+
+
+def _all_sent(found: Comparison, *, some_bad: bool) -> str:
+    """Return what became of a campaign that finished. Not all of it was sent if some was rejected."""
+    state = found.campaign
+    if state is None or not (state.rejected or state.assumed_sent):
+        return f"all {found.unchanged:,} {'valid ' if some_bad else ''}rows were sent in campaign {found.name!r}"
+    counts = {"accepted": state.accepted, "rejected": state.rejected, "assumed sent": state.assumed_sent}
+    told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
+    return f"nothing is left to send in campaign {found.name!r}: {told}"
+
+
+def _mended(found: Comparison) -> list[str]:
+    if found.campaign is None or not found.campaign.rejected:
+        return []
+    return ["a rejected row that is corrected in the file is sent by running the same command again"]
+
+
+def _age(moment: datetime) -> timedelta:
+    return datetime.now(UTC) - moment
+
+
+def _unfinished_or_recent(earlier: "Sequence[CampaignState]") -> "CampaignState | None":
+    """Return the newest campaign if it is not finished, else one that changed within the last day, else None.
+
+    Campaigns of which nothing was or may have been sent do not count.
+    """
+    paid = [each for each in earlier if each.accepted + each.unconfirmed + each.assumed_sent + each.in_flight]
+    if paid and not paid[0].finished and not paid[0].cancelled:
+        return paid[0]
+    return next((each for each in paid if _age(each.changed_at) <= _DAY), None)
+
+
+def _say_nothing_in_common(found: Comparison, earlier: "CampaignState", file: Path) -> None:
+    state = "finished" if earlier.finished else "cancelled" if earlier.cancelled else "not finished"
+    counts = f"{earlier.messages:,} messages, {earlier.accepted:,} of them accepted"
+    say(f"no row of {file.name} is the same as in its campaign {earlier.name!r}. That has {counts}, and is {state}")
+    say(f"it last changed on {earlier.changed_at.astimezone():%Y-%m-%d at %H:%M}. Nothing was sent now")
+    say("if an option such as --sender, --text or --priority differs from then, every row is another message. Choose:")
+    say("  the same options as before  to go on with that campaign")
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {found.new:,} rows, as a new campaign")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:
-    gone = [f"{found.missing_sent:,} sent"] if found.missing_sent else []
-    gone += [f"{found.missing_in_doubt:,} perhaps sent"] if found.missing_in_doubt else []
-    say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {' and '.join(gone)}")
+    say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {_gone(found)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
     say(f"  --only-new  to continue, and send what is not in the journal: {found.new + found.unsent:,} rows")
     every = found.unchanged + found.new
     say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, as a new campaign")
 
 
-def _say_finished(found: Comparison, at: datetime) -> None:
-    when = f"{at.astimezone():%Y-%m-%d at %H:%M}"
-    say(f"all {found.unchanged:,} rows were sent in campaign {found.name!r}, which finished on {when}")
-    say("nothing was sent now. To send them all once more, add this:")
+def _say_finished(found: Comparison, at: datetime, *, some_bad: bool) -> None:
+    say(f"{_all_sent(found, some_bad=some_bad)}, which finished on {at.astimezone():%Y-%m-%d at %H:%M}")
+    for line in _mended(found):
+        say(line)
+    say("nothing was sent now. To send all rows once more, add this:")
     say(f"  --campaign {shlex.quote(found.free_name)}")

@@ -11,6 +11,7 @@ import click
 import devino_async
 
 from .console import MESSAGES_FAILED, open_output, run, say
+from .databases import refuse_database
 from .options import connection, connection_of, moment, time_zone, upper
 from .rendering import Rendering
 from .shortfalls import Shortfalls
@@ -73,6 +74,7 @@ async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
     # The output file may hold older rows, so the query and the credentials are checked before it is opened.
     shortfalls = Shortfalls(counted=bool(options["calculate_total_count"]))
+    refuse_database(output)
     client = devino_async.DevinoClient(**connection_of(options), on_event=shortfalls)
     query = devino_async.DetailQuery(**{name: value for name, value in options.items() if value not in {None, ()}})
     rows = client.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)

@@ -18,10 +18,14 @@ _SHOWN_PROBLEMS = 20
 
 
 class FirstPass:
-    """Reads rows to their end or until a signal comes. `interrupted` is then the exit status."""
+    """Reads rows to their end or until a signal comes. `interrupted` is then the exit status.
+
+    `bad` is how many of the rows so far were not messages.
+    """
 
     def __init__(self) -> None:
         self.interrupted: int | None = None
+        self.bad = 0
         self._intake: Intake | None = None
         for number in STOP_SIGNALS:
             on_signal(number, partial(self._interrupt, number))
@@ -38,6 +42,7 @@ class FirstPass:
         """Yield the messages of one intake, in runs. `advance` is called for each."""
         async for rows in self.runs(intake):
             messages = [row.message for row in rows if row.message is not None]
+            self.bad += len(rows) - len(messages)
             yield messages
             for _ in messages:
                 advance()

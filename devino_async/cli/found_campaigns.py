@@ -14,9 +14,10 @@ from attrs import frozen
 from devino_async.campaigns import CampaignState, JournalFailed, SQLiteJournal
 
 from .console import printable, say
-from .journals import existing, stored_path
+from .databases import is_writable
+from .journals import beside, existing, stored_path
 
-__all__ = ["Found", "campaigns_here", "one_campaign", "where"]
+__all__ = ["Found", "campaigns_here", "listed", "one_campaign", "where"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -44,21 +45,47 @@ class Found:
 
 
 async def campaigns_here(journal: Path | None, name: str | None, stack: AsyncExitStack) -> list[Found]:
-    """Return the campaigns of all journals that are looked into, the oldest of each first."""
+    """Return the campaigns of all journals that are looked into, the oldest of each first.
+
+    Raises JournalFailed if none of the journals can be used, or not the one that is named.
+    """
     found = []
     places, is_named = existing(journal, name)
+    failed = 0
     for place in places:
         opened = SQLiteJournal(place)
         try:
             await stack.enter_async_context(opened)
             states = await opened.campaigns()
         except JournalFailed as error:
-            if is_named:
-                raise
+            failed += 1
+            if is_named or failed == len(places):
+                raise _with_advice(error, place) from None
             # Other programs use this suffix too.
             say(str(error))
             continue
         found += [Found(state, opened, place) for state in states]
+    return found
+
+
+def _with_advice(error: JournalFailed, place: Path) -> JournalFailed:
+    """Return the error. If the file cannot be written, it says how to look at it nevertheless."""
+    if is_writable(place) and is_writable(place.resolve().parent):
+        return error
+    return JournalFailed(
+        f"{error}\nTo look at it only, copy it to a folder that can be written, with its -wal file if there is one,"
+        " while no run is under way, and name the copy with --journal. Never send with a copy."
+    )
+
+
+async def listed(journal: Path | None, name: str | None, stack: AsyncExitStack) -> list[Found]:
+    """Return all campaigns of the file's own journal, or those of this name or file. Raises click.UsageError."""
+    everything = await campaigns_here(journal, name, stack)
+    if name is None or any(each.place == beside(Path(name)) for each in everything):
+        return everything
+    found = [each for each in everything if each.state.name == name or _is_of_file(each, name)]
+    if not found:
+        raise click.UsageError(f"there is no such campaign. {_names(everything)}")
     return found
 
 
@@ -69,14 +96,13 @@ async def one_campaign(journal: Path | None, name: str | None, stack: AsyncExitS
     if name is not None:
         found = [each for each in everything if each.state.name == name]
         if not found:
-            found = [each for each in everything if each.state.path == stored_path(Path(name), each.place)][-1:]
+            found = [each for each in everything if _is_of_file(each, name)][-1:]
     if len(found) == 1:
         path = found[0].state.path
         others = [each.state.name for each in everything if path is not None and each.state.path == path]
         if name is not None and len(others) > 1:
             say(f"campaigns of this file: {', '.join(map(printable, others))}")
         return found[0]
-    names = ", ".join(sorted({printable(each.state.name) for each in everything})) or "none"
     what = (
         "give a name"
         if name is None
@@ -84,4 +110,13 @@ async def one_campaign(journal: Path | None, name: str | None, stack: AsyncExitS
         if not found
         else "several journals have it; give --journal"
     )
-    raise click.UsageError(f"{what}. The campaigns here: {names}")
+    raise click.UsageError(f"{what}. {_names(everything)}")
+
+
+def _is_of_file(found: Found, name: str) -> bool:
+    return found.state.path == stored_path(Path(name), found.place)
+
+
+def _names(everything: list[Found]) -> str:
+    names = ", ".join(sorted({printable(each.state.name) for each in everything})) or "none"
+    return f"The campaigns here: {names}"

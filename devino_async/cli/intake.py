@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import devino_async
 from devino_async.campaigns import Row
 
 from .console import CommandFailed
@@ -45,8 +46,13 @@ class Intake:
         self._stopped.set()
 
     async def begin(self) -> None:
-        """Read the first run. Raises ConfigurationError if the header cannot be used, and what `next_run` raises."""
+        """Read the first run. Raises ConfigurationError if the header cannot be used, or if there are no rows.
+
+        It raises what `next_run` raises, too.
+        """
         self._first = await self._read()
+        if not self._first and not self.stopped:
+            raise devino_async.ConfigurationError("nothing to send: the input has no rows")
 
     async def next_run(self) -> list[Row]:
         """Return the next rows: none at the end, and after `stop` only rows that were read already.

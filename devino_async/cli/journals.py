@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING
 import click
 
 from devino_async.campaigns import JournalFailed
+from devino_async.campaigns.troubles import has_record
 
 if TYPE_CHECKING:
     from devino_async.campaigns import SQLiteJournal
 
-__all__ = ["DEFAULT_HOST", "default_name", "entered", "existing", "is_stream", "journal_for", "stored_path"]
+__all__ = ["DEFAULT_HOST", "beside", "default_name", "entered", "existing", "is_stream", "journal_for", "stored_path"]
 
 _ENVIRONMENT = "DEVINO_JOURNAL"
 _SUFFIX = ".journal"
+_IT_KNOWS = (
+    "A journal that exists knows what was sent before, so nothing was sent now. Make it usable first: writable, on a"
+    " local disk, and opened by the version of devino-async that made it. Sending without it sends everything again."
+)
 DEFAULT_HOST = "api.devino.online"
 
 
-def _beside(file: Path) -> Path:
+def beside(file: Path) -> Path:
     """Return the path of the journal that lies beside a file."""
     return file.with_name(file.name + _SUFFIX)
 
@@ -40,7 +45,7 @@ def journal_for(
             raise click.UsageError("--no-journal cannot be used with --journal, --campaign or --only-new")
         return None
     if not is_stream(file):
-        return journal or Path(os.environ.get(_ENVIRONMENT) or _beside(file))
+        return journal or Path(os.environ.get(_ENVIRONMENT) or beside(file))
     if (journal is None) != (campaign is None) or (only_new and journal is None):
         raise click.UsageError("input that can be read only once needs both --journal and --campaign to have a journal")
     return journal
@@ -61,8 +66,8 @@ def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
         if not named.is_file():
             raise click.UsageError(f"there is no journal {named}")
         return [named], True
-    if file and _beside(Path(file)).is_file():
-        return [_beside(Path(file))], True
+    if file and beside(Path(file)).is_file():
+        return [beside(Path(file))], True
     found = sorted(Path().glob(f"*{_SUFFIX}"))
     if not found:
         raise click.UsageError("there is no journal here; name one with --journal")
@@ -83,12 +88,18 @@ def stored_path(file: Path, journal: Path) -> str:
         return str(file.resolve())
 
 
-async def entered(journal: "SQLiteJournal", stack: AsyncExitStack) -> None:
-    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, which names the alternatives."""
+async def entered(journal: "SQLiteJournal", place: Path, stack: AsyncExitStack) -> None:
+    """Open the journal of `devino send` until the stack ends. Raises click.UsageError, which says what to do.
+
+    Alternatives are named only if there is no file yet, because a file that exists knows what was sent.
+    """
+    is_there = has_record(str(place))
     try:
         await stack.enter_async_context(journal)
         await journal.secret()
     except JournalFailed as error:
+        if is_there:
+            raise click.UsageError(f"{error}\n{_IT_KNOWS}") from None
         raise click.UsageError(
             f"{error}\n--journal PATH keeps the journal in another folder, on a local disk. --no-journal keeps none:"
             " then a crash leaves no record of what was sent."

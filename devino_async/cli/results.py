@@ -4,6 +4,7 @@ The sending itself is in sending.py.
 """
 
 import csv
+import errno
 import os
 import shutil
 import sys
@@ -19,6 +20,7 @@ from devino_async.campaigns import Row, describe_reasons
 
 from .cells import csv_cell
 from .console import as_json, open_output, refuse_existing, say, silence
+from .databases import is_writable, refuse_database
 
 __all__ = ["OutputFile", "Results"]
 
@@ -29,34 +31,43 @@ _OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
 
 
 class OutputFile:
-    """Where results go: nowhere, to stdout, into a file, or into another file that replaces it at the end.
+    """Where results go: nowhere, to stdout, or into a file.
 
+    With `replaces_at_end` a regular file is replaced at the end by another one, which has `.unfinished` in its name.
     `form` is CSV if the suffix is .csv, else JSON lines.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, replaces_at_end: bool = False) -> None:
         self.form = "csv" if path is not None and path.suffix.lower() == ".csv" else "jsonl"
         self.file: IO[str] | None = sys.stdout if str(path) == "-" else None
         self._path = None if str(path) == "-" else path
+        self._replaces_at_end = replaces_at_end
         self._unfinished: Path | None = None
 
+    def refuse_databases(self, journal: Path | None) -> None:
+        """Raise click.UsageError if results would replace a journal. Call it before the journal is opened."""
+        if self._path is not None:
+            refuse_database(self._path, journal)
+            refuse_database(_unfinished(self._path), journal)
+
     def check(self, source: IO[bytes], *, overwrite: bool) -> None:
-        """Raise click.UsageError if the file is the input itself, or has content that may not be replaced."""
+        """Raise click.UsageError if the file cannot be written, is the input, or may not be replaced."""
         if self._path is None:
             return
         if _is_same(self._path, source):
             raise click.UsageError("--output is the input file")
         refuse_existing(self._path, overwrite=overwrite)
+        _refuse_unwritable(self._path, replaces=self._replaces_at_end)
 
-    def open(self, *, replaces_at_end: bool) -> None:
+    def open(self) -> None:
         """Open the file. Raises click.UsageError if it cannot be written."""
         if self._path is None:
             return
         path = self._path
-        if replaces_at_end and (path.is_file() or not path.exists()):
+        if self._replaces_at_end and (path.is_file() or not path.exists()):
             # A link stays a link. Its target is what is replaced.
             self._path = path.resolve()
-            path = self._unfinished = self._path.with_name(self._path.name + _UNFINISHED)
+            path = self._unfinished = _unfinished(self._path)
         self.file = open_output(path, overwrite=True)
 
     def settle(self, *, is_whole: bool) -> str | None:
@@ -186,6 +197,19 @@ class Results:
         silence(file)
         if file is not sys.stdout:
             file.close()
+
+
+def _unfinished(output: Path) -> Path:
+    path = output.resolve()
+    return path.with_name(f"{path.name}{_UNFINISHED}")
+
+
+def _refuse_unwritable(path: Path, *, replaces: bool) -> None:
+    """Raise click.UsageError if a file cannot be written, or its folder if a new file is to replace it."""
+    place = path.resolve().parent if not path.exists() or (replaces and path.is_file()) else path
+    if not is_writable(place):
+        problem = errno.EACCES if place.exists() else errno.ENOENT
+        raise click.UsageError(f"cannot write {path}: {os.strerror(problem)}")
 
 
 def _is_same(output: Path, source: IO[bytes]) -> bool:

@@ -14,6 +14,7 @@ import click
 
 import devino_async
 from devino_async.campaigns import Row, SQLiteJournal, read_messages
+from devino_async.campaigns.troubles import has_record
 
 from .console import MESSAGES_FAILED, run, say, standard_input
 from .continuing import JournaledRun, address_of
@@ -62,7 +63,8 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
     callback_url, options (or options.KEY). `-` is standard input.
 
     A journal beside the file remembers what was sent. After a crash or a stop, run the same command again: it sends
-    only what was not sent. Ctrl-C, SIGTERM and SIGHUP stop reading and finish what is in flight. A second signal ends
+    only what was not sent. The journal holds the phone numbers and texts of messages in doubt or unsent, compressed,
+    and no others. Ctrl-C, SIGTERM and SIGHUP stop reading and finish what is in flight. A second signal ends
     the command at once.
     """
     if output is None and json_lines:
@@ -81,13 +83,11 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     journal = None if place is None else SQLiteJournal(place)
     # connection_of removes the options that it takes, so everything else that needs them comes first.
     reading = _reading(options)
-    schedule = options["schedule"] = schedule_of(options)
+    options["schedule"] = schedule_of(options)
     given = connection_of(options)
-    if schedule is not None:
-        given["on_event"] = telling(schedule)
-    limits = devino_async.Limits(in_flight=options["in_flight"], segments_per_second=options["segments_per_second"])
-    client = devino_async.DevinoClient(**given, limits=limits, journal=journal)
-    target = OutputFile(output)
+    client = _client_of(given, options, journal)
+    target = OutputFile(output, replaces_at_end=journal is not None)
+    target.refuse_databases(place)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
 
@@ -101,9 +101,12 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         journaled: JournaledRun | None = None
         if journal is not None and place is not None:
             if not is_stream(path):
-                # Otherwise a file with a wrong header would get a journal beside it.
+                # Otherwise a file with a wrong header, or without rows, would get a journal beside it.
                 await Intake(read()).begin()
-            await entered(journal, stack)
+            if not has_record(str(place)):
+                # No campaign owns the output yet. So if it is refused, no journal is made.
+                target.check(source, overwrite=options["overwrite"])
+            await entered(journal, place, stack)
             journaled = JournaledRun(journal, place, path, address_of(given["base_url"]))
             decided = await journaled.choose(
                 read, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]
@@ -118,7 +121,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         await sending.begin()
         if journaled is not None:
             await journaled.note(output)
-        target.open(replaces_at_end=journaled is not None)
+        target.open()
+        if journaled is not None:
+            journaled.announce()
         return await sending.run(
             Results(
                 target,
@@ -127,6 +132,15 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
                 continues=journaled is not None and journaled.continues,
             )
         )
+
+
+def _client_of(
+    given: dict[str, Any], options: dict[str, Any], journal: SQLiteJournal | None
+) -> "devino_async.DevinoClient":
+    if options["schedule"] is not None:
+        given["on_event"] = telling(options["schedule"])
+    limits = devino_async.Limits(in_flight=options["in_flight"], segments_per_second=options["segments_per_second"])
+    return devino_async.DevinoClient(**given, limits=limits, journal=journal)
 
 
 def _reading(options: dict[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from .console import (
     say,
     status_of,
 )
-from .continuing import JournaledRun
+from .continuing import JournaledRun, in_options
 from .following import follow
 from .intake import Intake
 from .progress import counting
@@ -89,7 +89,7 @@ class Sending:
             on_signal(number, partial(self._interrupt, number))
 
     async def begin(self) -> None:
-        """Read the first rows. Raises ConfigurationError if the header cannot be used."""
+        """Read the first rows. Raises ConfigurationError if the header cannot be used, or there are no rows."""
         await self._intake.begin()
 
     async def run(self, results: Results) -> int:
@@ -100,7 +100,7 @@ class Sending:
             await self._deliver(results)
         except (devino_async.DevinoError, CommandFailed, OSError) as error:
             if self._closing is None or not isinstance(error, devino_async.ClientClosed):
-                failure = error
+                failure = in_options(error)
         except MemoryError:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)

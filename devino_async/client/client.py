@@ -213,8 +213,7 @@ class DevinoClient:
         return await self._dispatch.report(stream)
 
     async def reconcile(self, *, campaign: str | None = None, key: str | None = None) -> "ReconcileReport":
-        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found. Nothing is
-        sent. It may be stopped and run again. Raises ConfigurationError, JournalError and CallFailed."""
+        """Look up what is in doubt of a campaign, a key, or all keyed sends, and settle what is found."""
         self._check_open()
         return await self._dispatch.journaled_for("reconcile").reconcile(campaign, key, self._look_ups)
 

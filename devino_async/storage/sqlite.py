@@ -8,7 +8,6 @@ cannot be used. Errors that SQLite raises during work are passed on unchanged.
 import asyncio
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from ..errors import ClientClosed, DevinoError
+from .places import Place
 
 __all__ = ["SQLiteFile", "truncate_log"]
 
@@ -31,11 +31,6 @@ _TABLES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE
 # FULL: on disk at every commit, not only at checkpoints. On macOS fsync alone leaves data in the drive's cache.
 # secure_delete overwrites deleted data, which may include message texts and phone numbers.
 _SETTINGS = ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON", "secure_delete = ON")
-
-# Closing any descriptor of a file drops all locks that the process has on that file, SQLite's included. Each thread
-# takes this lock before it connects. So while one thread creates the file and closes it again, no other thread has a
-# connection to it yet.
-_creating = threading.Lock()
 
 
 class _Failed:
@@ -76,6 +71,7 @@ class SQLiteFile:
         self._error = error
         self._explain = explain
         self._before_opening = before_opening
+        self._place = Place(self._path)
         self._thread = ThreadPoolExecutor(1, f"devino {kind}")
         self._connection: sqlite3.Connection | None = None
         self._waiting: SimpleQueue[_Caller] = SimpleQueue()
@@ -114,6 +110,11 @@ class SQLiteFile:
         result: T = outcome
         return result
 
+    def soon(self, work: Work[Any]) -> None:
+        """Let the thread do the work when it comes to it, unless the file is closed. What it raises is dropped."""
+        if self._closing is None and not self._is_forked():
+            self._thread.submit(self._with_connection, work)
+
     async def aclose(self) -> None:
         """Finish all work that was begun and close the file. In a forked child, leave it to the parent."""
         if self._is_forked():
@@ -135,6 +136,13 @@ class SQLiteFile:
             # A child has neither the thread nor the locks of its parent, and a connection must not cross a fork.
             raise self._error(f"this {self._kind} was used before the process forked; open it in each process")
         self._process = os.getpid()
+
+    def trouble(self) -> str | None:
+        """Return what a person has done to the open file, or None. What is written then is lost, or not seen by others.
+
+        Call it in the thread. It takes microseconds.
+        """
+        return self._place.trouble()
 
     # In the thread
 
@@ -169,14 +177,17 @@ class SQLiteFile:
         try:
             if self._before_opening is not None:
                 self._before_opening()
-            if self._path != ":memory:":
-                _create(self._path)
+            is_file = self._path != ":memory:"
+            if is_file and (problem := self._place.create()):
+                raise self._unusable(problem)
             connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
             self._prepare(connection)
+            if is_file and (problem := self._place.remember()):
+                raise self._unusable(problem)
         except (sqlite3.Error, OSError) as error:
             problem = self._explain(error)
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
-                problem = "it is not an SQLite file. Choose another path, or move it away"
+                problem = "it is not an SQLite file. Check that the path is right, and that the file is not damaged"
         except DevinoError:
             if connection is not None:
                 connection.close()
@@ -207,6 +218,8 @@ class SQLiteFile:
                     self._upgrades[older](connection)
             if version != self._version:
                 connection.execute(f"PRAGMA user_version = {self._version}")
+            # BEGIN IMMEDIATE does not fail on a file that may only be read. This does, and it changes nothing.
+            connection.execute(f'DELETE FROM "{min(_tables(connection))}" WHERE 0')  # noqa: S608 - a name of ours
 
     def _version_of(self, connection: sqlite3.Connection) -> int | None:
         """Return the file's version, or None if it has no tables yet. Raises the caller's error if it is unusable."""
@@ -222,19 +235,13 @@ class SQLiteFile:
                 empty.execute(statement)
             expected = _tables(empty)
         if not expected <= tables:
-            raise self._unusable("it holds other tables. Choose another path")
+            raise self._unusable("it holds other tables. Check that the path is right, or use the version that made it")
         if version > self._version or not self._upgrades.keys() >= {*range(version, self._version)}:
             raise self._unusable(
                 f"it has format {version}, and this version of devino-async reads format {self._version}. Use the "
-                "version that made it, or choose another path"
+                "version that made it"
             )
         return version
-
-
-def _create(path: str) -> None:
-    """Create the file if it is missing, for its owner alone. SQLite gives its -wal and -shm files the same mode."""
-    with _creating, suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:

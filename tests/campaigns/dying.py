@@ -95,3 +95,44 @@ def without_rights(path: Path, said: int) -> None:
         return "nothing"
 
     os.write(said, asyncio.run(main()).encode())
+
+
+def begins_in_a_child(journal: SQLiteJournal, name: str, said: int) -> int:
+    """Fork a child that begins a campaign, writes its name to the descriptor, and lives on. Returns its process id."""
+    child = os.fork()
+    if child == 0:
+        asyncio.events._set_running_loop(None)
+
+        async def main() -> None:
+            await journal.begin(name, ADDRESS)
+            os.write(said, name.encode())
+
+        try:
+            asyncio.run(main())
+            signal.pause()
+        finally:
+            os._exit(1)
+    return child
+
+
+def leaves_its_file(path: Path, closes: bool) -> None:
+    """Be killed when the journal no longer names a process, and its file is about to be removed."""
+
+    async def main() -> None:
+        journal = SQLiteJournal(path)
+        run = await journal.begin("spring", ADDRESS)
+        await journal.claim(run, part_of(range(2)))
+        if closes:
+            journal._claimer.remove = _killed  # type: ignore[method-assign]
+            await journal.aclose()
+        # Here another process finds this one dead.
+        os.close(journal._claimer._descriptor or 0)
+        other = SQLiteJournal(path)
+        other._claimer.remove = _killed  # type: ignore[method-assign]
+        await other.campaigns()
+
+    asyncio.run(main())
+
+
+def _killed(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

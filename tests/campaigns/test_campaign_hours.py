@@ -93,7 +93,8 @@ async def test_what_waits_is_not_claimed(service: Service, journal: Journal) -> 
     await run.client.aclose()
     receipts = await run.end()
     assert kinds(receipts) == [Accepted] * 300 + [NotSent] * (len(receipts) - 300)
-    assert len(receipts) < 5_000, "it read on although a batch waited"
+    # The second batch is read when closing ends the wait, and so may be a third.
+    assert len(receipts) <= 300 + 300, "it read on although a batch waited"
     assert service.requests == []
     assert kinds(await ran(service, journal, messages(5_000))) == [Accepted] * 5_000
 

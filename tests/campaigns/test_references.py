@@ -22,7 +22,7 @@ from devino_async import (
     Unconfirmed,
     new_token,
 )
-from devino_async.campaigns import SQLiteJournal, State
+from devino_async.campaigns import Journal, SQLiteJournal, State
 from devino_async.campaigns.references import references_in, with_references
 from devino_async.flow.steps import at_once
 from devino_async.protocol.sending import encode
@@ -132,7 +132,7 @@ async def test_never_unasked(service: Service, account: Account, tmp_path: Path)
 async def test_a_callback_settles_its_message(
     devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
 ) -> None:
-    """What was in doubt is accepted by a callback that names it, in campaigns and under keys, even twice."""
+    """A callback that names what was in doubt makes it accepted, in campaigns and under keys, whenever it comes."""
     account.lost = {0, 1}
     some = [message(number, callback_url=URL) for number in range(3)]
     await devino.send_all(some, campaign="sale")
@@ -232,3 +232,7 @@ def test_hooks_that_cannot_work(hooks: Any) -> None:
     """A list of hooks must hold coroutines, at least one."""
     with pytest.raises(ConfigurationError):
         CallbackReceiver(token=new_token(), on_status=hooks)
+
+
+def _is_a_journal(made: SQLiteJournal) -> Journal:
+    return made

@@ -1,9 +1,11 @@
 """`devino campaign list|show|export`: what they tell of campaigns that `devino send` left in journals."""
 
 import csv
+import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -85,12 +87,82 @@ def test_show_after_a_kill(cli: Any, counting: Any) -> None:
     assert lines[-2] == "Run the same command again to send what was not sent, and nothing twice:"
     assert lines[-1] == "devino send campaign.csv, with the same options as before"
     assert "results r.csv" in lines
+    assert "The same command writes their lines and numbers into r.csv, with the outcome unconfirmed." in lines
     [export] = [line for line in lines if line.startswith("devino campaign export")]
     places = cli.lines(cli.run(*export.split()[1:], "--json").stdout)
     assert [each["position"] for each in places] == list(range(100, 200))
     assert cli.run(*lines[-1].partition(",")[0].split()[1:]).exit_code == 1
     assert counting.sent.total() == 300
-    assert cli.run("campaign", "show").stdout.startswith(f"Campaign campaign.csv@{counting.url[7:]}: in doubt")
+    shown = cli.run("campaign", "show").stdout
+    assert shown.startswith(f"Campaign campaign.csv@{counting.url[7:]}: in doubt")
+    assert "The same command writes their lines" in shown
+    assert cli.run("send", "campaign.csv", "--output", "r.csv").exit_code == 1
+    assert "Their lines and numbers are in r.csv" in cli.run("campaign", "show").stdout
+    assert Path("r.csv").read_text().count(",unconfirmed,") == 100
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+def test_show_without_results(cli: Any, counting: Any) -> None:
+    """If the results were not written, it says how to get the lines and numbers of what is in doubt."""
+    counting.answers = 0
+    process = cli.start("send", cli.file(ROWS))
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()
+    assert "Run the same command again with --output FILE" in cli.run("campaign", "show").stdout
+    assert cli.run("send", "campaign.csv", "--output", "r.csv").exit_code == 1
+    assert Path("r.csv").read_text().count(",unconfirmed,") == 300
+    assert counting.sent.total() == 300
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the modes of Unix")
+def test_a_read_only_folder(cli: Any, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the journal cannot be written, it is said how to look at it, and no way to send without it is offered."""
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other:
+        for name in ("campaign.csv", "campaign.csv.journal"):
+            Path(folder, name).write_bytes(Path(name).read_bytes())
+        Path(folder, "campaign.csv.journal").chmod(0o444)
+        Path(folder).chmod(0o555)
+        monkeypatch.chdir(folder)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65_534)
+        try:
+            for verb in ("list", "show", "export"):
+                for arguments in ([], ["campaign.csv"], ["--journal", "campaign.csv.journal"]):
+                    result = cli.run("campaign", verb, *arguments)
+                    assert result.exit_code == 3, result.stderr
+                    assert "copy it to a folder that can be written" in result.stderr
+                    assert "no-journal" not in result.stderr
+        finally:
+            os.seteuid(user)
+        copy = Path(other, "copy.journal")
+        copy.write_bytes(Path("campaign.csv.journal").read_bytes())
+        assert finished in cli.run("campaign", "list", "--journal", copy).stdout
+        monkeypatch.chdir(cli.folder)
+
+
+def test_list_of_one(cli: Any, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finds a campaign by its name too. One that is not there is a usage error."""
+    for arguments in (["absent"], ["absent.csv"], ["absent", "--journal", "campaign.csv.journal"]):
+        result = cli.run("campaign", "list", *arguments)
+        assert result.exit_code == 2
+        assert finished in result.stderr
+        assert not result.stdout
+    for arguments in ([finished], ["campaign.csv"], [finished, "--journal", "campaign.csv.journal"]):
+        assert finished in cli.run("campaign", "list", *arguments).stdout
+    monkeypatch.setenv("DEVINO_JOURNAL", "campaign.csv.journal")
+    assert finished in cli.run("campaign", "list", "campaign.csv").stdout
+    assert cli.run("campaign", "list", "other.csv").exit_code == 2
+
+
+def test_only_foreign_files(cli: Any) -> None:
+    """If no journal here can be used, the status says so."""
+    cli.file("not a journal at all\n" * 100, "foreign.journal")
+    result = cli.run("campaign", "list")
+    assert result.exit_code == 3
+    assert "foreign.journal" in result.stderr
 
 
 def test_the_command_names_what_is_not_usual(cli: Any, guarded_url: str) -> None:
@@ -114,6 +186,13 @@ def test_export(cli: Any, finished: str) -> None:
     assert "secret words" not in result.stdout
     lines = cli.lines(cli.run("campaign", "export", "--json", "--state", "rejected").stdout)
     assert [each["position"] for each in lines] == list(range(9, 300, 10))
+
+
+def test_the_help_says_what_a_journal_holds(cli: Any) -> None:
+    """Exported rows hold no numbers and texts, and it is not hidden that the journal does."""
+    for command in (["campaign", "export"], ["send"]):
+        told = " ".join(cli.run(*command, "--help").stdout.split())
+        assert "holds the phone numbers and texts of messages in doubt or unsent" in told
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.jsonl"])

@@ -187,6 +187,7 @@ def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
     assert counting.sent.total() == 200
     result = cli.run(*command, "--only-new")
     assert result.exit_code == 1, result.stderr
+    assert "no longer in the file: 5 sent and 10 perhaps sent" in result.stderr
     assert "186 rows: 96 accepted, 90 unconfirmed" in result.stderr
     assert counting.sent.total() == 201
     assert not counting.twice
@@ -196,21 +197,78 @@ def test_sent_rows_are_missing(cli: Any, counting: Any) -> None:
 
 
 def test_another_file_of_the_same_name(cli: Any, counting: Any) -> None:
-    """(c) With no row in common a new campaign begins, and a line says so. Later runs continue the one that fits."""
+    """(c) With no row in common a new campaign begins, and a line says so. Later runs continue the one that fits.
+
+    This needs an earlier campaign that is finished, and has not changed for a day.
+    """
     name = f"campaign.csv@{counting.url[7:]}"
-    path = cli.file(rows(1, 2))
+    path, journal = cli.file(rows(1, 2)), cli.folder / "campaign.csv.journal"
     assert f"campaign '{name}' begins" in cli.run("send", path).stderr
+    age(journal, 25 * 3_600)
     cli.file(rows(3, 4))
     result = cli.run("send", path)
     assert result.exit_code == 0
     assert "no row of campaign.csv is in its earlier campaigns" in result.stderr
     assert f"campaign '{name}-2' begins" in result.stderr
     for numbers, goes_on in (((1, 2, 5), name), ((3, 4, 6), f"{name}-2"), ((7,), f"{name}-3")):
+        if numbers == (7,):
+            age(journal, 25 * 3_600)
         cli.file(rows(*numbers))
         result = cli.run("send", path)
         assert result.exit_code == 0
         assert f"campaign '{goes_on}'" in result.stderr
     assert counting.sent == {(f"7900{number:07}", "x"): 1 for number in range(1, 8)}
+
+
+@pytest.mark.parametrize("case", ["recent", "recent, --only-new", "not finished", "older one continued"])
+def test_another_option(cli: Any, counting: Any, case: str) -> None:
+    """(c) Another --priority makes every row another message. Nothing is sent twice unasked for it."""
+    path, journal = cli.file(rows(1, 2, 3)), cli.folder / "campaign.csv.journal"
+    name = f"campaign.csv@{counting.url[7:]}"
+    assert cli.run("send", path, *(["--limit", "2"] if case == "not finished" else [])).exit_code == 0
+    if case == "not finished":
+        age(journal, 100 * 3_600)
+    if case == "older one continued":
+        age(journal, 25 * 3_600)
+        assert cli.run("send", path, "--priority", "LOW").exit_code == 0
+        age(journal, 25 * 3_600)
+        cli.file(rows(1, 2, 3, 4))
+        assert cli.run("send", path).exit_code == 0
+    sent = counting.sent.total()
+    changed = ["send", path, "--priority", "HIGH", *(["--only-new"] if "--only-new" in case else [])]
+    result = cli.run(*changed)
+    assert result.exit_code == 2, result.stderr
+    assert counting.sent.total() == sent
+    state = "not finished" if case == "not finished" else "finished"
+    assert f"no row of campaign.csv is the same as in its campaign '{name}'" in result.stderr
+    accepted = {"not finished": 2, "older one continued": 4}.get(case, 3)
+    assert f"{accepted} of them accepted, and is {state}" in result.stderr
+    assert "the same options as before  to go on" in result.stderr
+    [line] = [line for line in result.stderr.splitlines() if line.startswith("  --campaign ")]
+    assert cli.run(*changed, *line.split("  to send")[0].split()).exit_code == 0
+    assert counting.sent.total() == sent + (4 if case == "older one continued" else 3)
+    # The new campaign is found again without its name.
+    assert cli.run(*changed).exit_code == 0
+    assert counting.sent.total() == sent + (4 if case == "older one continued" else 3)
+
+
+def test_another_option_after_nothing_was_sent(cli: Any, counting: Any) -> None:
+    """(c) After a campaign of which everything was rejected, here for its sender, a new one needs no leave."""
+    path = cli.file("to,text\n79000000001,x\n")
+    assert cli.run("send", path, "--sender", "Unknown").exit_code == 1
+    result = cli.run("send", path, "--sender", "MyCompany")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_another_option_after_a_cancel(cli: Any, counting: Any) -> None:
+    """(c) A campaign that was cancelled more than a day ago has ended, though it is not finished."""
+    path, journal = cli.file(rows(1, 2, 3)), cli.folder / "campaign.csv.journal"
+    assert cli.run("send", path, "--limit", "2").exit_code == 0
+    assert cli.run("campaign", "cancel", "--journal", journal, "--yes").exit_code == 0
+    assert cli.run("send", path, "--priority", "HIGH").exit_code == 2
+    age(journal, 25 * 3_600)
+    assert cli.run("send", path, "--priority", "HIGH").exit_code == 0
+    assert counting.sent.total() == 5
 
 
 @pytest.mark.parametrize(("sender", "status"), [("MyCompany", 0), ("Unknown", 1)])
@@ -223,7 +281,11 @@ def test_finished_and_run_again(cli: Any, counting: Any, sender: str, status: in
     output.unlink()
     again = cli.run("send", path, "--output", output)
     assert again.exit_code == status
-    assert "all 3 rows were sent" in again.stderr
+    assert ("all 3 rows were sent" in again.stderr) == (status == 0)
+    if status:
+        assert "nothing is left to send" in again.stderr
+        assert ": 2 accepted, 1 rejected; nothing is sent" in again.stderr
+        assert "corrected in the file is sent by running the same command again" in again.stderr
     assert counting.sent.total() == 3
     assert output.read_bytes() == results
 
@@ -339,13 +401,49 @@ def test_no_journal(cli: Any, counting: Any) -> None:
 def test_a_folder_that_cannot_hold_one(cli: Any, counting: Any) -> None:
     """If no journal can be made, nothing is sent, and the alternatives are named."""
     path = cli.file(rows(1))
-    for place in (path / "x.journal", cli.folder / "absent" / "x.journal", path):
+    for place in (path / "x.journal", cli.folder / "absent" / "x.journal"):
         result = cli.run("send", path, "--journal", place)
         assert result.exit_code == 2
         assert "--journal PATH" in result.stderr
         assert "--no-journal" in result.stderr
     assert counting.sent.total() == 0
     assert path.read_text() == rows(1)
+
+
+def of_another_version(journal: Path) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda journal: journal.write_bytes(b"x" * 5_000), "not an SQLite file"),
+        (of_another_version, "Use the version that made it"),
+        pytest.param(lambda journal: journal.chmod(0o444), "it cannot be written. Make the file", marks=UNIX),
+    ],
+    ids=["text", "version", "mode"],
+)
+def test_a_journal_that_cannot_be_used(cli: Any, counting: Any, harm: Any, told: str) -> None:
+    """A journal that exists knows what was sent. If it cannot be used, no way to send without it is offered."""
+    with TemporaryDirectory() as name:
+        # Not in pytest's folder, which is for its owner only.
+        folder = Path(name)
+        path, journal = folder / "campaign.csv", folder / "campaign.csv.journal"
+        path.write_text(rows(1, 2))
+        assert cli.run("send", path).exit_code == 0
+        folder.chmod(0o777)
+        journal.chmod(0o666)
+        harm(journal)
+        with without_rights():
+            result = cli.run("send", path)
+    assert result.exit_code == 2, result.stderr
+    assert told in result.stderr
+    assert "knows what was sent" in result.stderr
+    assert "sends everything again" in result.stderr
+    assert not [word for word in ("--no-journal", "--journal", "another") if word in result.stderr], result.stderr
+    assert counting.sent.total() == 2
 
 
 @UNIX
@@ -368,17 +466,27 @@ def test_a_read_only_folder(cli: Any, counting: Any) -> None:
 
 @contextmanager
 def no_rights_in(folder: Path) -> Iterator[None]:
-    """A folder with a file that may be read, and nothing that may be written. Modes do not bind root."""
+    """A folder with a file that may be read, and nothing that may be written."""
     (folder / "campaign.csv").write_text(rows(1))
     folder.chmod(0o555)
-    user = os.geteuid()
-    if user == 0:
+    try:
+        with without_rights():
+            yield
+    finally:
+        folder.chmod(0o755)
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Modes do not bind root, so the rest is done as another user."""
+    user = 0 if sys.platform == "win32" else os.geteuid()
+    if sys.platform != "win32" and user == 0:
         os.seteuid(65_534)
     try:
         yield
     finally:
-        os.seteuid(user)
-        folder.chmod(0o755)
+        if sys.platform != "win32":
+            os.seteuid(user)
 
 
 def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
@@ -387,6 +495,56 @@ def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> 
     assert cli.run("send", path).exit_code == 2
     assert cli.run("send", cli.file(rows(1), "b.csv"), "--validity", "300000").exit_code == 2
     assert not list(cli.folder.glob("*.journal"))
+
+
+@pytest.mark.parametrize("case", ["header only", "empty", "output exists", "output is the input", "no folder"])
+def test_what_ends_in_2_leaves_nothing(cli: Any, counting: Any, case: str) -> None:
+    """Everything that can be refused is, before a journal is made and a campaign is said to begin."""
+    path, output = cli.file({"header only": HEADER, "empty": ""}.get(case, rows(1))), cli.folder / "results.csv"
+    arguments: dict[str, list[Any]] = {
+        "output exists": ["--output", output],
+        "output is the input": ["--output", path, "--overwrite"],
+        "no folder": ["--output", cli.folder / "absent" / "results.csv"],
+    }
+    if case == "output exists":
+        output.write_text("a record")
+    before = {each: each.read_text() for each in cli.folder.iterdir()}
+    result = cli.run("send", path, *arguments.get(case, []))
+    assert result.exit_code == 2
+    assert "begins" not in result.stderr
+    assert ("nothing to send" in result.stderr) == (case in {"header only", "empty"})
+    assert {each: each.read_text() for each in cli.folder.iterdir()} == before
+    assert counting.sent.total() == 0
+
+
+@UNIX
+def test_an_output_that_cannot_be_written(cli: Any, counting: Any) -> None:
+    """A folder that does not let the results in is found out before there is a campaign."""
+    assert cli.run("send", cli.file(rows(9)), "--campaign", "c").exit_code == 0
+    with TemporaryDirectory() as name, no_rights_in(Path(name)), TemporaryDirectory() as other:
+        place = Path(other, "j")
+        result = cli.run("send", Path(name, "campaign.csv"), "--journal", place, "--output", Path(name, "r.csv"))
+        assert result.exit_code == 2
+        assert "cannot write" in result.stderr
+        assert not place.exists()
+        assert counting.sent.total() == 1
+
+
+def test_nothing_to_send_from_a_pipe(cli: Any, counting: Any) -> None:
+    """A pipe with a header only ends in 2 too, and leaves no campaign."""
+    command = ["send", "-", "--journal", cli.folder / "j", "--campaign", "c"]
+    for arguments in (command, ["send", "-"]):
+        result = cli.run(*arguments, given=HEADER)
+        assert result.exit_code == 2
+        assert "nothing to send" in result.stderr
+    assert cli.lines(cli.run("campaign", "list", "--journal", cli.folder / "j", "--json").stdout) == []
+
+
+def test_invalid_rows_were_not_sent(cli: Any, counting: Any) -> None:
+    """It is not said that all rows were sent if some are no messages."""
+    path = cli.file(rows(1, 2) + "MyCompany,oops,x\n")
+    assert cli.run("send", path).exit_code == 1
+    assert "all 2 valid rows were sent" in cli.run("send", path).stderr
 
 
 @pytest.mark.parametrize(
@@ -416,6 +574,8 @@ def test_standard_input(cli: Any, counting: Any) -> None:
     changed = cli.run(*command, given=rows(4, 2, 3))
     assert changed.exit_code == 2
     assert "the campaign changed" in changed.stderr
+    assert "add --only-new, or choose another name with --campaign" in changed.stderr
+    assert "only_new=True" not in changed.stderr
     assert counting.sent.total() == 3
     assert cli.run(*command, "--only-new", given=rows(4, 2, 3)).exit_code == 0
     assert counting.sent.total() == 4

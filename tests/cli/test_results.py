@@ -88,6 +88,25 @@ def test_another_file(cli: Any, counting: Any) -> None:
     assert cli.run("send", path, "--output", other).exit_code == 0
 
 
+def test_every_file_of_its_own(cli: Any, counting: Any) -> None:
+    """Each file that the campaign wrote is its own, not only the last, until another campaign writes there."""
+    path, first, second = cli.file(ROWS), cli.folder / "first.csv", cli.folder / "second.csv"
+    for output in (first, second, first, second):
+        result = cli.run("send", path, "--output", output)
+        assert result.exit_code == 0, result.stderr
+    [state] = cli.lines(cli.run("campaign", "list", path, "--json").stdout)
+    assert (state["output"], state["outputs"]) == ("second.csv", ["second.csv", "first.csv"])
+    other = ["send", path, "--campaign", "other", "--output", first]
+    assert cli.run(*other).exit_code == 2
+    assert cli.run(*other, "--overwrite").exit_code == 0
+    assert cli.run(*other).exit_code == 0
+    result = cli.run("send", path, "--campaign", state["name"], "--output", first)
+    assert result.exit_code == 2
+    assert "may be the only record" in result.stderr
+    assert cli.run("send", path, "--campaign", state["name"], "--output", second).exit_code == 0
+    assert counting.sent.total() == 20
+
+
 @UNIX
 def test_a_link_and_a_mode(cli: Any, counting: Any) -> None:
     """Results behind a link are replaced behind it, and keep their mode."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -274,6 +274,24 @@ def test_trouble_at_night_is_not_counted(fault: Any, others: bool) -> None:
     virtual_time.run(run())
 
 
+def test_a_reader_that_waits_for_the_lane() -> None:
+    """If the lane is in trouble when the window closes, the input waits for the morning. No probe is made for it."""
+
+    async def slow() -> AsyncIterator[Message]:
+        for each in messages(120):
+            yield each
+            await asyncio.sleep(60)
+
+    async def run() -> None:
+        lab = Lab(service := between(HOUR - 330, DAY - HOUR - 5, refused))
+        receipts = [each async for each in lab.dispatch.stream(slow(), 1, OPTIONS, schedule=daily(-1, 1))]
+        assert [type(each) for each in receipts] == [Accepted] * 120
+        assert service.probes < 50
+        assert all(in_hours(daily(-1, 1), at) for at, _ in service.sends)
+
+    virtual_time.run(run())
+
+
 async def _knock(lab: Lab) -> None:
     while True:
         await lab.send(next(messages(1)))
@@ -306,12 +324,17 @@ def test_a_hold_beyond_the_deadline() -> None:
 
 def test_a_deadline_in_the_midst_of_trouble() -> None:
     """If the lane is in trouble when the deadline comes, the stream ends then, without an error."""
-    lab = Lab(between(HOUR / 2 - 60, DAY, refused), messages_per_second=10)
-    kinds, error = virtual_time.run(lab.stream(50_000, 100, until(0.5)))
-    assert error is None
-    assert kinds.total() == 50_000
-    assert kinds[NotSent] >= 50_000 - 18_000
-    assert set(kinds) == {Accepted, NotSent}
+
+    async def run() -> None:
+        lab = Lab(between(HOUR / 2 - 60, DAY, refused), messages_per_second=10)
+        kinds, error = await lab.stream(50_000, 100, until(0.5))
+        assert error is None
+        assert kinds.total() == 50_000
+        assert kinds[NotSent] >= 50_000 - 18_000
+        assert set(kinds) == {Accepted, NotSent}
+        assert HOUR / 2 <= virtual_time.now() < HOUR / 2 + 1
+
+    virtual_time.run(run())
 
 
 def test_what_may_have_been_sent_is_not_sent_in_the_morning() -> None:

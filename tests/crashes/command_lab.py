@@ -48,5 +48,5 @@ class CommandLab(KillLab):
 
 
 def _seen(row: dict[str, str]) -> Seen:
-    kind = row["outcome"]
+    kind = "unlooked" if "not looked up" in row["error"] else row["outcome"]
     return kind, row["message_id"] if kind == "accepted" else "to: to.format.invalid" if kind == "rejected" else ""

@@ -186,7 +186,7 @@ class KillLab:
 
         Where messages are recognised by content, equal ones may change places. All others keep their receipts.
         """
-        receipts = self.receipts()
+        receipts = {at: seen for at, seen in self.receipts().items() if seen[0] != "unlooked"}
         known = self._seen if self.by_content else self._known
         self.wrong += contradictions("a receipt", known, receipts, but=self._twins)
         known |= receipts

@@ -121,7 +121,8 @@ def kind_of(receipt: Receipt) -> tuple[str, str]:
     if isinstance(receipt, NotSent):
         return "not_sent", ""
     assert isinstance(receipt, Unconfirmed)
-    return "unconfirmed", ""
+    # A run that ended early read it, and did not ask the journal. The next run tells what became of it.
+    return ("unlooked" if "not looked up" in receipt.error.problem else "unconfirmed"), ""
 
 
 def _begin(job: Any, pipe: Pipe) -> None:

@@ -280,7 +280,9 @@ def kind_of(receipt: Receipt) -> tuple[str, str]:
         return "accepted", receipt.message_id
     if isinstance(receipt, Rejected):
         return "rejected", ""
-    return ("not_sent" if isinstance(receipt, NotSent) else "unconfirmed"), ""
+    if isinstance(receipt, NotSent):
+        return "not_sent", ""
+    return ("unlooked" if "not looked up" in receipt.error.problem else "unconfirmed"), ""
 
 
 def twice(messages: Sequence[Message], service: Service) -> list[str]:

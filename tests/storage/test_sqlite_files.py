@@ -26,11 +26,11 @@ def foreign(path: Path, *statements: str) -> None:
 @pytest.mark.parametrize(
     ("statements", "advice"),
     [
-        (["CREATE TABLE other (x)"], "other tables. Choose another path"),
-        (["CREATE TABLE other (x)", "PRAGMA user_version = 3"], "other tables. Choose another path"),
-        ([*SCHEMA, "PRAGMA user_version = 4"], "format 4, .* reads format 3. Use the version that made it"),
+        (["CREATE TABLE other (x)"], "other tables. Check that the path is right"),
+        (["CREATE TABLE other (x)", "PRAGMA user_version = 3"], "other tables. Check that the path is right"),
+        ([*SCHEMA, "PRAGMA user_version = 4"], "format 4, .* reads format 3. Use the version that made it$"),
         ([*SCHEMA, "CREATE TABLE more (x)", "PRAGMA user_version = 9"], "format 9"),
-        (["not SQLite"], "not an SQLite file. Choose another path, or move it away"),
+        (["not SQLite"], "not an SQLite file. Check that the path is right"),
     ],
 )
 async def test_files_of_another_form(path: Path, statements: list[str], advice: str) -> None:
@@ -261,3 +261,44 @@ async def test_two_files_in_one_process(path: Path) -> None:
     await asyncio.gather(*(each.together(insert(number)) for number, each in enumerate(files)))
     await asyncio.gather(*(each.aclose() for each in files))
     assert kept(path) == [0, 1, 2, 3]
+
+
+async def test_a_file_that_is_replaced_while_it_is_opened(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is replaced at that moment is refused, because it is unknown which of the two is open."""
+    connect = sqlite3.connect
+
+    def connected(*args: Any, **options: Any) -> sqlite3.Connection:
+        if args[0] == str(path):
+            path.with_name("new").touch()
+            path.with_name("new").replace(path)
+        return connect(*args, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connected)
+    file = notes(path)
+    with pytest.raises(NoteError, match="replaced while it was being opened"):
+        await file.do(numbers)
+    monkeypatch.undo()
+    assert await file.together(insert(1)) == 1
+    await file.aclose()
+
+
+@pytest.mark.parametrize("happens", [Path.unlink, lambda path: os.truncate(path, 0)], ids=["missing", "empty"])
+async def test_a_log_that_has_lost_its_file(path: Path, happens: Callable[[Path], None]) -> None:
+    """A log beside a file that is missing or empty is no new file: it is refused, and the log is left alone."""
+    foreign(path, "PRAGMA journal_mode = WAL")
+    log = path.with_name("notes.db-wal")
+    happens(path)
+    log.write_bytes(b"x" * 99)
+    before = {each.name: each.read_bytes() for each in path.parent.iterdir()}
+    for _ in range(2):
+        file = notes(path)
+        with pytest.raises(
+            NoteError, match=r"missing or empty, but its -wal file is not.* Restore it\. To begin a new"
+        ):
+            await file.do(numbers)
+        await file.aclose()
+    assert {each.name: each.read_bytes() for each in path.parent.iterdir()} == before
+    log.unlink()
+    file = notes(path)
+    assert await file.do(numbers) == []
+    await file.aclose()

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import multiprocessing
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import pytest
 from sqlite_lab import bodies_of, forked
 from stores import (
     ADDRESS,
+    LATER,
     Process,
     SQLiteStores,
     answer,
     current,
+    keyed,
     part_of,
 )
 
@@ -281,3 +284,107 @@ async def refused(journal: SQLiteJournal) -> None:
     with pytest.raises(JournalFailed, match="before the process forked; open it in each process"):
         await journal.campaigns()
     await journal.aclose()
+
+
+@needs_fork
+async def test_a_journal_made_before_the_forks(path: Path, other: SQLiteJournal) -> None:
+    """Children that use a journal which their parent has made show a sign of life each, and one may die alone."""
+    made = SQLiteJournal(path)
+    reading, writing = os.pipe()
+    children = [await asyncio.to_thread(dying.begins_in_a_child, made, name, writing) for name in ("one", "two")]
+    assert [os.read(reading, 3) for _ in children] == [b"one", b"two"]
+    os.close(reading)
+    os.close(writing)
+    assert len(claimers(path)) == 2
+    ended(children[0])
+    await other.begin("one", ADDRESS)
+    with pytest.raises(CampaignBusy):
+        await other.begin("two", ADDRESS)
+    ended(children[1])
+
+
+def ended(child: int) -> None:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks there")
+async def test_a_sign_of_life_of_another(path: Path, other: SQLiteJournal) -> None:
+    """A file whose lock another process holds is left alone."""
+    await other.begin("spring", ADDRESS)
+    [file] = claimers(path)
+    journal = SQLiteJournal(path)
+    journal._claimer.name = other._claimer.name
+    with pytest.raises(JournalFailed, match="could not be locked"):
+        await journal.begin("autumn", ADDRESS)
+    await journal.aclose()
+    assert claimers(path) == [file]
+
+
+@needs_fork
+@pytest.mark.parametrize("put", ["nothing", "a copy"])
+async def test_a_journal_that_is_not_the_one(path: Path, put: str) -> None:
+    """After a crash, a new journal or an older copy is not used in its place. The right one is."""
+    copy, right = path.with_name("copy"), path.with_name("right")
+    async with SQLiteJournal(path) as journal:
+        await journal.campaigns()
+    copy.write_bytes(path.read_bytes())
+    process = Process(SQLiteStores(path.parent))
+    process.call("claim", process.call("begin", "spring", ADDRESS), part_of(range(2)))
+    process.kill()
+    [file] = claimers(path)
+    async with SQLiteJournal(path) as journal:
+        await journal.secret()
+    path.rename(right)
+    if put == "a copy":
+        path.write_bytes(copy.read_bytes())
+    async with SQLiteJournal(path) as journal:
+        for call in (
+            journal.begin("spring", ADDRESS),
+            journal.begin("spring", ADDRESS),
+            journal.claim_keys("1", ADDRESS, [keyed("order")], LATER),
+        ):
+            with pytest.raises(
+                JournalFailed, match=rf"it was replaced .*{file.name}.* Put back the right journal\. If"
+            ):
+                await call
+        assert await journal.campaigns() == ()
+    assert claimers(path) == [file]
+    right.replace(path)
+    async with SQLiteJournal(path) as journal:
+        await journal.begin("spring", ADDRESS)
+        assert current(await journal.records("spring", 0, 9)) == {0: "u", 1: "u"}
+        assert file not in claimers(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be deleted there")
+async def test_a_journal_that_was_lost_in_use(path: Path) -> None:
+    """A process that has lost its journal keeps the next one from being taken for the right one, even if it closes."""
+    async with SQLiteJournal(path) as journal:
+        run = await journal.begin("spring", ADDRESS)
+        await journal.claim(run, part_of(range(2)))
+        [file] = claimers(path)
+        for each in path.parent.glob("sms.journal*"):
+            if each != file:
+                each.unlink()
+        async with SQLiteJournal(path) as other:
+            with pytest.raises(JournalFailed, match="it was replaced"):
+                await other.begin("spring", ADDRESS)
+    assert claimers(path) == [file]
+    async with SQLiteJournal(path) as journal:
+        with pytest.raises(JournalFailed, match="reconcile and delete that file"):
+            await journal.begin("spring", ADDRESS)
+        file.unlink()
+        await journal.begin("spring", ADDRESS)
+
+
+@needs_fork
+@pytest.mark.parametrize("closes", [False, True])
+async def test_killed_while_it_is_forgotten(path: Path, other: SQLiteJournal, closes: bool) -> None:
+    """A process that is killed between leaving the journal and removing its file is no sign of a lost journal."""
+    child = in_process(dying.leaves_its_file, path, closes)
+    assert child == -signal.SIGKILL
+    assert len(claimers(path)) == 1
+    await other.begin("autumn", ADDRESS)
+    assert len(claimers(path)) == 1
+    assert current(await other.records("spring", 0, 9)) == {0: "u", 1: "u"}

@@ -109,7 +109,7 @@ def test_a_disk_that_takes_no_more(path: Path) -> None:
 @needs_fork
 @pytest.mark.parametrize("case", ["folder", "file", "new file", "empty file"])
 async def test_no_right_to_write(case: str) -> None:
-    """Where nothing may be written the error comes at once, and names the alternatives."""
+    """Where nothing may be written the error comes at once. It names alternatives only if no journal is there yet."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -125,7 +125,12 @@ async def test_no_right_to_write(case: str) -> None:
         said = await asyncio.to_thread(in_child, path, writing, reading)
         folder.chmod(0o755)
         assert "sms.journal" in said
-        assert "cannot be written. Choose another place (devino send: --journal PATH), or do without" in said
+        if case in {"new file", "empty file"}:
+            assert "cannot be written. Choose another place (devino send: --journal PATH), or do without" in said
+        else:
+            assert "cannot be written. Make the file and its folder writable: it knows what was sent" in said
+            assert "without a journal" not in said
+            assert "--journal" not in said
 
 
 def in_child(path: Path, writing: int, reading: int) -> str:
@@ -139,8 +144,8 @@ def in_child(path: Path, writing: int, reading: int) -> str:
 @pytest.mark.parametrize(
     ("make", "advice"),
     [
-        (lambda path: path.write_bytes(b"phone,text\n" * 900), "not an SQLite file. Choose another path, or move it"),
-        (lambda path: changed(path, "CREATE TABLE other (x)"), "other tables. Choose another path"),
+        (lambda path: path.write_bytes(b"phone,text\n" * 900), "not an SQLite file. Check that the path is right"),
+        (lambda path: changed(path, "CREATE TABLE other (x)"), "other tables. Check that the path is right"),
         (lambda path: path.mkdir(), "it cannot be written. Choose another place"),
     ],
     ids=["text", "foreign", "folder"],
@@ -302,3 +307,51 @@ async def test_a_network_file_system(path: Path, monkeypatch: pytest.MonkeyPatch
         await journal.begin("spring", ADDRESS)
     await journal.aclose()
     assert not path.exists()
+    path.write_bytes(b"moved here")
+    journal = SQLiteJournal(path)
+    with pytest.raises(JournalFailed, match=r"Move it to a local disk.*would send all of that again") as raised:
+        await journal.begin("spring", ADDRESS)
+    assert "no-journal" not in str(raised.value)
+    await journal.aclose()
+
+
+def _deleted(path: Path) -> None:
+    path.unlink()
+
+
+def _replaced(path: Path) -> None:
+    path.with_name("copy").write_bytes(path.read_bytes())
+    path.with_name("copy").replace(path)
+
+
+def _emptied(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is open cannot be deleted there")
+@pytest.mark.parametrize(
+    ("ending", "happens", "said"),
+    [
+        ("", _deleted, r"'sms\.journal' was deleted or moved away"),
+        ("", _replaced, r"'sms\.journal' was replaced"),
+        ("", _emptied, r"'sms\.journal' was emptied"),
+        ("-wal", _deleted, r"'sms\.journal-wal' was deleted"),
+        ("-shm", _deleted, r"'sms\.journal-shm' was deleted"),
+    ],
+)
+async def test_files_that_change_while_they_are_open(
+    journal: SQLiteJournal, path: Path, ending: str, happens: Callable[[Path], None], said: str
+) -> None:
+    """If the file is not there any more, nothing is claimed, because the next process would not see the claim."""
+    run = await journal.begin("spring", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    happens(path.with_name(path.name + ending))
+    words = rf"'sms\.journal' failed: {said}.* while it was in use\. Nothing more is sent\. Stop all .* reconcile"
+    for call in (
+        journal.claim(run, part_of(range(2, 4))),
+        journal.claim_keys("1", ADDRESS, [keyed("order")], LATER),
+        journal.begin("autumn", ADDRESS),
+    ):
+        with pytest.raises(JournalFailed, match=words):
+            await call
