@@ -12,6 +12,7 @@ import click
 from attrs import frozen
 
 from devino_async.campaigns import CampaignState, JournalFailed, SQLiteJournal
+from devino_async.campaigns.troubles import has_record
 
 from .console import printable, say
 from .databases import is_writable
@@ -51,6 +52,8 @@ async def campaigns_here(journal: Path | None, name: str | None, stack: AsyncExi
     """
     found = []
     places, is_named = existing(journal, name)
+    # A run has just begun to make an empty file, or it belongs to another program. It has no campaigns.
+    places = [place for place in places if has_record(str(place))]
     failed = 0
     for place in places:
         opened = SQLiteJournal(place)

@@ -157,6 +157,15 @@ def test_list_of_one(cli: Any, finished: str, monkeypatch: pytest.MonkeyPatch) -
     assert cli.run("campaign", "list", "other.csv").exit_code == 2
 
 
+def test_an_empty_file(cli: Any) -> None:
+    """A file without content has no campaigns, and it is not made a journal."""
+    cli.file("", "empty.journal")
+    for arguments in ([], ["--journal", "empty.journal"]):
+        result = cli.run("campaign", "list", *arguments, "--json")
+        assert (result.exit_code, result.stdout) == (0, "")
+    assert Path("empty.journal").stat().st_size == 0
+
+
 def test_only_foreign_files(cli: Any) -> None:
     """If no journal here can be used, the status says so."""
     cli.file("not a journal at all\n" * 100, "foreign.journal")
