@@ -17,8 +17,7 @@ from typing import Any, BinaryIO, Literal
 from attrs import field, frozen
 
 from ..errors import ConfigurationError, InvalidMessage, Reason
-from ..protocol.message import Message
-from ..protocol.sending import missed_schedule
+from ..protocol.message import Message, missed_schedule
 from .columns import converted, fields_of_header, fields_of_object
 
 __all__ = ["Row", "describe_reasons", "read_messages"]

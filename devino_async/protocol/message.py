@@ -27,6 +27,7 @@ __all__ = [
     "encodable",
     "is_http_url",
     "made_again",
+    "missed_schedule",
 ]
 
 # API docs, "Message": "validity ... Maximal value: 259200, 3 days".
@@ -70,6 +71,9 @@ class _Draft:
 
 # The other fields of a message that has only a sender, a recipient and a text, as most messages do.
 NOTHING_MORE = (None,) * 5
+
+# How far the clocks of the program and the service may differ.
+_SCHEDULE_TOLERANCE = timedelta(minutes=1)
 
 _new: Callable[[type], Any] = object.__new__
 
@@ -323,3 +327,14 @@ def _options(value: object, problems: list[Reason]) -> Mapping[str, str] | None:
 
 def _sendable(value: object) -> bool:
     return isinstance(value, str) and encodable(value)
+
+
+def missed_schedule(message: Message, now: datetime) -> Reason | None:
+    """Return what is wrong if the message's scheduled time was over a minute ago, else None.
+
+    This is checked only before a message is sent for the first time. Making, copying or pickling a message does not
+    look at the clock.
+    """
+    if message.scheduled_time is None or message.scheduled_time >= now - _SCHEDULE_TOLERANCE:
+        return None
+    return Reason("scheduledTime.is.invalid", "scheduledTime", "is in the past")

@@ -5,12 +5,11 @@ The transport decides when a send may be repeated. Streams are cut into batches 
 
 import re
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
 from json.encoder import encode_basestring
 
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
 from ..exchange import Admission, Call, Claim
-from .message import Message
+from .message import Message, missed_schedule
 from .receipts import Receipts
 from .wire.endpoint import Endpoint
 
@@ -33,8 +32,6 @@ __all__ = [
 
 _MESSAGES_A_STEP = 512
 _SLICES_A_STEP = 32
-# How far the clocks of the program and the service may differ.
-_SCHEDULE_TOLERANCE = timedelta(minutes=1)
 _MESSAGE_ID = re.compile(rb'"messageId"\s*:\s*"?([0-9]+)', re.IGNORECASE)
 _ACCEPTED = rb'"code"\s*:\s*"OK"|"messageId"\s*:\s*"?[0-9]'
 _RESULT = re.compile(rb'"result"\s*:\s*[\[{]|"code"\s*:\s*"REJECTED"|' + _ACCEPTED, re.IGNORECASE)
@@ -161,17 +158,6 @@ def _framed(slices: Sequence[bytes]) -> tuple[bytes, ...]:
         framed += (b",", piece)
     framed[:1] = [b'{"messages":[']
     return (*framed, b"]}")
-
-
-def missed_schedule(message: Message, now: datetime) -> Reason | None:
-    """Return what is wrong if the message's scheduled time was over a minute ago, else None.
-
-    This is checked only before a message is sent for the first time. Making, copying or pickling a message does not
-    look at the clock.
-    """
-    if message.scheduled_time is None or message.scheduled_time >= now - _SCHEDULE_TOLERANCE:
-        return None
-    return Reason("scheduledTime.is.invalid", "scheduledTime", "is in the past")
 
 
 def may_be_scheduled(slices: Sequence[bytes]) -> Generator[None, None, bool]:

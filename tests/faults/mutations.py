@@ -95,7 +95,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an empty balance ends nothing",
-        "client/batches.py",
+        "client/endings.py",
         "return SendingRefused(reasons) if reasons else None",
         "return None",
         OUTAGES,
@@ -213,8 +213,8 @@ MUTATIONS = (
     Mutation(
         "messages that were read and not begun are dropped",
         "client/dispatch.py",
-        "        left = pipeline.take_left_items()\n",
-        "        left = []\n",
+        "        left = pipeline.take_left_items()\n        if left:\n",
+        "        left = []\n        if left:\n",
     ),
     Mutation(
         "a stream goes on after an unusable key",
@@ -226,7 +226,7 @@ MUTATIONS = (
     Mutation(
         "what is read after a caller has left is dropped",
         "client/dispatch.py",
-        "on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left))),",
+        "on_late=lambda left: self.unclaimed(list(_unsent_without_caller(left, run))),",
         "",
         ("tests/client/test_dispatch.py",),
     ),
