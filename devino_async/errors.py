@@ -317,7 +317,7 @@ class Forbidden(Refused):
 
 
 class TooManyRequests(Refused):
-    """429: too fast. `retry_after` is the wait in seconds that the service asked for, or None."""
+    """429: too fast. `retry_after` is the wait in seconds that was asked for. A hold lasts at most an hour of it."""
 
     retriable = True
     retry_after: float | None = None

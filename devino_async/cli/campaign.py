@@ -18,7 +18,7 @@ from devino_async.campaigns import Outcome, State, describe_reasons
 from .campaign_verbs import VERBS
 from .campaign_words import as_data, lines_of, word_of
 from .cells import CsvWriter
-from .console import as_json, open_output, printable, run
+from .console import as_json, open_output, output_path, printable, run
 from .databases import refuse_database
 from .found_campaigns import listed, one_campaign, where
 from .reconciling import reconcile
@@ -56,7 +56,7 @@ def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @campaign.command(epilog="Example: devino campaign export campaign.csv --output outcomes.csv")
 @click.argument("name", required=False)
 @click.option("--state", type=click.Choice([str(each) for each in State]), help="Only messages in this state.")
-@click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
+@click.option("--output", callback=output_path, metavar="FILE", help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:

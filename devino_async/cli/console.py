@@ -32,6 +32,7 @@ __all__ = [
     "flush_streams",
     "on_signal",
     "open_output",
+    "output_path",
     "printable",
     "refuse_existing",
     "run",
@@ -45,6 +46,8 @@ __all__ = [
 MESSAGES_FAILED = 1
 USAGE = 2
 FAILED = 3
+_NO_STDOUT = "stdout is closed, so the results cannot be written"
+_NAMES_OF_STDOUT = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 # The signals that ask a command to stop. Windows has no SIGHUP.
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -75,7 +78,7 @@ def run(work: Coroutine[Any, Any, int | None], *, prints: bool = True) -> NoRetu
     """
     if prints and not _can_print():
         work.close()
-        stop("stdout is closed, so the results cannot be written", USAGE)
+        stop(_NO_STDOUT, USAGE)
     _accept_any_text(sys.stdout)
     try:
         status = asyncio.run(work)
@@ -101,6 +104,14 @@ def status_of(error: Exception) -> int:
         return USAGE
     wrong = (devino_async.ConfigurationError, devino_async.InvalidMessage, devino_async.InvalidQuery)
     return USAGE if isinstance(error, wrong) else FAILED
+
+
+def output_path(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
+    """Convert the value of an --output option. A closed stdout is found even if it is given by its path."""
+    if value in _NAMES_OF_STDOUT and not _can_print():
+        stop(_NO_STDOUT, USAGE)
+    kind: click.Path = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+    return None if value is None else kind.convert(value, parameter, context)  # type: ignore[return-value]
 
 
 def _can_print() -> bool:

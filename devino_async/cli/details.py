@@ -10,7 +10,7 @@ import click
 
 import devino_async
 
-from .console import MESSAGES_FAILED, open_output, run, say
+from .console import MESSAGES_FAILED, open_output, output_path, run, say
 from .databases import refuse_database
 from .options import connection, connection_of, moment, time_zone, upper
 from .rendering import Rendering
@@ -54,9 +54,7 @@ _TABLE_ROWS = 100
 @click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many rows. Default for tables: {_TABLE_ROWS}.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
 @click.option("--json", "json_lines", is_flag=True, help="The same as --format jsonl.")
-@click.option(
-    "--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="Write here, not to stdout."
-)
+@click.option("--output", callback=output_path, metavar="FILE", help="Write here, not to stdout.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @time_zone
 @connection

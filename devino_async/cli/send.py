@@ -16,7 +16,7 @@ import devino_async
 from devino_async.campaigns import Row, SQLiteJournal, read_messages
 from devino_async.campaigns.troubles import has_record
 
-from .console import MESSAGES_FAILED, run, say, standard_input
+from .console import MESSAGES_FAILED, output_path, run, say, standard_input
 from .continuing import JournaledRun, address_of
 from .first_pass import FirstPass
 from .intake import Intake
@@ -52,7 +52,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--campaign", metavar="NAME", help="Default: the name of the file.")
 @click.option("--only-new", is_flag=True, help="Send what the campaign has not sent, even if sent rows are missing.")
 @click.option("--no-journal", is_flag=True, help="Keep no record. After a crash, the same command sends it all again.")
-@click.option("--output", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), help="CSV or JSON lines.")
+@click.option("--output", callback=output_path, metavar="FILE", help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @click.option("--json", "json_lines", is_flag=True, help="Results as JSON lines on stdout.")
 @click.option("--track", is_flag=True, help="After sending, wait for the final statuses and count them.")

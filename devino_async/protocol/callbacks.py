@@ -5,6 +5,7 @@ the rest. Receiving requests over HTTP, and deciding which of them to trust, is 
 """
 
 import logging
+import re
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,9 @@ _WEIGHT_OF_AN_ODD_ONE = 8  # An item with an unreadable field takes longer, beca
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A number of ten digits is in seconds. As milliseconds it would be a date in early 1970.
 _SECONDS = range(10**9, 10**10)
+# Only in this range can a number with a fraction be milliseconds.
+_MILLISECONDS = range(10**12, 10**13)
+_NUMBER = re.compile(r"[0-9]{1,20}(\.[0-9]{1,9})?", re.ASCII)
 _MAX_NUMBER = 10**20
 
 
@@ -94,16 +98,32 @@ class Events:
 
 def _moment(value: Any, _: Any = None) -> datetime:
     number = _whole_in(value)
-    if number is None and isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
-        number = int(value)
+    if number is None and isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = Decimal(value)
+        number = _whole_in(value)
     try:
         if isinstance(value, Decimal) and _SECONDS.start <= value < _SECONDS.stop:
             return _EPOCH + timedelta(microseconds=int(value * 1_000_000))
+        if isinstance(value, Decimal) and _MILLISECONDS.start <= value < _MILLISECONDS.stop:
+            return _EPOCH + timedelta(microseconds=int(value * 1_000))
+        if isinstance(value, str):
+            return _iso_moment(value)
         if number is not None:
             return _EPOCH + (timedelta(seconds=number) if number in _SECONDS else timedelta(milliseconds=number))
     except OverflowError:
         pass
     raise Mismatch("must be a time in milliseconds since 1970")
+
+
+def _iso_moment(value: str) -> datetime:
+    """Return an ISO 8601 time in UTC. Without a zone it could be any of many times, so it is not read."""
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = _EPOCH.replace(tzinfo=None)
+    if moment.tzinfo is None:
+        raise Mismatch("must be a time in milliseconds since 1970, or in ISO 8601 with a zone")
+    return moment.astimezone(UTC)
 
 
 def _whole_in(value: Any) -> int | None:

@@ -12,7 +12,7 @@ from ..exchange import Answer, Call
 from .wire.converter import Mismatch, as_list, as_moment, as_object, as_text, in_zone, structure, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import result_of
-from .wire.query import Problems, wall_clocks
+from .wire.query import Problems, is_aware, wall_clocks
 
 __all__ = ["ENDPOINT", "DateCount", "GroupBy", "Statistics", "StatisticsStatus", "call", "read"]
 
@@ -116,6 +116,8 @@ def call(
     problems = Problems()
     problems.moment("startDate", start_date)
     problems.moment("endDate", end_date)
+    if not problems.found and is_aware(start_date) != is_aware(end_date):
+        problems.add("endDate", "must have a time zone if and only if startDate has one")
     if str(group_by) not in GroupBy.__members__:
         problems.add("groupBy", f"must be one of {', '.join(GroupBy)}")
     numbers = {"taskId": task_id, "triggerId": trigger_id, "timeOffset": time_offset}

@@ -14,7 +14,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from ..exchange import Answer, Call
-from .wire.converter import Mismatch, as_id, in_zone, structure_readable, wire_class
+from .wire.converter import Mismatch, as_id, as_text, in_zone, structure_readable, wire_class
 from .wire.endpoint import Endpoint
 from .wire.envelope import checked_id, result_of
 
@@ -54,7 +54,17 @@ class MessageStatus:
     status_date_time: datetime | None = None
 
 
-wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as_id})
+_STATUSES: dict[str, Status | str] = {each.value: each for each in Status}
+
+
+def _status(value: Any, _: Any = None) -> Status | str:
+    text = as_text(value)
+    if not text.strip():
+        raise Mismatch("must be a str that is not empty")
+    return _STATUSES.get(text, text)
+
+
+wire_class(MessageStatus, names={"message_id": "smsId"}, hooks={"message_id": as_id, "status": _status})
 
 
 def checked(each: str | int) -> str:

@@ -61,6 +61,8 @@ def test_a_closed_stream_by_name(cli: Any, closing: str, name: str, command: str
     arguments = {"send": ["send", path], "details": ["details", *ALWAYS]}[command]
     ended = cli.shell(closing, *arguments, "--output", f"/dev/{name}")
     assert ended.returncode == 2
+    if name == "stdout":
+        assert ended.stderr == "devino: stdout is closed, so the results cannot be written\n"
     assert count_of(cli, "unheard by name") == 0
 
 

@@ -64,16 +64,38 @@ def test_timestamps(milliseconds: int, as_text: bool, chosen: tuple[Any, dict[st
 @pytest.mark.parametrize(
     ("written", "kept"),
     [(1613404835, "16:00:35+"), ("1613404835", "16:00:35+"), (1613404835.0, "16:00:35+"),
-     (1613404835.977, "16:00:35.977000+"), (1613404835977.0, "16:00:35.977000+")],
+     (1613404835.977, "16:00:35.977000+"), (1613404835977.0, "16:00:35.977000+"),
+     ("1613404835.977", "16:00:35.977000+"), (1613404835977.5, "16:00:35.977500+"),
+     ("1613404835977.0", "16:00:35.977000+"), ("2021-02-15T16:00:35.977Z", "16:00:35.977000+"),
+     ("2021-02-15 19:00:35+03:00", "16:00:35+")],
 )  # fmt: skip
 @pytest.mark.parametrize(("parse", "one"), PARSERS)
 def test_other_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], written: Any, kept: str) -> None:
-    """Ten digits are seconds, and a whole float is a whole number."""
+    """Ten digits are seconds, a fraction is a part of that unit, and ISO 8601 with a zone is plain."""
     assert kept in str(parse(changed(one, ts=written))[0].timestamp)
 
 
 @pytest.mark.parametrize(
-    "bad", [1.5, 1613404835977.5, 1e300, "1613404835977.0", "", "now", "-1", True, [], {}, 10**18, 10**63, "９", " 5"]
+    "bad",
+    [
+        1.5,
+        1e300,
+        "1.5",
+        "1e9",
+        "2021-02-15T16:00:35",
+        "2021-02-15",
+        "0001-01-01T00:00+03:00",
+        "",
+        "now",
+        "-1",
+        True,
+        [],
+        {},
+        10**18,
+        10**63,
+        "９",
+        " 5",
+    ],
 )
 @pytest.mark.parametrize(("parse", "one"), PARSERS)
 def test_bad_timestamps(parse: Callable[[bytes | str], Any], one: dict[str, Any], bad: Any) -> None:

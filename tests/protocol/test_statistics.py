@@ -67,6 +67,13 @@ def test_aware_dates_need_a_zone() -> None:
     assert refs(START.replace(tzinfo=UTC), START, zone=MOSCOW) == ["endDate"]
 
 
+def test_naive_and_aware_dates_are_not_mixed() -> None:
+    """A naive date and an aware one in one query are refused, with a zone of the service or without, as in details."""
+    for zone in (None, MOSCOW):
+        assert refs(START, END.replace(tzinfo=UTC), zone=zone) == ["endDate"]
+        assert refs(START.replace(tzinfo=UTC), END, zone=zone) == ["endDate"]
+
+
 def test_order_of_dates_after_conversion() -> None:
     """From and to are compared as they travel: a later moment written with an earlier hour is in order."""
     start, end = datetime(2026, 1, 1, 13, 29, tzinfo=MOSCOW), datetime(2026, 1, 1, 10, 30, tzinfo=UTC)

@@ -110,7 +110,7 @@ def test_doubles() -> None:
     assert len(read([row("5"), row("5")], ["5", "5"])) == 1
 
 
-@pytest.mark.parametrize("status", [*Status, "BRAND_NEW", "delivered", ""])
+@pytest.mark.parametrize("status", [*Status, "BRAND_NEW", "delivered"])
 def test_status_values(status: str) -> None:
     """All ten statuses of the API docs become members; what is new stays text as it is."""
     [found] = read([row("5", str(status))], ["5"])
@@ -135,7 +135,7 @@ def test_zone() -> None:
 @pytest.mark.parametrize(
     "bad",
     [row(3701172084729885700.0), row(True), row(["5"]), row({}), row("5", None), row("5", True), row("5", []),
-     {"smsId": "5"}, {"status": "SENT"}, row(""), row(5.0), {}, None, "5", 5, []],
+     row("5", ""), row("5", " "), {"smsId": "5"}, {"status": "SENT"}, row(""), row(5.0), {}, None, "5", 5, []],
 )  # fmt: skip
 def test_rows_that_break_the_page(bad: Any) -> None:
     """An item without an id or a status is left out and counted. The others are given, whole and in order."""
