@@ -19,6 +19,7 @@ from attrs import evolve
 from ..errors import ConfigurationError
 from ..storage.sqlite import truncate_log
 from . import sqlite_campaigns, sqlite_keys, sqlite_parts, sqlite_verbs
+from .blobs import Damaged, unpack_bytes
 from .journal import (
     MARKS,
     CampaignState,
@@ -52,7 +53,7 @@ _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
 # What Results raises for anything but what was packed.
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, Damaged)
 
 
 class SQLiteJournal(JournalFile):
@@ -237,7 +238,7 @@ class SQLiteJournal(JournalFile):
         while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
             for after, found, results in rows:
                 try:
-                    [outcome] = Results(bytes((MARKS[State(found)],)), results or b"").outcomes([0])
+                    [outcome] = Results(bytes((MARKS[State(found)],)), unpack_bytes(results)).outcomes([0])
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)

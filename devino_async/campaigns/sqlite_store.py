@@ -5,13 +5,14 @@ Its thread and its transactions are in storage/sqlite.py. claimer.py tells which
 
 import os
 import sqlite3
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import ClientClosed, JournalFailed
+from ..errors import ClientClosed, DevinoError, JournalFailed
 from ..storage.sqlite import SQLiteFile
 from . import sqlite_keys, sqlite_parts
 from .blobs import Damaged
@@ -140,7 +141,10 @@ class JournalFile:
             problem = explained(error)
         except UnicodeEncodeError:
             problem = "a name is not valid text. Rename the file that is sent, or choose another campaign name"
-        except Damaged:
+        except DevinoError:
+            raise
+        except (Damaged, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error):
+            # Where the file is damaged, anything may be read.
             problem = damaged(of)
         else:
             return result

@@ -22,6 +22,7 @@ _ARRIVED = (Mark.ACCEPTED, Mark.REJECTED)
 _FINISHED = """SELECT campaign.id FROM campaign LEFT JOIN part ON part.campaign = campaign.id
     WHERE NOT forgotten AND complete AND run IS NULL AND changed_at < ? GROUP BY campaign.id
     HAVING coalesce(sum(planned + claimed + not_sent + unconfirmed), 0) = 0"""
+_CERTAIN = f"({', '.join(repr(each.value) for each in State if each is not State.UNCONFIRMED)})"
 _SETTLED_KEYS = "('accepted', 'rejected', 'assumed_sent', 'not_sent', 'planned')"
 
 
@@ -78,11 +79,12 @@ def resolve_key(connection: sqlite3.Connection, key: str, how: str) -> bool:
     """Decide about an unconfirmed key. Return whether it was unconfirmed."""
     if connection.execute("SELECT 1 FROM keyed WHERE key = ?", (key,)).fetchone() is None:
         raise JournalError("the journal does not know this key")
-    # A key that is free again has no results. One that counts as sent keeps its words, and its text goes.
+    # A key that is free again has no results. One that counts as sent keeps its words, and its text goes. A state that
+    # is damaged is in doubt.
     results = "NULL" if how == "resend" else "results"
     changed = connection.execute(
         f"UPDATE keyed SET state = ?, results = {results}, body = NULL "  # noqa: S608 - one of two words of ours
-        "WHERE key = ? AND state = 'unconfirmed'",
+        f"WHERE key = ? AND state NOT IN {_CERTAIN}",
         (_RESOLVED_KEY[how], key),
     )
     return changed.rowcount > 0

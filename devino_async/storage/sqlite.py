@@ -184,7 +184,8 @@ class SQLiteFile:
             self._prepare(connection)
             if is_file and (problem := self._place.remember()):
                 raise self._unusable(problem)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            # Texts in which SQLite says what is damaged may be damaged too.
             problem = self._explain(error)
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 problem = "it is not an SQLite file. Choose another path, or move it away"

@@ -33,8 +33,10 @@ from devino_async import ClientClosed
 from devino_async.campaigns import (
     JournalFailed,
     SQLiteJournal,
+    State,
     troubles,
 )
+from devino_async.campaigns.results import Results
 
 # Python 3.12 and later warn of forks in a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -344,3 +346,62 @@ async def test_files_that_change_while_they_are_open(
     ):
         with pytest.raises(JournalFailed, match=words):
             await call
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "state = 'acceptdd'",
+        "state = x'616363'",
+        "state = CAST(x'61ff' AS TEXT)",
+        "results = x'00'",
+        "results = 'text'",
+        "fingerprint = 'text'",
+        "claimed_until = 'text'",
+        "address = CAST(x'61ff' AS TEXT)",
+        "token = CAST(x'61ff' AS TEXT)",
+    ],
+)
+async def test_a_damaged_key(journal: SQLiteJournal, path: Path, damage: str) -> None:
+    """A damaged record of a key is never free and never gives a wrong receipt. The other keys are not affected."""
+    await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
+    await journal.settle_keys("1", {"a": keyed_outcome("n"), "b": keyed_outcome("a")})
+    changed(path, f"UPDATE keyed SET {damage} WHERE key = 'a'")
+    records = await journal.find_keys(["a", "b", "c"])
+    assert (records["b"].state, records["b"].address) == (State.ACCEPTED, ADDRESS)
+    if not damage.startswith(("address", "token")):
+        assert records["a"].state is State.UNCONFIRMED
+        with pytest.raises(ValueError, match="Expecting value"):
+            Results(b"u", records["a"].results)
+        # A person may decide about it. So may nobody else.
+        assert {*await journal.claim_keys("2", ADDRESS, [keyed("a"), keyed("c")], LATER)} == {"a"}
+        await journal.settle_keys("2", {"a": keyed_outcome("a")})
+    assert not await journal.claim_keys("3", ADDRESS, [keyed("c")], LATER)
+    if damage.startswith("state"):
+        assert await journal.resolve_key("a", "resend")
+
+
+async def test_keys_that_cannot_be_read(journal: SQLiteJournal) -> None:
+    """If the file itself cannot be read, no key is free."""
+    await journal.claim_keys("1", ADDRESS, [keyed("a")], LATER)
+    await journal._file.do(lambda connection: connection.execute("DROP TABLE keyed"))
+    with pytest.raises(JournalFailed, match="no such table"):
+        await journal.find_keys(["a"])
+
+
+async def test_a_schema_that_is_damaged(path: Path) -> None:
+    """A file whose damage SQLite cannot even name in UTF-8 is refused like any other damaged one."""
+    async with SQLiteJournal(path) as journal:
+        await journal.secret()
+    path.write_bytes(path.read_bytes().replace(b"keyed (claimer, token)", b"keyed (claime\xf2, token)"))
+    with pytest.raises(JournalFailed, match=r"cannot be used as a journal: it is damaged\. Restore a copy"):
+        async with SQLiteJournal(path):
+            pass
+
+
+async def test_values_of_wrong_types(journal: SQLiteJournal, path: Path) -> None:
+    """What was read as another type than was written is damage, and is told as such."""
+    await journal.begin("spring", ADDRESS)
+    changed(path, "UPDATE campaign SET started_at = 'text'")
+    with pytest.raises(JournalFailed, match="is damaged"):
+        await journal.campaigns()
