@@ -143,6 +143,7 @@ class SQLiteJournal(JournalFile):
     async def settle_keys(self, token: str, outcomes: Mapping[str, tuple[State, bytes]]) -> None:
         """Record the state and the results of each of these keys that this token claimed."""
         await self._together(partial(sqlite_keys.settle, token=token, outcomes=outcomes))
+        self._tidy_soon()
 
     async def secret(self) -> bytes:
         """Return the random key of this journal's fingerprints. It has 32 bytes."""
@@ -215,6 +216,7 @@ class SQLiteJournal(JournalFile):
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
         """Yield what became of each message of a campaign, sorted by position."""
         await self._bury()
+        await self._do(partial(sqlite_verbs.campaign_of, name=name))
         number = 0
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
             stop = start + _POSITIONS_AT_ONCE

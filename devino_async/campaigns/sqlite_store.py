@@ -3,6 +3,7 @@
 Its thread and its transactions are in storage/sqlite.py. claimer.py tells which processes are alive.
 """
 
+import asyncio
 import os
 import sqlite3
 import struct
@@ -12,8 +13,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ..errors import ClientClosed, DevinoError, JournalFailed
-from ..storage.sqlite import SQLiteFile
+from ..errors import ClientClosed, ConfigurationError, DevinoError, JournalFailed
+from ..storage.sqlite import SQLiteFile, truncate_log
 from . import sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
@@ -22,6 +23,7 @@ from .troubles import RESTORE, damaged, explained, refuse_network, replaced
 
 __all__ = ["JournalFile", "claimers"]
 
+_TIDY_SECONDS = 1.0
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -31,9 +33,11 @@ class JournalFile:
 
     def __init__(self, path: str | os.PathLike[str], *, schema: Sequence[str], version: int) -> None:
         # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
-        self._path = os.path.realpath(path)
+        self._path = os.path.realpath(_checked(path))
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
         self._claimer = Claimer(self._path)
+        self._tidying: asyncio.TimerHandle | None = None
+        self._is_closed = False
         self._file = SQLiteFile(
             self._path,
             schema=schema,
@@ -62,6 +66,10 @@ class JournalFile:
 
     async def aclose(self) -> None:
         """Finish what was begun, and close the file. What is still claimed becomes unconfirmed."""
+        self._is_closed = True
+        if self._tidying is not None:
+            # Closing the file removes the log.
+            self._tidying.cancel()
         is_lost = False
         try:
             if self._claimer.is_held:
@@ -116,6 +124,22 @@ class JournalFile:
         await self._do(lambda _: list(map(self._claimer.empty, names)))
         await self._together(partial(sqlite_parts.bury, claimers=names))
 
+    def _tidy_soon(self) -> None:
+        """Empty the write-ahead log within a second or so, and at most once a second. Call it after texts were deleted.
+
+        It happens in the thread. A send that comes at that moment waits for it, for a few milliseconds.
+        """
+        if self._is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        # A timer of an event loop that has ended never comes.
+        if self._tidying is None or loop.time() > self._tidying.when() + _TIDY_SECONDS:
+            self._tidying = loop.call_later(_TIDY_SECONDS, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        self._file.soon(truncate_log)
+
     async def _keys_or_again(self, call: Callable[[], Any]) -> Mapping[str, KeyRecord]:
         found: dict[str, sqlite_keys.Found] = await call()
         if any(claimer not in {None, self._claimer.name} for _, _, claimer in found.values()) and await self._bury():
@@ -157,3 +181,12 @@ def _nothing(_: sqlite3.Connection) -> None:
 
 def claimers(connection: sqlite3.Connection) -> list[str]:
     return [name for (name,) in connection.execute("SELECT name FROM claimer")]
+
+
+def _checked(path: object) -> str:
+    named = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(named, str) or not named:
+        raise ConfigurationError("the path of a journal must be a str or a path-like object, and not empty")
+    if "\0" in named or named == ":memory:":
+        raise ConfigurationError("the path of a journal must be that of a file")
+    return named

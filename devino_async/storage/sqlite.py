@@ -184,6 +184,8 @@ class SQLiteFile:
             self._prepare(connection)
             if is_file and (problem := self._place.remember()):
                 raise self._unusable(problem)
+            # A process that was killed may have left deleted data in it.
+            truncate_log(connection)
         except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             # Texts in which SQLite says what is damaged may be damaged too.
             problem = self._explain(error)
