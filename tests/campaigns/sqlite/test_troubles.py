@@ -405,3 +405,45 @@ async def test_values_of_wrong_types(journal: SQLiteJournal, path: Path) -> None
     changed(path, "UPDATE campaign SET started_at = 'text'")
     with pytest.raises(JournalFailed, match="is damaged"):
         await journal.campaigns()
+
+
+async def test_an_index_that_is_damaged(path: Path) -> None:
+    """A part or a key that is not found, because an index is damaged, is not sent again."""
+    async with SQLiteJournal(path) as journal:
+        run = await journal.begin("spring", ADDRESS)
+        for start in (1_000, 2_000):
+            part = part_of(range(start, start + 2))
+            await journal.claim(run, part)
+            await journal.settle(run, part, *answer(part.positions, "aa"))
+        await journal.end(run, complete=True)
+        await journal.claim_keys("1", ADDRESS, [keyed("order")], LATER)
+    [root] = _selected(path, "SELECT rootpage FROM sqlite_master WHERE name = 'part_place'")
+    [size] = _selected(path, "PRAGMA page_size")
+    plain = bytearray(path.read_bytes())
+    page = plain[(root - 1) * size : root * size]
+    # The first position of the first part, 1000, as the index holds it.
+    at = (root - 1) * size + page.rindex((1_000).to_bytes(2, "big"))
+    plain[at] ^= 64
+    path.write_bytes(plain)
+    async with SQLiteJournal(path) as journal:
+        with pytest.raises(JournalFailed, match="record of the campaign 'spring' is damaged"):
+            await journal.begin("spring", ADDRESS)
+
+
+async def test_keys_that_are_hidden(path: Path) -> None:
+    """If keys are damaged so that they are not found, no key is claimed."""
+    async with SQLiteJournal(path) as journal:
+        await journal.claim_keys("1", ADDRESS, [keyed(f"order-{each}") for each in range(9)], LATER)
+    plain = path.read_bytes()
+    assert b"order-4" in plain
+    path.write_bytes(plain.replace(b"order-4", b"order-\x44"))
+    async with SQLiteJournal(path) as journal:
+        assert await journal.find_keys(["order-4"]) == {}
+        with pytest.raises(JournalFailed, match="record of keyed sends is damaged"):
+            await journal.claim_keys("2", ADDRESS, [keyed("order-4")], LATER)
+
+
+def _selected(path: Path, query: str) -> tuple[Any, ...]:
+    with closing(sqlite3.connect(path)) as connection:
+        found: tuple[Any, ...] = connection.execute(query).fetchone()
+        return found
