@@ -45,7 +45,7 @@ def unpack_bytes(packed: bytes | None) -> bytes:
         return b""
     try:
         return zlib.decompress(packed)
-    except zlib.error as error:
+    except (zlib.error, TypeError) as error:
         raise Damaged from error
 
 

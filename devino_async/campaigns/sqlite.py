@@ -19,6 +19,7 @@ from attrs import evolve
 from ..errors import ConfigurationError
 from ..storage.sqlite import truncate_log
 from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
+from .blobs import Damaged, unpack_bytes
 from .journal import (
     MARKS,
     CampaignState,
@@ -35,7 +36,7 @@ from .journal import (
     check_how,
 )
 from .results import Results, outcomes_within, position_of
-from .sqlite_store import JournalFile
+from .sqlite_store import JournalFile, check_tables
 
 __all__ = ["SQLiteJournal"]
 
@@ -55,7 +56,7 @@ _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
 # What Results raises for anything but what was packed.
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, Damaged)
 
 
 class SQLiteJournal(JournalFile):
@@ -79,6 +80,8 @@ class SQLiteJournal(JournalFile):
     async def begin(self, name: str, address: str, *, path: str | None = None, output: str | None = None) -> Run:
         """Begin the only run of a campaign. If there is no campaign of this name, create it."""
         await self._bury()
+        # It takes about 10 milliseconds for a million messages.
+        await self._do(partial(check_tables, names=("campaign", "part")), of=name)
         token = secrets.token_hex(8)
 
         def work(connection: sqlite3.Connection) -> tuple[int, int, bool]:
@@ -137,6 +140,7 @@ class SQLiteJournal(JournalFile):
             mine, now = self._claimer.name, self._clock()
             return sqlite_keys.claim(connection, token, address, sends, (mine, now, until, shortened))
 
+        await self._check_keys()
         return await self._keys_or_again(lambda: self._claim(work))
 
     async def release_keys(self, token: str) -> None:
@@ -146,6 +150,7 @@ class SQLiteJournal(JournalFile):
     async def settle_keys(self, token: str, outcomes: Mapping[str, tuple[State, bytes]]) -> None:
         """Record the state and the results of each of these keys that this token claimed."""
         await self._together(partial(sqlite_keys.settle, token=token, outcomes=outcomes))
+        self._tidy_soon()
 
     async def secret(self) -> bytes:
         """Return the random key of this journal's fingerprints. It has 32 bytes."""
@@ -218,6 +223,7 @@ class SQLiteJournal(JournalFile):
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
         """Yield what became of each message of a campaign, sorted by position."""
         await self._bury()
+        await self._do(partial(sqlite_verbs.campaign_of, name=name))
         number = 0
         for start in range(0, await self.recorded(name), _POSITIONS_AT_ONCE):
             stop = start + _POSITIONS_AT_ONCE
@@ -241,7 +247,7 @@ class SQLiteJournal(JournalFile):
         while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
             for after, found, results in rows:
                 try:
-                    [outcome] = Results(bytes((MARKS[State(found)],)), results or b"").outcomes([0])
+                    [outcome] = Results(bytes((MARKS[State(found)],)), unpack_bytes(results)).outcomes([0])
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)

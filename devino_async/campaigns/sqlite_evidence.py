@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
+from .blobs import Damaged, blanked, pack_bytes, unpack_bytes, unpack_positions
 from .evidence import InDoubt, Known
 from .merging import OPEN, with_found
 from .references import NAME, references_in
@@ -142,7 +142,7 @@ def _keyed_in_doubt(connection: sqlite3.Connection, address: str) -> list[InDoub
     doubts = []
     rows = connection.execute(_KEYED, (address,))
     for (token, state, claimed_at, until, shortened), some in groupby(rows, lambda row: row[:5]):
-        pairs = [(key, bytes(body)) for *_, key, body in some]
+        pairs = [(key, unpack_bytes(body)) for *_, key, body in some]
         doubts.append(
             InDoubt(
                 token=token,
@@ -165,7 +165,7 @@ def _near(connection: sqlite3.Connection, address: str, moment: float) -> list[K
     known = []
     for query, limit in ((_NEAR, _NEAR_PARTS), (_NEAR_KEYED, _NEAR_KEYS)):
         for claimed_at, count, results in connection.execute(query, (address, moment, limit)):
-            ids = _ids_in(_results_of(results, packed=query is _NEAR))
+            ids = _ids_in(unpack_bytes(results))
             some = frozenset(ids[:: max(1, -(-len(ids) // _IDS_OF_A_PART))])
             known += [Known(each, claimed_at, count) for each in some - _known_found(connection, some)]
     return known
@@ -181,29 +181,25 @@ def _known_found(connection: sqlite3.Connection, wanted: frozenset[str]) -> froz
 
 def _known_in_parts(connection: sqlite3.Connection, wanted: frozenset[str], after: int | None) -> Step:
     query = "SELECT id, results FROM part WHERE id > ? AND results IS NOT NULL ORDER BY id LIMIT ?"
-    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted, packed=True)
+    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted)
 
 
 def _known_in_evidence(connection: sqlite3.Connection, wanted: frozenset[str], after: int | None) -> Step:
     query = "SELECT part, results FROM evidence WHERE part > ? ORDER BY part LIMIT ?"
-    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted, packed=True)
+    return _known_in(connection.execute(query, (after or 0, _PARTS_AT_ONCE)), wanted)
 
 
 def _known_in_keys(connection: sqlite3.Connection, wanted: frozenset[str], after: str | None) -> Step:
     query = "SELECT key, results FROM keyed WHERE key > ? AND results IS NOT NULL ORDER BY key LIMIT ?"
-    return _known_in(connection.execute(query, (after or "", _KEYS_AT_ONCE)), wanted, packed=False)
+    return _known_in(connection.execute(query, (after or "", _KEYS_AT_ONCE)), wanted)
 
 
-def _known_in(rows: Iterable[tuple[Any, bytes]], wanted: frozenset[str], *, packed: bool) -> Step:
+def _known_in(rows: Iterable[tuple[Any, bytes]], wanted: frozenset[str]) -> Step:
     last: Any = None
     known: set[str] = set()
     for last, results in rows:  # noqa: B007 - the last one is where the next step begins
-        known |= wanted.intersection(_ids_in(_results_of(results, packed=packed)))
+        known |= wanted.intersection(_ids_in(unpack_bytes(results)))
     return None if last is None else (last, frozenset(known))
-
-
-def _results_of(results: bytes | None, *, packed: bool) -> bytes:
-    return unpack_bytes(results) if packed else results or b""
 
 
 def _ids_in(results: bytes) -> list[str]:
@@ -271,7 +267,7 @@ def _accept_key(connection: sqlite3.Connection, key: str, message_id: str) -> No
     results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: message_id})
     # Whoever still sends it has no claim any more. Otherwise its death would put the key in doubt again.
     statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL WHERE key = ?"
-    connection.execute(statement, (results, key))
+    connection.execute(statement, (pack_bytes(results), key))
 
 
 def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mapping[int, str]], now: float) -> None:
@@ -280,7 +276,8 @@ def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mappi
         if row is not None:
             _settle_row(connection, row, ids, OPEN, now)
             continue
-        for key, body in connection.execute(_KEYS_OF_CLAIM, (token, token)).fetchall():
+        for key, packed in connection.execute(_KEYS_OF_CLAIM, (token, token)).fetchall():
+            body = unpack_bytes(packed)
             for place, each in ids.items():
                 if b'"%s":"%s-%d"' % (NAME.encode(), token.encode(), place) in body:
                     for _, unused in _unused(connection, {place: each}):

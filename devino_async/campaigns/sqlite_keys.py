@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from .blobs import Damaged, pack_bytes, unpack_bytes
 from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 from .merging import OPEN
 
@@ -32,6 +33,8 @@ _CLAIMED = """ON CONFLICT (key) DO UPDATE SET state = 'in_flight', address = exc
     claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until, shortened = excluded.shortened"""
 _SETTLED = """ON CONFLICT (key) DO UPDATE SET state = excluded.state, results = excluded.results, claimer = NULL,
     body = CASE WHEN excluded.state = 'unconfirmed' THEN body END"""
+# The results of a record that is damaged. They fit no state, so whoever reads them finds that.
+_UNREADABLE = b"damaged"
 Found = tuple[KeyRecord, str, str | None]
 
 
@@ -39,18 +42,42 @@ def find(connection: sqlite3.Connection, keys: Iterable[str]) -> dict[str, Found
     """Return what is known about each key, with the token and the claimer of its claim."""
     found: dict[str, Found] = {}
     for some in _in_pieces(list(keys), _KEYS_AT_ONCE):
-        query = f"SELECT {_FIELDS} FROM keyed WHERE key IN ({_marks(len(some))})"  # noqa: S608 - only question marks
-        for key, fingerprint, address, state, results, until, token, claimer in connection.execute(query, some):
-            record = KeyRecord(
-                key=key,
-                fingerprint=fingerprint,
-                address=address,
-                state=State(state),
-                results=results or b"",
-                claimed_until=until,
-            )
-            found[key] = (record, token, claimer)
+        for row in _rows(connection, some):
+            found[row[0]] = _record_of(row), row[6], row[7]
     return found
+
+
+def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Any]:
+    query = f"SELECT {_FIELDS} FROM keyed WHERE key IN ({_marks(len(keys))})"  # noqa: S608 - only question marks
+    try:
+        return connection.execute(query, keys).fetchall()
+    except sqlite3.OperationalError as error:
+        # What SQLite itself finds has a code. Without one, it is a text that is damaged, and its record is told below.
+        if getattr(error, "sqlite_errorcode", None) is not None:
+            raise
+    connection.text_factory = _text_of_any
+    try:
+        return connection.execute(query, keys).fetchall()
+    finally:
+        connection.text_factory = str
+
+
+def _text_of_any(plain: bytes) -> str:
+    return plain.decode("utf-8", "replace")
+
+
+def _record_of(row: Sequence[Any]) -> KeyRecord:
+    """Return what a row says. If it is damaged it counts as in doubt, and its results cannot be read."""
+    key, fingerprint, address, state, results, until, *_ = row
+    try:
+        if not isinstance(fingerprint, bytes) or not isinstance(address, str) or not isinstance(until, float):
+            raise Damaged
+        known, unpacked = State(state), unpack_bytes(results)
+    except (Damaged, ValueError):
+        known, unpacked = State.UNCONFIRMED, _UNREADABLE
+    return KeyRecord(
+        key=key, fingerprint=fingerprint, address=address, state=known, results=unpacked, claimed_until=until
+    )
 
 
 def claim(
@@ -69,7 +96,7 @@ def claim(
     if taken:
         return taken
     state = State.IN_FLIGHT.value
-    rows = [(each.key, state, address, token, each.fingerprint, None, each.body, *claim) for each in sends]
+    rows = [(each.key, state, address, token, each.fingerprint, None, pack_bytes(each.body), *claim) for each in sends]
     _upsert(connection, rows, _CLAIMED)
     return {}
 
@@ -96,12 +123,12 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
         record = found[key][0]
         if MARKS[record.state] in OPEN:
             recorded = (record.address, token, record.fingerprint)
-            rows.append((key, state.value, *recorded, results, None, None, None, 0.0, False))
+            rows.append((key, state.value, *recorded, pack_bytes(results), None, None, None, 0.0, False))
     _upsert(connection, rows, _SETTLED)
 
 
 def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
-    """Return the next rows, sorted by key: key, state and results of each."""
+    """Return the next rows, sorted by key: key, state and packed results of each."""
     # Two statements: with `? IS NULL OR key > ?` each page would go through all the keys before it.
     beginning = "SELECT key, state, results FROM keyed WHERE "
     end = "(? IS NULL OR state = ?) ORDER BY key LIMIT ?"

@@ -14,7 +14,7 @@ from .merging import remarked
 from .sqlite_parts import rewrite
 from .states import Mark, Resolved, State, needs_bodies
 
-__all__ = ["forget", "prune_campaigns", "prune_keys", "reopen", "resolve", "resolve_key", "switch"]
+__all__ = ["campaign_of", "forget", "prune_campaigns", "prune_keys", "reopen", "resolve", "resolve_key", "switch"]
 
 _RESOLVED = {"resend": Mark.PLANNED, "assume_sent": Mark.ASSUMED_SENT}
 _RESOLVED_KEY = {"resend": State.PLANNED, "assume_sent": State.ASSUMED_SENT}
@@ -22,12 +22,13 @@ _ARRIVED = (Mark.ACCEPTED, Mark.REJECTED)
 _FINISHED = """SELECT campaign.id FROM campaign LEFT JOIN part ON part.campaign = campaign.id
     WHERE NOT forgotten AND complete AND run IS NULL AND changed_at < ? GROUP BY campaign.id
     HAVING coalesce(sum(planned + claimed + not_sent + unconfirmed), 0) = 0"""
+_CERTAIN = f"({', '.join(repr(each.value) for each in State if each is not State.UNCONFIRMED)})"
 _SETTLED_KEYS = "('accepted', 'rejected', 'assumed_sent', 'not_sent', 'planned')"
 
 
 def switch(connection: sqlite3.Connection, name: str, column: str, on: bool, now: float) -> None:
     """Pause a campaign, let it go on, or cancel it."""
-    campaign = _campaign(connection, name)[0]
+    campaign = campaign_of(connection, name)[0]
     # The time of the last change is that of its messages, and of a cancel, which is final.
     changed = ", changed_at = ?" if column == "cancelled" else ""
     values = (on, now, campaign) if changed else (on, campaign)
@@ -78,11 +79,12 @@ def resolve_key(connection: sqlite3.Connection, key: str, how: str) -> bool:
     """Decide about an unconfirmed key. Return whether it was unconfirmed."""
     if connection.execute("SELECT 1 FROM keyed WHERE key = ?", (key,)).fetchone() is None:
         raise JournalError("the journal does not know this key")
-    # A key that is free again has no results. One that counts as sent keeps its words, and its text goes.
+    # A key that is free again has no results. One that counts as sent keeps its words, and its text goes. A state that
+    # is damaged is in doubt.
     results = "NULL" if how == "resend" else "results"
     changed = connection.execute(
         f"UPDATE keyed SET state = ?, results = {results}, body = NULL "  # noqa: S608 - one of two words of ours
-        "WHERE key = ? AND state = 'unconfirmed'",
+        f"WHERE key = ? AND state NOT IN {_CERTAIN}",
         (_RESOLVED_KEY[how], key),
     )
     return changed.rowcount > 0
@@ -90,7 +92,7 @@ def resolve_key(connection: sqlite3.Connection, key: str, how: str) -> bool:
 
 def forget(connection: sqlite3.Connection, name: str, even_unconfirmed: bool, now: float) -> int:
     """Delete all that is known of the messages of a campaign, and return how many there were."""
-    campaign, running, claimer = _campaign(connection, name)
+    campaign, running, claimer = campaign_of(connection, name)
     # Dead claimers were buried before, so one that is listed lives.
     if running and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
         raise CampaignBusy(f"a run of {name!r} is under way; wait for its end")
@@ -140,8 +142,8 @@ def _bury_campaign(connection: sqlite3.Connection, campaign: int, now: float) ->
     return int(messages)
 
 
-def _campaign(connection: sqlite3.Connection, name: str) -> tuple[int, str | None, str | None]:
-    """Return the id of a campaign, and the token and the claimer of its run."""
+def campaign_of(connection: sqlite3.Connection, name: str) -> tuple[int, str | None, str | None]:
+    """Return the id of a campaign, and the token and the claimer of its run. Raises JournalError if there is none."""
     query = "SELECT id, run, claimer FROM campaign WHERE name = ? AND NOT forgotten"
     found: tuple[int, str | None, str | None] | None = connection.execute(query, (name,)).fetchone()
     if found is None:
@@ -157,7 +159,7 @@ def _remark(
     now: float,
 ) -> int:
     """Give messages of a campaign other marks, and return how many. `decide` gets positions, marks and results."""
-    campaign = _campaign(connection, name)[0]
+    campaign = campaign_of(connection, name)[0]
     changed = 0
     query = f"SELECT id, positions, first, last, marks, results, bodies FROM part WHERE campaign = ? AND {which}"  # noqa: S608
     for part, positions, first, last, packed, results, bodies in connection.execute(query, (campaign,)).fetchall():

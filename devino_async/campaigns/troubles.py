@@ -66,6 +66,8 @@ def has_record(path: str) -> bool:
 
 def explained(error: Exception, path: str) -> str:
     """Return what an error of SQLite or of the operating system says about the journal's file, and what to do."""
+    if isinstance(error, UnicodeDecodeError):
+        return _DAMAGED
     if isinstance(error, OSError):
         known = _BY_NUMBER.get(error.errno or 0)
         what = error.strerror

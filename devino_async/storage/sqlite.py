@@ -184,7 +184,10 @@ class SQLiteFile:
             self._prepare(connection)
             if is_file and (problem := self._place.remember()):
                 raise self._unusable(problem)
-        except (sqlite3.Error, OSError) as error:
+            # A process that was killed may have left deleted data in it.
+            truncate_log(connection)
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            # Texts in which SQLite says what is damaged may be damaged too.
             problem = self._explain(error)
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 problem = "it is not an SQLite file. Check that the path is right, and that the file is not damaged"

@@ -281,7 +281,8 @@ class Campaigns(Machine):
                     expected.append(
                         outcome_of(position, mark, said) if is_final else Outcome(position=position, state=state)
                     )
-            assert self.watcher.call("outcomes", name) == expected
+            if expected:
+                assert self.watcher.call("outcomes", name) == expected
             for start, stop in ((0, MESSAGES), (2, 4)):
                 records = self.watcher.call("records", name, start, stop)
                 parts = [

@@ -8,6 +8,7 @@ import sys
 import zlib
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlite_lab import bodies_of, changed, selected, set_on
@@ -24,15 +25,18 @@ from stores import (
     part_of,
 )
 
-from devino_async import DevinoError
+from devino_async import ConfigurationError, DevinoError
 from devino_async.campaigns import (
     CampaignCancelled,
     CampaignForgotten,
     CampaignPaused,
+    JournalError,
     SQLiteJournal,
+    sqlite_store,
 )
 from devino_async.campaigns.journal import Part
 from devino_async.protocol.sending import encode
+from devino_async.storage.sqlite import truncate_log
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes there")
 
@@ -75,7 +79,8 @@ async def test_texts_of_keys(journal: SQLiteJournal) -> None:
     await journal.claim_keys("1", ADDRESS, [keyed(key) for key in "arnu"], LATER)
     await journal.settle_keys("1", {key: keyed_outcome(key) for key in "arnu"})
     rows = await selected(journal, "SELECT key, body FROM keyed")
-    assert dict(rows) == {"a": None, "r": None, "n": None, "u": keyed("u").body}
+    texts = {key: body and zlib.decompress(body) for key, body in rows}
+    assert texts == {"a": None, "r": None, "n": None, "u": keyed("u").body}
 
 
 async def test_texts_are_gone(path: Path) -> None:
@@ -87,10 +92,10 @@ async def test_texts_are_gone(path: Path) -> None:
         await journal.claim(run, part)
         await journal.claim(run, doubtful)
         await journal.claim_keys("1", ADDRESS, [keyed("order", secret)], LATER)
-        rows = await selected(journal, "SELECT bodies FROM part")
-        [blob], [kept_blob] = rows
+        [blob], [kept_blob] = await selected(journal, "SELECT bodies FROM part")
+        [[keyed_blob]] = await selected(journal, "SELECT body FROM keyed")
         assert holds(path, blob)
-        assert holds(path, secret.encode())
+        assert holds(path, keyed_blob)
         await journal.settle(run, part, *answer(range(50), "ar" * 25))
         await journal.settle(run, doubtful, *answer(doubtful.positions, "u" * 10))
         await journal.settle_keys("1", {"order": keyed_outcome("a")})
@@ -98,7 +103,7 @@ async def test_texts_are_gone(path: Path) -> None:
         assert path.with_name("sms.journal-wal").stat().st_size == 0
         for _ in range(2):
             assert not holds(path, blob)
-            assert not holds(path, secret.encode())
+            assert not holds(path, keyed_blob)
             assert holds(path, kept_blob)
             await journal.aclose()
 
@@ -210,3 +215,73 @@ async def test_a_log_that_is_cut_off(path: Path, tmp_path: Path) -> None:
         # What was reported as written is there, and anything else may be there.
         done = max(at for at, each in enumerate(sizes) if each <= size)
         assert found == states[done]
+
+
+async def test_texts_of_keys_are_gone_while_the_journal_is_open(
+    path: Path, journal: SQLiteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon after keyed sends were settled the log is emptied, once for many of them."""
+    monkeypatch.setattr(sqlite_store, "_TIDY_SECONDS", 0.05)
+    emptied: list[int] = []
+
+    def empties(connection: sqlite3.Connection) -> None:
+        truncate_log(connection)
+        emptied.append(path.with_name("sms.journal-wal").stat().st_size)
+
+    monkeypatch.setattr(sqlite_store, "truncate_log", empties)
+    secret = os.urandom(2_000).hex()
+    await journal.claim_keys("0", ADDRESS, [keyed("order", secret)], LATER)
+    [[blob]] = await selected(journal, "SELECT body FROM keyed")
+    await asyncio.gather(*(journal.settle_keys("0", {"order": keyed_outcome("a")}) for _ in range(9)))
+    assert holds(path, blob)
+    assert len([*filter(None, [journal._tidying])]) == 1
+    async with asyncio.timeout(10):
+        while not emptied:
+            await asyncio.sleep(0.01)
+    assert emptied == [0]
+    assert not holds(path, blob)
+
+
+async def test_no_timer_outlives_the_journal(path: Path) -> None:
+    """Closing takes the timer back. A timer of an event loop that has ended does not count."""
+    journal = SQLiteJournal(path)
+    await journal.claim_keys("1", ADDRESS, [keyed("order")], LATER)
+    await asyncio.to_thread(asyncio.run, journal.settle_keys("1", {"order": keyed_outcome("a")}))
+    lost = journal._tidying
+    assert lost is not None
+    journal._tidying = asyncio.get_running_loop().call_at(lost.when() - 60, lambda: None)
+    await journal.settle_keys("1", {"order": keyed_outcome("a")})
+    timer = journal._tidying
+    assert timer.when() > lost.when() - 60
+    settling = asyncio.create_task(journal.settle_keys("1", {"order": keyed_outcome("a")}))
+    await asyncio.sleep(0)
+    await journal.aclose()
+    await settling
+    assert timer.cancelled()
+    assert journal._tidying is timer
+
+
+async def test_texts_that_a_crash_left_are_gone(path: Path) -> None:
+    """Opening a journal empties the log that a killed process has left."""
+    secret = os.urandom(2_000).hex()
+    journal = SQLiteJournal(path)
+    await journal.claim_keys("1", ADDRESS, [keyed("order", secret)], LATER)
+    [[blob]] = await selected(journal, "SELECT body FROM keyed")
+    await journal.settle_keys("1", {"order": keyed_outcome("a")})
+    assert holds(path, blob)
+    async with SQLiteJournal(path):
+        assert not holds(path, blob)
+    await journal.aclose()
+
+
+@pytest.mark.parametrize("path", [None, 5, "", b"sms.journal", ":memory:", "a\0b", True])
+def test_wrong_paths(path: Any) -> None:
+    """What is not the path of a file is refused at once."""
+    with pytest.raises(ConfigurationError, match="the path of a journal must be"):
+        SQLiteJournal(path)
+
+
+async def test_outcomes_of_an_unknown_campaign(journal: SQLiteJournal) -> None:
+    """Looking at a campaign that is not there is the same error as deciding about it."""
+    with pytest.raises(JournalError, match="the journal has no campaign 'nosuch'"):
+        await collected(journal, "outcomes", "nosuch")

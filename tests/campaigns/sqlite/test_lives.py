@@ -291,16 +291,21 @@ async def test_a_journal_made_before_the_forks(path: Path, other: SQLiteJournal)
     """Children that use a journal which their parent has made show a sign of life each, and one may die alone."""
     made = SQLiteJournal(path)
     reading, writing = os.pipe()
-    children = [await asyncio.to_thread(dying.begins_in_a_child, made, name, writing) for name in ("one", "two")]
-    assert [os.read(reading, 3) for _ in children] == [b"one", b"two"]
-    os.close(reading)
-    os.close(writing)
-    assert len(claimers(path)) == 2
-    ended(children[0])
-    await other.begin("one", ADDRESS)
-    with pytest.raises(CampaignBusy):
-        await other.begin("two", ADDRESS)
-    ended(children[1])
+    children: list[int] = []
+    try:
+        for name in ("one", "two"):
+            children.append(await asyncio.to_thread(dying.begins_in_a_child, made, name, writing))
+            assert os.read(reading, 3) == name.encode()
+        assert len(claimers(path)) == 2
+        ended(children.pop(0))
+        await other.begin("one", ADDRESS)
+        with pytest.raises(CampaignBusy):
+            await other.begin("two", ADDRESS)
+    finally:
+        for each in children:
+            ended(each)
+        os.close(reading)
+        os.close(writing)
 
 
 def ended(child: int) -> None:

@@ -33,8 +33,10 @@ from devino_async import ClientClosed
 from devino_async.campaigns import (
     JournalFailed,
     SQLiteJournal,
+    State,
     troubles,
 )
+from devino_async.campaigns.results import Results
 
 # Python 3.12 and later warn of forks in a process with threads.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -355,3 +357,104 @@ async def test_files_that_change_while_they_are_open(
     ):
         with pytest.raises(JournalFailed, match=words):
             await call
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "state = 'acceptdd'",
+        "state = x'616363'",
+        "state = CAST(x'61ff' AS TEXT)",
+        "results = x'00'",
+        "results = 'text'",
+        "fingerprint = 'text'",
+        "claimed_until = 'text'",
+        "address = CAST(x'61ff' AS TEXT)",
+        "token = CAST(x'61ff' AS TEXT)",
+    ],
+)
+async def test_a_damaged_key(journal: SQLiteJournal, path: Path, damage: str) -> None:
+    """A damaged record of a key is never free and never gives a wrong receipt. The other keys are not affected."""
+    await journal.claim_keys("1", ADDRESS, [keyed("a"), keyed("b")], LATER)
+    await journal.settle_keys("1", {"a": keyed_outcome("n"), "b": keyed_outcome("a")})
+    changed(path, f"UPDATE keyed SET {damage} WHERE key = 'a'")
+    records = await journal.find_keys(["a", "b", "c"])
+    assert (records["b"].state, records["b"].address) == (State.ACCEPTED, ADDRESS)
+    if not damage.startswith(("address", "token")):
+        assert records["a"].state is State.UNCONFIRMED
+        with pytest.raises(ValueError, match="Expecting value"):
+            Results(b"u", records["a"].results)
+        # A person may decide about it. So may nobody else.
+        assert {*await journal.claim_keys("2", ADDRESS, [keyed("a"), keyed("c")], LATER)} == {"a"}
+        await journal.settle_keys("2", {"a": keyed_outcome("a")})
+    assert not await journal.claim_keys("3", ADDRESS, [keyed("c")], LATER)
+    if damage.startswith("state"):
+        assert await journal.resolve_key("a", "resend")
+
+
+async def test_keys_that_cannot_be_read(journal: SQLiteJournal) -> None:
+    """If the file itself cannot be read, no key is free."""
+    await journal.claim_keys("1", ADDRESS, [keyed("a")], LATER)
+    await journal._file.do(lambda connection: connection.execute("DROP TABLE keyed"))
+    with pytest.raises(JournalFailed, match="no such table"):
+        await journal.find_keys(["a"])
+
+
+async def test_a_schema_that_is_damaged(path: Path) -> None:
+    """A file whose damage SQLite cannot even name in UTF-8 is refused like any other damaged one."""
+    async with SQLiteJournal(path) as journal:
+        await journal.secret()
+    path.write_bytes(path.read_bytes().replace(b"keyed (claimer, token)", b"keyed (claime\xf2, token)"))
+    with pytest.raises(JournalFailed, match=r"cannot be used as a journal: it is damaged\. Restore a copy"):
+        async with SQLiteJournal(path):
+            pass
+
+
+async def test_values_of_wrong_types(journal: SQLiteJournal, path: Path) -> None:
+    """What was read as another type than was written is damage, and is told as such."""
+    await journal.begin("spring", ADDRESS)
+    changed(path, "UPDATE campaign SET started_at = 'text'")
+    with pytest.raises(JournalFailed, match="is damaged"):
+        await journal.campaigns()
+
+
+async def test_an_index_that_is_damaged(path: Path) -> None:
+    """A part or a key that is not found, because an index is damaged, is not sent again."""
+    async with SQLiteJournal(path) as journal:
+        run = await journal.begin("spring", ADDRESS)
+        for start in (1_000, 2_000):
+            part = part_of(range(start, start + 2))
+            await journal.claim(run, part)
+            await journal.settle(run, part, *answer(part.positions, "aa"))
+        await journal.end(run, complete=True)
+        await journal.claim_keys("1", ADDRESS, [keyed("order")], LATER)
+    [root] = _selected(path, "SELECT rootpage FROM sqlite_master WHERE name = 'part_place'")
+    [size] = _selected(path, "PRAGMA page_size")
+    plain = bytearray(path.read_bytes())
+    page = plain[(root - 1) * size : root * size]
+    # The first position of the first part, 1000, as the index holds it.
+    at = (root - 1) * size + page.rindex((1_000).to_bytes(2, "big"))
+    plain[at] ^= 64
+    path.write_bytes(plain)
+    async with SQLiteJournal(path) as journal:
+        with pytest.raises(JournalFailed, match="record of the campaign 'spring' is damaged"):
+            await journal.begin("spring", ADDRESS)
+
+
+async def test_keys_that_are_hidden(path: Path) -> None:
+    """If keys are damaged so that they are not found, no key is claimed."""
+    async with SQLiteJournal(path) as journal:
+        await journal.claim_keys("1", ADDRESS, [keyed(f"order-{each}") for each in range(9)], LATER)
+    plain = path.read_bytes()
+    assert b"order-4" in plain
+    path.write_bytes(plain.replace(b"order-4", b"order-\x44"))
+    async with SQLiteJournal(path) as journal:
+        assert await journal.find_keys(["order-4"]) == {}
+        with pytest.raises(JournalFailed, match="record of keyed sends is damaged"):
+            await journal.claim_keys("2", ADDRESS, [keyed("order-4")], LATER)
+
+
+def _selected(path: Path, query: str) -> tuple[Any, ...]:
+    with closing(sqlite3.connect(path)) as connection:
+        found: tuple[Any, ...] = connection.execute(query).fetchone()
+        return found
