@@ -18,7 +18,6 @@ from attrs import field, frozen
 
 from ..errors import ConfigurationError, InvalidMessage, Reason
 from ..protocol.message import Message
-from ..protocol.sending import missed_schedule
 from .columns import converted, fields_of_header, fields_of_object
 
 __all__ = ["Row", "describe_reasons", "read_messages"]
@@ -43,8 +42,12 @@ class Row:
 
     def problem_at(self, now: datetime) -> str | None:
         """Return the problem, or that the message's scheduled time was over a minute ago. No service is asked."""
-        late = None if self.message is None else missed_schedule(self.message, now)
-        return self.problem if late is None else describe_reasons([late])
+        if self.message is None or self.message.scheduled_time is None:
+            return self.problem
+        from ..protocol.sending import missed_schedule  # noqa: PLC0415 - slow to import, and few rows need it
+
+        late = missed_schedule(self.message, now)
+        return None if late is None else describe_reasons([late])
 
 
 def read_messages(
