@@ -44,8 +44,10 @@ Clock = Callable[[], float]
 
 _VERSION = 1
 _SCHEMA = (
-    "CREATE TABLE meta (secret BLOB NOT NULL)",
-    "INSERT INTO meta VALUES (randomblob(32))",
+    # Twice: with a damaged secret every message would be a new one.
+    "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
+    "INSERT INTO meta (secret) VALUES (randomblob(32))",
+    "UPDATE meta SET again = secret",
     "CREATE TABLE claimer (name TEXT PRIMARY KEY) WITHOUT ROWID",
     *sqlite_campaigns.SCHEMA,
     *sqlite_parts.SCHEMA,
@@ -154,9 +156,14 @@ class SQLiteJournal(JournalFile):
 
     async def secret(self) -> bytes:
         """Return the random key of this journal's fingerprints. It has 32 bytes."""
-        query = "SELECT secret FROM meta"
-        [secret] = await self._do(lambda connection: connection.execute(query).fetchone())
-        return bytes(secret)
+
+        def read(connection: sqlite3.Connection) -> bytes:
+            [(secret, again)] = connection.execute("SELECT secret, again FROM meta").fetchall()
+            if secret != again:
+                raise Damaged
+            return bytes(secret)
+
+        return await self._do(read)
 
     # What a person decides
 

@@ -458,3 +458,14 @@ def _selected(path: Path, query: str) -> tuple[Any, ...]:
     with closing(sqlite3.connect(path)) as connection:
         found: tuple[Any, ...] = connection.execute(query).fetchone()
         return found
+
+
+async def test_a_damaged_secret(path: Path) -> None:
+    """With a damaged secret no message would be known again, so nothing begins."""
+    async with SQLiteJournal(path) as journal:
+        secret = await journal.secret()
+    changed(path, f"UPDATE meta SET secret = x'{secret[:-1].hex()}{secret[-1] ^ 1:02x}'")
+    async with SQLiteJournal(path) as journal:
+        for call in (journal.secret(), journal.begin("spring", ADDRESS)):
+            with pytest.raises(JournalFailed, match="is damaged"):
+                await call
