@@ -10,6 +10,7 @@ import callbacks
 import campaign
 import codec
 import footprint
+import journal
 import json_libraries
 import latency
 import reads
@@ -32,7 +33,7 @@ def versions() -> str:
 def main() -> None:
     began = time.perf_counter()
     print(versions())
-    for part in (campaign, singles, latency, codec, json_libraries, reads, callbacks, footprint):
+    for part in (campaign, singles, latency, codec, json_libraries, reads, callbacks, journal, footprint):
         part.table()
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 
