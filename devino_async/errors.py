@@ -29,8 +29,8 @@
         |-- BadAnswer           unreadable, or its counts differ from what was asked
         `-- DeadlineExceeded    gave up, and it is proved that no attempt was processed
 
-Facts that steer the SDK are attributes of the classes. No error text holds a credential, a message text or a full
-phone number.
+The SDK decides by attributes of the classes, such as `retriable`, `permanent` and `proves_unsent`. No error text holds
+a credential, a message text or a full phone number.
 """
 
 import re
@@ -317,7 +317,7 @@ class Forbidden(Refused):
 
 
 class TooManyRequests(Refused):
-    """429: too fast. `retry_after` is the wait in seconds that was asked for. A hold lasts at most an hour of it."""
+    """429: too fast. `retry_after` is the wait in seconds that was asked for. A hold never lasts over an hour."""
 
     retriable = True
     retry_after: float | None = None

@@ -109,8 +109,8 @@ class ItemsUnread:
     """`count` items of one answer could not be read completely.
 
     `statuses` leaves out an item whose id or status cannot be read. `details` gives the row, and the row's `extra`
-    keeps what cannot be read. A field of its page, such as `total`, is left unset. Rows that the service
-    repeats without an end count too. `statistics` leaves out the period.
+    keeps what cannot be read. A field of a details page that cannot be read, such as `total`, is left unset. Rows that
+    the service repeats without an end count too. `statistics` leaves out the period.
     `callback` is the operation of a CallbackReceiver, which drops the item. All other items are given as usual.
     """
 

@@ -128,7 +128,7 @@ class Hours(Protocol):
         ...
 
     async def until_open(self) -> str | None:
-        """Wait until a batch may begin, and return None. If none ever may, return why not, at once."""
+        """Wait until a batch may begin, and return None. If no batch may ever begin, return why at once."""
         ...
 
 

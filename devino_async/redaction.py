@@ -33,7 +33,7 @@ _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def mask_phone(number: str | None) -> str | None:
-    """Return a phone number with all but its last four characters hidden. One of four or fewer is hidden whole."""
+    """Return a phone number with all but its last four characters hidden. If it has at most four, all are hidden."""
     if number is None:
         return None
     shown = number[-4:] if len(number) > 4 else ""
@@ -124,7 +124,8 @@ def _telling_part(body: bytes, secrets: tuple[str, ...]) -> str | None:
         # A web page may hold JSON, in a script for example.
         text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    # Undoing the escapes of the text may leave a credential in it as it is, or change it. Both forms are removed.
+    # Undoing the escapes of the text may change a credential in it, or leave the credential as it was. Both forms of
+    # the credential are removed.
     plain = tuple(form for each in secrets for form in (each, unquote(html.unescape(each))))
     try:
         text = unquote(html.unescape(_without(secrets, text)))

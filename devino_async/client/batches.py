@@ -249,7 +249,7 @@ class Batches:
         try:
             receipts, failure = await self._exchange(chunk, options, ticket, came_to, claim)
         except JournalError as refused:
-            # Nothing was sent. If an earlier attempt left this part in the journal, its record must say so.
+            # Nothing was sent. If an earlier attempt recorded this part in the journal, the record must say that.
             receipts = receipts_without_request(chunk.items, refused)
             # The run of a cancelled campaign goes on, to give the receipts of all that was recorded.
             failure = None if isinstance(refused, CampaignCancelled) else refused

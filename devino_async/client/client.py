@@ -126,9 +126,9 @@ class DevinoClient:
         """Send one message and return what became of it. Network and service failures are in the receipt, never raised.
 
         Concurrent calls share POSTs. A message leaves at once while fewer than `Limits.in_flight` exchanges are in
-        flight. Otherwise it leaves with all others that wait, as soon as one ends. Priorities HIGH and REALTIME have
-        a limit of their own and never wait for a campaign. `include_segment_id` asks for the ids of the segments, and
-        `shorten_url` makes the service shorten links.
+        flight. Otherwise it leaves with all others that wait, as soon as an exchange ends. Priorities HIGH and REALTIME
+        have a limit of their own and never wait for a campaign. `include_segment_id` asks for the ids of the segments,
+        and `shorten_url` makes the service shorten links.
 
         With a `key` the message is sent at most once for the life of the journal. A later call with an equal message
         returns the recorded receipt. After NotSent the key is free again. A cancelled caller returns at once, and its
@@ -176,12 +176,13 @@ class DevinoClient:
         receipts of up to `Limits.in_flight` + 1 batches can go to `on_unclaimed`. The message of a receipt equals the
         one that was given.
 
-        With the name of a `campaign` every run gives a receipt for every message, and sends only those without a final
-        one in the journal. Messages are recognised by their places, or with `only_new` by their content in any order.
-        Out of the window of a `schedule` the stream waits, and after its deadline the rest is NotSent. An error that
-        ends it early follows the receipts of all that was read: Unauthorized, Forbidden, SendingRefused,
-        DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after three trial
-        batches in doubt, ClientClosed, JournalError, a failure that no retry can fix, or an error of the input.
+        With the name of a `campaign` every run gives a receipt for every message, and sends only messages without a
+        final receipt in the journal. Messages are recognised by their places, or with `only_new` by their content in
+        any order. Out of the window of a `schedule` the stream waits, and after its deadline the rest is NotSent. An
+        error that ends it early is raised after the receipts of all that was read. It is Unauthorized, Forbidden,
+        SendingRefused, DeadlineExceeded or TooManyRequests after `RetryPolicy.stream_deadline`, OutcomeUnknown after
+        three trial batches in doubt, ClientClosed, JournalError, a failure that no retry can fix, or an error of the
+        input.
         """
         self._check_open()
         require_number("batch_size", batch_size, minimum=1, maximum=sending.MAX_MESSAGES, whole=True)
@@ -213,7 +214,7 @@ class DevinoClient:
         return await self._dispatch.report(stream)
 
     async def reconcile(self, *, campaign: str | None = None, key: str | None = None) -> "ReconcileReport":
-        """Look up what is in doubt of a campaign, a key, or all keyed sends, and settle what is found."""
+        """Look up messages in doubt, of a campaign, a key, or all keyed sends, and settle those that are found."""
         self._check_open()
         return await self._dispatch.journaled_for("reconcile").reconcile(campaign, key, self._look_ups)
 

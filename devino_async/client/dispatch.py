@@ -185,7 +185,7 @@ class Dispatch:
 
         async def work(chunk: Chunk[Message]) -> Batch:
             if run is not None:
-                # Even when the client is closing, what is recorded gives its receipt.
+                # Even when the client is closing, messages recorded in the journal get their receipts.
                 return self._finished(Batch(*await run.finish(chunk, send)))
             if self._closing:
                 return _unsent_by_closing(chunk)
@@ -253,7 +253,7 @@ class Dispatch:
             hand_over(task, lambda batch: self.unclaimed(list(batch.receipts)))
 
     async def report(self, stream: AsyncGenerator[Receipt, None]) -> SendReport:
-        """Return all receipts of a stream, sorted. Its error carries the report of the receipts before it."""
+        """Return all receipts of a stream, sorted. If the stream raises, the error carries the report so far."""
         receipts: list[Receipt] = []
         try:
             async for receipt in stream:

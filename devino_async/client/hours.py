@@ -53,7 +53,7 @@ class StreamHours:
         return inf if closes_at is None else (closes_at - now).total_seconds()
 
     async def until_open(self) -> str | None:
-        """Wait until a batch may begin, and return None. If none ever may, return why not, at once."""
+        """Wait until a batch may begin, and return None. If no batch may ever begin, return why at once."""
         while True:
             now = self._now()
             opens_at = self._schedule.opens_at(now)

@@ -56,7 +56,7 @@ class Journaled:
         return KeyedRecording(self._keyed, sends)
 
     async def reconcile(self, campaign: str | None, key: str | None, look_ups: LookUps) -> ReconcileReport:
-        """Look up what is in doubt of a campaign, of a key, or of all keyed sends, and settle what is found."""
+        """Look up messages in doubt, of a campaign, a key, or all keyed sends, and settle those that are found."""
         if campaign is not None and key is not None:
             raise ConfigurationError("reconcile takes a campaign or a key, not both")
         reconciling = Reconciling(

@@ -32,7 +32,7 @@ __all__ = ["PROBE", "DetailPaginator", "LookUps"]
 
 _log = logging.getLogger("devino_async")
 
-# What the breaker asks to learn whether the service is back: a look-up, which is free, of an id that no message has.
+# The breaker's question whether the service is back: a look-up, which is free, of an id that no message has.
 PROBE = evolve(statuses.call(["0"]), probe=True)
 _PAGE_SIZE = 500
 
@@ -42,8 +42,8 @@ class DetailPaginator(Paginator[DetailRow, DetailPage]):
 
     A row is identified by its message id and segment id, and compared with the 50,000 rows before it. A walk that ends
     with more or fewer rows than `total` emits TotalDiffers. If the service ignores the offset, ten pages without a new
-    row end the walk. If the rows have no ids, that takes 1,000 equal pages, or ten beyond the `total`. Then ItemsUnread
-    counts their rows, and a log line says at which offset it ended.
+    row end the walk. If the rows have no ids, that takes 1,000 equal pages, or ten beyond the `total`. After such
+    an end, ItemsUnread counts the rows of those pages, and a log line says at which offset the walk ended.
     """
 
 
@@ -146,7 +146,7 @@ class LookUps:
 
     @property
     def has_zone(self) -> bool:
-        """Whether the zone of the service's dates is known, so that they are aware."""
+        """Whether the zone of the service's dates is known, which makes them aware datetimes."""
         return self._zone is not None
 
     def pages(self, query: DetailQuery) -> AsyncIterator[DetailPage]:

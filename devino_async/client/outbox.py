@@ -104,7 +104,8 @@ class Outbox:
         # Error trackers record the locals of a traceback. The entry's repr shows nothing, but these bytes show it all.
         del encoded
         if self._refuses and not self._buffer.has_room(entry.size):
-            # An entry at the door ends the linger of the others. A refused entry does not wait there, so end it here.
+            # An entry at the door ends the linger of the others. A refused entry does not wait there, so their
+            # linger is ended here.
             self._buffer.flush()
             self._pump_soon()
             raise OutboxFull("as many messages wait as OutboxOptions allows; send later, or let send wait")

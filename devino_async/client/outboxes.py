@@ -76,7 +76,7 @@ class Outboxes:
         await asyncio.gather(self._bulk.flush(), self._urgent.flush())
 
     async def aclose(self, grace: float) -> None:
-        """Accept no more messages, and give those that wait `grace` seconds to be sent. The others become NotSent."""
+        """Accept no more messages, and allow `grace` seconds for sending the queue. What is left becomes NotSent."""
         for outbox in (self._bulk, self._urgent):
             outbox.close()
         draining = [asyncio.create_task(outbox.drain()) for outbox in (self._bulk, self._urgent)]

@@ -112,7 +112,7 @@ class Buffer(Generic[T, R]):
         return True
 
     def flush(self) -> None:
-        """Make every entry that waits now due at once, whatever the linger. That includes entries at the door."""
+        """Let all entries that are waiting leave at once, whatever the linger. That includes entries at the door."""
         self._flushed = self._last
 
     def due(self) -> float | None:

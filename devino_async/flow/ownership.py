@@ -106,7 +106,7 @@ def hand_over(task: "asyncio.Task[T]", unclaimed: Callable[[T], None]) -> None:
 
 
 async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
-    """Await short work to its end, even if this task is cancelled meanwhile. Closing may then cancel no further."""
+    """Await short work to its end, even if this task is cancelled meanwhile. Closing cannot cut the work short."""
     task = asyncio.ensure_future(work)
     while not task.done():
         try:

@@ -23,7 +23,7 @@ KeyOf = Callable[[R], Hashable]
 
 OnStale = Callable[[int, int], object]
 """Called where a walk ends because the service gives the same rows again and again. The arguments are
-how many rows in a row were nothing new, and the offset."""
+the number of consecutive rows that brought nothing new, and the offset."""
 
 OnTotalDiffers = Callable[[int, int], object]
 """Called with how many rows there were, and how many the service counted."""
@@ -34,7 +34,7 @@ _MAX_REMEMBERED = 50_000
 # otherwise give the same page for ever.
 _MAX_STALE_PAGES = 10
 # The same for pages of rows without an identity, each equal to the one before. Many such rows may
-# be no repeats, for example if only their statuses were asked for.
+# be equal without being repeats, for example if only their statuses were asked for.
 _MAX_EQUAL_PAGES = 1_000
 
 

@@ -1,7 +1,8 @@
 """Which message is meant by an id that a float64 has rounded, as a service written in JavaScript may send it.
 
-News of a rounded id counts for the only known id with the same float64. The choice is never a guess, and the news is
-never moved: if a second such id becomes known, the news counts for neither. Pure, and used by both stores.
+News of a rounded id counts for the only known id with the same float64. The choice is never a guess. News stays
+stored under the id that it came with, so if a second such id becomes known, the news counts for neither. Pure, and used
+by both stores.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,8 +18,9 @@ _MAX_DIGITS = 64
 Family = Mapping[str, Collection[StatusEvent]]
 """The events of stored ids with one float64, by id.
 
-A family may have a thousand members where ids are dense. The mapping need only hold an id itself and the forms of its
-float64, unless `needs_members` is true. Then two more members are enough to show that several ids are known.
+A family may have a thousand members where ids are dense. The mapping need only hold an id itself and the forms that its
+float64 is printed in (`forms_of`), unless `needs_members` is true. Then two more members are enough to show that
+several ids are known.
 """
 MAX_MEMBERS = 5
 """How many stored members of a family are asked for: an id itself, two forms, and two others."""
@@ -33,7 +35,7 @@ def family_of(message_id: str) -> float | None:
 
 
 def forms_of(rounded: float) -> set[str]:
-    """Return what a float64 round trip prints for the ids of a family: as JavaScript does, or digit by digit."""
+    """Return what a float64 round trip prints for the ids of a family: JavaScript's digits, or the exact ones."""
     return {str(int(rounded)), str(int(Decimal(repr(rounded))))}
 
 

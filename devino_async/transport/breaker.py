@@ -134,7 +134,7 @@ class Ticket:
             raise TooManyForHalfOpen
 
     def may_begin_for(self) -> float:
-        """Return for how many seconds the batch may begin. If any, its outcome is news of the lane as it is now."""
+        """Return for how many seconds the batch may begin. If it may, its outcome is news of the lane as it is now."""
         circuit = self._circuit
         if circuit.state is not State.CLOSED and circuit.holder is not self:
             return 0.0
@@ -213,7 +213,8 @@ class Breaker:
             _wake(circuit)
 
     async def until_readable(self, lane: Lane, patience: Patience, operation: str) -> None:
-        """Return as soon as the lane is not open, so that input may be read for it, or the hours of the stream end.
+        """Return as soon as the lane is not open, because input may then be read for it. Return also
+        when the hours of the stream end.
 
         Raises DeadlineExceeded if the trouble lasts too long for the stream of this patience.
         """
@@ -322,7 +323,8 @@ class Breaker:
             async with deadline(_MAX_PROBE):
                 await self._pool.exchange(self._probe)
         except CallFailed as error:
-            # These two are whole. So is a redirect that is not retriable: one that was cut is.
+            # These two classes mean a complete answer. So does a redirect, unless its answer was cut off, which makes
+            # it retriable.
             redirect = error.status is not None and 300 <= error.status < 400
             return isinstance(error, Refused | BadAnswer) or (redirect and not error.retriable)
         except Exception:  # noqa: BLE001 - whatever it was, the batches that wait need the next probe

@@ -114,7 +114,7 @@ class Limited:
                 # may come to another call, or the lane may open. Then nothing is booked, and the permit is given back.
                 if await self._pace.turn(call, _always if call.admission is None else call.admission.may_begin_for):
                     return await self._attempt(call)
-            # For the same reason the deadline of a hold is extended by the length of this wait.
+            # Waiting for the pace is not trouble, so it moves the deadline for waiting out a hold by its own length.
             paced += self._clock() - since
 
     async def _attempt(self, call: Call) -> Answer:

@@ -201,7 +201,7 @@ class SessionPool:
             ) as response,
         ):
             if response.status == 407 and self._options.proxy is not None and url.scheme == "http":
-                # Only proxies answer 407. To a request that goes over TLS it is an error of aiohttp's instead.
+                # Only proxies answer 407. For a request over TLS, aiohttp raises an error instead.
                 attempt.kept_by_proxy()
                 return
             attempt.begun(response.status, response.headers)

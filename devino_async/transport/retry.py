@@ -1,8 +1,8 @@
 """Retry: the same call again, where the attempt before proved that this is safe.
 
 Whether it is safe was decided by verdict.py and stands on the error as `retriable`. This file decides when and
-how often, and makes the one exception that a policy may ask for (`retry_on_503`). Waiting for a lane in trouble is
-breaker.py's.
+how often, and makes the one exception that a policy may ask for (`retry_on_503`). breaker.py does the
+waiting for a lane in trouble.
 """
 
 import asyncio
@@ -103,8 +103,9 @@ class Retrying:
                 self._announce(course, wait)
                 await self._sleep(wait)
         except (TooManyForHalfOpen, OutOfHours, JournalError, asyncio.CancelledError) as early:
-            # Only closing cancels a send, here while it waited between two attempts. If an earlier attempt may have
-            # been processed, its error must be raised: those caught here would count as proved unsent.
+            # Only closing cancels a send, and a cancellation caught here came between two attempts. If an earlier
+            # attempt may have been processed, raise that attempt's error. The errors caught here would make the send
+            # count as proved unsent.
             if course.left_open() is None:
                 if isinstance(early, TooManyForHalfOpen):
                     early.attempt, early.counted = course.attempts, course.counted
