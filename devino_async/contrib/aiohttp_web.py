@@ -47,10 +47,10 @@ async def serving(
 ) -> AsyncIterator[str]:
     """Run a server for a receiver and yield its address, without the token. Add the token to it yourself.
 
-    A connection that has sent no valid token after `header_timeout` seconds is closed. If there are more than
-    `max_unauthenticated` such connections, the oldest one is closed too. While the server runs, it handles the event
-    loop's errors about a lack of free descriptors. At the end of the block it refuses new requests and finishes those
-    in flight. Raises OSError if the port is not free.
+    A connection that has sent no valid token after `header_timeout` seconds is closed. If more than
+    `max_unauthenticated` connections have sent no valid token yet, the oldest of them is closed too. While the server
+    runs, it handles the event loop's errors about a lack of free descriptors. At the end of the block it refuses new
+    requests and finishes those in flight. Raises OSError if the port is not free.
     """
     gate = Gate(max_unauthenticated=max_unauthenticated, header_timeout=header_timeout)
     answer = endpoint(receiver)

@@ -277,7 +277,7 @@ def _filters(query: DetailQuery) -> Iterator[tuple[str, str]]:
 
 
 def _or_complete_order(query: DetailQuery, name: str) -> Any:
-    """Return the value of a field, or the default order if the query has none.
+    """Return the value of a field. If `order_field` is not set, a missing `order` or `order_field` gets its default.
 
     Without a complete order, pages could repeat some rows and leave others out.
     """

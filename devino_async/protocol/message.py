@@ -120,7 +120,8 @@ class Message(_Draft):
     ) -> "Message":
         """Check the fields and make the message."""
         try:
-            # The usual case, which is certainly valid. It is one expression for speed: campaigns make millions.
+            # The usual case, which is certainly valid. It is one expression for speed, because campaigns make millions
+            # of messages.
             plain = (
                 type(to) is str
                 and to.encode().isdigit()

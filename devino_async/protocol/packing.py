@@ -51,7 +51,7 @@ class _Columns:
 
 
 class Packed(Sequence[Message]):
-    """Messages in order, equal to those that were added. A message with other references stays the same object.
+    """Messages in order, equal to those that were added. A message that is referenced elsewhere stays the same object.
 
     This is the contract with flow/chunking.py, which fills it: the list passed to `extend` holds the
     SDK's only references to its messages. A second reference, in a local variable or a suspended

@@ -136,7 +136,7 @@ class FailedRun:
 class MixedRun:
     """Messages whose results were read one by one, in the order in which they are appended.
 
-    `kinds` has an entry for each message. The lists after it have entries only for messages of one kind. The entries
+    `kinds` has an entry for each message. Each of the other lists has entries for one kind of message only. The entries
     are plain values: the reasons of a rejection are one flat tuple of key, ref, default message, key, ref and so on.
     """
 

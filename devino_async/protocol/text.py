@@ -45,7 +45,7 @@ def alphabet_of(text: str) -> Alphabet:
 
 
 def length_and_limit(text: str) -> tuple[int, int]:
-    """Return a text's length and limit in the units of its alphabet. Both are only rough if the text is short.
+    """Return a text's length and limit in the units of its alphabet. For a short text both are approximate.
 
     Latin counts characters. UCS-2 counts 16-bit units, so a character beyond U+FFFF (most emoji) counts as two.
     """

@@ -1,8 +1,8 @@
 """A server's connections that have not sent a valid token: how many there may be, and for how long.
 
 Without these limits, unfinished requests use up all file descriptors, and the service cannot connect any more. Any
-asyncio server can use a Gate, if it reports when a connection opens, sends a valid token and closes. Tokens are in
-tokens.py.
+asyncio server can use a Gate, if it reports three events: a connection has opened, has sent a valid token, or has
+closed. Tokens are in tokens.py.
 """
 
 import asyncio

@@ -53,13 +53,13 @@ class CallbackReceiver:
       the query must have it as `token=`. Make it with `new_token()`. A token that cannot hold 32 random bytes in
       URL-safe characters is refused.
     - `on_status`, `on_incoming`: your coroutines, one or a list, such as `[tracker.on_status, journal.on_status]`.
-      Each of a list is called, one after the other, even if one of them raises. Each gets all its events of a request
+      All in a list are called, one after the other, even if one of them raises. Each gets all its events of a request
       at once, so one commit saves them. If there are more than 1,000, they come in calls of 1,000. Return after the
       commit: the answer is 200 when all have returned. If one raises, the answer is 500, and the sender may retry.
       Events may come twice, late and in any order. If events have no coroutine, the answer is still 200, because a
       retry would not help. They are dropped with a warning. Unreadable events beside readable ones are dropped too.
-    - `on_event`: called with ItemsUnread(operation="callback") for each body with unreadable events, readable ones
-      beside them or not. It must be quick. An error in it is logged and changes no answer.
+    - `on_event`: called with ItemsUnread(operation="callback") for each body with unreadable events, whether or
+      not it holds readable ones too. It must be quick. An error in it is logged and changes no answer.
     - `hook_timeout`: seconds that the coroutines of a request may take. After that they are cancelled, and the answer
       is 503. If the sender disconnects, they still run to their end within this time.
     - `body_timeout`: seconds that a body may take to arrive. After that the answer is 408.
@@ -286,8 +286,8 @@ def _calls(hooks: Sequence[_Hook[T]], events: Sequence[T]) -> list[_Call]:
 
 
 async def _in_runs(hook: Callable[[Sequence[T]], Awaitable[object]], events: Sequence[T]) -> None:
-    # The hook is called inside a coroutine of ours. So a hook that raises when it is called, or that does not return
-    # an awaitable, fails its task like any other error.
+    # The hook is called inside a coroutine of ours. So if a hook raises when it is called, or does not return an
+    # awaitable, its task fails as it does after any other error.
     for start in range(0, len(events), MAX_EVENTS):
         await hook(events[start : start + MAX_EVENTS])
 

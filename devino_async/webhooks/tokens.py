@@ -25,8 +25,8 @@ def new_token() -> str:
 def token_of(path: str, query: str) -> str:
     """Return the token in an address: `token=` in the query if it is there, else the last part of the path.
 
-    The query is passed still encoded, the path decoded. One slash at the end of the path is ignored. Tokens ignores one
-    at the end of the token.
+    The query is passed still encoded, the path decoded. One slash at the end of the path is ignored. One at the end of
+    the token is ignored by the class Tokens.
     """
     last = path.removesuffix("/").rpartition("/")[2]
     return parse_qs(query).get("token", [last])[0]
@@ -35,7 +35,7 @@ def token_of(path: str, query: str) -> str:
 class Tokens:
     """Digests of the tokens that let a request in, given as a str or a list. A weak token is a ConfigurationError.
 
-    A token is right with one slash at the end too, as the end of an address may come with a request.
+    A right token stays right with one slash after it, because the address in a request may end with a slash.
     """
 
     def __init__(self, given: object) -> None:

@@ -284,8 +284,9 @@ def structure(value: Any, kind: type[T]) -> T:
 def structure_readable(value: Any, kind: type[T]) -> tuple[T, int]:
     """Return an instance with the columns that can be read, and how many columns cannot be read.
 
-    An unreadable column keeps its default, and a field named `extra` gets its value under the wire name. Raises
-    Mismatch if the value is not an object, or if a column without a default cannot be read.
+    An unreadable column keeps its default. If there is a field named `extra`, the column's value is kept there, under
+    the column's wire name. Raises Mismatch if the value is not an object, or if a column without a default cannot be
+    read.
     """
     try:
         return _converter.structure(value, kind), 0
@@ -332,7 +333,7 @@ def _problem(read: Reader, value: Any, kind: Any) -> list[str]:
 
 
 def in_zone(value: M, zone: tzinfo | None) -> M:
-    """Return the value. A naive datetime gets `zone`, which the user named for the service's local times."""
+    """Return the value. A naive datetime gets `zone`, the time zone that the user gave for the service."""
     if zone is not None and isinstance(value, datetime) and value.tzinfo is None:
         return value.replace(tzinfo=zone)
     return value

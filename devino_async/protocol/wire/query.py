@@ -40,10 +40,11 @@ def is_aware(moment: datetime) -> bool:
 
 
 def wall_clocks(moments: Mapping[str, datetime], zone: tzinfo | None) -> list[datetime]:
-    """Return the naive times to put into a query, for a start and an end that are given by their wire names.
+    """Return the naive times to put into a query. `moments` maps the wire names of a start and an end to their times.
 
-    The API docs name no time zone. A naive time is sent as it is. An aware time is converted to `zone`, which the user
-    named for the service. Raises InvalidQuery for an aware time without a `zone`, and for an end before the start.
+    The API docs name no time zone. A naive time is sent as it is. An aware time is converted to `zone`, the time zone
+    that the user gave for the service. Raises InvalidQuery for an aware time without a `zone`, and for an end
+    before the start.
     """
     problems = Problems()
     found = []

@@ -21,8 +21,8 @@ Member = tuple[int, str, Any]
 
 Skim = Callable[[str, int], tuple[Sized, int]]
 """Reads items that look as expected: skim(text, at) returns some items and the index after them. These are up to a
-few hundred items, or none. Each must be followed by a comma and another object. The object after the last item
-begins at that index."""
+few hundred items, or none. Each must be followed by a comma and another object. The returned index is where the
+object after the last item begins."""
 
 Scan = Callable[[str, int], tuple[Any, int]]
 """Reads the JSON value at an index: scan(text, at) returns the value and the index after it."""
