@@ -100,7 +100,7 @@ def _where_in_doubt(state: CampaignState, place: Path) -> Iterator[str]:
     if output is not None and Path(output).exists() and word_of(state) == "in doubt":
         yield f"Their lines and numbers are in {printable(output)}, with the outcome unconfirmed."
     elif output is not None:
-        # A run that was killed has not replaced the results of earlier runs.
+        # After a killed run, the file still has the results of an earlier run.
         yield f"The same command writes their lines and numbers into {printable(output)}, with the outcome unconfirmed."
     elif state.path is not None:
         yield "Run the same command again with --output FILE. It writes their lines and numbers, and sends none again."

@@ -107,7 +107,7 @@ def status_of(error: Exception) -> int:
 
 
 def output_path(context: click.Context, parameter: click.Parameter, value: str | None) -> Path | None:
-    """Convert the value of an --output option. A closed stdout is found even if it is given by its path."""
+    """Convert the value of an --output option. A closed stdout is noticed even if the value is its path."""
     if value in _NAMES_OF_STDOUT and not _can_print():
         stop(_NO_STDOUT, USAGE)
     kind: click.Path = click.Path(dir_okay=False, allow_dash=True, path_type=Path)

@@ -67,7 +67,7 @@ class JournaledRun:
         named after the file.
         """
         if is_stream(self._file):
-            # It cannot be compared before it is sent. So it must be the same, message by message.
+            # It cannot be compared before it is sent. So each message must be the same as in the earlier run.
             self.name, self.only_new = name or "", only_new
             states = await self._journal.campaigns()
             self.continues = any(each.name == name and each.messages for each in states)
@@ -93,7 +93,7 @@ class JournaledRun:
         if not only_new and found.finished_at is not None and _age(found.finished_at) > _DAY:
             _say_finished(found, found.finished_at, some_bad=first.bad > 0)
             return USAGE
-        # It may be the earlier file with another --text or --sender, which would pay everybody again.
+        # It may be the earlier file with another --text or --sender. All its messages would be paid for again.
         recent = _unfinished_or_recent(found.earlier)
         if recent is not None:
             _say_nothing_in_common(found, recent, self._file)
@@ -108,7 +108,7 @@ class JournaledRun:
         return next((each.outputs for each in await self._journal.campaigns() if each.name == self.name), ())
 
     def announce(self) -> None:
-        """Say which campaign begins, or continues, once nothing can be refused any more."""
+        """Say which campaign begins or continues. It is called when the run can no longer be refused."""
         for line in self._words:
             say(line)
 
@@ -168,7 +168,7 @@ def _age(moment: datetime) -> timedelta:
 def _unfinished_or_recent(earlier: "Sequence[CampaignState]") -> "CampaignState | None":
     """Return the newest campaign if it is not finished, else one that changed within the last day, else None.
 
-    Campaigns of which nothing was or may have been sent do not count.
+    A campaign does not count if it is certain that none of its messages was sent.
     """
     paid = [each for each in earlier if each.accepted + each.unconfirmed + each.assumed_sent + each.in_flight]
     if paid and not paid[0].finished and not paid[0].cancelled:

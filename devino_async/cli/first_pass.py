@@ -53,7 +53,8 @@ class FirstPass:
     async def bad_rows(self, intake: Intake, *, late: bool) -> int:
         """Return how many bad rows there are, and show the first of them.
 
-        With `late`, rows count whose scheduled time has passed. Otherwise `refuses_late` may be asked about them later.
+        With `late`, rows whose scheduled time has passed are bad rows too. Otherwise `refuses_late` may be asked about
+        them later.
         """
         bad = 0
         now = datetime.now(UTC)

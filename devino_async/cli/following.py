@@ -36,7 +36,7 @@ async def follow(
     """
     counts = _Counts(len(message_ids))
     failures: dict[str, devino_async.CallFailed] = {}
-    # Messages without a status in an answer that had a row that could not be read.
+    # Messages whose status was missing from an answer with an unreadable row.
     unreadable: set[str] = set()
 
     async def look_up(ids: list[str]) -> "Mapping[str, devino_async.MessageStatus]":

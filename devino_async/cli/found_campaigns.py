@@ -48,11 +48,11 @@ class Found:
 async def campaigns_here(journal: Path | None, name: str | None, stack: AsyncExitStack) -> list[Found]:
     """Return the campaigns of all journals that are looked into, the oldest of each first.
 
-    Raises JournalFailed if none of the journals can be used, or not the one that is named.
+    Raises JournalFailed if a journal that is named cannot be used, or if none of the journals can.
     """
     found = []
     places, is_named = existing(journal, name)
-    # A run has just begun to make an empty file, or it belongs to another program. It has no campaigns.
+    # An empty file belongs to a run that has just begun, or to another program. It has no campaigns.
     places = [place for place in places if has_record(str(place))]
     failed = 0
     for place in places:
@@ -82,7 +82,10 @@ def _with_advice(error: JournalFailed, place: Path) -> JournalFailed:
 
 
 async def listed(journal: Path | None, name: str | None, stack: AsyncExitStack) -> list[Found]:
-    """Return all campaigns of the file's own journal, or those of this name or file. Raises click.UsageError."""
+    """Return all campaigns, or those of this name or file. Raises click.UsageError.
+
+    For a file with a journal beside it, all campaigns of that journal are returned.
+    """
     everything = await campaigns_here(journal, name, stack)
     if name is None or any(each.place == beside(Path(name)) for each in everything):
         return everything

@@ -75,7 +75,7 @@ def existing(journal: Path | None, file: str | None) -> tuple[list[Path], bool]:
 
 
 def default_name(file: Path, address: str) -> str:
-    """Return the name of a file's campaign. It includes any host but the real one, so a trial is not the real run."""
+    """Return the name of a file's campaign. It includes any host but the real one, so a trial is another campaign."""
     host = address.partition("://")[2]
     return file.name if host == f"{DEFAULT_HOST}:443" else f"{file.name}@{host}"
 

@@ -217,7 +217,10 @@ def _unfinished(output: Path) -> Path:
 
 
 def _refuse_unwritable(path: Path, *, replaces: bool) -> None:
-    """Raise click.UsageError if a file cannot be written, or its folder if a new file is to replace it."""
+    """Raise click.UsageError if a file cannot be written.
+
+    If a new file is to be made or to replace it, the folder must be writable instead.
+    """
     place = path.resolve().parent if not path.exists() or (replaces and path.is_file()) else path
     if not is_writable(place):
         problem = errno.EACCES if place.exists() else errno.ENOENT

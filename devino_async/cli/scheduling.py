@@ -57,7 +57,10 @@ def _in_zone(deadline: datetime, zone: tzinfo | None) -> datetime:
 
 
 def default_batch_size(default: int, options: dict[str, Any]) -> int:
-    """Return the size of a batch: what is asked for, or the default, but not much more than one second may carry."""
+    """Return the size of a batch: what is asked for, or else the default.
+
+    With --segments-per-second, the default is not much more than one second may carry.
+    """
     if options["batch_size"] is not None:
         return int(options["batch_size"])
     rate = options["segments_per_second"]

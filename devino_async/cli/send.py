@@ -115,7 +115,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             )
             if decided is not None:
                 return decided
-            # Earlier runs of a campaign may have sent rows in time that are late now.
+            # A row that is late now may have been sent in time by an earlier run of the campaign.
             if first is not None and not journaled.continues and first.refuses_late():
                 return MESSAGES_FAILED
         # The output file may hold older results, so everything else is checked before it is opened.

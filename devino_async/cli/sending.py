@@ -51,7 +51,7 @@ _GRACE = 3_600.0
 
 
 class _EndedEarly(Exception):
-    """Raised if the input may have more rows. Otherwise the journal would record that it was read to its end."""
+    """Raised if the input may have more rows, so that the journal does not record that it was read to its end."""
 
 
 class Heard:
@@ -163,7 +163,7 @@ class Sending:
             finally:
                 flushing.cancel()
                 if self._closing is not None:
-                    # The client is closed once more when this block ends, which raises what went wrong here.
+                    # Errors are not lost: the end of the block closes the client once more, which raises them.
                     await asyncio.gather(self._closing, return_exceptions=True)
             if self._track_for is not None and self._interrupted_by is None:
                 # Every row has its result, and the tracking may take an hour.
@@ -209,11 +209,11 @@ class Sending:
             raise _EndedEarly
 
     def _is_bad(self, row: Row) -> bool:
-        # Earlier runs of a campaign may have sent rows in time that are late now.
+        # A row that is late now may have been sent in time by an earlier run of the campaign.
         return row.message is None or (not self._has_journal and row.problem_at(datetime.now(UTC)) is not None)
 
     def _write_bad_rows(self, results: Results) -> None:
-        """Write the bad rows at the head of the waiting rows, so that the next one is a message."""
+        """Move bad rows from the head of the waiting rows to the results, so that the next one is a message."""
         for row in self._waiting.take_bad():
             results.invalid(row)
 
@@ -230,7 +230,7 @@ class Sending:
         if self._schedule is not None:
             # What waits for its window is not in flight. Closing the client ends the wait, and finishes the rest.
             self._closing = asyncio.create_task(self._client.aclose(_GRACE))
-            # A journal that fails is heard of when the client is closed once more.
+            # The failure of a journal is raised again when the client is closed once more.
             self._closing.add_done_callback(lambda task: task.cancelled() or task.exception())
         say("interrupted: reading has stopped, finishing what is in flight; interrupt again to end at once")
         self._heard.troubles.when_present(self._end_waiting)

@@ -51,7 +51,7 @@ async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> No
                 click.echo(as_json({"message_id": each.message_id, "status": each.status, "status_date_time": changed}))
             else:
                 click.echo(f"{each.message_id}  {printable(each.status):14} {printable(changed)}".rstrip())
-    # A row that came and could not be read may have been the one of any id that is missing now.
+    # A row that could not be read may have belonged to any of the ids that are missing now.
     why = "no status that could be read" if shortfalls.unread else "the service does not know this id"
     for each_id in unknown:
         say(f"{each_id}: {why}")

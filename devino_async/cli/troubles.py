@@ -50,7 +50,7 @@ class Troubles:
         self._call_if_present()
 
     def when_present(self, call: Callable[[], object]) -> None:
-        """Call a function once, at once or as soon as there is trouble."""
+        """Call a function one time: now if there is trouble, or else as soon as there is."""
         self._wanted = call
         self._call_if_present()
 

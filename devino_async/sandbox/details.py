@@ -1,4 +1,4 @@
-"""GET /sms-stat/detail: all documented parameters, their five combinations, the columns and the odd page numbers."""
+"""GET /sms-stat/detail: all documented parameters, their five combinations, the columns and the quirky page numbers."""
 
 import json
 from collections.abc import Iterator
