@@ -48,7 +48,8 @@ class CampaignRun:
         self._content = content
         self._fingerprints = Fingerprints(self._run.secret)
         # With `only_new`, new messages fill the gaps from the lowest, and then take the positions after all recorded
-        # ones. A later run by position then meets a difference before it could send any of them once more.
+        # ones. A later run that goes by position then meets a difference before it could send any of these messages
+        # again.
         self._free = chain(content.gaps if content is not None else (), count(self._run.recorded))
         self._complete = False
         # What was never claimed has no record, so that the journal cannot tell that it is missing.
@@ -155,9 +156,9 @@ class CampaignRun:
         return receipts, fatal or problem or damage
 
     def unlooked(self, messages: Sequence[Message], why: str) -> Receipts:
-        """Return the receipts of messages that were read, but not found in the journal or proved to be new.
+        """Return the receipts of messages that were read, but neither found in the journal nor proved to be new.
 
-        An earlier run may have sent them, wherever they were then. So they are Unconfirmed if there was one.
+        An earlier run may have sent them, wherever they stood in its input. So they are Unconfirmed if there was one.
         """
         if self._run.recorded:
             error: CallFailed = OutcomeUnknown(
@@ -227,7 +228,10 @@ def _part_of(known: Known | None) -> str:
 
 
 async def _begun(journal: Journal, name: str, address: str) -> Run:
-    """Begin a run. If this task is cancelled meanwhile, end it again: nothing else would, and its name stay taken."""
+    """Begin a run. If this task is cancelled meanwhile, end the run again.
+
+    Otherwise the run would not be ended, and its name would stay taken.
+    """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
     run = await to_the_end(journal.begin(name, address))

@@ -4,8 +4,8 @@ The operating system drops the lock when the process ends, however it ends. A pr
 whether a process is alive never depends on a clock. `flock` is used, never `lockf`, and never on the journal itself:
 closing any descriptor of that file would drop SQLite's locks on it.
 
-Such a file is empty until the journal names the process, and is emptied before the journal ceases to do so. So a file
-with content that the journal does not name shows that the journal is not the one that this process has used.
+Such a file is empty until the journal names the process, and is emptied before the journal ceases to do so. So if a
+file has content, but the journal does not name its process, this is not the journal that the process has used.
 """
 
 import errno
@@ -39,7 +39,7 @@ class Claimer:
         self._descriptor: int | None = None
         self._process: int | None = None
         self._is_named = False
-        # Empty until the first claim: the processes that fork from this one before that get names of their own.
+        # Empty until the first claim. So each process that was forked from this one before then gets its own name.
         self.name = ""
 
     @property
@@ -114,7 +114,7 @@ class Claimer:
                 os.write(self._descriptor, _NAMED)
 
     def empty(self, name: str) -> None:
-        """Take the note back, durably. Call it before the transaction after which the journal does not name it."""
+        """Take the note back, durably. Call it before the transaction that takes the name out of the journal."""
         with suppress(OSError):
             descriptor = os.open(self._file_of(name), os.O_RDWR)
             try:
@@ -126,7 +126,7 @@ class Claimer:
     def remove_strays(self, known: Collection[str]) -> str | None:
         """Remove the files of processes that were killed before the journal named them. `known` are the names in it.
 
-        Returns the name of a file that shows that this is not the journal which another process has used, or None.
+        Returns the name of a file that shows that its process has used another journal than this one, or None.
         Call it in a transaction that writes. `hold` is called in one too, so no other process is in the middle of it.
         """
         folder, beginning = os.path.split(f"{self._path}.")

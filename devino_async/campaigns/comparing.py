@@ -28,9 +28,9 @@ class Comparison:
 
     `campaign` is the campaign's state so far, or None if it has yet to begin. Of the messages in the file, `unchanged`
     are in the journal and `new` are not. `unsent` of the unchanged ones were proved unsent, and will be sent.
-    `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted.
-    `free_name` is a name that no campaign has taken. If the file shares no message with any of its campaigns, these are
-    `earlier`, the newest first.
+    `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted:
+    two in the journal match two in the file. `free_name` is a name that no campaign has taken. If the file shares no
+    message with any of its campaigns, `earlier` holds these campaigns, the newest first.
     """
 
     name: str

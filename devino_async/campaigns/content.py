@@ -37,7 +37,7 @@ class Content:
         self._marks = bytearray(marks)
         self._waiting = len(marks) - self._marks.count(0)
         self.gaps = array(_POSITION, [at for at, mark in enumerate(marks) if not mark] if 0 in self._marks else [])
-        """The positions below the highest at which nothing is recorded, because their batch never began."""
+        """The positions without a record, below the highest recorded one. Their batch never began."""
         # While the input is in the recorded order, all positions before this one are taken, and no index is needed.
         self._cursor = 0
         self._index: _Index | None = None

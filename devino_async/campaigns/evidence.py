@@ -16,9 +16,9 @@ class InDoubt:
     """The messages of one POST that may have been sent. `lines` holds the JSON of each.
 
     `places` are where they stand among the `count` messages of the POST. Each has a position in `campaign`, or a key if
-    that is None. Times are in seconds since the epoch. `claimed_until` is the time at which the attempt has ended at
-    last, if the journal knows it. `is_live` says that a process is sending them now, and `arrived` that the service
-    accepted another message of the POST. `shortened` says that the service was asked to shorten links.
+    that is None. Times are in seconds since the epoch. `claimed_until` is the time by which the attempt has
+    certainly ended, if the journal knows it. `is_live` says that a process is sending them now, and `arrived` that the
+    service accepted another message of the POST. `shortened` says that the service was asked to shorten links.
     """
 
     token: str

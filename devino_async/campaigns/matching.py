@@ -21,7 +21,7 @@ SLACK = 120.0
 # Zones are multiples of a quarter of an hour, and none is further than 14 hours from UTC.
 ZONE_STEP = 900
 ANY_ZONE = range(-56, 57)
-# In these zones, rows of the day before, sent up to two hours later in their day, look like rows of today.
+# Read in these zones, a row of the day before looks like one of today, if its time of day is up to two hours later.
 _NEEDS_PROOF = range(-56, -31)
 # Statuses that a message does not have before it was sent.
 _WAS_SENT = {DetailStatus.DELIVERED, DetailStatus.UNDELIVERED, DetailStatus.REDIRECT}
@@ -50,7 +50,8 @@ class Post:
     shortened: bool = False
 
 
-# Where a row fits: the number of a group, and the first and the last zone in which it does. None if it has no time.
+# Where a row fits: the number of a group, and the first and the last zone in which it does. If the row has
+# no time, the zones are _NO_ZONE, an empty range.
 _Fit = tuple[int, int, int]
 _NO_ZONE = (1, 0)
 # When a row was sent, by the clock of the service, and where it fits. Numbers alone: 32,000 rows of objects would cost
@@ -112,7 +113,7 @@ class Matcher:
         self._zones = frozenset(zones)
         self._proved = proved
         self._groups = _Groups()
-        # The groups of each content: the first, and those that follow another.
+        # The groups of each content, as a linked list: its first group, and the group that follows each one.
         self._exact: dict[bytes, int] = {}
         self._next: dict[int, int] = {}
         # The groups with links, by recipient and sender, and their texts.
@@ -191,14 +192,15 @@ class Matcher:
         """
         zones = self._zones
         if not self._proved:
-            # The account's newest row would lie in the future in all others.
+            # In all other zones, the account's newest row would lie in the future.
             zones = frozenset(each for each in zones if self._newest - each * ZONE_STEP <= now + SLACK)
         rows = {each: row for each, row in self._rows.items() if each not in known and _may_fit(row, zones)}
         zone = self._zone(rows, zones)
         found: list[dict[int, str]] = [{} for _ in range(self._posts)]
-        # Those with a row that has no time at all. Without a zone, the rows make sense nowhere, or in several places.
+        # A group is unclear if a row of it has no time at all. Without a zone, all groups with rows are unclear,
+        # because the rows make sense in no zone, or in several.
         unclear = [fit[0] for _, fits in rows.values() for fit in fits if zone is None or fit[1:] == _NO_ZONE]
-        # In no zone, no row belongs to anything.
+        # Without a zone, no row belongs to a group here.
         for ids, groups in _components(rows, zone):
             pairs = self._paired(rows, ids, groups, zone)
             if pairs is None:

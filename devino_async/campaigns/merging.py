@@ -32,7 +32,7 @@ def with_found(marks: bytes, results: bytes, ids: Mapping[int, str]) -> bytes:
 
 
 def remarked(before: bytes, packed: bytes, after: bytes) -> bytes:
-    """Return the results that are left if messages get other marks: those whose kind of receipt stays."""
+    """Return what is left of the results if marks change: the results of messages that keep their kind of receipt."""
     pairs = zip(before, _each(before, packed), after, strict=True)
     return _packed(each if _list_of(old) == _list_of(new) else ("",) for old, each, new in pairs)
 

@@ -29,7 +29,7 @@ __all__ = ["ReconcileReport", "Reconciling", "Searched"]
 Pages = Callable[[DetailQuery], AsyncIterator[DetailPage]]
 _MESSAGES_A_STEP = 256
 _MAX_READINGS = 3
-# About the bytes of a message, where its own are gone.
+# About how many bytes a message has. This is used where the message itself is gone.
 _MESSAGE_BYTES = 300
 
 
@@ -258,7 +258,7 @@ class Reconciling:
             async for page in self._pages(query):
                 rows += len(page.rows)
                 if page.total is not None:
-                    # Rows that go let others move up to pages that were read already.
+                    # When rows disappear, others move up to pages that were read already.
                     complete, total = complete and total <= page.total, page.total
                 for row in page.rows:
                     matcher.feed(row)

@@ -35,7 +35,8 @@ def closed_too_early() -> JournalFailed:
 class Settling:
     """Writes outcomes, and retries those that could not be written. Each client has one.
 
-    Receipts reach their callers even if their outcome cannot be written. A run before it is written sees Unconfirmed.
+    Receipts reach their callers even if their outcome cannot be written. A run that looks an outcome up
+    before it is written sees Unconfirmed.
     """
 
     def __init__(self, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:

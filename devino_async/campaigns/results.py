@@ -167,11 +167,14 @@ class Results:
         return receipt
 
     def _words_at(self, first: int, doubted: int, number: int) -> str:
-        """Return the words of the message `number` places after `first`, which `doubted` messages in doubt precede."""
+        """Return the words of the message `number` places after `first`.
+
+        `doubted` is how many messages in doubt come before `first`.
+        """
         if self._marks[first + number] == Mark.ASSUMED_SENT:
             return ASSUMED
-        # Messages that a dead process had claimed have no error text. Those with a text come before those without, or
-        # none has one, because `settle` writes the texts of all messages of a part at once.
+        # Messages that a dead process had claimed have no error text. Either no message of a part has a text, or those
+        # with one come before those without, because `settle` writes the texts of all messages of a part at once.
         return self._words[doubted + number] if doubted + number < len(self._words) else DIED
 
 

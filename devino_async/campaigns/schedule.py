@@ -50,8 +50,8 @@ class Schedule:
     A batch that has begun is finished, also after the window has closed. The recorded receipts of a campaign do not
     wait, because they need no request.
 
-    What the clocks show decides, on days when they change too. A window within the hour that is skipped does not open
-    on that day. A window within the hour that comes twice opens twice.
+    What the clocks show decides, even on days when the clocks change. A window within the hour that is skipped does not
+    open on that day. A window within the hour that comes twice opens twice.
 
     Raises ConfigurationError for parts that cannot work.
     """

@@ -57,7 +57,7 @@ _SCHEMA = (
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
 _OUTCOMES_A_STEP = 500
-# What Results raises for anything but what was packed.
+# What Results raises if it is given anything but what was packed.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, Damaged)
 
 
@@ -67,8 +67,8 @@ class SQLiteJournal(JournalFile):
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
     A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
     copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
-    reconciled. With `references`, messages that have a callback address are sent with one more option, `dv_ref`. Give
-    `on_status` to a CallbackReceiver, and a callback that carries it settles its message at once.
+    reconciled. With `references`, messages that have a callback address are sent with one more option, `dv_ref`. If
+    `on_status` is given to a CallbackReceiver, each callback that carries this option settles its message at once.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:

@@ -86,7 +86,7 @@ def begin(
 
 
 def _own(connection: sqlite3.Connection, campaign: int, output: str | None) -> None:
-    """Put a file for results first among those of the campaign. It is no longer one of any other campaign."""
+    """Put a file for results first among those of the campaign. Take it away from any other campaign."""
     if output is None:
         return
     query = "SELECT id, output FROM campaign WHERE output IS NOT NULL OR id = ?"

@@ -59,7 +59,7 @@ class Together(Protocol):
 
 
 class SQLiteEvidence:
-    """The evidence of one SQLiteJournal, which lends its ways to the file."""
+    """The evidence of one SQLiteJournal. It uses the journal's methods to work on the file."""
 
     def __init__(
         self, do: Together, together: Together, bury: Callable[[], Awaitable[bool]], clock: Callable[[], float]
@@ -265,7 +265,8 @@ def _settle_keys(
 
 def _accept_key(connection: sqlite3.Connection, key: str, message_id: str) -> None:
     results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: message_id})
-    # Whoever still sends it has no claim any more. Otherwise its death would put the key in doubt again.
+    # A process that still sends it has no claim any more. Otherwise the end of that process would put the key in doubt
+    # again.
     statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL WHERE key = ?"
     connection.execute(statement, (pack_bytes(results), key))
 

@@ -33,7 +33,7 @@ _CLAIMED = """ON CONFLICT (key) DO UPDATE SET state = 'in_flight', address = exc
     claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until, shortened = excluded.shortened"""
 _SETTLED = """ON CONFLICT (key) DO UPDATE SET state = excluded.state, results = excluded.results, claimer = NULL,
     body = CASE WHEN excluded.state = 'unconfirmed' THEN body END"""
-# The results of a record that is damaged. They fit no state, so whoever reads them finds that.
+# The results of a record that is damaged. They fit no state, so reading them reveals the damage.
 _UNREADABLE = b"damaged"
 Found = tuple[KeyRecord, str, str | None]
 
@@ -52,7 +52,7 @@ def _rows(connection: sqlite3.Connection, keys: Sequence[str]) -> list[Any]:
     try:
         return connection.execute(query, keys).fetchall()
     except sqlite3.OperationalError as error:
-        # What SQLite itself finds has a code. Without one, it is a text that is damaged, and its record is told below.
+        # What SQLite itself finds has a code. Without one, a text is damaged. Its record is found below.
         if getattr(error, "sqlite_errorcode", None) is not None:
             raise
     connection.text_factory = _text_of_any

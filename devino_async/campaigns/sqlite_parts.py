@@ -202,14 +202,14 @@ def _insert(
 
 
 def _take_over(connection: sqlite3.Connection, run: Run, part: Part, ends: tuple[int, int], span: int) -> None:
-    """Mark as moved all messages of earlier parts that the new part has."""
+    """Mark as moved each message of an earlier part that is also in the new part."""
     first, last = ends
     for row in connection.execute(_EARLIER, (run.campaign, first - span, last + 1, first)).fetchall():
         _move(connection, run, part, row)
 
 
 def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[Any]) -> None:
-    """Mark as moved all messages of one earlier part that the new part has."""
+    """Mark as moved each message of this earlier part that is also in the new part."""
     earlier, first, last, packed, packed_marks, bodies = row
     positions = unpack_positions(packed, first, last)
     marks = bytearray(unpack_bytes(packed_marks))
@@ -247,7 +247,7 @@ def _update(connection: sqlite3.Connection, part: int, marks: bytes, **columns: 
 
 
 def rewrite(connection: sqlite3.Connection, part: int, marks: bytes, results: bytes, bodies: bytes | None) -> None:
-    """Write what a person has decided about a part. It stays whose it is, because its answer may still come."""
+    """Write what a person has decided about a part. Its claimer stays, because its answer may still come."""
     [claimer] = connection.execute("SELECT claimer FROM part WHERE id = ?", (part,)).fetchone()
     _update(connection, part, marks, claimer=claimer, results=pack_bytes(results), bodies=bodies)
 

@@ -81,7 +81,7 @@ class JournalFile:
                         await self._bury_these([self._claimer.name])
         finally:
             await self._file.aclose()
-            # What stays behind keeps others from taking another file at this path for the right one.
+            # If the .claimer file stays behind, others do not take another file at this path for the right one.
             self._claimer.close(leave_file=is_lost)
 
     # Work

@@ -29,7 +29,7 @@ _SETTLED_KEYS = "('accepted', 'rejected', 'assumed_sent', 'not_sent', 'planned')
 def switch(connection: sqlite3.Connection, name: str, column: str, on: bool, now: float) -> None:
     """Pause a campaign, let it go on, or cancel it."""
     campaign = campaign_of(connection, name)[0]
-    # The time of the last change is that of its messages, and of a cancel, which is final.
+    # Only changes of its messages, and a cancel, set the time of the last change. A cancel does because it is final.
     changed = ", changed_at = ?" if column == "cancelled" else ""
     values = (on, now, campaign) if changed else (on, campaign)
     connection.execute(f"UPDATE campaign SET {column} = ?{changed} WHERE id = ?", values)  # noqa: S608 - names of ours
@@ -79,8 +79,8 @@ def resolve_key(connection: sqlite3.Connection, key: str, how: str) -> bool:
     """Decide about an unconfirmed key. Return whether it was unconfirmed."""
     if connection.execute("SELECT 1 FROM keyed WHERE key = ?", (key,)).fetchone() is None:
         raise JournalError("the journal does not know this key")
-    # A key that is free again has no results. One that counts as sent keeps its words, and its text goes. A state that
-    # is damaged is in doubt.
+    # A key that is free again has no results. One that counts as sent keeps the words of its error, but not the text of
+    # its message. A state that is damaged is in doubt.
     results = "NULL" if how == "resend" else "results"
     changed = connection.execute(
         f"UPDATE keyed SET state = ?, results = {results}, body = NULL "  # noqa: S608 - one of two words of ours

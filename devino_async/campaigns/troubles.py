@@ -87,7 +87,7 @@ def damaged(campaign: str | None) -> str:
 
 
 def replaced(stray: str) -> str:
-    """Return the error text for a journal beside which a process has left a file, although it does not name it."""
+    """Return the error text for a journal that does not name the process of a file beside it."""
     return (
         f"it was replaced or has lost its last changes: {stray!r} is of a process that it does not know. Nothing "
         f"is sent. Put back the right journal. If there is none, reconcile and delete that file. Then {_AGAIN}"

@@ -29,8 +29,8 @@ class Place:
 
         It is for its owner alone. SQLite gives its -wal and -shm files the same mode.
         """
-        # SQLite deletes such a log. The file gets its first page before there is a log, and keeps it. The log is looked
-        # at first: if another process makes both meanwhile, its file is seen too.
+        # SQLite deletes a log whose file is missing or empty. The file gets its first page before there is a log, and
+        # keeps that page. The log is looked at first: if another process makes both meanwhile, its file is seen too.
         if _size(f"{self._path}-wal") and not _size(self._path):
             return (
                 "it is missing or empty, but its -wal file is not, so it was deleted or emptied. Restore it. To begin "

@@ -294,7 +294,8 @@ def _outcomes(works: Sequence[Work[Any]], connection: sqlite3.Connection) -> lis
     """Run all the work in one transaction. Return the result of each piece, or what it raised as _Failed."""
     try:
         with _transaction(connection):
-            # A single piece needs no savepoint: if it raises, the whole transaction is undone, which has no other.
+            # A single piece needs no savepoint: if it raises, the whole transaction is undone, and no other piece is in
+            # it.
             return [works[0](connection)] if len(works) == 1 else [_outcome(work, connection) for work in works]
     except Exception as error:  # noqa: BLE001 - handed to the callers
         failed = _Failed(error)
