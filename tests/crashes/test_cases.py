@@ -286,11 +286,18 @@ def test_frozen_and_killed(case: CaseLab) -> None:
     case.truth(MESSAGES)
 
 
+def until_nothing_is_in_flight(case: CaseLab) -> None:
+    """Wait for the attempts that were in flight when the first one opened the lane."""
+    while (state := case.look()[0]) is not None and state.in_flight:
+        pass
+
+
 def test_killed_while_the_lane_is_open(case: CaseLab) -> None:
     """A kill during an outage, with everything waiting for the service, leaves nothing in doubt."""
     case.server.listen(False)
     with case.begun(MESSAGES, events=True) as running:
         running.process.hear("open")
+        until_nothing_is_in_flight(case)
         running.process.signal(signal.SIGKILL)
         running.end()
     case.server.listen(True)
@@ -306,6 +313,7 @@ def test_killed_in_a_later_outage(case: CaseLab) -> None:
     case.server.listen(False)
     with case.begun(MESSAGES, events=True) as running:
         running.process.hear("open")
+        until_nothing_is_in_flight(case)
         running.process.signal(signal.SIGKILL)
         running.end()
     assert case.look()[0].unconfirmed == state.unconfirmed

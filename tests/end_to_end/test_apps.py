@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def aiohttp_app(folder: Path, port: int) -> list[str]:
-    (folder / "app.py").write_text(example("web.AppKey"), encoding="utf-8")
+    (folder / "app.py").write_text(example("def make_app"), encoding="utf-8")
     run = f"import app; from aiohttp import web; web.run_app(app.make_app(), host='127.0.0.1', port={port})"
     return ["-c", run]
 
