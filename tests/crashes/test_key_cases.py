@@ -110,7 +110,7 @@ def test_frozen_and_revived(keys: Keys) -> None:
     """
     keys.server.hold(True)
     keys.server.alert(1, "received")
-    with keys.begun(ONE, total=1.0) as frozen:
+    with keys.begun(ONE, total=5.0) as frozen:
         assert not frozen.process.ends_within(60, keys.server.events)
         frozen.process.signal(signal.SIGSTOP)
         assert keys.run(ONE) == (0, {"order-0-shipped": "unconfirmed"})
