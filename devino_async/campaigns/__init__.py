@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from .files import Row as Row
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
-    from .journal import CampaignState as CampaignState
     from .journal import Journal as Journal
-    from .journal import Outcome as Outcome
-    from .journal import Pruned as Pruned
-    from .journal import Resolved as Resolved
-    from .journal import State as State
     from .reconciling import ReconcileReport as ReconcileReport
     from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
+    from .states import CampaignState as CampaignState
+    from .states import Outcome as Outcome
+    from .states import Pruned as Pruned
+    from .states import Resolved as Resolved
+    from .states import State as State
 
 # The same names again, for use at run time. A test compares the two lists.
 _HOMES = {
@@ -46,12 +46,12 @@ _HOMES = {
     "Row": ".files",
     "describe_reasons": ".files",
     "read_messages": ".files",
-    "CampaignState": ".journal",
+    "CampaignState": ".states",
     "Journal": ".journal",
-    "Outcome": ".journal",
-    "Pruned": ".journal",
-    "Resolved": ".journal",
-    "State": ".journal",
+    "Outcome": ".states",
+    "Pruned": ".states",
+    "Resolved": ".states",
+    "State": ".states",
     "ReconcileReport": ".reconciling",
     "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",

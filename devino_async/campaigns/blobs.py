@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-from .journal import Mark, needs_bodies
+from .states import Mark, needs_bodies
 
 __all__ = [
     "Damaged",

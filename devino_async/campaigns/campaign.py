@@ -27,10 +27,11 @@ from ..protocol.message import Message
 from ..protocol.receipts import NotSent, Receipts
 from .content import Content
 from .fingerprints import SIZE, Fingerprints
-from .journal import Journal, Record, Run
+from .journal import Journal
 from .looking import Group, Known, Looked, first_difference, found, stretches, unsent_places
 from .recording import Recorder, Recording, Settling, closed_too_early
 from .results import Results
+from .states import Record, Run
 
 __all__ = ["CampaignRun", "Send"]
 

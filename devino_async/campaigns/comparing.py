@@ -13,7 +13,8 @@ from ..flow.steps import in_steps
 from ..protocol.message import Message
 from .content import Content
 from .fingerprints import SIZE, Fingerprints
-from .journal import MAY_BE_SENT, CampaignState, Journal, Mark
+from .journal import Journal
+from .states import MAY_BE_SENT, CampaignState, Mark
 
 __all__ = ["Comparison", "compare"]
 

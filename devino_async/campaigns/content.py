@@ -11,7 +11,8 @@ from collections.abc import Generator
 
 from ..flow.steps import at_once
 from .fingerprints import SIZE
-from .journal import Journal, Mark, Record
+from .journal import Journal
+from .states import Mark, Record
 
 __all__ = ["Content"]
 

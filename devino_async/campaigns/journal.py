@@ -9,48 +9,9 @@ from datetime import timedelta
 from typing import Protocol
 
 from .evidence import Evidence
-from .states import (
-    MARKS,
-    MAY_BE_SENT,
-    STATES,
-    CampaignState,
-    How,
-    KeyedSend,
-    KeyRecord,
-    Mark,
-    Outcome,
-    Part,
-    Pruned,
-    Record,
-    Resolved,
-    Run,
-    State,
-    check_how,
-    needs_bodies,
-    settled,
-)
+from .states import CampaignState, How, KeyedSend, KeyRecord, Outcome, Part, Pruned, Record, Resolved, Run, State
 
-__all__ = [
-    "MARKS",
-    "MAY_BE_SENT",
-    "STATES",
-    "CampaignState",
-    "How",
-    "Journal",
-    "KeyRecord",
-    "KeyedSend",
-    "Mark",
-    "Outcome",
-    "Part",
-    "Pruned",
-    "Record",
-    "Resolved",
-    "Run",
-    "State",
-    "check_how",
-    "needs_bodies",
-    "settled",
-]
+__all__ = ["Journal"]
 
 
 class Journal(Protocol):

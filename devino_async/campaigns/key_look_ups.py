@@ -2,7 +2,8 @@
 
 import asyncio
 
-from .journal import Journal, KeyRecord
+from .journal import Journal
+from .states import KeyRecord
 
 __all__ = ["KeyLookUps"]
 

@@ -22,11 +22,12 @@ from ..protocol.message import Message
 from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
 from .blobs import lines_of
 from .fingerprints import Fingerprints
-from .journal import MARKS, STATES, Journal, KeyedSend, KeyRecord, State
+from .journal import Journal
 from .key_look_ups import KeyLookUps
 from .recording import Settling, closed_too_early
 from .references import with_references
 from .results import Results, pack_one
+from .states import MARKS, STATES, KeyedSend, KeyRecord, State
 
 __all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
 

@@ -13,7 +13,7 @@ from ..errors import DevinoError
 from ..flow.chunking import Chunk
 from ..protocol.message import Message
 from .fingerprints import SIZE
-from .journal import MAY_BE_SENT, Mark, Record
+from .states import MAY_BE_SENT, Mark, Record
 
 __all__ = ["Group", "Known", "Looked", "first_difference", "found", "stretches", "unsent_places"]
 

@@ -8,8 +8,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .journal import STATES, Mark, settled
 from .results import DIED
+from .states import STATES, Mark, settled
 
 __all__ = ["OPEN", "merged", "remarked", "with_found"]
 

@@ -17,9 +17,10 @@ from ..flow.steps import Turns, in_steps
 from ..protocol.message import Message
 from ..protocol.receipts import Receipts
 from .fingerprints import SIZE
-from .journal import Journal, Mark, Part, Run
+from .journal import Journal
 from .references import with_references
 from .results import pack
+from .states import Mark, Part, Run
 
 __all__ = ["PartClaim", "Recorder", "Recording", "Settling", "closed_too_early"]
 

@@ -20,7 +20,9 @@ from ..errors import ConfigurationError
 from ..storage.sqlite import truncate_log
 from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged, unpack_bytes
-from .journal import (
+from .results import Results, outcomes_within, position_of
+from .sqlite_store import JournalFile, check_tables
+from .states import (
     MARKS,
     CampaignState,
     How,
@@ -35,8 +37,6 @@ from .journal import (
     State,
     check_how,
 )
-from .results import Results, outcomes_within, position_of
-from .sqlite_store import JournalFile, check_tables
 
 __all__ = ["SQLiteJournal"]
 

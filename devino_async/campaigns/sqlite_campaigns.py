@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
-from .journal import CampaignState, Mark, Run
+from .states import CampaignState, Mark, Run
 
 __all__ = ["COUNTED", "SCHEMA", "begin", "end", "go_on", "note_more", "states", "touch"]
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from .blobs import Damaged, pack_bytes, unpack_bytes
-from .journal import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 from .merging import OPEN
+from .states import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 
 __all__ = ["claim", "find", "page", "release", "settle"]
 

@@ -21,9 +21,9 @@ from .blobs import (
     unpack_bytes,
     unpack_positions,
 )
-from .journal import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 from .merging import merged
 from .sqlite_campaigns import COUNTED, go_on, note_more, touch
+from .states import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
 
 __all__ = ["SCHEMA", "bury", "claim", "records", "release", "rewrite", "settle"]
 

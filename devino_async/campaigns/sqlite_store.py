@@ -18,7 +18,7 @@ from ..storage.sqlite import SQLiteFile, truncate_log
 from . import sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
-from .journal import KeyRecord
+from .states import KeyRecord
 from .troubles import RESTORE, damaged, explained, refuse_network, replaced
 
 __all__ = ["JournalFile", "check_tables", "claimers"]

@@ -30,9 +30,10 @@ from .pieces import SendOptions
 
 if TYPE_CHECKING:
     from ..campaigns.campaign import CampaignRun
-    from ..campaigns.journal import Journal, KeyedSend
+    from ..campaigns.journal import Journal
     from ..campaigns.recording import Recording
     from ..campaigns.schedule import Schedule
+    from ..campaigns.states import KeyedSend
     from .journaled import Journaled
 
 __all__ = ["CloseReport", "Dispatch", "OnUnclaimed"]

@@ -7,10 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from ..campaigns.campaign import CampaignRun
-from ..campaigns.journal import Journal, KeyedSend
+from ..campaigns.journal import Journal
 from ..campaigns.keys import KeyedRecording, KeyedSends, Put, Recorded
 from ..campaigns.reconciling import ReconcileReport, Reconciling
 from ..campaigns.recording import Settling
+from ..campaigns.states import KeyedSend
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..flow.steps import Turns

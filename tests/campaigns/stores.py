@@ -12,8 +12,8 @@ from typing import Any
 
 from devino_async import Accepted, Message, NotSent, OutcomeUnknown, Reason, Rejected, RequestNotSent, Unconfirmed
 from devino_async.campaigns import Journal, Outcome, SQLiteJournal, State
-from devino_async.campaigns.journal import STATES, KeyedSend, Mark, Part, Record
 from devino_async.campaigns.results import Results, pack
+from devino_async.campaigns.states import STATES, KeyedSend, Mark, Part, Record
 from devino_async.flow.steps import at_once
 from devino_async.protocol.receipts import Receipts
 from devino_async.protocol.sending import encode

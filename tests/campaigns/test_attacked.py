@@ -12,7 +12,7 @@ from loopback_service import Service, accept_all
 
 from devino_async import Accepted, DevinoClient, DevinoError, Message, Receipt, RetryPolicy, Unconfirmed
 from devino_async.campaigns import JournalFailed, SQLiteJournal
-from devino_async.campaigns.journal import Part, Run
+from devino_async.campaigns.states import Part, Run
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 NAME = "spring-sale"

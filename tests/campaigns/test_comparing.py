@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from devino_async import Message
 from devino_async.campaigns import Comparison, SQLiteJournal, compare
 from devino_async.campaigns.fingerprints import Fingerprints
-from devino_async.campaigns.journal import Part
+from devino_async.campaigns.states import Part
 from devino_async.flow.steps import at_once
 
 HERE, THERE = "https://one.example:443", "https://two.example:443"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devino_async.campaigns import content
 from devino_async.campaigns.content import Content
-from devino_async.campaigns.journal import Mark, Record
+from devino_async.campaigns.states import Mark, Record
 from devino_async.flow.steps import at_once
 
 ACCEPTED, REJECTED = bytes((Mark.ACCEPTED,)), bytes((Mark.REJECTED,))

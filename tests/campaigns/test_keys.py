@@ -13,8 +13,8 @@ from loopback_service import Service, accept_all
 from devino_async import Accepted, DevinoClient, Message, NotSent, Priority, Receipt, Rejected, Unconfirmed
 from devino_async.campaigns import JournalFailed, KeyConflict, SQLiteJournal, State
 from devino_async.campaigns.fingerprints import Fingerprints
-from devino_async.campaigns.journal import KeyedSend, KeyRecord
 from devino_async.campaigns.results import pack_one
+from devino_async.campaigns.states import KeyedSend, KeyRecord
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 KEY = "order-17-shipped"

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from devino_async import Message
 from devino_async.campaigns.fingerprints import SIZE
-from devino_async.campaigns.journal import MAY_BE_SENT, Mark, Record
 from devino_async.campaigns.looking import Looked, first_difference, found, stretches, unsent_places
+from devino_async.campaigns.states import MAY_BE_SENT, Mark, Record
 from devino_async.flow.steps import at_once
 
 SIZE_OF_CAMPAIGN = 24

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async import Accepted, Message, NotSent, Reason, Receipt, Rejected, Unconfirmed
-from devino_async.campaigns.journal import Mark, State
 from devino_async.campaigns.results import DIED, Results, pack, pack_one
+from devino_async.campaigns.states import Mark, State
 from devino_async.errors import OutcomeUnknown, RequestNotSent
 from devino_async.flow.steps import at_once
 from devino_async.protocol.receipts import Receipts

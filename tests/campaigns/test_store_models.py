@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from stores import ADDRESS, LATER, Process, SQLiteStores, answer, keyed, keyed_outcome, outcome_of, part_of
 
 from devino_async.campaigns import CampaignBusy, JournalFailed, Outcome, State
-from devino_async.campaigns.journal import STATES, Part, Run
+from devino_async.campaigns.states import STATES, Part, Run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
 

@@ -19,7 +19,7 @@ from stores import (
 )
 
 from devino_async.campaigns import CampaignBusy, CampaignChanged, Journal, JournalFailed, Outcome, State
-from devino_async.campaigns.journal import STATES
+from devino_async.campaigns.states import STATES
 
 # Runs
 

@@ -37,7 +37,7 @@ from devino_async import (
     TooManyRequests,
 )
 from devino_async.campaigns import CampaignState, Outcome, SQLiteJournal
-from devino_async.campaigns.journal import Part
+from devino_async.campaigns.states import Part
 from devino_async.exchange import Answer, Call
 
 URL = "http://127.0.0.1:1"

@@ -34,7 +34,7 @@ from devino_async.campaigns import (
     SQLiteJournal,
     sqlite_store,
 )
-from devino_async.campaigns.journal import Part
+from devino_async.campaigns.states import Part
 from devino_async.protocol.sending import encode
 from devino_async.storage.sqlite import truncate_log
 
