@@ -88,16 +88,17 @@ class CampaignRun:
     async def look(self, chunk: Chunk[Message]) -> Looked:
         """Return a chunk with what the journal knows of it. Call it for one chunk at a time, in order."""
         fingerprints = await in_steps(self._fingerprints.of_all(chunk.items), self._turns)
+        known: list[Known] = []
         if self._content is None:
             positions: Sequence[int] = range(chunk.position, chunk.position + len(chunk.items))
-            wanted = positions
+            wanted, first, last = positions, positions[0], positions[-1]
         else:
             wanted = await in_steps(self._content.match_in_steps(fingerprints), self._turns)
             positions = self._placed(wanted)
-        recorded = [each for each in wanted if each >= 0] if self._content is not None else wanted
-        known: list[Known] = []
-        if recorded and min(recorded) < self._run.recorded:
-            records = await self._journal.records(self._run.name, min(recorded), max(recorded) + 1)
+            first = min((each for each in wanted if each >= 0), default=self._run.recorded)
+            last = max(wanted)
+        if first < self._run.recorded:
+            records = await self._journal.records(self._run.name, first, last + 1)
             known = await in_steps(found(wanted, records), self._turns)
         end, problem = len(chunk.items), None
         if self._content is None and (place := first_difference(known, fingerprints)) is not None:

@@ -5,14 +5,13 @@ checks the key again. What a state means is in journal.py.
 """
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 
 from attrs import evolve
 
-from ..errors import ClientClosed, ConfigurationError, JournalError, JournalFailed, KeyConflict, OutcomeUnknown
+from ..errors import ConfigurationError, JournalError, JournalFailed, KeyConflict, OutcomeUnknown
 from ..exchange import AlreadyKnown
 from ..flow.chunking import Chunk
 from ..flow.ownership import to_the_end
@@ -24,14 +23,13 @@ from .blobs import lines_of
 from .fingerprints import Fingerprints
 from .journal import Journal
 from .key_look_ups import KeyLookUps
-from .recording import Settling, closed_too_early
+from .recording import SendClaim, Settling
 from .references import with_references
 from .results import Results, pack_one
 from .states import MARKS, STATES, KeyedSend, KeyRecord, State
 
 __all__ = ["KeyedRecording", "KeyedSends", "Put", "Recorded"]
 
-_log = logging.getLogger("devino_async")
 _MAX_KEY = 255
 _KEYS_A_STEP = 64
 _FREE = {State.PLANNED, State.NOT_SENT}
@@ -66,19 +64,17 @@ class KeyedRecording:
         return KeyedRecording(self._keyed, [self._sends[each] for each in places])
 
 
-class _KeyedClaim:
+class _KeyedClaim(SendClaim):
     """The claim of one POST of keyed messages."""
 
     def __init__(self, keyed: "KeyedSends", sends: Sequence[KeyedSend], chunk: Chunk[Message], shortened: bool) -> None:
+        super().__init__()
         self._keyed = keyed
         self._sends = sends
         self._shortened = shortened
         self._messages = chunk.items
         self._size = sum(map(len, chunk.slices))
         self._token = secrets.token_hex(16)
-        self._known = False
-        self._taken = False
-        self._in_doubt = False
 
     def refer(self, chunk: Chunk[Message]) -> Generator[None, None, Chunk[Message]]:
         """Return the chunk as it is sent: with references in it, if the journal wants them. Yields now and then."""
@@ -89,29 +85,20 @@ class _KeyedClaim:
         self._sends = [evolve(send, body=line) for send, line in zip(self._sends, lines, strict=True)]
         return Chunk(chunk.items, list(slices), chunk.position)
 
-    async def take(self) -> None:
-        """Record that these keys are being sent. Raises AlreadyKnown, and JournalFailed."""
-        if self._taken:
-            return
-        # Set before the await: if closing cancels it, the claim is written nevertheless, and must be settled.
-        self._known = self._taken = True
-        try:
-            known = await self._keyed.journal.claim_keys(
-                self._token,
-                self._keyed.address,
-                self._sends,
-                self._keyed.ends_by(self._size),
-                shortened=self._shortened,
-            )
-            if known:
-                self._known = False
-                raise AlreadyKnown(self._receipts(known))
-        except ClientClosed:
-            self._taken = False
-            raise closed_too_early() from None
-        except Exception:
-            self._taken = False
-            raise
+    async def _claim(self) -> None:
+        known = await self._keyed.journal.claim_keys(
+            self._token,
+            self._keyed.address,
+            self._sends,
+            self._keyed.ends_by(self._size),
+            shortened=self._shortened,
+        )
+        if known:
+            self._known = False
+            raise AlreadyKnown(self._receipts(known))
+
+    async def _release(self) -> None:
+        await self._keyed.journal.release_keys(self._token)
 
     def _receipts(self, known: Mapping[str, KeyRecord]) -> dict[int, Receipt]:
         return {
@@ -119,17 +106,6 @@ class _KeyedClaim:
             for place, send in enumerate(self._sends)
             if send.key in known
         }
-
-    async def release(self) -> None:
-        """Record that nothing was sent so far. Never raises."""
-        if self._taken and not self._in_doubt:
-            # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
-            self._taken = False
-            await to_the_end(self._keyed.release(self._token))
-
-    def doubt(self) -> None:
-        """Note that an attempt may have been processed. From now on the keys are never released."""
-        self._in_doubt = True
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of each key. Never raises."""
@@ -280,14 +256,6 @@ class KeyedSends:
     def ends_by(self, size: int) -> float:
         """Return the time by which an attempt with a body of this size has certainly ended."""
         return self._now() + self._total_for(size)
-
-    async def release(self, token: str) -> None:
-        """Release what was claimed, if that can be written."""
-        try:
-            await self.journal.release_keys(token)
-        except (JournalFailed, ClientClosed) as error:
-            # The keys stay claimed, which is safe: after a crash they count as Unconfirmed although nothing was sent.
-            _log.warning("a release could not be written: %s", error)
 
     async def settle(self, token: str, sends: Sequence[KeyedSend], receipts: Receipts) -> None:
         """Write what became of the keys of one claim."""

@@ -22,7 +22,7 @@ from .references import with_references
 from .results import pack
 from .states import Mark, Part, Run
 
-__all__ = ["PartClaim", "Recorder", "Recording", "Settling", "closed_too_early"]
+__all__ = ["PartClaim", "Recorder", "Recording", "SendClaim", "Settling", "closed_too_early"]
 
 _log = logging.getLogger("devino_async")
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
@@ -137,15 +137,62 @@ class Recording:
         return Recording(self._recorder, [self._positions[each] for each in places], fingerprints)
 
 
-class PartClaim:
-    """The claim of one POST of a campaign."""
+class SendClaim:
+    """The claim of one POST: whether it is taken, whether the journal knows it, and whether an attempt is in doubt.
 
-    def __init__(self, recorder: Recorder, part: Part) -> None:
-        self._recorder = recorder
-        self._part = part
+    Subclasses write it, by `_claim` and `_release`.
+    """
+
+    def __init__(self) -> None:
         self._known = False
         self._taken = False
         self._in_doubt = False
+
+    async def _claim(self) -> None:
+        raise NotImplementedError
+
+    async def _release(self) -> None:
+        raise NotImplementedError
+
+    async def take(self) -> None:
+        """Record that the POST is being sent. If this raises, nothing may be sent."""
+        if self._taken:
+            return
+        # Set before the await: if closing cancels it, the claim is written nevertheless, and must be settled.
+        self._known = self._taken = True
+        try:
+            await self._claim()
+        except ClientClosed:
+            self._taken = False
+            raise closed_too_early() from None
+        except Exception:
+            self._taken = False
+            raise
+
+    async def release(self) -> None:
+        """Record that nothing was sent so far. Never raises."""
+        if not self._taken or self._in_doubt:
+            return
+        # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
+        self._taken = False
+        try:
+            await to_the_end(self._release())
+        except (JournalFailed, ClientClosed) as error:
+            # It stays claimed, which is safe: after a crash it counts as Unconfirmed although nothing was sent.
+            _log.warning("a release could not be written: %s", error)
+
+    def doubt(self) -> None:
+        """Note that an attempt may have been processed. From now on the claim is never released."""
+        self._in_doubt = True
+
+
+class PartClaim(SendClaim):
+    """The claim of one POST of a campaign."""
+
+    def __init__(self, recorder: Recorder, part: Part) -> None:
+        super().__init__()
+        self._recorder = recorder
+        self._part = part
 
     def refer(self, chunk: Chunk[Message]) -> Generator[None, None, Chunk[Message]]:
         """Return the chunk as it is sent: with references in it, if the journal wants them. Yields now and then."""
@@ -155,36 +202,11 @@ class PartClaim:
         self._part = evolve(self._part, slices=slices)
         return Chunk(chunk.items, list(slices), chunk.position)
 
-    async def take(self) -> None:
-        """Record that the part is being sent. Raises JournalError, and then nothing may be sent."""
-        if self._taken:
-            return
-        # Set before the await: if closing cancels it, the claim is written nevertheless, and must be settled.
-        self._known = self._taken = True
-        try:
-            await self._recorder.journal.claim(self._recorder.run, self._part)
-        except ClientClosed:
-            self._taken = False
-            raise closed_too_early() from None
-        except Exception:
-            self._taken = False
-            raise
+    async def _claim(self) -> None:
+        await self._recorder.journal.claim(self._recorder.run, self._part)
 
-    async def release(self) -> None:
-        """Record that nothing was sent so far."""
-        if not self._taken or self._in_doubt:
-            return
-        # Whether it can be written or not, the next attempt claims anew: a failed write may have reached the disk.
-        self._taken = False
-        try:
-            await to_the_end(self._recorder.journal.release(self._recorder.run, self._part.token))
-        except (JournalFailed, ClientClosed) as error:
-            # It stays claimed, which is safe: after a crash it counts as Unconfirmed although nothing was sent.
-            _log.warning("a release could not be written: %s", error)
-
-    def doubt(self) -> None:
-        """Note that an attempt may have been processed. From now on the part is never released."""
-        self._in_doubt = True
+    async def _release(self) -> None:
+        await self._recorder.journal.release(self._recorder.run, self._part.token)
 
     async def settle(self, receipts: Receipts) -> None:
         """Record what became of the part, unless it was never claimed and all of it is unsent. Never raises."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,21 +117,24 @@ async def test_a_failed_release_is_claimed_again(service: Service, journal: Faul
 async def test_gaps_are_filled_by_content(service: Service, journal: Faulty) -> None:
     """A batch that never began leaves a gap. Once its messages went by content, a run by position sends none again."""
     some = messages(20)
-    journal.failing = {"claim"}
-    first = True
+    claimed, real = asyncio.Event(), journal.claim
 
-    async def only_the_second(*arguments: Any) -> None:
-        nonlocal first
-        first, was_first = False, first
-        journal.failing = {"claim"} if was_first else set()
-        await Faulty.claim(journal, *arguments)
+    async def only_the_second(run: Run, part: Part) -> None:
+        if part.positions[0] == 0:
+            journal.spared = {part.token}
+            await claimed.wait()
+            raise JournalFailed("the disk is full")
+        await real(run, part)
+        claimed.set()
 
     journal.claim = only_the_second  # type: ignore[method-assign]
-    async with client(service, journal) as devino:
-        with pytest.raises(JournalFailed):
+    with pytest.raises(JournalFailed):
+        async with client(service, journal) as devino:
             async for _ in devino.send_many(some, campaign=NAME, batch_size=10):
                 pass
-    journal.failing = set()
+    assert len(await journal.records(NAME, 0, 99)) == 1
+    journal.claim = real  # type: ignore[method-assign]
+    assert await journal.recorded(NAME) == 20
     await run(service, journal, some, only_new=True)
     again = await run(service, journal, some, batch_size=10)
     assert {type(each) for each in again} == {Accepted}
@@ -205,3 +208,28 @@ async def test_one_damaged_record_costs_only_itself(service: Service, journal: F
     with pytest.raises(JournalFailed):
         await devino.aclose()
     assert (await journal.campaigns())[0].accepted == 30
+
+
+async def test_a_journal_that_is_closed_before_its_client(service: Service, journal: Faulty) -> None:
+    """Each message that was read gets a receipt although the journal is closed, and the run ends with the reason."""
+    unclaimed: list[Receipt] = []
+    read = 0
+
+    def some() -> Iterator[Message]:
+        nonlocal read
+        for each in messages(3_000):
+            read += 1
+            yield each
+
+    devino = DevinoClient("key", base_url=service.url, journal=journal, on_unclaimed=unclaimed.extend)
+    receipts = []
+    with pytest.raises(JournalFailed, match="close the client first"):
+        async for receipt in devino.send_many(some(), campaign=NAME, batch_size=50):
+            receipts.append(receipt)
+            if len(receipts) == 1:
+                await journal.aclose()
+    assert len(receipts) == read
+    assert unclaimed == []
+    with pytest.raises(JournalFailed):
+        # What became of the batches in flight could not be written any more.
+        await devino.aclose()

@@ -1,6 +1,5 @@
 """Runs of campaigns with a real journal against a real service on loopback."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -449,4 +448,3 @@ async def test_without_a_key_the_journal_is_not_asked(service: Service, tmp_path
         async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
             assert isinstance(await devino.send(messages(1)[0]), Accepted)
             assert len((await devino.send_all(messages(10))).accepted) == 10
-    assert asyncio.get_running_loop() is not None

@@ -152,3 +152,21 @@ async def test_reading_nothing() -> None:
     """A campaign without a message recognises none."""
     known = await Content.of(Parts(), "spring")  # type: ignore[arg-type]
     assert known.match(KINDS[0]) == [-1]
+
+
+@given(positions=st.permutations(range(8)), window=st.integers(1, 8), moved=st.sets(st.integers(0, 7)))
+def test_parts_in_any_order(positions: list[int], window: int, moved: set[int]) -> None:
+    """The positions of a part may be in any order: each fingerprint is read at its own position."""
+    record = Record(
+        token="t",
+        positions=range(8) if positions == list(range(8)) else tuple(positions),
+        fingerprints=b"".join(bytes((each,)) * 8 for each in positions),
+        marks=b"".join(bytes((Mark.MOVED,)) if each in moved else ACCEPTED for each in positions),
+    )
+    fingerprints, marks = bytearray(64), bytearray(8)
+    for start in range(0, 8, window):
+        content._copy(record, range(start, min(start + window, 8)), fingerprints, marks)
+    for each in range(8):
+        here = bytes(8) if each in moved else bytes((each,)) * 8
+        assert fingerprints[8 * each : 8 * each + 8] == here
+        assert marks[each : each + 1] == (b"\0" if each in moved else ACCEPTED)

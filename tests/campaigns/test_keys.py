@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from loopback_service import Service, accept_all
 
-from devino_async import Accepted, DevinoClient, Message, NotSent, Priority, Receipt, Rejected, Unconfirmed
+from devino_async import Accepted, DevinoClient, Message, NotSent, Priority, Receipt, Rejected, Timeouts, Unconfirmed
 from devino_async.campaigns import JournalFailed, KeyConflict, SQLiteJournal, State
 from devino_async.campaigns.fingerprints import Fingerprints
 from devino_async.campaigns.results import pack_one
@@ -301,3 +301,57 @@ async def test_listing(service: Service, journal: CountingJournal, devino: Devin
         (f"k{n}", State.ACCEPTED, message(n).to) for n in range(3)
     ]
     assert [each async for each in journal.keys("unconfirmed")] == []
+
+
+async def test_not_sent_at_a_wrong_address(service: Service, journal: CountingJournal) -> None:
+    """A key of which nothing was sent is free at any address: the first one may have been a mistake."""
+
+    async def refused(request: web.Request, body: Any) -> web.StreamResponse:
+        return web.json_response({"code": "VALIDATION_ERROR", "description": "no", "reasons": []}, status=400)
+
+    service.answering = refused
+    wrong = service.url.replace("127.0.0.1", "localhost")
+    async with DevinoClient("key", base_url=wrong, journal=journal) as devino:
+        assert isinstance(await devino.send(message(), key=KEY), NotSent)
+    service.answering = accept_all
+    async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
+        assert isinstance(await devino.send(message(), key=KEY), Accepted)
+
+
+async def test_an_outcome_that_is_not_written_yet(service: Service, journal: CountingJournal) -> None:
+    """A client knows what became of its keys, even while the journal cannot be told."""
+
+    async def failing(*arguments: Any) -> None:
+        raise JournalFailed("the disk is full. Free some space")
+
+    real = journal.settle_keys
+    journal.settle_keys = failing  # type: ignore[method-assign]
+    timeouts = Timeouts(total=1.0)
+    async with DevinoClient("key", base_url=service.url, journal=journal, timeouts=timeouts) as devino:
+        first = await devino.send(message(), key=KEY)
+        assert await devino.send(message(), key=KEY) == first
+        assert isinstance(first, Accepted)
+        journal.settle_keys = real  # type: ignore[method-assign]
+    assert [each.state async for each in journal.keys(None)] == [State.ACCEPTED]
+
+
+async def test_only_receipts_go_to_the_hook(service: Service, journal: CountingJournal, tmp_path: Path) -> None:
+    """If a caller is cancelled, and another process sends its key, the hook hears nothing that is not a receipt."""
+    other, _ = await claimed_elsewhere(tmp_path / "sms.journal", service, KEY, message())
+    unclaimed: list[Receipt] = []
+    real = journal.claim_keys
+
+    async def cancelling(*arguments: Any, **options: Any) -> Mapping[str, KeyRecord]:
+        sending.cancel()
+        return await real(*arguments, **options)
+
+    journal.stale, journal.claim_keys = 1, cancelling  # type: ignore[method-assign]
+    async with (
+        other,
+        DevinoClient("key", base_url=service.url, journal=journal, on_unclaimed=unclaimed.extend) as devino,
+    ):
+        sending = asyncio.create_task(devino.send(message(), key=KEY))
+        await asyncio.wait({sending})
+    assert sending.cancelled()
+    assert unclaimed == []
+    assert sent(service) == []

@@ -1,6 +1,5 @@
 """Verbs: what a person decides about campaigns and keys, and what the next run makes of it."""
 
-import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -110,7 +109,8 @@ async def test_resend_passes_over_what_arrived(service: Service, journal: SQLite
     service.answering = accept_all
     service.requests.clear()
     assert await journal.resolve(NAME, "resend") == (0, 15)
-    assert await run(service, journal, messages(30)) == first or sent(service) == []
+    assert kinds(await run(service, journal, messages(30))) == kinds(first)
+    assert sent(service) == []
     assert await journal.resolve(NAME, "resend", positions=[0, 1, 4]) == (2, 0)
     again = await run(service, journal, messages(30))
     assert sent(service) == [messages(30)[0].to, messages(30)[4].to]
@@ -274,4 +274,3 @@ async def test_unknown_names(journal: SQLiteJournal) -> None:
         await journal.resolve_key("x", "resend")
     with pytest.raises(ConfigurationError, match="resend"):
         await journal.resolve("x", "forget")  # type: ignore[arg-type]
-    assert asyncio.get_running_loop() is not None
