@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -299,3 +300,39 @@ def cli(tmp_path: Path) -> Iterator[Cli]:
     for process in made.processes:
         process.signal(9)
         process.end()
+
+
+@pytest.fixture
+def rows() -> str:
+    """A file of 300 messages, 30 of which the service rejects."""
+    senders = ("Unknown" if number % 10 == 9 else "MyCompany" for number in range(300))
+    return "sender,to,text\n" + "".join(
+        f"{sender},7900{number:07},secret words\n" for number, sender in enumerate(senders)
+    )
+
+
+@pytest.fixture
+def in_its_folder(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands without a path look into the current folder."""
+    monkeypatch.chdir(cli.folder)
+
+
+@pytest.fixture
+def finished(cli: Cli, counting: Counting, rows: str) -> str:
+    """The name of a finished campaign of 300 messages, 30 of them rejected."""
+    cli.file(rows)
+    assert cli.run("send", "campaign.csv", "--batch-size", "100").exit_code == 1
+    return f"campaign.csv@{counting.url[7:]}"
+
+
+@pytest.fixture
+def killed(cli: Cli, counting: Counting, rows: str) -> None:
+    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
+    if sys.platform == "win32":
+        pytest.skip("needs SIGKILL")
+    counting.answers = 1
+    process = cli.start("send", cli.file(rows), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
+    counting.wait_until_held(1)
+    process.signal(signal.SIGKILL)
+    process.end()
+    counting.answer_all()

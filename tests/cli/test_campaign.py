@@ -10,33 +10,7 @@ from typing import Any
 
 import pytest
 
-ROWS = "sender,to,text\n" + "".join(
-    f"{'Unknown' if number % 10 == 9 else 'MyCompany'},7900{number:07},secret words\n" for number in range(300)
-)
-
-
-@pytest.fixture(autouse=True)
-def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands look into the current folder."""
-    monkeypatch.chdir(cli.folder)
-
-
-@pytest.fixture
-def finished(cli: Any, counting: Any) -> str:
-    """The name of a finished campaign of 300 messages, 30 of them rejected."""
-    cli.file(ROWS)
-    assert cli.run("send", "campaign.csv", "--batch-size", "100").exit_code == 1
-    return f"campaign.csv@{counting.url[7:]}"
-
-
-def killed(cli: Any, counting: Any) -> None:
-    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
-    counting.answers = 1
-    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
-    counting.wait_until_held(1)
-    process.signal(signal.SIGKILL)
-    process.end()
-    counting.answer_all()
+pytestmark = pytest.mark.usefixtures("in_its_folder")
 
 
 def test_list(cli: Any, finished: str) -> None:
@@ -75,9 +49,8 @@ def test_show(cli: Any, finished: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_show_after_a_kill(cli: Any, counting: Any) -> None:
+def test_show_after_a_kill(cli: Any, counting: Any, killed: None) -> None:
     """After a kill it tells at once what is in doubt, and which command continues. That command works."""
-    killed(cli, counting)
     result = cli.run("campaign", "show", "campaign.csv")
     lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert lines[0].endswith(": stopped")
@@ -102,10 +75,10 @@ def test_show_after_a_kill(cli: Any, counting: Any) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_show_without_results(cli: Any, counting: Any) -> None:
+def test_show_without_results(cli: Any, counting: Any, rows: str) -> None:
     """If the results were not written, it says how to get the lines and numbers of what is in doubt."""
     counting.answers = 0
-    process = cli.start("send", cli.file(ROWS))
+    process = cli.start("send", cli.file(rows))
     counting.wait_until_held(1)
     process.signal(signal.SIGKILL)
     process.end()
@@ -174,9 +147,9 @@ def test_only_foreign_files(cli: Any) -> None:
     assert "foreign.journal" in result.stderr
 
 
-def test_the_command_names_what_is_not_usual(cli: Any, guarded_url: str) -> None:
+def test_the_command_names_what_is_not_usual(cli: Any, guarded_url: str, rows: str) -> None:
     """If the journal or the name is not the default one, the command to continue includes it."""
-    cli.file(ROWS)
+    cli.file(rows)
     arguments = ["--journal", "my journal", "--campaign", "spring sale"]
     cli.run("send", "campaign.csv", *arguments, "--base-url", guarded_url, "--api-key", "wrong")
     last = cli.run("campaign", "show", "--journal", "my journal").stdout.splitlines()[-1]

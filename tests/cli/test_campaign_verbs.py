@@ -1,41 +1,10 @@
 """`devino campaign pause|unpause|cancel|resolve|reopen|forget|prune`, where `devino send` left a journal."""
 
-import signal
-import sys
 from typing import Any
 
 import pytest
 
-ROWS = "sender,to,text\n" + "".join(
-    f"{'Unknown' if number % 10 == 9 else 'MyCompany'},7900{number:07},secret words\n" for number in range(300)
-)
-
-
-@pytest.fixture(autouse=True)
-def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands look into the current folder."""
-    monkeypatch.chdir(cli.folder)
-
-
-@pytest.fixture
-def finished(cli: Any, counting: Any) -> str:
-    """The name of a finished campaign of 300 messages, 30 of them rejected."""
-    cli.file(ROWS)
-    assert cli.run("send", "campaign.csv", "--batch-size", "100").exit_code == 1
-    return f"campaign.csv@{counting.url[7:]}"
-
-
-@pytest.fixture
-def killed(cli: Any, counting: Any) -> None:
-    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
-    if sys.platform == "win32":
-        pytest.skip("needs SIGKILL")
-    counting.answers = 1
-    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
-    counting.wait_until_held(1)
-    process.signal(signal.SIGKILL)
-    process.end()
-    counting.answer_all()
+pytestmark = pytest.mark.usefixtures("in_its_folder")
 
 
 def shown(cli: Any) -> dict[str, Any]:

@@ -1,31 +1,16 @@
 """`devino campaign reconcile`, in a folder where a killed `devino send` left messages in doubt."""
 
-import signal
-import sys
 from typing import Any
 
 import pytest
 
-ROWS = "sender,to,text\n" + "".join(f"MyCompany,7900{number:07},secret words\n" for number in range(300))
-
-
-@pytest.fixture(autouse=True)
-def here(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands look into the current folder."""
-    monkeypatch.chdir(cli.folder)
+pytestmark = pytest.mark.usefixtures("in_its_folder")
 
 
 @pytest.fixture
-def killed(cli: Any, counting: Any) -> None:
-    """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
-    if sys.platform == "win32":
-        pytest.skip("needs SIGKILL")
-    counting.answers = 1
-    process = cli.start("send", cli.file(ROWS), "--batch-size", "100", "--in-flight", "1", "--output", "r.csv")
-    counting.wait_until_held(1)
-    process.signal(signal.SIGKILL)
-    process.end()
-    counting.answer_all()
+def rows() -> str:
+    """A file of 300 messages, all of which the service accepts."""
+    return "sender,to,text\n" + "".join(f"MyCompany,7900{number:07},secret words\n" for number in range(300))
 
 
 @pytest.mark.usefixtures("killed")
