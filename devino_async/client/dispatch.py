@@ -140,7 +140,13 @@ class Dispatch:
         self._owner.check_home()
         run = None if begin is None else await begin()
         patience = self._batches.patience_of_stream(self._clock(), schedule, reads_ahead=run is not None)
-        pipeline = self._pipeline(messages, batch_size, options, patience, run)
+        try:
+            pipeline = self._pipeline(messages, batch_size, options, patience, run)
+        except BaseException:
+            # What cannot be iterated raises here, before anything below could end the run.
+            if run is not None:
+                await run.end()
+            raise
         pacing = Pacing(self._turns)
         fatal: DevinoError | None = None
         receipts = Receipts()

@@ -233,3 +233,10 @@ async def test_a_journal_that_is_closed_before_its_client(service: Service, jour
     with pytest.raises(JournalFailed):
         # What became of the batches in flight could not be written any more.
         await devino.aclose()
+
+
+async def test_an_input_that_cannot_be_read(service: Service, journal: Faulty) -> None:
+    """A mistake in the call does not keep the campaign's name taken."""
+    with pytest.raises(TypeError):
+        await run(service, journal, 5)  # type: ignore[arg-type]
+    assert len(await run(service, journal, messages(5))) == 5
