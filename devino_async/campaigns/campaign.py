@@ -5,7 +5,8 @@ or after the change is sent. What a store must do is in journal.py. How content 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from itertools import chain, count, islice
 
 from ..errors import (
@@ -24,20 +25,22 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import NotSent, Receipts
+from ..protocol.receipts import NotSent, Receipt, Receipts
 from .content import Content
-from .fingerprints import SIZE, Fingerprints
+from .fingerprints import Fingerprints
 from .journal import Journal
-from .looking import Group, Known, Looked, first_difference, found, stretches, unsent_places
+from .looking import Group, Known, Looked, first_difference, found, in_order, stretches, to_send
 from .recording import Recorder, Recording, Settling, closed_too_early
-from .results import Results
-from .states import Record, Run
+from .replaying import UNREADABLE, Replays, damaged_results
+from .scattered import Scattered
+from .states import Run
 
 __all__ = ["CampaignRun", "Send"]
 
 Send = Callable[[Chunk[Message], Recording], Awaitable[tuple[Receipts, DevinoError | None]]]
-_MAX_RESULTS = 4
-_PIECES_A_STEP = 64
+_RECEIPTS_A_STEP = 128
+# What is done for a stretch of messages takes about as long as for this many messages more.
+_COST_OF_A_STRETCH = 4
 
 
 class CampaignRun:
@@ -51,11 +54,12 @@ class CampaignRun:
         # With `only_new`, new messages fill the gaps from the lowest, and then take the positions after all recorded
         # ones. A later run that goes by position then meets a difference before it could send any of these messages
         # again.
-        self._free = chain(content.gaps if content is not None else (), count(self._run.recorded))
+        self._free = chain(content.gaps() if content is not None else (), count(self._run.recorded))
         self._complete = False
         # What was never claimed has no record, so that the journal cannot tell that it is missing.
         self._some_unsent = False
-        self._results: dict[str, Results] = {}
+        self._scattered: Scattered | None = None
+        self._replays = Replays(self._run.name, self._turns)
 
     @classmethod
     async def begin(
@@ -91,14 +95,16 @@ class CampaignRun:
         known: list[Known] = []
         if self._content is None:
             positions: Sequence[int] = range(chunk.position, chunk.position + len(chunk.items))
-            wanted, first, last = positions, positions[0], positions[-1]
+            wanted = positions
         else:
-            wanted = await in_steps(self._content.match_in_steps(fingerprints), self._turns)
-            positions = self._placed(wanted)
-            first = min((each for each in wanted if each >= 0), default=self._run.recorded)
-            last = max(wanted)
-        if first < self._run.recorded:
-            records = await self._journal.records(self._run.name, first, last + 1)
+            matched = await in_steps(self._content.match_in_steps(fingerprints), self._turns)
+            positions = self._placed(matched)
+            await self._turns.give()
+            wanted = matched if (there := in_order(matched)) is None else there
+        if not isinstance(wanted, range):
+            known = [await self._scattered_record(wanted)]
+        elif wanted and wanted[0] < self._run.recorded:
+            records = await self._journal.records(self._run.name, wanted[0], wanted[-1] + 1)
             known = await in_steps(found(wanted, records), self._turns)
         end, problem = len(chunk.items), None
         if self._content is None and (place := first_difference(known, fingerprints)) is not None:
@@ -108,13 +114,18 @@ class CampaignRun:
         )
 
     def _placed(self, matched: Sequence[int]) -> Sequence[int]:
-        placed = list(matched)
-        for place, position in enumerate(placed):
-            if position < 0:
-                placed[place] = next(self._free)
-        if placed and placed == list(range(placed[0], placed[0] + len(placed))):
-            return range(placed[0], placed[0] + len(placed))
-        return placed
+        placed = [next(self._free) if position < 0 else position for position in matched]
+        return placed if (there := in_order(placed)) is None else there
+
+    async def _scattered_record(self, wanted: Sequence[int]) -> Known:
+        """Return what is recorded at these positions, which are in no order, as if one part held it."""
+        try:
+            if self._scattered is None:
+                self._scattered = await Scattered.of(self._journal, self._run.name, self._turns)
+            record = await in_steps(self._scattered.record(wanted, secrets.token_hex(8)), self._turns)
+        except UNREADABLE:
+            raise damaged_results(self._run.name) from None
+        return Known(0, len(wanted), record, 0)
 
     async def finish(self, chunk: Chunk[Message], send: Send) -> tuple[Receipts, DevinoError | None]:
         """Send what may be sent of a group, and return a receipt for each of its messages, in order.
@@ -129,33 +140,40 @@ class CampaignRun:
             receipts, fatal = await send(Chunk(first.items, first.slices), recording)
             self._some_unsent |= receipts.counts[NotSent] > 0
             return receipts, fatal
-        places = [[*unsent_places(each)] for each in group]
+        messages, positions, fingerprints = await in_steps(to_send(group), self._turns)
         sent, fatal = Receipts(), None
-        if any(places):
-            messages = [each.items[place] for each, some in zip(group, places, strict=True) for place in some]
-            positions = [each.positions[place] for each, some in zip(group, places, strict=True) for place in some]
-            fingerprints = b"".join(
-                each.fingerprints[SIZE * place : SIZE * (place + 1)]
-                for each, some in zip(group, places, strict=True)
-                for place in some
-            )
+        if messages:
             sent, fatal = await self._send(messages, self._recording(positions, fingerprints), send)
             self._some_unsent |= sent.counts[NotSent] > 0
-        pieces = [(each, *piece) for each in group for piece in stretches(each)]
-        replayed, damage = await self._replayed(pieces)
-        receipts = Receipts()
-        answers = iter(sent)
-        for number, (_, start, stop, _) in enumerate(pieces):
-            if number in replayed:
-                receipts.extend(replayed.pop(number))
-            else:
-                receipts.ready(list(islice(answers, stop - start)))
-            if number % _PIECES_A_STEP == 0:
-                await self._turns.give()
+        receipts, damage = await self._joined(group, iter(sent))
         for each in group:
             if each.problem is not None and each.end < len(each.items):
                 receipts.extend(self.unlooked(each.items[each.end :], str(each.problem)))
         return receipts, fatal or problem or damage
+
+    async def _joined(self, group: Sequence[Looked], sent: Iterator[Receipt]) -> tuple[Receipts, JournalFailed | None]:
+        """Join the receipts of what was sent now with the recorded ones, in order. Return what was damaged, too."""
+        receipts, damage = Receipts(), None
+        since = 0
+        for each in group:
+            for start, stop, known in stretches(each):
+                if known is not None:
+                    offset = known.offset + start - known.at
+                    damage = await self._replays.add(known.record, offset, each.items[start:stop], receipts) or damage
+                    since += min(stop - start, _RECEIPTS_A_STEP)
+                else:
+                    for at in range(start, stop, _RECEIPTS_A_STEP):
+                        receipts.ready(list(islice(sent, min(_RECEIPTS_A_STEP, stop - at))))
+                        since += min(_RECEIPTS_A_STEP, stop - at)
+                        if since >= _RECEIPTS_A_STEP:
+                            since = 0
+                            await self._turns.give()
+                since += _COST_OF_A_STRETCH
+                if since >= _RECEIPTS_A_STEP:
+                    since = 0
+                    await self._turns.give()
+        self._replays.forget_old()
+        return receipts, damage
 
     def unlooked(self, messages: Sequence[Message], why: str) -> Receipts:
         """Return the receipts of messages that were read, but neither found in the journal nor proved to be new.
@@ -183,50 +201,8 @@ class CampaignRun:
         error.__cause__ = CampaignCancelled(f"the campaign {self._run.name!r} was cancelled")
         return sending.receipts_after(error, messages), None
 
-    async def _replayed(
-        self, pieces: Sequence[tuple[Looked, int, int, Known | None]]
-    ) -> tuple[dict[int, Receipts], JournalFailed | None]:
-        """Return the recorded receipts of each piece that has them, by its number, and what was damaged."""
-        replayed: dict[int, Receipts] = {}
-        damage = None
-        # Sorted by part, because neighbours in a reordered input lie in different parts, and few parts stay unpacked.
-        for done, number in enumerate(sorted(range(len(pieces)), key=lambda number: _part_of(pieces[number][3])), 1):
-            each, start, stop, known = pieces[number]
-            if known is not None:
-                replayed[number] = Receipts()
-                offset = known.offset + start - known.at
-                damage = await self._replay(known.record, offset, each.items[start:stop], replayed[number]) or damage
-            if done % _PIECES_A_STEP == 0 or stop - start > _PIECES_A_STEP:
-                await self._turns.give()
-        return replayed, damage
-
     def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
         return Recording(self._recorder, positions, fingerprints)
-
-    async def _replay(
-        self, record: Record, offset: int, messages: Sequence[Message], into: Receipts
-    ) -> JournalFailed | None:
-        """Add recorded receipts. If the record is damaged, its messages become Unconfirmed. Return the damage."""
-        results = self._results.pop(record.token, None)
-        try:
-            results = results or Results(record.marks, record.results)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            error = JournalFailed(
-                f"the journal's results of campaign {self._run.name!r} are damaged. Restore the file from a copy, and "
-                "reconcile before anything is sent"
-            )
-            into.failed(messages, OutcomeUnknown(str(error), operation=sending.ENDPOINT.operation))
-            return error
-        # The newest comes last. It is kept because the next chunk may lie in the same part.
-        self._results[record.token] = results
-        if len(self._results) > _MAX_RESULTS:
-            del self._results[next(iter(self._results))]
-        await in_steps(results.replay(offset, messages, into), self._turns)
-        return None
-
-
-def _part_of(known: Known | None) -> str:
-    return "" if known is None else known.record.token
 
 
 async def _begun(journal: Journal, name: str, address: str) -> Run:

@@ -7,7 +7,7 @@ It takes 9 bytes of memory for each message, and 13 once the input departs from 
 import asyncio
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 from ..flow.steps import at_once
 from .fingerprints import SIZE
@@ -37,8 +37,8 @@ class Content:
         # 0 where nothing is recorded, or where the message was taken.
         self._marks = bytearray(marks)
         self._waiting = len(marks) - self._marks.count(0)
-        self.gaps = array(_POSITION, [at for at, mark in enumerate(marks) if not mark] if 0 in self._marks else [])
-        """The positions without a record, below the highest recorded one. Their batch never began."""
+        # Kept only if something in between was never recorded.
+        self._recorded = bytes(marks) if 0 in self._marks else b""
         # While the input is in the recorded order, all positions before this one are taken, and no index is needed.
         self._cursor = 0
         self._index: _Index | None = None
@@ -58,6 +58,13 @@ class Content:
                 # Stores that answer from memory do not pause by themselves.
                 await asyncio.sleep(0)
         return cls(fingerprints, marks)
+
+    def gaps(self) -> Iterator[int]:
+        """Yield the positions without a record, below the highest recorded one. Their batch never began."""
+        at = self._recorded.find(0)
+        while at >= 0:
+            yield at
+            at = self._recorded.find(0, at + 1)
 
     def match(self, fingerprints: bytes) -> list[int]:
         """Return the recorded position that each of these fingerprints takes, or -1 if there is none.

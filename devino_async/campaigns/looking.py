@@ -15,10 +15,11 @@ from ..protocol.message import Message
 from .fingerprints import SIZE
 from .states import MAY_BE_SENT, Mark, Record
 
-__all__ = ["Group", "Known", "Looked", "first_difference", "found", "stretches", "unsent_places"]
+__all__ = ["Group", "Known", "Looked", "first_difference", "found", "in_order", "stretches", "to_send"]
 
 # Runs of messages that may be sent, and runs of all others. See MAY_BE_SENT.
 _RUNS = re.compile(b"([pn]+)|[^pn]+")
+_MESSAGES_A_STEP = 256
 
 
 @frozen
@@ -149,26 +150,44 @@ def first_difference(known: Sequence[Known], fingerprints: bytes) -> int | None:
     return None
 
 
-def stretches(looked: Looked) -> list[tuple[int, int, Known | None]]:
-    """Return the messages before `end` as stretches: (start, stop, None) if they are to be sent, else with a Known."""
-    pieces: list[tuple[int, int, Known | None]] = []
-    at = 0
+def in_order(wanted: Sequence[int]) -> range | None:
+    """Return positions as a range if each is one more than the one before. Those below 0 may come after them."""
+    count = len(wanted) - wanted.count(-1)
+    here = range(wanted[0], wanted[0] + count) if count else range(0)
+    return here if count == 0 or (wanted[count - 1] == here[-1] and list(wanted[:count]) == list(here)) else None
+
+
+def stretches(looked: Looked) -> Iterator[tuple[int, int, Known | None]]:
+    """Yield the messages before `end` as stretches: (start, stop, None) if they are to be sent, else with a Known."""
+    unsent = 0
     for known in looked.known:
-        pieces.append((at, known.at, None))
-        runs = _RUNS.finditer(known.marks)
-        pieces += [(known.at + run.start(), known.at + run.end(), None if run[1] else known) for run in runs]
-        at = known.at + known.length
-    pieces.append((at, looked.end, None))
-    joined: list[tuple[int, int, Known | None]] = []
-    for start, stop, piece in pieces:
-        if start < min(stop, looked.end):
-            goes_on = piece is None and joined and joined[-1][2] is None
-            joined.append((joined.pop()[0] if goes_on else start, min(stop, looked.end), piece))
-    return joined
+        for run in _RUNS.finditer(known.marks):
+            start, stop = known.at + run.start(), min(known.at + run.end(), looked.end)
+            if run[1] is None and start < stop:
+                if unsent < start:
+                    yield unsent, start, None
+                yield start, stop, known
+                unsent = stop
+    if unsent < looked.end:
+        yield unsent, looked.end, None
 
 
-def unsent_places(looked: Looked) -> Iterator[int]:
-    """Yield the places of the messages that may be sent."""
-    for start, stop, known in stretches(looked):
-        if known is None:
-            yield from range(start, stop)
+def to_send(looked: Sequence[Looked]) -> Generator[None, None, tuple[list[Message], list[int], bytes]]:
+    """Return the messages that may be sent, their positions and fingerprints. Yields after every few hundred."""
+    messages: list[Message] = []
+    positions: list[int] = []
+    fingerprints = bytearray()
+    seen = 0
+    for each in looked:
+        for first, last, known in stretches(each):
+            for start in range(first, last, _MESSAGES_A_STEP):
+                stop = min(start + _MESSAGES_A_STEP, last)
+                if known is None:
+                    messages += each.items[start:stop]
+                    positions += each.positions[start:stop]
+                    fingerprints += each.fingerprints[SIZE * start : SIZE * stop]
+                seen += stop - start
+                if seen >= _MESSAGES_A_STEP:
+                    seen = 0
+                    yield
+    return messages, positions, bytes(fingerprints)

@@ -116,13 +116,17 @@ class Results:
         accepted = marks.count(Mark.ACCEPTED)
         if counts != (accepted, marks.count(Mark.REJECTED), accepted):
             raise ValueError("the results do not fit the marks")
+        # Where the last replay ended, and how many accepted, rejected and doubted messages come before. A replay that
+        # begins there, or later, does not count from the start again.
+        self._at, self._before = 0, [0, 0, 0]
 
     def replay(self, start: int, messages: Sequence[Message], into: Receipts) -> Generator[None, None, None]:
         """Add the recorded receipts of the messages from `start` on, which must be final or in doubt.
 
         Yields after every hundred receipts or so.
         """
-        accepted, rejected, doubted = (sum(map(self._marks[:start].count, each)) for each in (b"a", b"r", b"us"))
+        accepted, rejected, doubted = self._counted_up_to(start)
+        fresh = 0
         for run in _RUNS.finditer(self._marks, start, start + len(messages)):
             for at in range(run.start(), run.end(), _RECEIPTS_A_STEP):
                 length = min(_RECEIPTS_A_STEP, run.end() - at)
@@ -140,7 +144,22 @@ class Results:
                         places = list(group)
                         into.failed(some[places[0] : places[-1] + 1], _in_doubt(words))
                     doubted += length
-                yield
+                fresh += length
+                if fresh >= _RECEIPTS_A_STEP:
+                    fresh = 0
+                    yield
+
+    def _counted_up_to(self, start: int) -> list[int]:
+        """Return how many accepted, rejected and doubted messages come before a place."""
+        if start < self._at:
+            self._at, self._before = 0, [0, 0, 0]
+        between = self._marks[self._at : start]
+        kinds = (b"a", b"r", b"us")
+        self._before = [
+            before + sum(map(between.count, kind)) for before, kind in zip(self._before, kinds, strict=True)
+        ]
+        self._at = start
+        return self._before
 
     def outcomes(self, positions: Sequence[int]) -> Iterator[Outcome]:
         """Yield the outcome of each message that has not moved to another part."""

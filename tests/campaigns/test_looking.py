@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devino_async import Message
 from devino_async.campaigns.fingerprints import SIZE
-from devino_async.campaigns.looking import Looked, first_difference, found, stretches, unsent_places
+from devino_async.campaigns.looking import Looked, first_difference, found, stretches, to_send
 from devino_async.campaigns.states import MAY_BE_SENT, Mark, Record
 from devino_async.flow.steps import at_once
 
@@ -85,7 +85,7 @@ def test_what_may_be_sent(records: list[Record], data: st.DataObject) -> None:
     looked = looked_up(wanted, records, end=end)
     model = states(records)
     expected = [each for each in range(end) if each not in model or model[each] in MAY_BE_SENT]
-    assert list(unsent_places(looked)) == expected
+    assert at_once(to_send([looked]))[1] == expected
     covered = [place for start, stop, _ in stretches(looked) for place in range(start, stop)]
     assert covered == list(range(end))
     assert all(stop > start for start, stop, _ in stretches(looked))
