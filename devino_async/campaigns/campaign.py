@@ -25,7 +25,7 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import NotSent, Receipt, Receipts
+from ..protocol.receipts import MixedRun, NotSent, Receipt, Receipts
 from .content import Content
 from .fingerprints import Fingerprints
 from .journal import Journal
@@ -39,8 +39,6 @@ __all__ = ["CampaignRun", "Send"]
 
 Send = Callable[[Chunk[Message], Recording], Awaitable[tuple[Receipts, DevinoError | None]]]
 _RECEIPTS_A_STEP = 128
-# What is done for a stretch of messages takes about as long as for this many messages more.
-_COST_OF_A_STRETCH = 4
 
 
 class CampaignRun:
@@ -154,24 +152,32 @@ class CampaignRun:
     async def _joined(self, group: Sequence[Looked], sent: Iterator[Receipt]) -> tuple[Receipts, JournalFailed | None]:
         """Join the receipts of what was sent now with the recorded ones, in order. Return what was damaged, too."""
         receipts, damage = Receipts(), None
-        since = 0
         for each in group:
+            # The receipts of short stretches, and where the first of them begins. Thousands of short runs would be more
+            # live objects than the garbage collector can look at in a few milliseconds.
+            few: list[Receipt] = []
+            began = 0
             for start, stop, known in stretches(each):
+                is_short = stop - start < _RECEIPTS_A_STEP
+                if few and (not is_short or len(few) >= _RECEIPTS_A_STEP):
+                    _add_again(few, each.items[began:start], receipts)
+                    few = []
+                    await self._turns.give()
+                into = Receipts() if is_short else receipts
                 if known is not None:
-                    offset = known.offset + start - known.at
-                    damage = await self._replays.add(known.record, offset, each.items[start:stop], receipts) or damage
-                    since += min(stop - start, _RECEIPTS_A_STEP)
+                    place = known.offset + start - known.at
+                    wrong = await self._replays.add(known.record, place, each.items[start:stop], into)
+                    damage = wrong or damage
                 else:
                     for at in range(start, stop, _RECEIPTS_A_STEP):
-                        receipts.ready(list(islice(sent, min(_RECEIPTS_A_STEP, stop - at))))
-                        since += min(_RECEIPTS_A_STEP, stop - at)
-                        if since >= _RECEIPTS_A_STEP:
-                            since = 0
+                        into.ready(list(islice(sent, min(_RECEIPTS_A_STEP, stop - at))))
+                        if not is_short:
                             await self._turns.give()
-                since += _COST_OF_A_STRETCH
-                if since >= _RECEIPTS_A_STEP:
-                    since = 0
-                    await self._turns.give()
+                if is_short:
+                    began = began if few else start
+                    few += into
+            if few:
+                _add_again(few, each.items[began : each.end], receipts)
         self._replays.forget_old()
         return receipts, damage
 
@@ -203,6 +209,14 @@ class CampaignRun:
 
     def _recording(self, positions: Sequence[int], fingerprints: bytes) -> Recording:
         return Recording(self._recorder, positions, fingerprints)
+
+
+def _add_again(few: Sequence[Receipt], messages: Sequence[Message], receipts: Receipts) -> None:
+    """Add receipts as plain values, from which they are made again."""
+    run = MixedRun(messages)
+    for each in few:
+        run.append(each)
+    receipts.mixed(run)
 
 
 async def _begun(journal: Journal, name: str, address: str) -> Run:

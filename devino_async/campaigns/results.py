@@ -71,7 +71,9 @@ class _Kept:
     def accepted(self, ids: Sequence[str], segments: Sequence[str] | None) -> None:
         self.marks.append(bytes((Mark.ACCEPTED,)) * len(ids))
         self.ids += ids
-        self.segments += segments if segments is not None else [""] * len(ids)
+        # The service may write a list over several lines. Here a line feed ends the text of a message.
+        plain = [""] * len(ids) if segments is None else [each.replace("\n", " ") for each in segments]
+        self.segments += plain
 
     def failed(self, kind: type[Receipt], error: CallFailed, count: int) -> None:
         self.marks.append(bytes((_MARKS[kind],)) * count)

@@ -7,7 +7,7 @@ send_results.py.
 import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, NoReturn
 
 from attrs import field, frozen
@@ -168,6 +168,18 @@ class MixedRun:
         self.kinds.append(Unconfirmed)
         self.errors.append(error)
 
+    def append(self, receipt: Receipt) -> None:
+        """Record the next message by a receipt, which is made again when it is taken."""
+        match receipt:
+            case Accepted():
+                self.append_accepted(receipt.message_id, receipt.segment_ids)
+            case Rejected():
+                parts = ((each.key, each.ref, each.default_message) for each in receipt.reasons)
+                self.append_rejected(receipt.description, tuple(chain.from_iterable(parts)))
+            case _:
+                self.kinds.append(type(receipt))
+                self.errors.append(receipt.error)
+
     def receipts(self) -> list[Receipt]:
         """Make the receipts."""
         accepted = zip(self.ids, self.segments, strict=True)
@@ -181,7 +193,7 @@ class MixedRun:
                 texts, description = next(rejected)
                 receipts.append(Rejected(message, _reasons(texts), description))
             else:
-                receipts.append(Unconfirmed(message, next(errors)))
+                receipts.append((NotSent if kind is NotSent else Unconfirmed)(message, next(errors)))
         return receipts
 
 
@@ -257,7 +269,7 @@ class Receipts:
         self.counts.update(map(type, receipts))
 
     def mixed(self, run: MixedRun) -> None:
-        """Add up to about a hundred messages whose results were read one by one."""
+        """Add up to about a hundred messages whose results came one by one."""
         self._runs.append(run)
         self.counts.update(run.kinds)
 

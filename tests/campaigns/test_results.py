@@ -67,11 +67,37 @@ def test_runs_are_packed_as_single_receipts_are() -> None:
     """Receipts that a batch keeps in runs, as plain values, are recorded like any others."""
     receipts = Receipts()
     receipts.accepted([MESSAGE] * 300, [str(each) for each in range(300)], ["[1, 2]"] * 300)
+    receipts.accepted([MESSAGE] * 2, ["8", "9"], ['["1",\n"2"]', ""])
     receipts.failed([MESSAGE] * 200, OutcomeUnknown("cut", operation="send"))
     marks, packed = at_once(pack(receipts))
     again = Receipts()
-    at_once(Results(marks, packed).replay(0, [MESSAGE] * 500, again))
+    at_once(Results(marks, packed).replay(0, [MESSAGE] * 502, again))
     assert [shown(each) for each in again] == [shown(each) for each in receipts]
+
+
+class CountingBytes(bytes):
+    """Counts how many bytes are looked at through slices."""
+
+    looked_at = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        part = super().__getitem__(at)
+        CountingBytes.looked_at += len(part) if isinstance(part, bytes) else 1
+        return part
+
+
+def test_a_replay_does_not_count_from_the_start() -> None:
+    """Replaying a part piece by piece, in order, looks at each mark a few times, however many pieces there are."""
+    receipts = Receipts()
+    receipts.ready([receipt("ar"[number % 2], number) for number in range(4_000)])
+    marks, packed = at_once(pack(receipts))
+    results = Results(CountingBytes(marks), packed)
+    again = Receipts()
+    CountingBytes.looked_at = 0
+    for place in range(0, 4_000, 2):
+        at_once(results.replay(place, [MESSAGE], again))
+    assert [shown(each) for each in again] == [shown(each) for each in receipts][::2]
+    assert CountingBytes.looked_at < 4 * 4_000
 
 
 def test_nothing_personal_is_kept() -> None:
