@@ -1,5 +1,6 @@
 """The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from devino_async.campaigns import Row
 
-from .console import STOP_SIGNALS, exit_status_of, on_signal, say
+from .console import STOP_SIGNALS, exit_status_of, flush_streams, on_signal, say
 from .intake import Intake
 
 if TYPE_CHECKING:
@@ -32,6 +33,19 @@ class FirstPass:
         self._count_late = 0
         for number in STOP_SIGNALS:
             on_signal(number, partial(self._interrupt, number))
+
+    async def begin(self, intake: Intake) -> int | None:
+        """Read the first rows of input that can be read only once. Return the exit status after a signal, else None.
+
+        Raises what `Intake.begin` raises.
+        """
+        self._intake = intake
+        await intake.begin()
+        if self.interrupted is not None and intake.stuck:
+            # A thread is blocked reading standard input. A normal exit would wait for it, or crash.
+            flush_streams()
+            os._exit(self.interrupted)
+        return self.interrupted
 
     async def runs(self, intake: Intake) -> AsyncIterator[list[Row]]:
         """Yield the rows of one intake, in runs."""

@@ -48,9 +48,10 @@ class Intake:
     async def begin(self) -> None:
         """Read the first run. Raises ConfigurationError if the header cannot be used, or if there are no rows.
 
-        It raises what `next_run` raises, too.
+        It raises what `next_run` raises, too. A second call before `next_run` does nothing.
         """
-        self._first = await self._read()
+        if self._first is None:
+            self._first = await self._read()
         if not self._first and not self.stopped:
             raise devino_async.ConfigurationError("nothing to send: the input has no rows")
 

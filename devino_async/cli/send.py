@@ -72,7 +72,7 @@ def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> N
     run(_send(file, output, options), prints=str(output) == "-")
 
 
-async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int:
+async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int | None:
     place = journal_for(
         path,
         journal=options["journal"],
@@ -101,10 +101,13 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             if status:
                 return status
         journaled: JournaledRun | None = None
+        intake = Intake(islice(read_messages(source, **reading), options["limit"]))
         if journal is not None and place is not None:
-            if not is_stream(path):
-                # Otherwise a file with a wrong header, or without rows, would get a journal beside it.
-                await Intake(read()).begin()
+            begun = FirstPass()
+            # Otherwise input with a wrong header, or without rows, would leave an empty journal.
+            stopped = await begun.begin(intake if is_stream(path) else Intake(read()))
+            if stopped is not None:
+                return stopped
             if not has_record(str(place)):
                 # No campaign owns the output yet. So if it is refused, no journal is made.
                 target.check(source, overwrite=options["overwrite"])
@@ -113,14 +116,13 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             decided = await journaled.choose(
                 read, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]
             )
-            if decided is not None:
-                return decided
+            if decided is not None or begun.interrupted is not None:
+                return decided or begun.interrupted
             # A row that is late now may have been sent in time by an earlier run of the campaign.
             if first is not None and not journaled.continues and first.refuses_late():
                 return MESSAGES_FAILED
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
-        intake = Intake(islice(read_messages(source, **reading), options["limit"]))
         sending = Sending(client, intake, options, heard, journaled)
         await sending.begin()
         return await _run(sending, target, journaled, output, keep_ids=options["track"])

@@ -46,9 +46,10 @@ def test_a_signal(cli: Any, number: int, ends_in: int) -> None:
     assert f"{len(rows) + 1:,} rows: {accepted + 1:,} accepted" in told
 
 
-def test_ctrl_c_before_anything_came(cli: Any) -> None:
-    """Ctrl-C works while standard input has not even brought a header."""
-    process = cli.start("send", "-", "--sender", "MyCompany", "--json")
+@pytest.mark.parametrize("options", [(), ("--journal", "j", "--campaign", "c")], ids=["plain", "journal"])
+def test_ctrl_c_before_anything_came(cli: Any, options: tuple[str, ...]) -> None:
+    """Ctrl-C works while standard input has not even brought a header. There is no journal yet."""
+    process = cli.start("send", "-", "--sender", "MyCompany", "--json", *options)
     # More blank lines than the pipe holds, so this returns only once the command is reading.
     process.stdin.write("\n" * 200_000)
     process.stdin.flush()
@@ -56,6 +57,7 @@ def test_ctrl_c_before_anything_came(cli: Any) -> None:
     status, told = process.end()
     assert status == 130, told
     assert "Traceback" not in told
+    assert not [*cli.folder.iterdir()]
 
 
 @pytest.mark.parametrize(("number", "ends_in"), STOPPING)

@@ -530,14 +530,31 @@ def test_an_output_that_cannot_be_written(cli: Any, counting: Any) -> None:
         assert counting.sent.total() == 1
 
 
-def test_nothing_to_send_from_a_pipe(cli: Any, counting: Any) -> None:
-    """A pipe with a header only ends in 2 too, and leaves no campaign."""
-    command = ["send", "-", "--journal", cli.folder / "j", "--campaign", "c"]
-    for arguments in (command, ["send", "-"]):
-        result = cli.run(*arguments, given=HEADER)
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (HEADER, "nothing to send"),
+        ("", "nothing to send"),
+        ("sender,mobil,text\nMyCompany,79000000001,x\n", "column"),
+        ("sender,to,to,text\nMyCompany,79000000001,79000000002,x\n", "column"),
+    ],
+    ids=["no rows", "empty", "no recipient", "two recipients"],
+)
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_pipe_that_cannot_be_sent(cli: Any, counting: Any, given: str, told: str, exists: bool) -> None:
+    """A pipe with a wrong header, or without rows, ends in 2. It leaves no journal, and no campaign in one."""
+    place = cli.folder / "j"
+    command = ["send", "-", "--journal", place, "--campaign"]
+    if exists:
+        assert cli.run(*command, "earlier", given=rows(1)).exit_code == 0
+    for arguments in ([*command, "c", "--output", cli.folder / "r.csv"], ["send", "-"]):
+        result = cli.run(*arguments, given=given)
         assert result.exit_code == 2
-        assert "nothing to send" in result.stderr
-    assert cli.lines(cli.run("campaign", "list", "--journal", cli.folder / "j", "--json").stdout) == []
+        assert told in result.stderr
+    assert {each.name for each in cli.folder.iterdir()} == ({"j"} if exists else set())
+    if exists:
+        [campaign] = cli.lines(cli.run("campaign", "list", "--journal", place, "--json").stdout)
+        assert campaign["name"] == "earlier"
 
 
 def test_invalid_rows_were_not_sent(cli: Any, counting: Any) -> None:
