@@ -72,6 +72,11 @@ class CampaignRun:
             raise
         return cls(Recorder(journal, run, settling, turns), content)
 
+    @property
+    def name(self) -> str:
+        """The name of the campaign."""
+        return self._run.name
+
     async def end(self) -> None:
         """End the run, so that another one may begin. Call it once nothing of this run is in flight. Never raises."""
         complete = self._complete and not self._some_unsent
@@ -226,10 +231,22 @@ async def _begun(journal: Journal, name: str, address: str) -> Run:
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()
-    run = await to_the_end(journal.begin(name, address))
-    if task is not None and task.cancelling() > before:
+
+    def check_cancelled() -> None:
+        # `to_the_end` does not raise it, whatever becomes of the work.
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+    try:
+        run = await to_the_end(journal.begin(name, address))
+    except DevinoError:
+        check_cancelled()
+        raise
+    try:
+        check_cancelled()
+    except asyncio.CancelledError:
         await to_the_end(journal.end(run, complete=False))
-        raise asyncio.CancelledError
+        raise
     return run
 
 

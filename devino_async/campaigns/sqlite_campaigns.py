@@ -73,7 +73,8 @@ def begin(
     # Dead claimers were buried before, so one that is listed is alive.
     if running is not None and connection.execute("SELECT 1 FROM claimer WHERE name = ?", (claimer,)).fetchone():
         raise CampaignBusy(
-            f"another run of {name!r} is under way, or is still finishing what it has in flight; wait for it"
+            f"another run of {name!r} is under way, or is still finishing what it has in flight. Wait until it has "
+            "ended, and then run the campaign again"
         )
     if paused and not cancelled:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")

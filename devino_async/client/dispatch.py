@@ -145,7 +145,7 @@ class Dispatch:
         except BaseException:
             # What cannot be iterated raises here, before anything below could end the run.
             if run is not None:
-                await run.end()
+                await self._end_of(run, [])
             raise
         pacing = Pacing(self._turns)
         fatal: DevinoError | None = None
@@ -227,6 +227,7 @@ class Dispatch:
             await to_the_end(run.end())
 
         task = self._owner.start(ending())
+        self.journaled_for("campaign").ends(run.name, task)
         if not left:
             await asyncio.wait({task})
 

@@ -3,7 +3,9 @@
 What the journal holds, and what that means, is in campaigns/. Without a journal this file is not imported.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from urllib.parse import urlsplit
 
 from ..campaigns.campaign import CampaignRun
@@ -13,7 +15,7 @@ from ..campaigns.reconciling import ReconcileReport, Reconciling
 from ..campaigns.recording import Settling
 from ..campaigns.states import KeyedSend
 from ..checks import require_kind
-from ..errors import ConfigurationError
+from ..errors import CampaignBusy, ConfigurationError
 from ..flow.steps import Turns
 from ..protocol.message import Message
 from ..protocol.receipts import Receipt
@@ -36,6 +38,10 @@ class Journaled:
         self._total_for = total_for
         self._address = address_of(base_url)
         self._settling = Settling()
+        # The campaigns with an open stream, those whose run is ending, and how many runs have ended.
+        self._open: set[str] = set()
+        self._ending: dict[str, asyncio.Task[None]] = {}
+        self._ended = 0
         self._keyed = KeyedSends(journal, self._address, self._settling, turns, total_for=total_for)
 
     def campaign(self, name: str, *, only_new: bool) -> Callable[[], Awaitable[CampaignRun]]:
@@ -44,9 +50,41 @@ class Journaled:
         require_kind("only_new", only_new, bool)
         if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
             raise ConfigurationError(f"campaign must be a str of 1 to {_MAX_NAME} printable characters")
-        return lambda: CampaignRun.begin(
-            self._journal, name, self._address, only_new=only_new, settling=self._settling, turns=self._turns
-        )
+        return partial(self._begin, name, only_new)
+
+    async def _begin(self, name: str, only_new: bool) -> CampaignRun:
+        """Begin a run, once the one that was left early has ended. Raises CampaignBusy if another run is under way."""
+        while True:
+            ended = self._ended
+            try:
+                run = await CampaignRun.begin(
+                    self._journal, name, self._address, only_new=only_new, settling=self._settling, turns=self._turns
+                )
+            except CampaignBusy:
+                # Asked only now: if the caller left a stream by `break`, the event loop has closed it meanwhile.
+                if name in self._open:
+                    raise CampaignBusy(
+                        f"this client is sending the campaign {name!r} in another stream. Read that stream to its end, "
+                        "or leave it with contextlib.aclosing, before the campaign is run again"
+                    ) from None
+                if name in self._ending:
+                    await asyncio.wait({self._ending[name]})
+                elif self._ended == ended:
+                    raise
+            else:
+                self._open.add(name)
+                return run
+
+    def ends(self, name: str, ending: "asyncio.Task[None]") -> None:
+        """Note that the stream of a campaign is closed, and that this task ends its run."""
+
+        def has_ended(_: object) -> None:
+            del self._ending[name]
+            self._ended += 1
+
+        self._open.discard(name)
+        self._ending[name] = ending
+        ending.add_done_callback(has_ended)
 
     async def send(self, message: Message, key: str, put: Put) -> Receipt:
         """Send one message under a key. `put` sends it like one without a key, and returns its receipt."""
