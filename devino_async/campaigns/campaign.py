@@ -25,12 +25,12 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import MixedRun, NotSent, Receipt, Receipts
+from ..protocol.receipts import MixedRun, NotSent, Receipt, Receipts, Unconfirmed
 from .content import Content
 from .fingerprints import Fingerprints
 from .journal import Journal
 from .looking import Group, Known, Looked, first_difference, found, in_order, stretches, to_send
-from .recording import Recorder, Recording, Settling, closed_too_early
+from .recording import Recorder, Recording, Settling, closed_too_early, elsewhere, is_elsewhere
 from .replaying import UNREADABLE, Replays, damaged_results
 from .scattered import Scattered
 from .states import Run
@@ -56,6 +56,7 @@ class CampaignRun:
         self._complete = False
         # What was never claimed has no record, so that the journal cannot tell that it is missing.
         self._some_unsent = False
+        self._overtaken_by: DevinoError | None = None
         self._scattered: Scattered | None = None
         self._replays = Replays(self._run.name, self._turns)
 
@@ -141,18 +142,31 @@ class CampaignRun:
         if not others and first.unsent == len(first.items) and not self._run.cancelled:
             recording = self._recording(first.positions, first.fingerprints)
             receipts, fatal = await send(Chunk(first.items, first.slices), recording)
-            self._some_unsent |= receipts.counts[NotSent] > 0
-            return receipts, fatal
+            return await self._after(receipts, fatal), fatal
         messages, positions, fingerprints = await in_steps(to_send(group), self._turns)
         sent, fatal = Receipts(), None
         if messages:
             sent, fatal = await self._send(messages, self._recording(positions, fingerprints), send)
-            self._some_unsent |= sent.counts[NotSent] > 0
+            sent = await self._after(sent, fatal)
         receipts, damage = await self._joined(group, iter(sent))
         for each in group:
             if each.problem is not None and each.end < len(each.items):
                 receipts.extend(self.unlooked(each.items[each.end :], str(each.problem)))
         return receipts, fatal or problem or damage
+
+    async def _after(self, receipts: Receipts, fatal: DevinoError | None) -> Receipts:
+        """Return the receipts of what was sent. If another run has taken over, it may have sent what this one did not.
+
+        So nothing is NotSent then.
+        """
+        self._some_unsent |= receipts.counts[NotSent] > 0 or fatal is not None
+        if fatal is None or not is_elsewhere(fatal):
+            return receipts
+        self._overtaken_by, error, after = fatal, elsewhere(fatal), Receipts()
+        for some in receipts.take():
+            after.ready([Unconfirmed(each.message, error) if isinstance(each, NotSent) else each for each in some])
+            await self._turns.give()
+        return after
 
     async def _joined(self, group: Sequence[Looked], sent: Iterator[Receipt]) -> tuple[Receipts, JournalFailed | None]:
         """Join the receipts of what was sent now with the recorded ones, in order. Return what was damaged, too."""
@@ -190,9 +204,12 @@ class CampaignRun:
         """Return the receipts of messages that were read, but neither found in the journal nor proved to be new.
 
         An earlier run may have sent them, wherever they stood in its input. So they are Unconfirmed if there was one.
+        So they are if another run has taken over.
         """
-        if self._run.recorded:
-            error: CallFailed = OutcomeUnknown(
+        if self._overtaken_by is not None:
+            error: CallFailed = elsewhere(self._overtaken_by)
+        elif self._run.recorded:
+            error = OutcomeUnknown(
                 f"{why}. It was not looked up whether an earlier run sent this message",
                 operation=sending.ENDPOINT.operation,
                 attempts=0,

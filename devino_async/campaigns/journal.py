@@ -58,8 +58,9 @@ class Journal(Protocol):
     async def claim(self, run: Run, part: Part) -> None:
         """Record that a part is being sent. If it was released before, claim it again.
 
-        In the same transaction its messages move here from earlier parts. Raises JournalFailed if one of them may not
-        be sent (see MAY_BE_SENT), and CampaignPaused or CampaignCancelled. If it raises, nothing is recorded.
+        In the same transaction its messages move here from earlier parts. Raises SentBefore if one of them may not be
+        sent (see MAY_BE_SENT), CampaignBusy if another run has taken over, and CampaignPaused or CampaignCancelled. If
+        it raises, nothing is recorded.
         """
         ...
 

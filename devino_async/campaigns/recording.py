@@ -10,19 +10,36 @@ from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
 
 from attrs import evolve, frozen
 
-from ..errors import CampaignBusy, ClientClosed, JournalFailed
+from ..errors import (
+    CampaignBusy,
+    CampaignForgotten,
+    ClientClosed,
+    DevinoError,
+    JournalFailed,
+    OutcomeUnknown,
+)
 from ..flow.chunking import Chunk
 from ..flow.ownership import to_the_end
 from ..flow.steps import Turns, in_steps
+from ..protocol import sending
 from ..protocol.message import Message
 from ..protocol.receipts import Receipts
 from .fingerprints import SIZE
 from .journal import Journal
 from .references import with_references
 from .results import pack
-from .states import Mark, Part, Run
+from .states import Mark, Part, Run, SentBefore
 
-__all__ = ["PartClaim", "Recorder", "Recording", "SendClaim", "Settling", "closed_too_early"]
+__all__ = [
+    "PartClaim",
+    "Recorder",
+    "Recording",
+    "SendClaim",
+    "Settling",
+    "closed_too_early",
+    "elsewhere",
+    "is_elsewhere",
+]
 
 _log = logging.getLogger("devino_async")
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
@@ -31,6 +48,17 @@ _FIRST_PAUSE, _MAX_PAUSE = 1.0, 30.0
 def closed_too_early() -> JournalFailed:
     """Return the error for a journal that was closed while its client was open."""
     return JournalFailed("the journal was closed before the client; close the client first")
+
+
+def is_elsewhere(error: DevinoError | None) -> bool:
+    """Return whether a claim was refused because of what others have done, so that they may have sent its messages."""
+    return isinstance(error, CampaignBusy | CampaignForgotten | SentBefore)
+
+
+def elsewhere(error: DevinoError) -> OutcomeUnknown:
+    """Return the error of messages that this run did not send, but that another one may have sent."""
+    words = f"{error}. This run did not send the message, but another one may have"
+    return OutcomeUnknown(words, operation=sending.ENDPOINT.operation, attempts=0)
 
 
 class Settling:

@@ -33,7 +33,9 @@ COUNTED = {
     "unconfirmed": Mark.UNCONFIRMED,
     "assumed_sent": Mark.ASSUMED_SENT,
 }
-_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled,
+_TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part ON part.id = evidence.part
+    WHERE part.campaign = campaign.id)"""
+_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled, {_TWICE},
     {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
     FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
     GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
@@ -120,14 +122,15 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
         "SELECT paused, cancelled, forgotten, run, recorded, span FROM campaign WHERE id = ?", (run.campaign,)
     ).fetchone()
     paused, cancelled, forgotten, running, recorded, span = row or (0, 0, 1, None, 0, 0)
+    # First of all: what another run has sent since must not pass for what was refused by a person.
+    if running != run.token:
+        raise _taken_over(run)
     if forgotten:
         raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
     if cancelled:
         raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
     if paused:
         raise CampaignPaused(f"the campaign {run.name!r} is paused; unpause it to go on")
-    if running != run.token:
-        raise _taken_over(run)
     connection.execute(
         "UPDATE campaign SET claimer = ?, changed_at = ?, recorded = ?, span = ? WHERE id = ?",
         (claimer, now, max(recorded, last + 1), max(span, last + 1 - first), run.campaign),
@@ -165,7 +168,7 @@ def states(connection: sqlite3.Connection) -> tuple[CampaignState, ...]:
 
 
 def _state_of(row: Sequence[Any]) -> CampaignState:
-    name, address, path, output, started_at, changed_at, complete, paused, cancelled, *counts = row
+    name, address, path, output, started_at, changed_at, complete, paused, cancelled, twice, *counts = row
     states = dict(zip(COUNTED, counts, strict=True))
     states["in_flight"] = states.pop("claimed")
     return CampaignState(
@@ -179,5 +182,6 @@ def _state_of(row: Sequence[Any]) -> CampaignState:
         paused=bool(paused),
         cancelled=bool(cancelled),
         messages=sum(counts),
+        sent_twice=twice,
         **states,
     )

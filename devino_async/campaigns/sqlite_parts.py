@@ -23,7 +23,7 @@ from .blobs import (
 )
 from .merging import merged
 from .sqlite_campaigns import COUNTED, go_on, note_more, touch
-from .states import MAY_BE_SENT, Mark, Part, Record, Run, needs_bodies, settled
+from .states import MAY_BE_SENT, Mark, Part, Record, Run, SentBefore, needs_bodies, settled
 
 __all__ = ["SCHEMA", "bury", "claim", "records", "release", "rewrite", "settle"]
 
@@ -282,8 +282,8 @@ def _counts(marks: bytes) -> list[int]:
     return [marks.count(mark) for mark in COUNTED.values()]
 
 
-def _sent_before(run: Run, position: int) -> JournalFailed:
-    return JournalFailed(
+def _sent_before(run: Run, position: int) -> SentBefore:
+    return SentBefore(
         f"message {position} of {run.name!r}, counted from 0, was sent before, or may have been; nothing of its batch "
         "was sent now. Run the campaign again"
     )

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from attrs import field, frozen
 
-from ..errors import ConfigurationError, Reason
+from ..errors import ConfigurationError, JournalFailed, Reason
 
 __all__ = [
     "MARKS",
@@ -28,6 +28,7 @@ __all__ = [
     "Record",
     "Resolved",
     "Run",
+    "SentBefore",
     "State",
     "check_how",
     "needs_bodies",
@@ -80,6 +81,10 @@ STATES = {mark: state for state, mark in MARKS.items()}
 MAY_BE_SENT = bytes((Mark.PLANNED, Mark.NOT_SENT))
 """The marks of messages that may be claimed. All others mean that the message was sent, or may have been."""
 _IN_DOUBT_OR_UNSENT = bytes((Mark.PLANNED, Mark.CLAIMED, Mark.NOT_SENT, Mark.UNCONFIRMED))
+
+
+class SentBefore(JournalFailed):
+    """A claim was refused, because by now the journal says that a message of it was sent, or may have been."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -156,12 +161,13 @@ class KeyRecord:
 
 @frozen(kw_only=True)
 class CampaignState:
-    """The counts and the state of a campaign. `messages` is how many the journal knows. The other counts add up to it.
+    """The counts and the state of a campaign. `messages` is how many the journal knows. Those by state add up to it.
 
     Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
     far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
     and `outputs` are the files for the results, the last one first, if a run recorded them. A file that another
-    campaign used since is not among them.
+    campaign used since is not among them. `sent_twice` counts messages whose first answer came late and accepted them,
+    after a person had decided to send them again and a run had claimed them anew.
     """
 
     name: str
@@ -181,6 +187,7 @@ class CampaignState:
     complete: bool = False
     path: str | None = None
     outputs: tuple[str, ...] = ()
+    sent_twice: int = 0
 
     @property
     def output(self) -> str | None:
