@@ -8,7 +8,7 @@ in sending.py.
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
@@ -84,13 +84,7 @@ class Packed(Sequence[Message]):
 
     def fields(self) -> Iterator[tuple[str, str, str, Any]]:
         """Yield sender, recipient, text and the other fields of each message, without making it."""
-        for run in self._runs:
-            if isinstance(run, _Columns):
-                for sender, to, text, rest in zip(run.senders, run.tos, run.texts, run.rests, strict=True):
-                    yield sender, to, text, rest if isinstance(rest, tuple) else _rest_of(rest)
-            else:
-                for each in run:
-                    yield each.sender, each.to, each.text, _rest_of(each)
+        return chain.from_iterable(map(_fields_of, self._runs))
 
     @overload
     def __getitem__(self, at: int) -> Message: ...
@@ -119,6 +113,13 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.text for message in messages],
         [message if count > _ALONE else _rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
+
+
+def _fields_of(run: list[Message] | _Columns) -> Iterable[tuple[str, str, str, Any]]:
+    if isinstance(run, _Columns):
+        rests = [rest if isinstance(rest, tuple) else _rest_of(rest) for rest in run.rests]
+        return zip(run.senders, run.tos, run.texts, rests, strict=True)
+    return [(each.sender, each.to, each.text, _rest_of(each)) for each in run]
 
 
 def _rest_of(message: Message) -> tuple[Any, ...]:
