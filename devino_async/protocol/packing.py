@@ -138,7 +138,9 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
 
 def _fields_of(run: list[Message] | _Columns) -> Iterable[tuple[str, str, str, Any]]:
     if isinstance(run, _Columns):
-        rests = [rest if isinstance(rest, tuple) else _rest_of(rest) for rest in run.rests]
+        rests = run.rests
+        if rests.count(NOTHING_MORE) < len(rests):
+            rests = [rest if isinstance(rest, tuple) else _rest_of(rest) for rest in rests]
         return zip(run.senders, run.tos, run.texts, rests, strict=True)
     return [(each.sender, each.to, each.text, _rest_of(each)) for each in run]
 
