@@ -17,6 +17,7 @@ __all__ = [
     "pack_bodies",
     "pack_bytes",
     "pack_positions",
+    "unpack_bodies",
     "unpack_bytes",
     "unpack_positions",
 ]
@@ -71,38 +72,52 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
     return struct.unpack(f"<{len(plain) // 8}q", plain)
 
 
-def pack_bodies(slices: Sequence[bytes], count: int) -> bytes:
-    """Return messages as they are stored: a line for each, compressed.
+def pack_bodies(slices: Sequence[bytes]) -> bytes:
+    """Return messages as they are stored until something is known of them: compressed, and split only when read.
 
     They are compressed in blocks of about a megabyte. The thread waits for the GIL after each block, so blocks must not
-    be small. It holds the GIL while it prepares a block, so they must not be large either.
+    be small. It holds the GIL while it joins a block, so they must not be large either.
     """
     packer = zlib.compressobj(1)
-    packed, lines = [], 0
+    packed = []
     for at in range(0, len(slices), _SLICES_A_BLOCK):
         block = b",".join(slices[at : at + _SLICES_A_BLOCK])
         # No line feed is expected. One would be read as the end of a message.
         if b"\n" in block:
-            break
-        block = block.replace(_BETWEEN, _LINE)
-        lines += 1 + block.count(b"\n")
-        packed.append(packer.compress(b"\n" + block if at else block))
-    if lines != count:
-        return zlib.compress(b"\n".join(_lines_of_any(slices)), 1)
+            return zlib.compress(b"\n".join(_lines_of_any(b",".join(slices))), 1)
+        packed.append(packer.compress(b"," + block if at else block))
     packed.append(packer.flush())
     return b"".join(packed)
 
 
+def unpack_bodies(packed: bytes | None, count: int) -> list[bytes]:
+    """Return the JSON of each of `count` messages, or blank lines. Raises Damaged if there are not as many."""
+    plain = unpack_bytes(packed)
+    # Where some messages are settled there is a line for each, because theirs are blank.
+    lines = plain.split(b"\n") if b"\n" in plain else _lines_in(plain, count)
+    if len(lines) != count:
+        raise Damaged
+    return lines
+
+
 def lines_of(slices: Sequence[bytes], count: int) -> list[bytes]:
     """Return the JSON of each message."""
-    if any(b"\n" in piece for piece in slices):
-        return _lines_of_any(slices)
-    lines = [line for piece in slices for line in piece.replace(_BETWEEN, _LINE).split(b"\n")]
-    return lines if len(lines) == count else _lines_of_any(slices)
+    return _lines_in(b",".join(slices), count)
 
 
-def _lines_of_any(slices: Sequence[bytes]) -> list[bytes]:
-    return [json.dumps(each, ensure_ascii=False).encode() for each in json.loads(b"[%s]" % b",".join(slices))]
+def _lines_in(plain: bytes, count: int) -> list[bytes]:
+    if b"\n" not in plain:
+        lines = plain.replace(_BETWEEN, _LINE).split(b"\n")
+        if len(lines) == count:
+            return lines
+    return _lines_of_any(plain)
+
+
+def _lines_of_any(plain: bytes) -> list[bytes]:
+    try:
+        return [json.dumps(each, ensure_ascii=False).encode() for each in json.loads(b"[%s]" % plain)]
+    except ValueError:
+        raise Damaged from None
 
 
 def blanked(lines: Sequence[bytes], marks: bytes) -> bytes | None:

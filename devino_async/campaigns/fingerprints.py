@@ -7,6 +7,7 @@ every campaign in progress look changed.
 
 import hashlib
 from collections.abc import Callable, Generator, Iterable
+from itertools import islice
 from typing import Any
 
 from ..protocol.message import NOTHING_MORE, Message
@@ -37,31 +38,34 @@ class Fingerprints:
 
     def of_all(self, messages: Iterable[Message]) -> Generator[None, None, bytes]:
         """Return the fingerprints of many messages, joined. Yields after every few hundred."""
+        fields = messages.fields() if isinstance(messages, Packed) else map(_fields_of, messages)
         found: list[bytes] = []
-        run: list[tuple[str, str, str, Any]] = []
-        for fields in messages.fields() if isinstance(messages, Packed) else map(_fields_of, messages):
-            run.append(fields)
-            if len(run) == _MESSAGES_A_STEP:
-                found.append(self._of_fields(run))
-                run.clear()
-                yield
-        found.append(self._of_fields(run))
+        while some := self._of_fields(islice(fields, _MESSAGES_A_STEP)):
+            found.append(some)
+            yield
         return b"".join(found)
 
     def _of_fields(self, messages: Iterable[tuple[str, str, str, Any]]) -> bytes:
         inner: Callable[[], Any] = self._inner.copy
         outer: Callable[[], Any] = self._outer.copy
         found = []
-        for sender, to, text, rest in messages:
-            more = "" if rest is NOTHING_MORE else _form_of_rest(rest)
-            # The lengths come first, so no two messages have the same form.
-            form = f"{_VERSION} {to} {len(sender)} {len(text)} {sender}{text}{more}"
+        # Neighbours often have one sender, and texts of one length.
+        sender, length, middle = "", 0, " 0 0 "
+        for one, to, text, rest in messages:
+            if len(text) != length or one is not sender:
+                sender, length = one, len(text)
+                # The lengths come before the texts, so no two messages have the same form.
+                middle = f" {len(sender)} {length} {sender}"
+            form = f"{_VERSION} {to}{middle}{text}"
+            if rest is not NOTHING_MORE:
+                form += _form_of_rest(rest)
             hashed = inner()
             hashed.update(form.encode())
             whole = outer()
             whole.update(hashed.digest())
-            found.append(whole.digest()[:SIZE])
-        return b"".join(found)
+            found.append(whole.digest())
+        # The first 8 bytes of every 32. Cutting each digest by itself takes a tenth of the time of all this.
+        return memoryview(b"".join(found)).cast("Q")[:: hashlib.sha256().digest_size // SIZE].tobytes()
 
 
 def _fields_of(message: Message) -> tuple[str, str, str, Any]:

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .blobs import Damaged, blanked, pack_bytes, unpack_bytes, unpack_positions
+from .blobs import Damaged, blanked, pack_bytes, unpack_bodies, unpack_bytes, unpack_positions
 from .evidence import InDoubt, Known
 from .merging import OPEN, with_found
 from .references import NAME, references_in
@@ -117,9 +117,10 @@ def _next_part(connection: sqlite3.Connection, after: int, address: str) -> tupl
     if row is None:
         return None
     part, token, name, claimed_at, shortened, claimer, packed, packed_positions, first, last, bodies = row
-    marks, lines = unpack_bytes(packed), unpack_bytes(bodies).split(b"\n")
+    marks = unpack_bytes(packed)
+    lines = unpack_bodies(bodies, len(marks))
     positions = unpack_positions(packed_positions, first, last)
-    if not len(marks) == len(lines) == len(positions):
+    if len(marks) != len(positions):
         raise Damaged
     places = [place for place, mark in enumerate(marks) if mark in _DOUBTED]
     return part, InDoubt(
@@ -240,9 +241,7 @@ def _settle_row(
     ids = dict(_unused(connection, open_still))
     if ids:
         after = bytes(Mark.ACCEPTED if place in ids else mark for place, mark in enumerate(marks))
-        lines = unpack_bytes(bodies).split(b"\n")
-        if len(lines) != len(marks):
-            raise Damaged
+        lines = unpack_bodies(bodies, len(marks))
         results = with_found(marks, unpack_bytes(packed_results), ids)
         rewrite(connection, part, after, results, blanked(lines, after))
         connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, campaign))

@@ -18,6 +18,7 @@ from .blobs import (
     pack_bodies,
     pack_bytes,
     pack_positions,
+    unpack_bodies,
     unpack_bytes,
     unpack_positions,
 )
@@ -178,7 +179,7 @@ def _insert(
     if not needs_bodies(marks):
         bodies = None
     elif all(map(needs_bodies, _kinds(marks))):
-        bodies = pack_bodies(part.slices, len(marks))
+        bodies = pack_bodies(part.slices)
     else:
         bodies = blanked(lines_of(part.slices, len(marks)), marks)
     connection.execute(
@@ -220,9 +221,7 @@ def _move(connection: sqlite3.Connection, run: Run, part: Part, row: Sequence[An
         marks[at] = Mark.MOVED
     if moves:
         # Rejected messages that were reopened have no texts any more.
-        lines = [b""] * len(marks) if bodies is None else unpack_bytes(bodies).split(b"\n")
-        if len(lines) != len(marks):
-            raise Damaged
+        lines = [b""] * len(marks) if bodies is None else unpack_bodies(bodies, len(marks))
         _update(connection, earlier, bytes(marks), bodies=blanked(lines, bytes(marks)))
 
 

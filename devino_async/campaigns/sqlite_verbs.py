@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ..errors import CampaignBusy, JournalError
-from .blobs import Damaged, blanked, unpack_bytes, unpack_positions
+from .blobs import blanked, unpack_bodies, unpack_bytes, unpack_positions
 from .merging import remarked
 from .sqlite_parts import rewrite
 from .states import Mark, Resolved, State, needs_bodies
@@ -168,9 +168,7 @@ def _remark(
         if after == marks:
             continue
         changed += sum(1 for old, new in zip(marks, after, strict=True) if old != new)
-        lines = unpack_bytes(bodies).split(b"\n") if bodies is not None else [b""] * len(marks)
-        if len(lines) != len(marks):
-            raise Damaged
+        lines = unpack_bodies(bodies, len(marks)) if bodies is not None else [b""] * len(marks)
         body = blanked(lines, after) if bodies is not None and needs_bodies(after) else None
         rewrite(connection, part, after, remarked(marks, kept, after), body)
     if changed:

@@ -2,13 +2,13 @@
 
 The garbage collector blocks a program while it scans tens of thousands of live objects. So a message
 that only the batch refers to is stored as separate fields, and made again when it is needed. That
-reduced the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. Sending messages is
-in sending.py.
+reduced the longest stall of a campaign (benchmarks/campaign.py) from 44 to 7 ms. The lists of fields
+are objects too, so there are few of them, and they are long. Sending messages is in sending.py.
 """
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
@@ -30,6 +30,10 @@ def _counts(messages: Sequence[Message]) -> list[int]:
 _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
 
 
+# As many as are read from an answer at once, so that those runs are shared and not cut.
+_MAX_RUN = 512
+
+
 class _Columns:
     """A run of packed messages, field by field. `rests` holds each message's other fields, or the message itself."""
 
@@ -46,6 +50,12 @@ class _Columns:
     def __iter__(self) -> Iterator[Message]:
         return iter(made_again(self.senders, self.tos, self.texts, self.rests))
 
+    def extend(self, more: "_Columns") -> None:
+        self.senders += more.senders
+        self.tos += more.tos
+        self.texts += more.texts
+        self.rests += more.rests
+
     def __getitem__(self, at: slice) -> "_Columns":
         return _Columns(self.senders[at], self.tos[at], self.texts[at], self.rests[at])
 
@@ -60,17 +70,26 @@ class Packed(Sequence[Message]):
     same objects. The guard is tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
-    __slots__ = ("_ends", "_runs")
+    __slots__ = ("_ends", "_growing", "_runs")
 
     def __init__(self) -> None:
         self._runs: list[list[Message] | _Columns] = []
         self._ends: list[int] = []
+        # The last run, as long as it may grow.
+        self._growing: Any = None
 
     def extend(self, messages: list[Message]) -> None:
         """Add messages. A message that only this list refers to is packed."""
         counts = _counts(messages)
-        if messages:
-            self._add(messages if min(counts) > _ALONE else _packed(messages, counts))
+        if not messages:
+            return
+        run: Any = [*messages] if min(counts) > _ALONE else _packed(messages, counts)
+        if type(run) is type(self._growing) and len(run) + len(self._growing) <= _MAX_RUN:
+            self._growing.extend(run)
+            self._ends[-1] += len(run)
+        else:
+            self._add(run)
+            self._growing = run
 
     def _add(self, run: list[Message] | _Columns) -> None:
         self._runs.append(run)
@@ -84,13 +103,7 @@ class Packed(Sequence[Message]):
 
     def fields(self) -> Iterator[tuple[str, str, str, Any]]:
         """Yield sender, recipient, text and the other fields of each message, without making it."""
-        for run in self._runs:
-            if isinstance(run, _Columns):
-                for sender, to, text, rest in zip(run.senders, run.tos, run.texts, run.rests, strict=True):
-                    yield sender, to, text, rest if isinstance(rest, tuple) else _rest_of(rest)
-            else:
-                for each in run:
-                    yield each.sender, each.to, each.text, _rest_of(each)
+        return chain.from_iterable(map(_fields_of, self._runs))
 
     @overload
     def __getitem__(self, at: int) -> Message: ...
@@ -102,6 +115,8 @@ class Packed(Sequence[Message]):
             return message
         start, stop, _ = at.indices(len(self))
         part = Packed()
+        # The part shares whole runs, so none of them may grow from now on.
+        self._growing = None
         number = bisect_right(self._ends, start)
         while start < stop:
             run, end = self._runs[number], self._ends[number]
@@ -119,6 +134,15 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.text for message in messages],
         [message if count > _ALONE else _rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
+
+
+def _fields_of(run: list[Message] | _Columns) -> Iterable[tuple[str, str, str, Any]]:
+    if isinstance(run, _Columns):
+        rests = run.rests
+        if rests.count(NOTHING_MORE) < len(rests):
+            rests = [rest if isinstance(rest, tuple) else _rest_of(rest) for rest in rests]
+        return zip(run.senders, run.tos, run.texts, rests, strict=True)
+    return [(each.sender, each.to, each.text, _rest_of(each)) for each in run]
 
 
 def _rest_of(message: Message) -> tuple[Any, ...]:

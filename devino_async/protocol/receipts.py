@@ -28,8 +28,11 @@ __all__ = [
     "Unconfirmed",
 ]
 
-# Few enough that the receipts of a run never fill the young generation of the garbage collector.
-_RECEIPTS_A_RUN = 128
+# How many receipts are made at a time. Twice as many objects, with their messages, are then new at once. About 700 new
+# objects start a garbage collection, which takes these for long-lived. With 128 that happened five times as often.
+_RECEIPTS_A_RUN = 64
+# Until then they are kept in longer runs, because each run is several objects.
+_MESSAGES_A_RUN = 512
 
 
 class _Draft:
@@ -105,6 +108,13 @@ class AcceptedRun:
     def __init__(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None) -> None:
         self.messages, self.ids, self.segments = messages, ids, segments
 
+    def pieces(self, count: int) -> "Iterator[AcceptedRun]":
+        """Yield this run in pieces of at most `count` messages."""
+        for at in range(0, len(self.ids), count):
+            part = slice(at, at + count)
+            segments = None if self.segments is None else self.segments[part]
+            yield AcceptedRun(self.messages[part], self.ids[part], segments)
+
     def receipts(self) -> list[Receipt]:
         """Make the receipts."""
         receipts: list[Receipt] = []
@@ -127,6 +137,11 @@ class FailedRun:
 
     def __init__(self, messages: Sequence[Message], kind: type[NotSent | Unconfirmed], error: CallFailed) -> None:
         self.messages, self.kind, self.error = messages, kind, error
+
+    def pieces(self, count: int) -> "Iterator[FailedRun]":
+        """Yield this run in pieces of at most `count` messages."""
+        for at in range(0, len(self.messages), count):
+            yield FailedRun(self.messages[at : at + count], self.kind, self.error)
 
     def receipts(self) -> list[Receipt]:
         """Make the receipts."""
@@ -215,15 +230,18 @@ def _reasons(texts: tuple[str | None, ...]) -> tuple[Reason, ...]:
     return tuple(map(Reason, each, each, each))
 
 
+_Run = AcceptedRun | FailedRun | MixedRun | ReadyRun
+
+
 class Receipts:
     """The receipts of one batch, in the order of its messages.
 
-    They are stored in runs of plain values. The receipts themselves are made about a hundred at a time, when they are
+    They are stored in runs of plain values. The receipts themselves are made a few dozen at a time, when they are
     taken. With tens of thousands of live objects, the garbage collector would block the event loop.
     """
 
     def __init__(self) -> None:
-        self._runs: deque[AcceptedRun | FailedRun | MixedRun | ReadyRun] = deque()
+        self._runs: deque[_Run] = deque()
         self.counts: Counter[type] = Counter()
 
     def __len__(self) -> int:
@@ -232,29 +250,31 @@ class Receipts:
     def __iter__(self) -> Iterator[Receipt]:
         """Yield the receipts that have not been taken yet."""
         for run in list(self._runs):
-            yield from run.receipts()
+            for piece in _pieces(run):
+                yield from piece.receipts()
 
     def take(self) -> Iterator[list[Receipt]]:
-        """Remove the receipts and yield them, about a hundred at a time."""
+        """Remove the receipts and yield them, a few dozen at a time."""
         while self._runs:
-            yield self._runs.popleft().receipts()
+            first, *others = _pieces(self._runs.popleft())
+            self._runs.extendleft(reversed(others))
+            yield first.receipts()
 
-    def runs(self) -> "Iterator[AcceptedRun | FailedRun | MixedRun | ReadyRun]":
+    def runs(self) -> Iterator[_Run]:
         """Yield the receipts that were not taken yet, as the runs in which they are kept."""
         yield from list(self._runs)
 
     def accepted(self, messages: Sequence[Message], ids: Sequence[str], segments: Sequence[str] | None = None) -> None:
         """Add accepted messages with their ids, and each message's segment ids as one text."""
-        for at in range(0, len(ids), _RECEIPTS_A_RUN):
-            part = slice(at, at + _RECEIPTS_A_RUN)
-            self._runs.append(AcceptedRun(messages[part], ids[part], None if segments is None else segments[part]))
+        if ids:
+            self._runs.extend(AcceptedRun(messages, ids, segments).pieces(_MESSAGES_A_RUN))
         self.counts[Accepted] += len(ids)
 
     def failed(self, messages: Sequence[Message], error: CallFailed) -> None:
         """Add messages whose call failed: as NotSent if the error proves it, else as Unconfirmed."""
         kind = NotSent if error.proves_unsent else Unconfirmed
-        for at in range(0, len(messages), _RECEIPTS_A_RUN):
-            self._runs.append(FailedRun(messages[at : at + _RECEIPTS_A_RUN], kind, error))
+        if messages:
+            self._runs.extend(FailedRun(messages, kind, error).pieces(_MESSAGES_A_RUN))
         self.counts[kind] += len(messages)
 
     def extend(self, others: "Receipts") -> None:
@@ -272,6 +292,10 @@ class Receipts:
         """Add up to about a hundred messages whose results came one by one."""
         self._runs.append(run)
         self.counts.update(run.kinds)
+
+
+def _pieces(run: _Run) -> Iterable[_Run]:
+    return run.pieces(_RECEIPTS_A_RUN) if isinstance(run, AcceptedRun | FailedRun) else [run]
 
 
 @frozen(repr=False)

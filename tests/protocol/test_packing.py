@@ -81,3 +81,27 @@ def test_nothing_for_the_collector_to_look_through() -> None:
         packed.extend([made(number, {}) for number in range(start, start + 64)])
     assert len(packed) == 6_400
     assert known() <= before
+    # The lists of fields are such objects, so they are long, and few.
+    assert len(reached_from(packed)) < len(packed) / 50
+
+
+def reached_from(packed: Packed) -> dict[int, object]:
+    """Return the objects of a batch that the garbage collector looks at."""
+    found: dict[int, object] = {}
+    new: list[object] = [packed]
+    while new:
+        new = [each for each in new if gc.is_tracked(each) and not isinstance(each, type) and id(each) not in found]
+        found |= {id(each): each for each in new}
+        new = gc.get_referents(*new)
+    return found
+
+
+@given(st.integers(1, 700), st.integers(1, 700))
+def test_a_slice_never_grows(before: int, after: int) -> None:
+    """A slice of a batch stays the same if messages are added to the batch afterwards."""
+    packed = Packed()
+    packed.extend([made(number, {}) for number in range(before)])
+    part = packed[:before]
+    packed.extend([made(number, {}) for number in range(before, before + after)])
+    assert list(part) == [made(number, {}) for number in range(before)]
+    assert len(packed) == before + after

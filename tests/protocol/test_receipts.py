@@ -1,9 +1,12 @@
 """Receipts as values: frozen, made for match, quiet, and unchanged by pickling."""
 
 import pickle
+from itertools import chain, islice
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devino_async import (
     Accepted,
@@ -20,6 +23,7 @@ from devino_async import (
     SendReport,
     Unconfirmed,
 )
+from devino_async.protocol.receipts import Receipts
 
 PHONE = "79001234567"
 MESSAGE = Message(sender="devino", to=PHONE, text="код 4711", options={"ref": "o-77"})
@@ -73,3 +77,19 @@ def test_rejection_without_reason() -> None:
     """A rejection that gives no reason still raises with words."""
     with pytest.raises(MessageRejected, match="no reason"):
         Rejected(MESSAGE).raise_for_outcome()
+
+
+@given(accepted=st.integers(0, 1_100), failed=st.integers(0, 1_100), taken=st.integers(0, 40))
+def test_receipts_are_taken_a_few_at_a_time(accepted: int, failed: int, taken: int) -> None:
+    """However many receipts a batch has, few are made at once, and what was not taken yet is still there, in order."""
+    messages = [Message(sender="devino", to=PHONE, text=str(number)) for number in range(accepted + failed)]
+    receipts = Receipts()
+    receipts.accepted(messages[:accepted], [str(number) for number in range(accepted)])
+    receipts.failed(messages[accepted:], RequestNotSent("no connection", operation="send"))
+    assert len(receipts) == accepted + failed
+    taking = receipts.take()
+    some = [*islice(taking, taken)]
+    assert all(0 < len(each) <= 64 for each in some)
+    whole = [*chain.from_iterable(some), *receipts]
+    assert [each.message for each in whole] == messages
+    assert [each.message_id for each in whole if isinstance(each, Accepted)] == [str(n) for n in range(accepted)]
