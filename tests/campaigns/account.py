@@ -29,13 +29,16 @@ class Account:
     """What the service knows. It is asked as `Service.answering`.
 
     `hours` is how far its clock is ahead of UTC. `lost` are the numbers of the sends whose answers are lost, `dropped`
-    those that never arrive either. `hidden` are ids that details do not show yet. `before_page` is called before each
+    those that never arrive either, and `halved` those in whose answers every other result cannot be read. Recipients
+    that are `rejected` get nothing. `hidden` are ids that details do not show yet. `before_page` is called before each
     page.
     """
 
     hours: float = 0.0
     lost: set[int] = field(factory=set)
     dropped: set[int] = field(factory=set)
+    halved: set[int] = field(factory=set)
+    rejected: set[str] = field(factory=set)
     hidden: set[str] = field(factory=set)
     hold: Callable[[], Awaitable[object]] | None = None
     before_page: Callable[[], object] = lambda: None
@@ -50,22 +53,27 @@ class Account:
         if "messages" not in (body or {}):
             return web.json_response({"result": []})
         number, self.sends = self.sends, self.sends + 1
-        ids = []
+        results: list[dict[str, Any]] = []
         if number not in self.dropped:
             short = request.query.get("shortenUrl") == "true"
-            ids = [self._accept(each, short) for each in body["messages"]]
+            results = [self._accept(each, short) for each in body["messages"]]
         if self.hold is not None:
             await self.hold()
         if number in self.lost | self.dropped:
             assert request.transport is not None
             request.transport.close()
             return web.Response()
-        return web.json_response({"result": [{"code": "OK", "messageId": each} for each in ids]})
+        if number in self.halved:
+            results = [each if place % 2 else {} for place, each in enumerate(results)]
+        return web.json_response({"result": results})
 
-    def _accept(self, message: Any, short: bool) -> str:
+    def _accept(self, message: Any, short: bool) -> dict[str, Any]:
+        if message["to"] in self.rejected:
+            return {"code": "REJECTED", "messageId": None, "reasons": [{"key": "balance.not.enough", "ref": "to"}]}
         text = message["text"].replace(LINK, SHORT) if short else message["text"]
         at = message.get("scheduledTime")
-        return self.add(message["to"], text, scheduled=None if at is None else datetime.fromisoformat(at).timestamp())
+        scheduled = None if at is None else datetime.fromisoformat(at).timestamp()
+        return {"code": "OK", "messageId": self.add(message["to"], text, sender=message["from"], scheduled=scheduled)}
 
     def add(
         self, to: str, text: str, *, ago: float = 0.0, sender: str = "MyCompany", scheduled: float | None = None
