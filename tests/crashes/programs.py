@@ -72,7 +72,7 @@ class KeyedSends:
 
 @frozen(kw_only=True)
 class Verb:
-    """One decision about a campaign or a key, or a look at what is in doubt: a method of the journal, or `reconcile`."""
+    """A decision about a campaign or a key, as a method of the journal, or `reconcile`."""
 
     url: str
     journal: str

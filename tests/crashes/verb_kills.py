@@ -12,8 +12,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-for _name in ("", "faults", "campaigns"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / _name))
+sys.path.insert(0, str(Path(__file__).parents[1] / "faults"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "campaigns"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from verb_lab import OLD_KEYS, VERBS, World, world
