@@ -107,7 +107,7 @@ class Account:
         """Store a message that was accepted some seconds ago, from whatever program, and return its id."""
         now = self.clock() - ago
         message_id = str(5_000_000_000 + len(self.stored))
-        sent_at = now if scheduled is None else scheduled
+        sent_at = now if scheduled is None else max(now, scheduled)
         self.stored.append(Stored(message_id, to, sender, text, now, sent_at, origin))
         return message_id
 

@@ -15,6 +15,7 @@ from random import Random
 from typing import Any
 
 from account import LINK, Account, Stored
+from aiohttp import web
 from attrs import define, field
 from loopback_service import Service
 
@@ -43,7 +44,8 @@ class History:
     """One account, one journal and what happens to them. `ahead` is how far the clock of all of them has gone on."""
 
     random: Random
-    service: Service
+    url: str
+    name: str
     journal: SQLiteJournal
     account: Account = field(factory=Account)
     ahead: float = 0.0
@@ -62,12 +64,12 @@ class History:
     @asynccontextmanager
     async def client(self) -> AsyncIterator[DevinoClient]:
         async with DevinoClient(
-            "key",
-            base_url=self.service.url,
+            self.name,
+            base_url=self.url,
             journal=self.journal,
             time_zone=self.zone,
             limits=Limits(in_flight=1),
-            retry=RetryPolicy(attempts=1),
+            retry=RetryPolicy(attempts=1, backoff=0.001),
         ) as made:
             yield made
 
@@ -76,7 +78,6 @@ class History:
     def begin(self) -> None:
         """Choose the account and what is to be sent."""
         random, account = self.random, self.account
-        self.service.answering = account
         account.clock = self.now
         account.hours = random.choice((0, 3, 3, random.randrange(-56, 57) / 4))
         account.rounded = random.choice((0.0, 0.5, 0.999))
@@ -84,7 +85,7 @@ class History:
         account.filters_by_sent = random.random() < 0.5
         if random.random() < 0.4:
             self.zone = timezone(timedelta(hours=account.hours))
-        recipients = [f"7900{number:07}" for number in range(random.choice((2, 6, 40)))]
+        recipients = [f"7900{number:07}" for number in range(random.choice((2, 6, 40, 400)))]
         texts = random.sample(_TEXTS, 3)
         senders = ("Shop", "Bank")[: random.choice((1, 2))]
         self.contents = [(to, sender, text) for to in recipients for sender in senders for text in texts]
@@ -95,7 +96,7 @@ class History:
     def _campaign(self, name: str, shorten: bool) -> Campaign:
         random = self.random
         some = random.choices(self.contents, k=random.choice((1, 3, 8, 20)))
-        later = datetime.now(UTC) + timedelta(seconds=random.choice((1_800, 7_200, 20_000)))
+        later = datetime.fromtimestamp(self.now() + random.choice((1_800, 7_200, 20_000)), UTC)
         made = [
             Message(
                 sender=sender,
@@ -116,14 +117,17 @@ class History:
             fate = random.choice((account.lost, account.lost, account.dropped, account.halved, None))
             if fate is not None:
                 fate.add(number)
-        async with self.client() as devino:
-            with suppress(CallFailed):
-                await devino.send_all(
-                    campaign.messages,
-                    campaign=campaign.name,
-                    shorten_url=campaign.shorten,
-                    batch_size=campaign.batch_size,
-                )
+        size = campaign.batch_size
+        whole = len(campaign.messages)
+        begun = await self.journal.recorded(campaign.name)
+        # Mostly a run for each batch: within one, the breaker waits for a moment after each loss.
+        one_by_one = loses and begun < whole and random.random() < 0.9
+        for stop in range(begun + size, whole + size, size) if one_by_one else (whole,):
+            async with self.client() as devino:
+                with suppress(CallFailed):
+                    await devino.send_all(
+                        campaign.messages[:stop], campaign=campaign.name, shorten_url=campaign.shorten, batch_size=size
+                    )
         for fates in (account.lost, account.dropped, account.halved):
             fates.clear()
 
@@ -132,7 +136,7 @@ class History:
         account = self.account
         async with self.client() as devino:
             for place, (to, sender, text) in enumerate(self.random.sample(self.contents, 2)):
-                account.lost.update(range(account.sends, account.sends + self.random.randrange(2)))
+                account.lost.update(range(account.sends, account.sends + (place == 1)))
                 origin = {"origin": f"/{place}"}
                 await devino.send(Message(sender=sender, to=to, text=text, options=origin), key=str(place))
                 account.lost.clear()
@@ -223,6 +227,9 @@ class History:
                 account.hold = hold
                 sending.append(asyncio.create_task(self.send(twin, loses=False)))
 
+        if self.random.random() < 0.5:
+            before_page()
+            await begun.wait()
         account.before_page = before_page
         async with self.client() as devino:
             with suppress(CallFailed):
@@ -247,12 +254,26 @@ def _renamed(campaign: Campaign) -> list[Message]:
     ]
 
 
-async def lived(random: Random, service: Service, path: Path) -> History:
+@define
+class Accounts:
+    """Many accounts at one address, each with a key of its own. It is asked as `Service.answering`."""
+
+    by_key: dict[str, Account] = field(factory=dict)
+
+    async def __call__(self, request: web.Request, body: Any) -> web.StreamResponse:
+        return await self.by_key[request.headers["Authorization"].removeprefix("Key ")](request, body)
+
+
+async def lived(seed: int, service: Service, path: Path) -> History:
     """A history with everything in it, up to the moment at which the service shows all that it has."""
+    random = Random(seed)
     clock: list[History] = []
     journal = SQLiteJournal(path, clock=lambda: clock[0].now() if clock else time.time())
-    history = History(random, service, journal)
+    history = History(random, service.url, str(seed), journal)
     clock.append(history)
+    if not isinstance(service.answering, Accounts):
+        service.answering = Accounts()
+    service.answering.by_key[history.name] = history.account
     history.begin()
     if random.random() < 0.5:
         history.others()

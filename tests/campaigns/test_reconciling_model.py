@@ -1,12 +1,11 @@
 """Reconciling over HTTP in random histories of an account that knows the truth. See account_history.py."""
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 
-import pytest
 from account import LINK, SHORT
 from account_history import History, content_of, contents_in_doubt, lived, options_of
 from loopback_service import Service
@@ -16,7 +15,7 @@ from devino_async.campaigns import State
 # RECONCILINGS=2000 takes some minutes. RECONCILING_SEED chooses others.
 HISTORIES = int(os.environ.get("RECONCILINGS", "30"))
 SEED = int(os.environ.get("RECONCILING_SEED", "20261128"))
-GROUPS = 10
+AT_ONCE = 8
 
 
 async def recorded(history: History) -> dict[str, str | None]:
@@ -50,12 +49,13 @@ def no_wrong_id(history: History, ids: Mapping[str, str | None]) -> None:
 
 
 def what_is_shown_is_found(history: History, ids: Mapping[str, str | None]) -> int:
-    """Each row of a message that nothing else is like is found, if the zone is known. Returns how many there were."""
-    if history.zone is None or history.has_foreign:
-        return 0
+    """Each row of a message that nothing else is like is found. Returns how many there were."""
     alike = contents_in_doubt(history.campaigns)
     alike.update((each.recipient, each.sender) for each in history.account.stored if not each.origin)
     alike.update((each.recipient, each.sender) for each in history.account.stored if each.origin.startswith("/"))
+    if history.zone is None and (history.has_foreign or max(alike.values()) > 1 or history.account.hours < -7.75):
+        # Then rows may make sense in several zones.
+        return 0
     unlike = [each for each in history.account.stored if each.origin and alike[each.recipient, each.sender] == 1]
     for each in unlike:
         assert ids[each.origin] == each.message_id, f"{each.origin} is shown and was not found"
@@ -74,19 +74,31 @@ async def nothing_proved_is_sent_again(history: History, ids: Mapping[str, str |
     assert not again, f"sent again: {again}"
 
 
-@pytest.mark.parametrize("group", range(GROUPS))
-async def test_histories(service: Service, tmp_path: Path, group: int) -> None:
+async def checked(seed: int, service: Service, path: Path) -> None:
+    """Live one history, and check it."""
+    try:
+        history = await lived(seed, service, path)
+        ids = await recorded(history)
+        no_wrong_id(history, ids)
+        what_is_shown_is_found(history, ids)
+        await nothing_proved_is_sent_again(history, ids)
+        no_wrong_id(history, await recorded(history))
+        await history.journal.aclose()
+    except Exception as error:
+        error.add_note(f"history {seed}")
+        raise
+
+
+async def test_histories(service: Service, tmp_path: Path) -> None:
     """No wrong id is given, what arrived is not sent again by policy, and what the service shows is found."""
-    for number in range(group, HISTORIES, GROUPS):
-        seed = SEED * 1_000_003 + number
-        try:
-            history = await lived(Random(seed), service, tmp_path / f"{seed}.journal")
-            ids = await recorded(history)
-            no_wrong_id(history, ids)
-            what_is_shown_is_found(history, ids)
-            await nothing_proved_is_sent_again(history, ids)
-            no_wrong_id(history, await recorded(history))
-            await history.journal.aclose()
-        except Exception as error:
-            error.add_note(f"history {seed}")
-            raise
+    # Most of the time they wait: for the disk, and for the breaker after a loss.
+    left = iter(range(HISTORIES))
+
+    async def live() -> None:
+        for number in left:
+            seed = SEED * 1_000_003 + number
+            await checked(seed, service, tmp_path / f"{seed}.journal")
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(live())
