@@ -55,7 +55,10 @@ class Evidence(Protocol):
         ...
 
     async def near(self, address: str, moment: float) -> Sequence[Known]:
-        """Return a few accepted messages of claims close to this time. What reconciling found is not among them."""
+        """Return a few accepted messages of claims close to this time.
+
+        What reconciling found is not among them, nor is anything of a POST with scheduled messages.
+        """
         ...
 
     async def known(self, ids: Collection[str]) -> frozenset[str]:

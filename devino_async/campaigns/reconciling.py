@@ -19,6 +19,7 @@ from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
 from ..protocol.detail_rows import DetailRow
 from ..protocol.details import DetailPage, DetailQuery
+from .blobs import SCHEDULED
 from .evidence import InDoubt
 from .journal import Journal
 from .matching import ANY_ZONE, SLACK, ZONE_STEP, Doubt, Matcher, Post, seconds_of, zones_of
@@ -148,7 +149,7 @@ class Reconciling:
         until = doubt.claimed_until
         size = sum(map(len, doubt.lines)) + _MESSAGE_BYTES * (doubt.count - len(doubt.lines))
         seconds = self._total_for(size) if until is None else max(0.0, until - doubt.claimed_at)
-        scheduled = [line for line in doubt.lines if b'"scheduledTime"' in line]
+        scheduled = [line for line in doubt.lines if SCHEDULED in line]
         times = {each.scheduled or 0.0 for each in _doubts_of(scheduled)}
         return _Case(doubt, seconds, is_wanted, [each for each in times if each > doubt.claimed_at])
 
@@ -172,7 +173,7 @@ class Reconciling:
                     seconds = self._total_for(each.count * _MESSAGE_BYTES)
                     window = each.claimed_at - SLACK, each.claimed_at + seconds + SLACK
                     votes.update(zones_of(seconds_of(row.sent_date_time), window))
-        # Scheduled messages vote for no zone, or for a wrong one. Around a change of the clocks, two are right.
+        # A row that was sent late votes for no zone, or for a wrong one. Around a change of the clocks, two are right.
         most = max((votes[zone] for zone in ANY_ZONE), default=0)
         zones = [zone for zone in ANY_ZONE if most and 2 * votes[zone] >= most]
         return (zones, True) if zones else (ANY_ZONE, False)

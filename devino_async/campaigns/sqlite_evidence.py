@@ -40,9 +40,11 @@ _KEYED = """SELECT token, state, claimed_at, claimed_until, shortened, key, body
 _ARRIVED = """SELECT DISTINCT token FROM keyed WHERE state = 'accepted'
     AND token IN (SELECT token FROM keyed WHERE state = 'unconfirmed' AND address = ?)"""
 _NEAR = """SELECT claimed_at, last - first + 1, results FROM part JOIN campaign ON campaign.id = part.campaign
-    WHERE accepted > 0 AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+    WHERE accepted > 0 AND claimed_at IS NOT NULL AND NOT scheduled AND address = ?
+    ORDER BY abs(claimed_at - ?) LIMIT ?"""
 _NEAR_KEYED = """SELECT claimed_at, 1, results FROM keyed
-    WHERE state = 'accepted' AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+    WHERE state = 'accepted' AND claimed_at IS NOT NULL AND NOT scheduled AND address = ?
+    ORDER BY abs(claimed_at - ?) LIMIT ?"""
 
 
 _KEYS_OF_CLAIM = """SELECT key, body FROM keyed WHERE state = 'unconfirmed' AND token = ? AND body IS NOT NULL

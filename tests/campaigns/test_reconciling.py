@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from account import LINK, Account
+from attrs import evolve
 from loopback_service import Service
 from sqlite_lab import bodies_of, selected
 
@@ -197,6 +198,29 @@ async def test_scheduled_messages(devino: DevinoClient, account: Account, journa
     assert [each.position for each in report.settled] == [0, 1, 2]
     assert await outcomes(journal, "sale") == [each.message_id for each in account.stored]
     assert max(each.end for each in report.searched) > soon.replace(tzinfo=None)
+
+
+@pytest.mark.parametrize("with_key", [True, False])
+async def test_a_scheduled_message_shows_no_zone(
+    devino: DevinoClient, account: Account, journal: SQLiteJournal, with_key: bool
+) -> None:
+    """The date of sending of a scheduled message is no evidence of the zone, though it lies whole hours ahead."""
+    [later] = messages(1, first=50, scheduled_time=datetime.now(UTC) + timedelta(hours=2))
+    if with_key:
+        await devino.send(later, key="order")
+    else:
+        await devino.send_all([later], campaign="earlier")
+    account.lost = {1}
+    await devino.send_all(messages(5), campaign="sale")
+    # All that was three hours ago. By now the scheduled message has been sent, and shows when.
+    ago = 3 * 3_600
+    for table in ("part", "keyed"):
+        await selected(journal, f"UPDATE {table} SET claimed_at = claimed_at - {ago}")
+    account.stored = [
+        evolve(each, accepted_at=each.accepted_at - ago, sent_at=each.sent_at - ago) for each in account.stored
+    ]
+    report = await devino.reconcile(campaign="sale")
+    assert figures(report) == (5, 0, 0)
 
 
 async def test_keys(devino: DevinoClient, account: Account, journal: SQLiteJournal) -> None:
