@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
-    from .reconciling import ReconcileReport as ReconcileReport
+    from .reconcile_report import ReconcileReport as ReconcileReport
     from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
     from .states import CampaignState as CampaignState
@@ -52,7 +52,7 @@ _HOMES = {
     "Pruned": ".states",
     "Resolved": ".states",
     "State": ".states",
-    "ReconcileReport": ".reconciling",
+    "ReconcileReport": ".reconcile_report",
     "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",
 }

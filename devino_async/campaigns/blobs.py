@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from .states import Mark, needs_bodies
 
 __all__ = [
+    "SCHEDULED",
     "Damaged",
     "blanked",
     "lines_of",
@@ -26,6 +27,8 @@ __all__ = [
 # between messages.
 _BETWEEN = b',{"from":'
 _LINE = b'\n{"from":'
+SCHEDULED = b'"scheduledTime":'
+"""What the JSON of a scheduled message has in it, and no other."""
 _SLICES_A_BLOCK = 64
 _ALL_MARKS = bytes(value for name, value in vars(Mark).items() if name.isupper())
 _KEPT = bytes(mark for mark in _ALL_MARKS if needs_bodies(bytes((mark,))))

@@ -47,12 +47,18 @@ class Known:
 class Evidence(Protocol):
     """What a journal knows, and learns, about messages in doubt."""
 
-    def in_doubt(self, address: str) -> AsyncIterator[InDoubt]:
-        """Yield what is in doubt, or being sent, at this address: campaigns first, then keyed sends."""
+    def in_doubt(self, address: str, since: float = 0.0) -> AsyncIterator[InDoubt]:
+        """Yield what is in doubt, or being sent, at this address, and was claimed at this time or later.
+
+        Campaigns come first, then keyed sends.
+        """
         ...
 
     async def near(self, address: str, moment: float) -> Sequence[Known]:
-        """Return a few accepted messages of claims close to this time. What reconciling found is not among them."""
+        """Return a few accepted messages of claims close to this time.
+
+        What reconciling found is not among them, nor is anything of a POST with scheduled messages.
+        """
         ...
 
     async def known(self, ids: Collection[str]) -> frozenset[str]:

@@ -5,6 +5,7 @@ nothing. How rows are read, and what is then written down, is reconciling.py's.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -20,6 +21,7 @@ __all__ = ["ANY_ZONE", "SLACK", "ZONE_STEP", "Doubt", "Matcher", "Post", "Verdic
 SLACK = 120.0
 # Zones are multiples of a quarter of an hour, and none is further than 14 hours from UTC.
 ZONE_STEP = 900
+_STEPS_AN_HOUR = 4
 ANY_ZONE = range(-56, 57)
 # Read in these zones, a row of the day before looks like one of today, if its time of day is up to two hours later.
 _NEEDS_PROOF = range(-56, -31)
@@ -94,11 +96,15 @@ class _Groups:
 
 @frozen
 class Verdict:
-    """What the rows say, by POST: the id of each place that is found, and the places about which they are unclear."""
+    """What the rows say, by POST: the id of each place that is found, and the places about which they are unclear.
+
+    `zone` is the one in which the rows make sense. `needs_zone` says that there are several, or none.
+    """
 
     found: Sequence[Mapping[int, str]]
     unclear: Sequence[frozenset[int]]
     zone: int | None = None
+    needs_zone: bool = False
 
 
 class Matcher:
@@ -119,6 +125,7 @@ class Matcher:
         # The groups with links, by recipient and sender, and their texts.
         self._linked: dict[bytes, list[int]] = {}
         self._texts: dict[int, str] = {}
+        self._contested: set[int] = set()
         self._rows: dict[str, _Row] = {}
         self._newest = float("-inf")
         self._posts = 0
@@ -150,6 +157,12 @@ class Matcher:
                     self._linked.setdefault(_digest(doubt.recipient, doubt.sender), []).append(group)
             self._groups.add(group, doubt.place)
         self._posts += 1
+
+    def contest(self, post: Post) -> None:
+        """Let nothing be found that may be of this POST instead. It began while the rows were read."""
+        for doubt in post.doubts:
+            self._contested.update(self._groups_of(doubt.recipient, doubt.sender, doubt.text))
+            self._contested.update(self._linked.get(_digest(doubt.recipient, doubt.sender), ()))
 
     def feed(self, row: DetailRow) -> None:
         """Look at one row. The last row of an id counts, as rows change while they are read."""
@@ -211,20 +224,23 @@ class Matcher:
         for group in unclear:
             places[self._groups.posts[group]].update(self._groups.places(group))
         left = (frozenset(some - ids.keys()) for some, ids in zip(places, found, strict=True))
-        return Verdict(found, list(left), zone)
+        needs_zone = zone is None and any(fit[1:] != _NO_ZONE for _, fits in rows.values() for fit in fits)
+        return Verdict(found, list(left), zone, needs_zone)
 
     def _zone(self, rows: Mapping[str, _Row], possible: frozenset[int]) -> int | None:
         """Return the one zone in which the rows make sense, or None. The rows of all POSTs must agree on it."""
-        fits: dict[int, set[tuple[str, int]]] = {}
-        for each, (_, some) in rows.items():
-            for group, first, last in some:
-                for zone in possible.intersection(range(first, last + 1)):
-                    fits.setdefault(zone, set()).add((each, group))
-        if not fits:
+        counts: Counter[int] = Counter()
+        for _, some in rows.values():
+            for _, first, last in some:
+                counts.update(possible.intersection(range(first, last + 1)))
+        if not counts:
             return None
-        best = max(fits, key=lambda zone: (len(fits[zone]), -abs(zone)))
-        if not all(some <= fits[best] for some in fits.values()):
-            return None
+        # Most zones are whole hours. If the rows fit in several, it does not matter which one is taken.
+        best = max(counts, key=lambda zone: (counts[zone], zone % _STEPS_AN_HOUR == 0, -abs(zone)))
+        for _, some in rows.values():
+            for _, first, last in some:
+                if not first <= best <= last and not possible.isdisjoint(range(first, last + 1)):
+                    return None
         return None if not self._proved and best in _NEEDS_PROOF else best
 
     def _paired(
@@ -237,6 +253,8 @@ class Matcher:
         ordered = sorted(groups, key=self._groups.sent.__getitem__)
         slots = [(group, place) for group in ordered for place in self._groups.places(group)]
         alike = len({self._groups.contents[group] for group in groups}) == 1
+        if not self._contested.isdisjoint(groups):
+            return None
         if len(ids) > len(slots) or not alike or (len(groups) > 1 and len(ids) < len(slots)):
             return None
         by_time = sorted(ids, key=lambda each: (rows[each][0], each))
@@ -281,18 +299,23 @@ def _fitting(row: _Row, zone: int | None) -> list[int]:
 
 def _components(rows: Mapping[str, _Row], zone: int | None) -> Iterator[tuple[list[str], list[int]]]:
     """Yield the rows and the groups that hang together, because a row fits several groups."""
-    of_group: dict[int, list[str]] = {}
+    # Nearly every group has one row, so that its list would be a burden to the garbage collector.
+    first_of: dict[int, str] = {}
+    more_of: dict[int, list[str]] = {}
     for each, row in rows.items():
         for group in _fitting(row, zone):
-            of_group.setdefault(group, []).append(each)
+            if group in first_of:
+                more_of.setdefault(group, []).append(each)
+            else:
+                first_of[group] = each
     seen: set[int] = set()
-    for first, its_ids in of_group.items():
+    for first in first_of:
         if first in seen:
             continue
         seen.add(first)
-        groups, ids = [first], dict.fromkeys(its_ids)
+        groups, ids = [first], dict[str, None]()
         for group in groups:
-            for each in of_group[group]:
+            for each in (first_of[group], *more_of.get(group, ())):
                 ids[each] = None
                 more = [other for other in _fitting(rows[each], zone) if other not in seen]
                 seen.update(more)

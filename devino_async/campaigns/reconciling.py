@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from attrs import evolve, frozen
 
@@ -19,71 +19,21 @@ from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
 from ..protocol.detail_rows import DetailRow
 from ..protocol.details import DetailPage, DetailQuery
+from .blobs import SCHEDULED
 from .evidence import InDoubt
 from .journal import Journal
 from .matching import ANY_ZONE, SLACK, ZONE_STEP, Doubt, Matcher, Post, seconds_of, zones_of
-from .states import Outcome, State
+from .reconcile_report import Outcomes, ReconcileReport, Searched
+from .states import State
 
-__all__ = ["ReconcileReport", "Reconciling", "Searched"]
+__all__ = ["Reconciling"]
 
 Pages = Callable[[DetailQuery], AsyncIterator[DetailPage]]
 _MESSAGES_A_STEP = 256
+_ROWS_A_STEP = 64
 _MAX_READINGS = 3
 # About how many bytes a message has. This is used where the message itself is gone.
 _MESSAGE_BYTES = 300
-
-
-@frozen
-class Searched:
-    """A time in which rows were looked for, as the service shows dates, and how many rows it has there.
-
-    `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile.
-    """
-
-    start: datetime
-    end: datetime
-    rows: int = 0
-    complete: bool = True
-
-
-@frozen(kw_only=True)
-class ReconcileReport:
-    """What became of messages in doubt, each as an Outcome.
-
-    - `settled`: found, and accepted from now on, with their ids.
-    - `absent`: no row fits. They stay in doubt, because rows may appear late, or never.
-    - `unclear`: rows fit, but it cannot be said which, or whether they are of these messages. They stay in doubt.
-
-    `arrived` is how many of the absent and unclear ones were in a POST of which another message is known to have been
-    accepted. So the POST arrived, and these must not be sent again. `under_way` is how many are being sent now.
-    """
-
-    settled: tuple[Outcome, ...] = ()
-    absent: tuple[Outcome, ...] = ()
-    unclear: tuple[Outcome, ...] = ()
-    arrived: int = 0
-    under_way: int = 0
-    searched: tuple[Searched, ...] = ()
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines())
-
-    def lines(self) -> Iterator[str]:
-        """Yield what was found, where it was looked for, and what to do about the rest, a line each."""
-        yield f"settled: {len(self.settled):,}, absent: {len(self.absent):,}, unclear: {len(self.unclear):,}"
-        for each in self.searched:
-            moved = "" if each.complete else ", which changed while they were read"
-            yield f"looked at {each.rows:,} rows, {each.start:%Y-%m-%d %H:%M:%S} to {each.end:%Y-%m-%d %H:%M:%S}{moved}"
-        if self.absent:
-            yield "Absent is not unsent: rows may appear late. Reconcile again later, before anything is decided."
-        if self.unclear:
-            yield "Unclear: give the client the time_zone of the service's dates, if it has none, and reconcile again."
-        if self.arrived:
-            yield f"{self.arrived:,} of the rest were in requests that arrived. Do not send these again."
-        if self.under_way:
-            yield f"{self.under_way:,} are being sent now. Reconcile again when that has ended."
-        if self.absent or self.unclear:
-            yield "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend."
 
 
 @frozen(eq=False)
@@ -99,6 +49,11 @@ class _Case:
     def is_open(self) -> bool:
         """Whether it is to be settled. What another process is sending now is left to that process."""
         return self.is_wanted and not self.doubt.is_live
+
+    def post(self) -> Post:
+        """Return it as the matcher needs it."""
+        doubts = _doubts_of(self.doubt.lines, self.doubt.places)
+        return Post(self.doubt.claimed_at, self.seconds, doubts, self.doubt.shortened)
 
     def windows(self, zones: Sequence[int]) -> Iterator[tuple[float, float]]:
         """Yield the times to look at, by the clock of the service, in these zones."""
@@ -132,11 +87,12 @@ class Reconciling:
         self._total_for = total_for
         self._has_zone = has_zone
         self._now = now
-        self._settled: list[Outcome] = []
-        self._absent: list[Outcome] = []
-        self._unclear: list[Outcome] = []
-        self._arrived = 0
+        self._settled = Outcomes(State.ACCEPTED)
+        self._absent = Outcomes(State.UNCONFIRMED)
+        self._unclear = Outcomes(State.UNCONFIRMED)
+        self._arrived = self._without_zone = 0
         self._searched: list[Searched] = []
+        self._agreed: set[timedelta] = set()
 
     async def run(self, campaign: str | None, key: str | None) -> ReconcileReport:
         """Settle what can be settled of a campaign, a key, or all keyed sends.
@@ -144,20 +100,23 @@ class Reconciling:
         Raises JournalError for a campaign or key that the journal does not have, CampaignChanged or KeyConflict for one
         of another address, JournalFailed, and CallFailed if a look-up fails. What was settled before that stays so.
         """
+        began = self._now()
         await self._check(campaign, key)
         cases = [case async for case in self._cases(campaign, key)]
         under_way = sum(len(case.doubt.places) for case in cases if case.is_wanted and case.doubt.is_live)
         for some in _overlapping(cases, ANY_ZONE):
             zones, proved = await self._zones_of(some)
             for fewer in _overlapping(some, zones):
-                await self._settle(fewer, zones, proved)
+                await self._settle(fewer, zones, proved, began)
         return ReconcileReport(
-            settled=tuple(self._settled),
-            absent=tuple(self._absent),
-            unclear=tuple(self._unclear),
+            settled=self._settled,
+            absent=self._absent,
+            unclear=self._unclear,
             arrived=self._arrived,
             under_way=under_way,
             searched=tuple(self._searched),
+            without_zone=self._without_zone,
+            agreed=tuple(sorted(self._agreed)),
         )
 
     async def _check(self, campaign: str | None, key: str | None) -> None:
@@ -190,7 +149,7 @@ class Reconciling:
         until = doubt.claimed_until
         size = sum(map(len, doubt.lines)) + _MESSAGE_BYTES * (doubt.count - len(doubt.lines))
         seconds = self._total_for(size) if until is None else max(0.0, until - doubt.claimed_at)
-        scheduled = [line for line in doubt.lines if b'"scheduledTime"' in line]
+        scheduled = [line for line in doubt.lines if SCHEDULED in line]
         times = {each.scheduled or 0.0 for each in _doubts_of(scheduled)}
         return _Case(doubt, seconds, is_wanted, [each for each in times if each > doubt.claimed_at])
 
@@ -214,7 +173,7 @@ class Reconciling:
                     seconds = self._total_for(each.count * _MESSAGE_BYTES)
                     window = each.claimed_at - SLACK, each.claimed_at + seconds + SLACK
                     votes.update(zones_of(seconds_of(row.sent_date_time), window))
-        # Scheduled messages vote for no zone, or for a wrong one. Around a change of the clocks, two are right.
+        # A row that was sent late votes for no zone, or for a wrong one. Around a change of the clocks, two are right.
         most = max((votes[zone] for zone in ANY_ZONE), default=0)
         zones = [zone for zone in ANY_ZONE if most and 2 * votes[zone] >= most]
         return (zones, True) if zones else (ANY_ZONE, False)
@@ -225,7 +184,7 @@ class Reconciling:
                 for row in page.rows:
                     yield row
 
-    async def _settle(self, cases: Sequence[_Case], zones: Sequence[int], proved: bool) -> None:
+    async def _settle(self, cases: Sequence[_Case], zones: Sequence[int], proved: bool, began: float) -> None:
         """Read the rows that may be of these POSTs once, and settle what they prove."""
         asked = [line for case in cases if case.is_open for line in case.doubt.lines]
         if not asked:
@@ -234,12 +193,13 @@ class Reconciling:
         recipient = next(_doubts_of(asked)).recipient if len(asked) == 1 else None
         matcher = Matcher(zones=zones, proved=proved)
         for case in cases:
-            doubts = _doubts_of(case.doubt.lines, case.doubt.places)
-            post = Post(case.doubt.claimed_at, case.seconds, doubts, case.doubt.shortened)
             # In a thread, because 32,000 messages take a third of a second. The same holds for the verdict.
-            await asyncio.to_thread(matcher.add, post)
+            await asyncio.to_thread(matcher.add, case.post())
         for start, end in _joined([each for case in cases for each in case.windows(zones)]):
             await self._read(matcher, start, end, recipient)
+        for rival in [case async for case in self._begun_since(began, cases, zones)]:
+            await asyncio.to_thread(matcher.contest, rival.post())
+        # Read last: what was claimed and settled meanwhile is no rival any more, and its ids are known.
         known = await self._evidence.known(matcher.ids)
         verdict = await asyncio.to_thread(matcher.verdict, known, now=self._now())
         for case, found, unclear in zip(cases, verdict.found, verdict.unclear, strict=True):
@@ -247,6 +207,17 @@ class Reconciling:
                 # Not cut short by a cancelled caller: the rows are used from here on.
                 settled = await to_the_end(self._evidence.settle(case.doubt, found))
                 await self._report(case.doubt, {place: found[place] for place in settled}, unclear)
+                self._without_zone += len(unclear) * verdict.needs_zone
+                if settled and verdict.zone is not None and not proved:
+                    self._agreed.add(timedelta(seconds=verdict.zone * ZONE_STEP))
+
+    async def _begun_since(self, began: float, cases: Sequence[_Case], zones: Sequence[int]) -> AsyncIterator[_Case]:
+        """Yield the POSTs that began after these cases were read, but whose rows may have been read with theirs."""
+        listed = {(case.doubt.token, case.doubt.claimed_at) for case in cases}
+        async for doubt in self._evidence.in_doubt(self._address, began - SLACK):
+            case = self._case(doubt, is_wanted=False)
+            if (doubt.token, doubt.claimed_at) not in listed and len(_overlapping([*cases, case], zones)) == 1:
+                yield case
 
     async def _read(self, matcher: Matcher, start: float, end: float, recipient: str | None) -> None:
         """Feed all rows between these times to the matcher. They are read again if pages shifted meanwhile."""
@@ -260,9 +231,10 @@ class Reconciling:
                 if page.total is not None:
                     # When rows disappear, others move up to pages that were read already.
                     complete, total = complete and total <= page.total, page.total
-                for row in page.rows:
+                for number, row in enumerate(page.rows):
                     matcher.feed(row)
-                await self._turns.give()
+                    if number % _ROWS_A_STEP == 0:
+                        await self._turns.give()
             complete = complete and total <= rows
             if complete:
                 break
@@ -278,11 +250,9 @@ class Reconciling:
             position = doubt.positions[number] if doubt.campaign is not None else None
             key = None if doubt.campaign is not None else doubt.keys[number]
             if place in found:
-                outcome = Outcome(position=position, key=key, state=State.ACCEPTED, message_id=found[place])
-                self._settled.append(outcome)
+                self._settled.append(position, key, found[place])
             else:
-                outcome = Outcome(position=position, key=key, state=State.UNCONFIRMED)
-                (self._unclear if place in unclear else self._absent).append(outcome)
+                (self._unclear if place in unclear else self._absent).append(position, key)
                 rest += 1
             if number % _MESSAGES_A_STEP == 0:
                 await self._turns.give()

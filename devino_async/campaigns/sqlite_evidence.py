@@ -32,17 +32,19 @@ _NEAR_PARTS, _NEAR_KEYS, _IDS_OF_A_PART = 8, 8, 4
 _DOUBTED = bytes((Mark.UNCONFIRMED, Mark.CLAIMED))
 _NEXT = """SELECT part.id, token, campaign.name, claimed_at, shortened, part.claimer, marks, positions, first, last,
     bodies FROM part JOIN campaign ON campaign.id = part.campaign
-    WHERE part.id > ? AND address = ? AND unconfirmed + claimed > 0 AND claimed_at IS NOT NULL
+    WHERE part.id > ? AND address = ? AND unconfirmed + claimed > 0 AND claimed_at >= ?
     ORDER BY part.id LIMIT 1"""
 _KEYED = """SELECT token, state, claimed_at, claimed_until, shortened, key, body FROM keyed
-    WHERE state IN ('unconfirmed', 'in_flight') AND address = ? AND claimed_at IS NOT NULL AND body IS NOT NULL
+    WHERE state IN ('unconfirmed', 'in_flight') AND address = ? AND claimed_at >= ? AND body IS NOT NULL
     ORDER BY token, state, key"""
 _ARRIVED = """SELECT DISTINCT token FROM keyed WHERE state = 'accepted'
     AND token IN (SELECT token FROM keyed WHERE state = 'unconfirmed' AND address = ?)"""
 _NEAR = """SELECT claimed_at, last - first + 1, results FROM part JOIN campaign ON campaign.id = part.campaign
-    WHERE accepted > 0 AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+    WHERE accepted > 0 AND claimed_at IS NOT NULL AND NOT scheduled AND address = ?
+    ORDER BY abs(claimed_at - ?) LIMIT ?"""
 _NEAR_KEYED = """SELECT claimed_at, 1, results FROM keyed
-    WHERE state = 'accepted' AND claimed_at IS NOT NULL AND address = ? ORDER BY abs(claimed_at - ?) LIMIT ?"""
+    WHERE state = 'accepted' AND claimed_at IS NOT NULL AND NOT scheduled AND address = ?
+    ORDER BY abs(claimed_at - ?) LIMIT ?"""
 
 
 _KEYS_OF_CLAIM = """SELECT key, body FROM keyed WHERE state = 'unconfirmed' AND token = ? AND body IS NOT NULL
@@ -69,14 +71,14 @@ class SQLiteEvidence:
         self._bury = bury
         self._clock = clock
 
-    async def in_doubt(self, address: str) -> AsyncIterator[InDoubt]:
-        """Yield what is in doubt, or being sent, at this address. One part is read at a time."""
+    async def in_doubt(self, address: str, since: float = 0.0) -> AsyncIterator[InDoubt]:
+        """Yield what is in doubt, or being sent, and was claimed at this time or later. One part is read at a time."""
         await self._bury()
         after = 0
-        while (found := await self._do(partial(_next_part, after=after, address=address))) is not None:
+        while (found := await self._do(partial(_next_part, after=after, address=address, since=since))) is not None:
             after, doubt = found
             yield doubt
-        for keyed in await self._do(partial(_keyed_in_doubt, address=address)):
+        for keyed in await self._do(partial(_keyed_in_doubt, address=address, since=since)):
             yield keyed
 
     async def near(self, address: str, moment: float) -> Sequence[Known]:
@@ -112,8 +114,8 @@ class SQLiteEvidence:
             await self._together(partial(_settle_references, found=found, now=self._clock()))
 
 
-def _next_part(connection: sqlite3.Connection, after: int, address: str) -> tuple[int, InDoubt] | None:
-    row = connection.execute(_NEXT, (after, address)).fetchone()
+def _next_part(connection: sqlite3.Connection, after: int, address: str, since: float) -> tuple[int, InDoubt] | None:
+    row = connection.execute(_NEXT, (after, address, since)).fetchone()
     if row is None:
         return None
     part, token, name, claimed_at, shortened, claimer, packed, packed_positions, first, last, bodies = row
@@ -137,11 +139,11 @@ def _next_part(connection: sqlite3.Connection, after: int, address: str) -> tupl
     )
 
 
-def _keyed_in_doubt(connection: sqlite3.Connection, address: str) -> list[InDoubt]:
+def _keyed_in_doubt(connection: sqlite3.Connection, address: str, since: float) -> list[InDoubt]:
     """Return the keyed sends in doubt. Those of one claim travelled in one POST."""
     arrived = {token for (token,) in connection.execute(_ARRIVED, (address,))}
     doubts = []
-    rows = connection.execute(_KEYED, (address,))
+    rows = connection.execute(_KEYED, (address, since))
     for (token, state, claimed_at, until, shortened), some in groupby(rows, lambda row: row[:5]):
         pairs = [(key, unpack_bytes(body)) for *_, key, body in some]
         doubts.append(

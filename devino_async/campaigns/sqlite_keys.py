@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from .blobs import Damaged, pack_bytes, unpack_bytes
+from .blobs import SCHEDULED, Damaged, pack_bytes, unpack_bytes
 from .merging import OPEN
 from .states import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 SCHEMA = (
     """CREATE TABLE keyed (key TEXT PRIMARY KEY, state TEXT NOT NULL, address TEXT NOT NULL, token TEXT NOT NULL,
         fingerprint BLOB NOT NULL, results BLOB, body BLOB, claimer TEXT, claimed_at REAL, claimed_until REAL NOT NULL,
-        shortened INTEGER NOT NULL)
+        shortened INTEGER NOT NULL, scheduled INTEGER NOT NULL)
     WITHOUT ROWID""",
     "CREATE INDEX keyed_claimer ON keyed (claimer, token) WHERE claimer IS NOT NULL",
     "CREATE INDEX keyed_doubt ON keyed (token) WHERE state = 'unconfirmed'",
@@ -30,7 +30,8 @@ _ROWS_AT_ONCE = 90
 _FIELDS = "key, fingerprint, address, state, results, claimed_until, token, claimer"
 _CLAIMED = """ON CONFLICT (key) DO UPDATE SET state = 'in_flight', address = excluded.address, token = excluded.token,
     fingerprint = excluded.fingerprint, results = NULL, body = excluded.body, claimer = excluded.claimer,
-    claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until, shortened = excluded.shortened"""
+    claimed_at = excluded.claimed_at, claimed_until = excluded.claimed_until, shortened = excluded.shortened,
+    scheduled = excluded.scheduled"""
 _SETTLED = """ON CONFLICT (key) DO UPDATE SET state = excluded.state, results = excluded.results, claimer = NULL,
     body = CASE WHEN excluded.state = 'unconfirmed' THEN body END"""
 # The results of a record that is damaged. They fit no state, so reading them reveals the damage.
@@ -96,7 +97,10 @@ def claim(
     if taken:
         return taken
     state = State.IN_FLIGHT.value
-    rows = [(each.key, state, address, token, each.fingerprint, None, pack_bytes(each.body), *claim) for each in sends]
+    rows = [
+        (each.key, state, address, token, each.fingerprint, None, pack_bytes(each.body), *claim, SCHEDULED in each.body)
+        for each in sends
+    ]
     _upsert(connection, rows, _CLAIMED)
     return {}
 
@@ -123,7 +127,7 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
         record = found[key][0]
         if MARKS[record.state] in OPEN:
             recorded = (record.address, token, record.fingerprint)
-            rows.append((key, state.value, *recorded, pack_bytes(results), None, None, None, 0.0, False))
+            rows.append((key, state.value, *recorded, pack_bytes(results), None, None, None, 0.0, False, False))
     _upsert(connection, rows, _SETTLED)
 
 

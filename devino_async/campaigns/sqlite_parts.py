@@ -11,6 +11,7 @@ from attrs import frozen
 
 from ..errors import JournalFailed
 from .blobs import (
+    SCHEDULED,
     Damaged,
     blanked,
     ends_of,
@@ -35,7 +36,7 @@ SCHEMA = (
         first INTEGER NOT NULL, last INTEGER NOT NULL,
         planned INTEGER NOT NULL, claimed INTEGER NOT NULL, accepted INTEGER NOT NULL, rejected INTEGER NOT NULL,
         not_sent INTEGER NOT NULL, unconfirmed INTEGER NOT NULL, assumed_sent INTEGER NOT NULL,
-        claimer TEXT, claimed_at REAL, shortened INTEGER NOT NULL,
+        claimer TEXT, claimed_at REAL, shortened INTEGER NOT NULL, scheduled INTEGER NOT NULL,
         marks BLOB NOT NULL, positions BLOB, results BLOB, fingerprints BLOB NOT NULL, bodies BLOB)""",
     "CREATE INDEX part_place ON part (campaign, first, last)",
     "CREATE INDEX part_claimer ON part (claimer) WHERE claimer IS NOT NULL",
@@ -44,8 +45,8 @@ SCHEMA = (
         marks BLOB NOT NULL, results BLOB NOT NULL)""",
 )
 _COUNTS = ", ".join(COUNTED)
-_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, shortened, marks,
-    positions, results, fingerprints, bodies) VALUES ({", ".join("?" * 19)})"""  # noqa: S608 - names of ours
+_INSERT = f"""INSERT INTO part (campaign, token, first, last, {_COUNTS}, claimer, claimed_at, shortened, scheduled,
+    marks, positions, results, fingerprints, bodies) VALUES ({", ".join("?" * 20)})"""  # noqa: S608 - names of ours
 _DOUBT_UNREAD = "UPDATE part SET claimer = NULL, unconfirmed = unconfirmed + claimed, claimed = 0 WHERE id = ?"
 # No part is longer than `span`, so those that reach into an interval begin at most that far before it.
 _EARLIER = """SELECT id, first, last, positions, marks, bodies FROM part
@@ -193,6 +194,7 @@ def _insert(
             claimer,
             claimed_at,
             part.shortened,
+            any(SCHEDULED in each for each in part.slices),
             pack_bytes(marks),
             pack_positions(part.positions),
             pack_bytes(results) if results else None,

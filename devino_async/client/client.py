@@ -37,7 +37,7 @@ from .pieces import SendOptions
 
 if TYPE_CHECKING:
     from ..campaigns.journal import Journal
-    from ..campaigns.reconciling import ReconcileReport
+    from ..campaigns.reconcile_report import ReconcileReport
     from ..campaigns.schedule import Schedule
 
 __all__ = ["CloseReport", "DetailPaginator", "DevinoClient"]

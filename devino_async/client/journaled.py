@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from ..campaigns.campaign import CampaignRun
 from ..campaigns.journal import Journal
 from ..campaigns.keys import KeyedRecording, KeyedSends, Put, Recorded
-from ..campaigns.reconciling import ReconcileReport, Reconciling
+from ..campaigns.reconcile_report import ReconcileReport
+from ..campaigns.reconciling import Reconciling
 from ..campaigns.recording import Settling
 from ..campaigns.states import KeyedSend
 from ..checks import require_kind

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from account import LINK, Account
+from aiohttp import web
+from attrs import evolve
 from loopback_service import Service
 from sqlite_lab import bodies_of, selected
 
@@ -199,6 +201,29 @@ async def test_scheduled_messages(devino: DevinoClient, account: Account, journa
     assert max(each.end for each in report.searched) > soon.replace(tzinfo=None)
 
 
+@pytest.mark.parametrize("with_key", [True, False])
+async def test_a_scheduled_message_shows_no_zone(
+    devino: DevinoClient, account: Account, journal: SQLiteJournal, with_key: bool
+) -> None:
+    """The date of sending of a scheduled message is no evidence of the zone, though it lies whole hours ahead."""
+    [later] = messages(1, first=50, scheduled_time=datetime.now(UTC) + timedelta(hours=2))
+    if with_key:
+        await devino.send(later, key="order")
+    else:
+        await devino.send_all([later], campaign="earlier")
+    account.lost = {1}
+    await devino.send_all(messages(5), campaign="sale")
+    # All that was three hours ago. By now the scheduled message has been sent, and shows when.
+    ago = 3 * 3_600
+    for table in ("part", "keyed"):
+        await selected(journal, f"UPDATE {table} SET claimed_at = claimed_at - {ago}")
+    account.stored = [
+        evolve(each, accepted_at=each.accepted_at - ago, sent_at=each.sent_at - ago) for each in account.stored
+    ]
+    report = await devino.reconcile(campaign="sale")
+    assert figures(report) == (5, 0, 0)
+
+
 async def test_keys(devino: DevinoClient, account: Account, journal: SQLiteJournal) -> None:
     """A key in doubt is looked up alone, by its recipient. Without a name all keys in doubt are."""
     account.lost = {0, 1, 2}
@@ -217,6 +242,65 @@ async def test_keys(devino: DevinoClient, account: Account, journal: SQLiteJourn
     assert await selected(journal, "SELECT count(*) FROM keyed WHERE body IS NOT NULL") == [(0,)]
 
 
+@pytest.mark.parametrize("shorten", [False, True])
+async def test_an_equal_campaign_that_begins_meanwhile(
+    devino: DevinoClient, service: Service, account: Account, shorten: bool
+) -> None:
+    """Rows of a request that began while rows were read are not taken, though its answer is not there yet."""
+    some = messages(5, text=f"See {LINK}")
+    account.dropped = {0}
+    await devino.send_all(some, campaign="first", shorten_url=shorten)
+    begun, answer, sending = asyncio.Event(), asyncio.Event(), []
+
+    async def hold() -> None:
+        begun.set()
+        await answer.wait()
+
+    async def answering(request: web.Request, body: Any) -> web.StreamResponse:
+        if request.path == "/sms-stat/detail" and not sending:
+            account.hold = hold
+            sending.append(asyncio.create_task(devino.send_all(some, campaign="second", shorten_url=shorten)))
+            await begun.wait()
+        return await account(request, body)
+
+    service.answering = answering
+    report = await devino.reconcile(campaign="first")
+    assert figures(report) == (0, 0, 5)
+    assert report.without_zone == 0
+    answer.set()
+    [second] = await asyncio.gather(*sending)
+    assert len(second.accepted) == 5
+    assert figures(await devino.reconcile(campaign="first")) == (0, 5, 0)
+
+
+async def test_a_zone_that_only_the_rows_agree_on(devino: DevinoClient, account: Account) -> None:
+    """A report says which zone the dates were read in, if nothing but the settled rows themselves shows it."""
+    account.hours, account.lost = 5.75, {0, 2}
+    await devino.send_all(messages(5), campaign="first")
+    report = await devino.reconcile(campaign="first")
+    assert report.agreed == (timedelta(hours=5.75),)
+    assert "read as UTC+05:45, because" in str(report)
+    await devino.send_all(messages(1, first=9), campaign="answered")
+    await devino.send_all(messages(1, first=19), campaign="second")
+    report = await devino.reconcile(campaign="second")
+    assert (figures(report), report.agreed) == ((1, 0, 0), ())
+
+
+async def test_a_zone_that_must_be_given(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
+) -> None:
+    """If rows make sense in no zone that is proved, the report says what to give the client. With it they are found."""
+    account.hours, account.lost = -9, {0}
+    await devino.send_all(messages(5), campaign="sale")
+    report = await devino.reconcile(campaign="sale")
+    assert (figures(report), report.without_zone) == ((0, 0, 5), 5)
+    assert "5 are unclear because the zone of the service's dates is not known" in str(report)
+    assert "time_zone=" in str(report)
+    zone = timezone(timedelta(hours=-9))
+    async with DevinoClient("key", base_url=service.url, journal=journal, time_zone=zone) as aware:
+        assert figures(await aware.reconcile(campaign="sale")) == (5, 0, 0)
+
+
 async def test_twin_keys_of_one_request(devino: DevinoClient, account: Account, journal: SQLiteJournal) -> None:
     """Two equal messages under two keys that one request carried: one row is not said to be of either."""
     account.lost = {0}
@@ -224,7 +308,9 @@ async def test_twin_keys_of_one_request(devino: DevinoClient, account: Account, 
     await asyncio.gather(devino.send(same, key="a"), devino.send(same, key="b"))
     assert account.sends == 1
     account.hidden = {account.stored[0].message_id}
-    assert figures(await devino.reconcile(key="a")) == (0, 0, 1)
+    report = await devino.reconcile(key="a")
+    assert figures(report) == (0, 0, 1)
+    assert "1 are unclear because rows fit several messages" in str(report)
     account.hidden.clear()
     assert figures(await devino.reconcile(key="a")) == (1, 0, 0)
     assert [each.key async for each in journal.keys("unconfirmed")] == ["b"]

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection as Pipe
@@ -34,7 +34,7 @@ def forking() -> Any:
     os.environ.update(finds)
     try:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["programs", "counting_server", "command_lab", "key_lab"])
+        context.set_forkserver_preload(["programs", "counting_server", "command_lab", "key_lab", "verb_lab"])
         forkserver.ensure_running()
     finally:
         for name, value in before.items():
@@ -87,7 +87,9 @@ class Child:
     def signal(self, number: int) -> None:
         """Send it a signal, unless it has ended already."""
         if self._status() is None and self._process.pid is not None:
-            os.kill(self._process.pid, number)
+            # It may have ended just now, which is known a moment later.
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
 
     def ends_within(self, seconds: float, *others: Pipe) -> bool:
         """Wait so long for its end, or until one of the other pipes has something to read. Return whether it ended."""

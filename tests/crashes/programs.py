@@ -7,13 +7,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from inputs import Input, Listed, Stuck
 from traps import Trap, set_trap
 
@@ -31,7 +31,7 @@ from devino_async import (
     Timeouts,
     Unconfirmed,
 )
-from devino_async.campaigns import SQLiteJournal
+from devino_async.campaigns import JournalError, SQLiteJournal
 
 ENDED_EARLY = 4
 """The exit status of a program whose stream raised an error."""
@@ -71,6 +71,18 @@ class KeyedSends:
 
 
 @frozen(kw_only=True)
+class Verb:
+    """A decision about a campaign or a key, as a method of the journal, or `reconcile`."""
+
+    url: str
+    journal: str
+    name: str
+    arguments: Sequence[Any] = ()
+    options: Mapping[str, Any] = Factory(dict)
+    trap: Trap | None = None
+
+
+@frozen(kw_only=True)
 class Command:
     """`devino` with these arguments. Its stderr goes to `saw`."""
 
@@ -93,6 +105,15 @@ def run_keyed_sends(job: KeyedSends, pipe: Pipe) -> None:
     """Send everything under its key once."""
     _begin(job, pipe)
     _end(asyncio.run(_keyed_sends(job)))
+
+
+def run_verb(job: Verb, pipe: Pipe) -> None:
+    """Carry out one verb. If the journal refuses, the process ends early."""
+    _begin(job, pipe)
+    try:
+        asyncio.run(carry_out(job))
+    except JournalError:
+        _end(ENDED_EARLY)
 
 
 def run_command(job: Command, pipe: Pipe) -> None:
@@ -187,6 +208,16 @@ async def _campaign(job: Campaign, pipe: Pipe) -> int:
         finally:
             saw.write()
     return 0
+
+
+async def carry_out(job: Verb) -> None:
+    """Carry out one verb in this process."""
+    async with SQLiteJournal(Path(job.journal)) as journal:
+        if job.name != "reconcile":
+            await getattr(journal, job.name)(*job.arguments, **job.options)
+            return
+        async with DevinoClient("any-key", base_url=job.url, journal=journal) as client:
+            await client.reconcile(**job.options)
 
 
 async def _keyed_sends(job: KeyedSends) -> int:

@@ -137,7 +137,7 @@ async def durable(messages: AsyncIterator[Message]) -> None:
             assert_type(outcome.state, State)
         report = await devino.reconcile(campaign="spring-sale")
         assert_type(report, ReconcileReport)
-        assert_type(report.settled, tuple[Outcome, ...])
+        assert_type(report.settled, Sequence[Outcome])
         assert_type(await devino.reconcile(key="order-17"), ReconcileReport)
         assert_type(await devino.reconcile(), ReconcileReport)
         async for outcome in journal.keys("unconfirmed"):
