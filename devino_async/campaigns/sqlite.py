@@ -38,11 +38,11 @@ from .states import (
     check_how,
 )
 
-__all__ = ["SQLiteJournal"]
+__all__ = ["VERSION", "SQLiteJournal"]
 
 Clock = Callable[[], float]
 
-_VERSION = 1
+VERSION = 1
 _SCHEMA = (
     # Twice: with a damaged secret every message would be a new one.
     "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
@@ -72,7 +72,7 @@ class SQLiteJournal(JournalFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
-        super().__init__(path, schema=_SCHEMA, version=_VERSION)
+        super().__init__(path, schema=_SCHEMA, version=VERSION)
         self._clock = clock
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
         self.on_status, self.references = self.evidence.on_status, references

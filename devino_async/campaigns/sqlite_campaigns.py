@@ -33,9 +33,12 @@ COUNTED = {
     "unconfirmed": Mark.UNCONFIRMED,
     "assumed_sent": Mark.ASSUMED_SENT,
 }
-_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled,
+_TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part AS late ON late.id = evidence.part
+    WHERE late.campaign = campaign.id)"""
+_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled, {_TWICE},
     {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
-    FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
+    FROM campaign LEFT JOIN part ON part.campaign = campaign.id
+    WHERE NOT forgotten AND name = coalesce(?, name)
     GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
 
 
@@ -158,13 +161,13 @@ def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
     connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, run.campaign))
 
 
-def states(connection: sqlite3.Connection) -> tuple[CampaignState, ...]:
-    """Return the counts and states of all campaigns, the oldest first."""
-    return tuple(map(_state_of, connection.execute(_STATES)))
+def states(connection: sqlite3.Connection, name: str | None = None) -> tuple[CampaignState, ...]:
+    """Return the counts and states of all campaigns, the oldest first, or of the one with this name."""
+    return tuple(map(_state_of, connection.execute(_STATES, (name,))))
 
 
 def _state_of(row: Sequence[Any]) -> CampaignState:
-    name, address, path, output, started_at, changed_at, complete, paused, cancelled, *counts = row
+    name, address, path, output, started_at, changed_at, complete, paused, cancelled, twice, *counts = row
     states = dict(zip(COUNTED, counts, strict=True))
     states["in_flight"] = states.pop("claimed")
     return CampaignState(
@@ -177,6 +180,7 @@ def _state_of(row: Sequence[Any]) -> CampaignState:
         complete=bool(complete),
         paused=bool(paused),
         cancelled=bool(cancelled),
+        sent_twice=twice,
         messages=sum(counts),
         **states,
     )

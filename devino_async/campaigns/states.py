@@ -161,7 +161,8 @@ class CampaignState:
     Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
     far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
     and `outputs` are the files for the results, the last one first, if a run recorded them. A file that another
-    campaign used since is not among them.
+    campaign used since is not among them. `sent_twice` counts messages whose first request turned out to have arrived
+    after they had been sent again. It is not among the counts that add up.
     """
 
     name: str
@@ -174,6 +175,7 @@ class CampaignState:
     assumed_sent: int = 0
     in_flight: int = 0
     planned: int = 0
+    sent_twice: int = 0
     paused: bool = False
     cancelled: bool = False
     started_at: datetime

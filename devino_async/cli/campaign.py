@@ -22,6 +22,7 @@ from .console import as_json, open_output, output_path, printable, run
 from .databases import refuse_database
 from .found_campaigns import listed, one_campaign, where
 from .reconciling import reconcile
+from .watching import watch
 
 __all__ = ["campaign"]
 
@@ -132,5 +133,5 @@ def _row_of(outcome: Outcome) -> dict[str, Any]:
     return row
 
 
-for _verb in (*VERBS, reconcile):
+for _verb in (*VERBS, reconcile, watch):
     campaign.add_command(_verb)
