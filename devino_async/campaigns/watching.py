@@ -18,7 +18,7 @@ from .sqlite import VERSION
 from .states import CampaignState
 from .troubles import damaged, explained, has_record
 
-__all__ = ["JournalView", "NotNow", "Seen"]
+__all__ = ["JournalView", "Missing", "NotNow", "Seen"]
 
 # A reader waits only for a moment in which the file is opened, closed or recovered.
 _BUSY_SECONDS = 0.25
@@ -30,7 +30,11 @@ _RIGHTS = "Looking needs the rights of the user who runs the campaign"
 
 
 class NotNow(JournalFailed):
-    """The file cannot be read at this moment, or is not there. A later look may succeed."""
+    """The file cannot be read at this moment. A later look may succeed."""
+
+
+class Missing(NotNow):
+    """The file is not there, or is empty. A process that had it open sends nothing more."""
 
 
 @frozen
@@ -57,10 +61,10 @@ class JournalView:
     def look(self, name: str | None = None) -> Sequence[Seen]:
         """Return the campaigns that are not forgotten, or the one with this name.
 
-        Raises NotNow if the file is missing, empty or busy, and JournalFailed if it is not a journal.
+        Raises Missing, NotNow if the file is busy, and JournalFailed if it is not a journal.
         """
         if not has_record(self._path):
-            raise self._trouble("it is missing or empty", NotNow)
+            raise self._trouble("it is missing or empty. A run that had it open sends nothing more", Missing)
         # Without a log no other process has it open. Reading it then needs no lock, and leaves no files behind.
         is_alone = not os.path.exists(f"{self._path}-wal")  # noqa: PTH110 - the path is text throughout
         try:
@@ -70,7 +74,7 @@ class JournalView:
         except sqlite3.Error as error:
             raise self._explained(error, is_alone) from None
         except FileNotFoundError:
-            raise self._trouble("it is missing", NotNow) from None
+            raise self._trouble("it is missing", Missing) from None
         except OSError as error:
             raise self._trouble(f"{error.strerror}. {_RIGHTS}") from None
         except (ValueError, TypeError, OverflowError):

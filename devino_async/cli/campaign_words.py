@@ -71,6 +71,8 @@ def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterat
         if name == "rejected":
             for reason, often in reasons.most_common(_SHOWN_REASONS):
                 yield f"  {'':14}{often:>12,}  of them: {printable(reason)}"
+    if state.sent_twice:
+        yield f"  {'sent twice':14}{state.sent_twice:>12,}  the first request turned out to have arrived too"
     yield from _advice(state, place)
 
 

@@ -6,43 +6,36 @@ It only reads. How the journal is read without disturbing the run is in campaign
 import asyncio
 import os
 import shlex
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 from attrs import evolve, frozen
 
 from devino_async.campaigns import CampaignState, JournalFailed
-from devino_async.campaigns.watching import JournalView, NotNow, Seen
+from devino_async.campaigns.watching import JournalView, Missing, NotNow, Seen
 
-from .campaign_words import as_data, word_of
-from .console import MESSAGES_FAILED, STOP_SIGNALS, USAGE, as_json, exit_status_of, on_signal, printable, run, say
+from .campaign_screen import Report, screen
+from .console import MESSAGES_FAILED, STOP_SIGNALS, USAGE, exit_status_of, on_signal, printable, run, say
 from .found_campaigns import chosen, where
 from .journals import existing
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
 
 __all__ = ["Speed", "watch"]
 
 _WINDOW = 60.0
-# How long a journal may be unreadable before the command gives up. Seconds.
+# How long a journal may be busy before the command gives up, in seconds.
 _PATIENCE = 10.0
+# How many looks in a row may miss it. A file that is moved into its place is missing for a moment.
+_MISSED_LOOKS = 3
 # A look takes at most this share of the time, so that a run with very many parts is not slowed down.
 _MAX_SHARE = 0.05
 _MAX_BYTES = 2_000_000_000
 _BLOCK = 1 << 20
 # The first bytes of workbooks, which are ZIP or OLE files. They have no lines.
 _NOT_LINES = (b"PK", b"\xd0\xcf")
-_COUNTS = ("accepted", "rejected", "unconfirmed", "assumed_sent", "not_sent", "planned", "in_flight")
-_HANDLED = ("accepted", "rejected", "unconfirmed", "assumed_sent")
 
 
 @click.command(epilog="Example: devino campaign watch campaign.csv")
@@ -103,54 +96,6 @@ class Speed:
         return (last - first) / (last_at - first_at)
 
 
-@frozen
-class _Report:
-    """What is shown after a look."""
-
-    state: CampaignState
-    place: Path
-    is_live: bool
-    total: int | None
-    rate: float | None = None
-
-    @property
-    def word(self) -> str:
-        if not self.is_live:
-            return word_of(self.state)
-        if self.state.cancelled or self.state.paused:
-            return f"{word_of(self.state)}, finishing what is in flight"
-        return "under way" if self.state.in_flight else "under way, nothing in flight"
-
-    @property
-    def handled(self) -> int:
-        return sum(getattr(self.state, each) for each in _HANDLED)
-
-    @property
-    def seconds_left(self) -> float | None:
-        if self.total is None or not self.rate or not self.is_live:
-            return None
-        return max(self.total - self.handled, 0) / self.rate
-
-    def counts(self) -> Iterator[tuple[str, int]]:
-        for each in _COUNTS:
-            count = getattr(self.state, each)
-            if count or each in {"accepted", "in_flight"}:
-                yield each.replace("_", " "), count
-
-    def line(self) -> str:
-        of = "" if self.total is None else f" of about {self.total:,}"
-        counts = ", ".join(f"{count:,} {words}" for words, count in self.counts())
-        pace = f"; {self.rate:,.0f} a second" if self.rate and self.is_live else ""
-        left = f", about {_duration(self.seconds_left)} left" if self.seconds_left is not None else ""
-        return f"{datetime.now().astimezone():%H:%M:%S}  {self.word}: {self.handled:,}{of}: {counts}{pace}{left}"
-
-    def data(self) -> dict[str, Any]:
-        left = None if self.seconds_left is None else round(self.seconds_left, 1)
-        rate = None if self.rate is None else round(self.rate, 1)
-        known = {"live": self.is_live, "rate": rate, "about": self.total, "seconds_left": left}
-        return {**as_data(self.state, self.place), **known}
-
-
 async def _watch(name: str | None, journal: Path | None, json_lines: bool, interval: float) -> int:
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in STOP_SIGNALS:
@@ -200,7 +145,7 @@ class _Watching:
     async def to_the_end(self, json_lines: bool) -> int:
         """Look until the campaign ends or no process sends it. Return the exit status."""
         idle = 0
-        with _screen(json_lines) as show:
+        with screen(json_lines) as show:
             while True:
                 began = time.monotonic()
                 report = await self._report()
@@ -222,15 +167,16 @@ class _Watching:
         state = report.state
         return 0 if state.finished and not state.rejected and not state.cancelled else MESSAGES_FAILED
 
-    async def _report(self) -> _Report | None:
+    async def _report(self) -> Report | None:
         """Look once, and again while the journal is busy. Return None if it no longer has the campaign."""
-        until = time.monotonic() + _PATIENCE
+        until, missed = time.monotonic() + _PATIENCE, 0
         while True:
             try:
                 found = await asyncio.to_thread(self._view.look, self._name)
                 break
-            except NotNow:
-                if time.monotonic() > until:
+            except NotNow as error:
+                missed = missed + 1 if isinstance(error, Missing) else 0
+                if time.monotonic() > until or missed == _MISSED_LOOKS:
                     raise
             await asyncio.sleep(min(self._interval, 1.0))
         if self._view.was_replaced and not self._is_replaced:
@@ -241,7 +187,7 @@ class _Watching:
         [seen] = found
         if self._rows is None:
             self._rows = await asyncio.to_thread(_rows_of, self._place, seen.state.path)
-        report = _Report(seen.state, self._place, seen.is_live, self._total(seen.state))
+        report = Report(seen.state, self._place, seen.is_live, self._total(seen.state))
         self._speed.note(time.monotonic(), report.handled)
         return evolve(report, rate=self._speed.rate)
 
@@ -272,7 +218,7 @@ def _rows_of(place: Path, path: str | None) -> int:
     return max(count - has_header, 0)
 
 
-def _last_words(report: _Report) -> Iterator[str]:
+def _last_words(report: Report) -> Iterator[str]:
     state = report.state
     if state.finished:
         yield "the campaign is finished"
@@ -285,76 +231,3 @@ def _last_words(report: _Report) -> Iterator[str]:
     if not state.finished:
         command = ["devino", "campaign", "show", state.name, "--journal", str(report.place)]
         yield f"what to do now is said by: {printable(shlex.join(command))}"
-
-
-@contextmanager
-def _screen(json_lines: bool) -> Iterator[Callable[[_Report], None]]:
-    """Yield a function that shows a report."""
-    if json_lines:
-        yield lambda report: _print(as_json(report.data()))
-        return
-    if not sys.stdout.isatty():
-        yield _Lines().show
-        return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.live import Live  # noqa: PLC0415
-
-    # Without a thread that refreshes it: the screen changes only after a look.
-    with Live(console=Console(), auto_refresh=False) as live:
-        yield lambda report: live.update(_table(report), refresh=True)
-
-
-class _Lines:
-    """Prints a line for each change."""
-
-    def __init__(self) -> None:
-        self._shown: object = None
-
-    def show(self, report: _Report) -> None:
-        now = (report.word, report.state)
-        if now != self._shown:
-            self._shown = now
-            _print(report.line())
-
-
-def _print(line: str) -> None:
-    click.echo(line)
-    sys.stdout.flush()
-
-
-def _table(report: _Report) -> "RenderableType":
-    from rich.console import Group  # noqa: PLC0415
-    from rich.progress_bar import ProgressBar  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    state = report.state
-    table = Table.grid(padding=(0, 2))
-    table.add_column()
-    table.add_column(justify="right")
-    for words, count in report.counts():
-        table.add_row(words, f"{count:,}")
-    if report.is_live:
-        table.add_row("rate", "not known yet" if report.rate is None else f"{report.rate:,.0f} a second")
-        left = "not known" if report.seconds_left is None else f"about {_duration(report.seconds_left)}"
-        table.add_row("time left", left)
-    table.add_row("since", _clock(state.started_at))
-    table.add_row("last change", _clock(state.changed_at))
-    of = "" if report.total is None else f" of about {report.total:,}"
-    head = f"Campaign {printable(state.name)}: {report.word}, {report.handled:,}{of} messages"
-    bar = [] if report.total is None else [ProgressBar(total=max(report.total, 1), completed=report.handled, width=60)]
-    return Group(Text(head, style="bold"), *bar, table)
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def _duration(seconds: float) -> str:
-    """Return a time in words, such as `4 min 05 s`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3_600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3_600} h {whole % 3_600 // 60:02} min"

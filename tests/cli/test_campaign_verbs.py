@@ -14,11 +14,15 @@ def shown(cli: Any) -> dict[str, Any]:
 
 def test_nothing_happens_unasked(cli: Any, finished: str) -> None:
     """Without --yes and without a terminal a verb shows what it is about, changes nothing, and ends in 2."""
-    for verb in (["cancel"], ["forget"], ["resolve", "--resend"], ["reopen", "--reason", "x"]):
+    for verb in (["cancel"], ["forget"], ["reopen", "--reason", "not.available"]):
         result = cli.run("campaign", *verb)
         assert result.exit_code == 2
         assert "300 messages (270 accepted, 30 rejected)" in result.stderr
         assert "--yes" in result.stderr
+    assert "30 rejected messages are sent by the next run" in result.stderr
+    for verb in (["resolve", "--resend"], ["reopen", "--reason", "x"]):
+        result = cli.run("campaign", *verb)
+        assert (result.exit_code, "there is nothing to do" in result.stderr) == (0, True)
     assert shown(cli)["rejected"] == 30
     assert not shown(cli)["cancelled"]
 
