@@ -116,7 +116,7 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool, option
     else:
         for line in (*lines_of(found.state, found.place, reasons), *(() if statuses is None else statuses.lines())):
             click.echo(line)
-    return 0 if statuses is None else statuses.stopped_by
+    return 0 if statuses is None else statuses.exit_status
 
 
 async def _export(

@@ -40,13 +40,14 @@ class Statuses:
     asked: int = 0
     counts: Counter[str] = field(factory=Counter)
     conflicting: int = 0
-    # The signal that ended the look-up early, or 0.
-    stopped_by: int = 0
+    # Whether all were asked about. If not, those without a status may be under way, and count as not looked at.
+    complete: bool = False
+    exit_status: int = 0
 
     @property
     def not_known(self) -> int:
         """How many were asked about in vain."""
-        return max(self.asked - self.counts.total(), 0)
+        return max(self.asked - self.counts.total(), 0) if self.complete else 0
 
     def lines(self) -> Iterator[str]:
         """Yield the counts for a person, the most frequent first."""
@@ -60,8 +61,8 @@ class Statuses:
         waiting = sum(count for status, count in self.counts.items() if status not in _FINAL)
         if waiting:
             yield f"Not final yet: {waiting:,}. Ask again later."
-        if self.asked < self.accepted:
-            yield f"Only the first {self.asked:,} of {self.accepted:,} were looked at."
+        if not self.complete:
+            yield f"It was stopped. {self.counts.total():,} of {self.accepted:,} messages were looked at."
 
     def data(self) -> dict[str, Any]:
         """Return the counts for JSON."""
@@ -69,7 +70,7 @@ class Statuses:
             "statuses": dict(self.counts.most_common()),
             "not_known": self.not_known,
             "conflicting": self.conflicting,
-            "looked_at": self.asked,
+            "complete": self.complete,
         }
 
 
@@ -104,9 +105,10 @@ class Asking:
         on_signal(signal.SIGINT, work.cancel)
         await asyncio.wait({work})
         if work.cancelled():
-            statuses.stopped_by = exit_status_of(signal.SIGINT)
+            statuses.exit_status = exit_status_of(signal.SIGINT)
         else:
             work.result()
+            statuses.complete = True
         self._shortfalls.tell()
         return statuses
 

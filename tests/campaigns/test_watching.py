@@ -1,6 +1,5 @@
 """JournalView: a journal that other processes use, seen from outside."""
 
-import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -40,7 +39,7 @@ async def path(journal: SQLiteJournal, service: Service, tmp_path: Path) -> Path
 
 def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
     """What the files of a folder hold, and when they were written. Readers write into the shared memory file."""
-    names = sorted(each for each in os.listdir(folder) if not each.endswith("-shm"))
+    names = sorted(each.name for each in folder.iterdir() if not each.name.endswith("-shm"))
     return {each: ((folder / each).read_bytes(), (folder / each).stat().st_mtime_ns) for each in names}
 
 
