@@ -100,6 +100,10 @@ class SQLiteJournal(JournalFile):
         # Texts that were deleted from the file may still be in the write-ahead log.
         await self._do(truncate_log)
 
+    async def check_not_forgotten(self, name: str) -> None:
+        """Raise CampaignForgotten if a campaign of this name was forgotten, as `begin` would."""
+        await self._do(partial(sqlite_campaigns.check_not_forgotten, name=name))
+
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
         """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""
         return await self._do(partial(sqlite_parts.records, name=name, start=start, stop=stop), of=name)

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
 from .states import CampaignState, Mark, Run
 
-__all__ = ["COUNTED", "SCHEMA", "begin", "end", "go_on", "note_more", "states", "touch"]
+__all__ = ["COUNTED", "SCHEMA", "begin", "check_not_forgotten", "end", "go_on", "note_more", "states", "touch"]
 
 SCHEMA = (
     """CREATE TABLE campaign (
@@ -66,7 +66,7 @@ def begin(
         return made.lastrowid or 0, 0, False
     campaign, recorded_address, recorded, paused, cancelled, forgotten, running, claimer = row
     if forgotten:
-        raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
+        raise _forgotten(name)
     if recorded_address != address:
         [sent] = connection.execute(_SENT, (campaign,)).fetchone()
         if sent:
@@ -86,6 +86,16 @@ def begin(
     )
     _own(connection, campaign, begun["output"])
     return campaign, recorded, bool(cancelled)
+
+
+def check_not_forgotten(connection: sqlite3.Connection, name: str) -> None:
+    """Raise CampaignForgotten if this is the name of a campaign that was forgotten."""
+    if connection.execute("SELECT 1 FROM campaign WHERE name = ? AND forgotten", (name,)).fetchone():
+        raise _forgotten(name)
+
+
+def _forgotten(name: str) -> CampaignForgotten:
+    return CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
 
 
 def _own(connection: sqlite3.Connection, campaign: int, output: str | None) -> None:
@@ -123,7 +133,7 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
     ).fetchone()
     paused, cancelled, forgotten, running, recorded, span = row or (0, 0, 1, None, 0, 0)
     if forgotten:
-        raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
+        raise _forgotten(run.name)
     if cancelled:
         raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
     if paused:

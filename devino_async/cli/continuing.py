@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devino_async.campaigns import CampaignChanged, Comparison, Row, compare
+from devino_async.campaigns import CampaignChanged, CampaignForgotten, Comparison, Row, compare
 
 from .console import USAGE, say
 from .first_pass import FirstPass
@@ -37,6 +37,8 @@ def address_of(base_url: str | None) -> str:
 
 def in_options(error: Exception) -> Exception:
     """Return the error. If its text tells a person to use an argument of Python, it names the option instead."""
+    if isinstance(error, CampaignForgotten):
+        error.args = (str(error).replace("choose another name", "--campaign NAME sends all rows, as a new one"),)
     if isinstance(error, CampaignChanged):
         text = str(error).replace("use only_new=True", "add --only-new")
         error.args = (text.replace("choose another campaign name", "choose another name with --campaign"),)
@@ -132,6 +134,8 @@ class JournaledRun:
             new = f"no row of {self._file.name} is in its earlier campaigns, so this is a new one"
             begins = f"campaign {found.name!r} begins; its journal is {self._place}"
             return [begins] if is_first else [new, begins]
+        if found.campaign.cancelled:
+            return [f"campaign {found.name!r} was cancelled: nothing more of it is sent"]
         if found.finished_at is not None:
             return [f"{_all_sent(found, some_bad=some_bad)}; nothing is sent", *_mended(found)]
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
