@@ -104,7 +104,7 @@ def _advice(report: "ReconcileReport", has_zone: bool, which: list[str]) -> Iter
     if report.unclear and not has_zone:
         yield "The time zone of the service's dates is given with --time-zone, such as Europe/Moscow."
     if report.absent or report.unclear:
-        yield "To count the rest as sent, or to let the rest be sent again, where it may then arrive twice:"
+        yield "To count the rest as sent, or to let the next run send it, which may deliver it twice:"
         for how in ("--assume-sent", "--resend"):
             yield f"  {printable(shlex.join(['devino', 'campaign', 'resolve', *which, how]))}"
 
