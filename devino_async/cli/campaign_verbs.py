@@ -253,7 +253,7 @@ async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool)
                 journals[place] = await stack.enter_async_context(SQLiteJournal(place))
         go = [each.state for each in found if each.state.finished and each.state.changed_at < before]
         say(f"journals: {', '.join(map(str, journals))}")
-        say(f"finished campaigns that have not changed for {days:g} days: {len(go):,}. They are forgotten:")
+        say(f"finished campaigns without a change for {days:g} days, which are forgotten: {len(go):,}")
         for state in go[:_SHOWN]:
             say(f"  {printable(state.name)}, {state.messages:,} messages, {state.changed_at.astimezone():%Y-%m-%d}")
         if len(go) > _SHOWN:

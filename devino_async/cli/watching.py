@@ -230,4 +230,4 @@ def _last_words(report: Report) -> Iterator[str]:
         yield f"in doubt: {state.unconfirmed:,} messages that may have been sent"
     if not state.finished:
         command = ["devino", "campaign", "show", state.name, "--journal", str(report.place)]
-        yield f"what to do now is said by: {printable(shlex.join(command))}"
+        yield f"to see what to do now: {printable(shlex.join(command))}"

@@ -61,7 +61,7 @@ def test_a_run_that_is_killed(cli: Any, counting: Any, running: Any) -> None:
     assert "stopped: 200 of about 300: 90 accepted, 10 rejected, 100 unconfirmed, 0 in flight" in lines[-1]
     assert "no process is sending this campaign" in said
     assert "in doubt: 100 messages" in said
-    command = said.splitlines()[-1].partition("devino ")[2]
+    command = said.splitlines()[-1].partition("to see what to do now: devino ")[2]
     assert "In doubt: 100." in cli.run(*command.split()).stdout
 
 
