@@ -71,6 +71,13 @@ def sandbox_url() -> Iterator[str]:
 
 
 @pytest.fixture
+def fast_url() -> Iterator[str]:
+    """The address of a sandbox in which a message is final as soon as it is accepted."""
+    with running_sandbox(stage=1e-6) as url:
+        yield url
+
+
+@pytest.fixture
 def guarded_url() -> Iterator[str]:
     """The address of a sandbox that lets in one key only, which is `right`."""
     with running_sandbox(api_key="right") as url:

@@ -264,8 +264,8 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_it_stays_short() -> None:
-    """A reader gets through it: under 660 lines, with the API docs linked once."""
-    assert len(TEXT.splitlines()) < 660
+    """A reader gets through it: under 720 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 720
     assert TEXT.count("https://docs.devino.online") == 1
 
 

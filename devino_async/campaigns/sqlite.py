@@ -38,11 +38,11 @@ from .states import (
     check_how,
 )
 
-__all__ = ["SQLiteJournal"]
+__all__ = ["VERSION", "SQLiteJournal"]
 
 Clock = Callable[[], float]
 
-_VERSION = 1
+VERSION = 1
 _SCHEMA = (
     # Twice: with a damaged secret every message would be a new one.
     "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
@@ -72,7 +72,7 @@ class SQLiteJournal(JournalFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
-        super().__init__(path, schema=_SCHEMA, version=_VERSION)
+        super().__init__(path, schema=_SCHEMA, version=VERSION)
         self._clock = clock
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
         self.on_status, self.references = self.evidence.on_status, references
@@ -99,6 +99,10 @@ class SQLiteJournal(JournalFile):
         await self._together(partial(sqlite_campaigns.end, run=run, complete=complete))
         # Texts that were deleted from the file may still be in the write-ahead log.
         await self._do(truncate_log)
+
+    async def check_not_forgotten(self, name: str) -> None:
+        """Raise CampaignForgotten if a campaign of this name was forgotten, as `begin` would."""
+        await self._do(partial(sqlite_campaigns.check_not_forgotten, name=name))
 
     async def records(self, name: str, start: int, stop: int) -> Sequence[Record]:
         """Return the parts with an unmoved message at `start` <= position < `stop`, sorted by first position."""

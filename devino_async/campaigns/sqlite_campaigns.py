@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
 from .states import CampaignState, Mark, Run
 
-__all__ = ["COUNTED", "SCHEMA", "begin", "end", "go_on", "note_more", "states", "touch"]
+__all__ = ["COUNTED", "SCHEMA", "begin", "check_not_forgotten", "end", "go_on", "note_more", "states", "touch"]
 
 SCHEMA = (
     """CREATE TABLE campaign (
@@ -33,11 +33,12 @@ COUNTED = {
     "unconfirmed": Mark.UNCONFIRMED,
     "assumed_sent": Mark.ASSUMED_SENT,
 }
-_TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part ON part.id = evidence.part
-    WHERE part.campaign = campaign.id)"""
+_TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part AS late ON late.id = evidence.part
+    WHERE late.campaign = campaign.id)"""
 _STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled, {_TWICE},
     {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
-    FROM campaign LEFT JOIN part ON part.campaign = campaign.id WHERE NOT forgotten
+    FROM campaign LEFT JOIN part ON part.campaign = campaign.id
+    WHERE NOT forgotten AND name = coalesce(?, name)
     GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
 
 
@@ -65,7 +66,7 @@ def begin(
         return made.lastrowid or 0, 0, False
     campaign, recorded_address, recorded, paused, cancelled, forgotten, running, claimer = row
     if forgotten:
-        raise CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
+        raise _forgotten(name)
     if recorded_address != address:
         [sent] = connection.execute(_SENT, (campaign,)).fetchone()
         if sent:
@@ -86,6 +87,16 @@ def begin(
     )
     _own(connection, campaign, begun["output"])
     return campaign, recorded, bool(cancelled)
+
+
+def check_not_forgotten(connection: sqlite3.Connection, name: str) -> None:
+    """Raise CampaignForgotten if this is the name of a campaign that was forgotten."""
+    if connection.execute("SELECT 1 FROM campaign WHERE name = ? AND forgotten", (name,)).fetchone():
+        raise _forgotten(name)
+
+
+def _forgotten(name: str) -> CampaignForgotten:
+    return CampaignForgotten(f"the campaign {name!r} was forgotten; choose another name")
 
 
 def _own(connection: sqlite3.Connection, campaign: int, output: str | None) -> None:
@@ -126,7 +137,7 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
     if running != run.token:
         raise _taken_over(run)
     if forgotten:
-        raise CampaignForgotten(f"the campaign {run.name!r} was forgotten; choose another name")
+        raise _forgotten(run.name)
     if cancelled:
         raise CampaignCancelled(f"the campaign {run.name!r} was cancelled; what was not sent stays unsent")
     if paused:
@@ -162,9 +173,9 @@ def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
     connection.execute("UPDATE campaign SET changed_at = ? WHERE id = ?", (now, run.campaign))
 
 
-def states(connection: sqlite3.Connection) -> tuple[CampaignState, ...]:
-    """Return the counts and states of all campaigns, the oldest first."""
-    return tuple(map(_state_of, connection.execute(_STATES)))
+def states(connection: sqlite3.Connection, name: str | None = None) -> tuple[CampaignState, ...]:
+    """Return the counts and states of all campaigns, the oldest first, or of the one with this name."""
+    return tuple(map(_state_of, connection.execute(_STATES, (name,))))
 
 
 def _state_of(row: Sequence[Any]) -> CampaignState:

@@ -166,8 +166,8 @@ class CampaignState:
     Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
     far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
     and `outputs` are the files for the results, the last one first, if a run recorded them. A file that another
-    campaign used since is not among them. `sent_twice` counts messages whose first answer came late and accepted them,
-    after a person had decided to send them again and a run had claimed them anew.
+    campaign used since is not among them. `sent_twice` counts messages whose first request turned out to have arrived
+    after they had been sent again. It is not among the counts that add up.
     """
 
     name: str

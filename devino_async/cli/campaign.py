@@ -1,12 +1,13 @@
-"""`devino campaign list|show|export`: what the journals in a folder know about campaigns. No credentials are needed.
+"""`devino campaign list|show|export`: what the journals in a folder know about campaigns.
 
-Where a campaign is found is in found_campaigns.py, how it is shown in campaign_words.py, and what changes it in
-campaign_verbs.py.
+Credentials are needed only for the statuses of campaign_statuses.py. Where a campaign is found is in
+found_campaigns.py, how it is shown in campaign_words.py, and what changes it in campaign_verbs.py.
 """
 
 import re
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -15,17 +16,21 @@ import click
 
 from devino_async.campaigns import Outcome, State, describe_reasons
 
+from .campaign_keys import one_journal
+from .campaign_statuses import Asking
 from .campaign_verbs import VERBS
 from .campaign_words import as_data, lines_of, word_of
 from .cells import CsvWriter
 from .console import as_json, open_output, output_path, printable, run
 from .databases import refuse_database
 from .found_campaigns import listed, one_campaign, where
+from .options import connection
 from .reconciling import reconcile
+from .watching import watch
 
 __all__ = ["campaign"]
 
-_COLUMNS = ("position", "state", "message_id", "segment_ids", "reasons")
+_COLUMNS = ("state", "message_id", "segment_ids", "reasons")
 # The place of a message within its request means nothing here.
 _INDEX = re.compile(r"messages\[[0-9]+\]\.", re.ASCII)
 
@@ -43,26 +48,39 @@ def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
     run(_list(file, journal, json_lines))
 
 
-@campaign.command(epilog="Example: devino campaign show campaign.csv")
+@campaign.command(epilog="Example: devino campaign show campaign.csv --statuses")
 @click.argument("name", required=False)
+@click.option("--statuses", is_flag=True, help="Ask the service for the statuses of what was accepted, and count them.")
+@click.option(
+    "--deliveries",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Count the statuses in this database of `devino listen` or a DeliveryTracker.",
+)
+@connection
 @where
-def show(name: str | None, journal: Path | None, json_lines: bool) -> None:
+def show(name: str | None, journal: Path | None, json_lines: bool, **options: Any) -> None:
     """Show what happened in a campaign, what is in doubt, and which command continues it. NAME is its name, or the file
     that was sent. It may be left out if there is only one campaign.
+
+    No credentials are needed, except for --statuses. With --deliveries too, the service is asked only about messages
+    whose status in the database is not final.
     """
-    run(_show(name, journal, json_lines))
+    run(_show(name, journal, json_lines, options))
 
 
 @campaign.command(epilog="Example: devino campaign export campaign.csv --output outcomes.csv")
 @click.argument("name", required=False)
 @click.option("--state", type=click.Choice([str(each) for each in State]), help="Only messages in this state.")
+@click.option("--keys", is_flag=True, help="The messages that were sent under a key, and not those of a campaign.")
 @click.option("--output", callback=output_path, metavar="FILE", help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:
-    """Write what became of each message of a campaign, as CSV or JSON lines. Positions count messages from 0, in the
-    order in which they were first sent. The rows hold no phone numbers, and no texts but what the service quotes in
-    its reasons. The journal itself holds the phone numbers and texts of messages in doubt or unsent, compressed.
+    """Write what became of each message of a campaign, or of each key, as CSV or JSON lines. Positions count messages
+    from 0, in the order in which they were first sent. The rows hold no phone numbers, and no texts but what the
+    service quotes in its reasons. The journal itself holds the phone numbers and texts of messages in doubt or unsent,
+    compressed.
     """
     target = None if str(output) == "-" else output
     run(_export(name, journal, json_lines, target, options), prints=target is None)
@@ -82,35 +100,48 @@ async def _list(file: str | None, journal: Path | None, json_lines: bool) -> Non
             click.echo(f"{printable(state.name):40} {counts}  {word_of(state)}")
 
 
-async def _show(name: str | None, journal: Path | None, json_lines: bool) -> None:
+async def _show(name: str | None, journal: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
     reasons: Counter[str] = Counter()
+    wanted, deliveries = options.pop("statuses"), options.pop("deliveries")
+    asking = Asking(service=wanted, deliveries=deliveries, options=options) if wanted or deliveries else None
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         if found.state.rejected and not json_lines:
             async for outcome in found.journal.outcomes(found.state.name):
                 if outcome.state == State.REJECTED:
                     reasons[_INDEX.sub("", describe_reasons(outcome.reasons)) or "no reason given"] += 1
+        statuses = None if asking is None else await asking.ask(found)
     if json_lines:
-        click.echo(as_json(as_data(found.state, found.place)))
-        return
-    for line in lines_of(found.state, found.place, reasons):
-        click.echo(line)
+        click.echo(as_json(as_data(found.state, found.place) | ({} if statuses is None else statuses.data())))
+    else:
+        for line in (*lines_of(found.state, found.place, reasons), *(() if statuses is None else statuses.lines())):
+            click.echo(line)
+    return 0 if statuses is None else statuses.exit_status
 
 
 async def _export(
     name: str | None, journal: Path | None, json_lines: bool, output: Path | None, options: dict[str, Any]
 ) -> None:
     refuse_database(output, journal)
+    if options["keys"] and name is not None:
+        raise click.UsageError("--keys takes no campaign")
     async with AsyncExitStack() as stack:
-        found = await one_campaign(journal, name, stack)
+        outcomes: AsyncIterator[Outcome]
+        if options["keys"]:
+            opened, _ = await one_journal(journal, stack)
+            outcomes = opened.keys(options["state"])
+        else:
+            found = await one_campaign(journal, name, stack)
+            outcomes = found.journal.outcomes(found.state.name)
+        columns = ("key" if options["keys"] else "position", *_COLUMNS)
         file: IO[str] = sys.stdout
         if output is not None:
             file = stack.enter_context(open_output(output, overwrite=options["overwrite"]))
             json_lines = json_lines or output.suffix.lower() != ".csv"
         writer = CsvWriter(file)
         if not json_lines:
-            writer.row(_COLUMNS)
-        async for outcome in found.journal.outcomes(found.state.name):
+            writer.row(columns)
+        async for outcome in outcomes:
             if options["state"] not in {None, outcome.state}:
                 continue
             if json_lines:
@@ -118,11 +149,12 @@ async def _export(
             else:
                 row = _row_of(outcome)
                 cells = {**row, "segment_ids": " ".join(row.get("segment_ids", ()))}
-                writer.row(cells.get(name) for name in _COLUMNS)
+                writer.row(cells.get(name) for name in columns)
 
 
 def _row_of(outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {"position": outcome.position, "state": str(outcome.state)}
+    row: dict[str, Any] = {"position": outcome.position} if outcome.key is None else {"key": outcome.key}
+    row["state"] = str(outcome.state)
     if outcome.message_id is not None:
         row["message_id"] = outcome.message_id
     if outcome.segment_ids:
@@ -132,5 +164,5 @@ def _row_of(outcome: Outcome) -> dict[str, Any]:
     return row
 
 
-for _verb in (*VERBS, reconcile):
+for _verb in (*VERBS, reconcile, watch):
     campaign.add_command(_verb)

@@ -1,29 +1,48 @@
 """`devino campaign pause|unpause|cancel|resolve|reopen|forget|prune`: what a person decides about campaigns.
 
-What a verb is about to do is shown first. Those that cannot be undone ask, unless `--yes` is given.
+What a verb is about to do is shown first. Those that cannot be undone ask, unless `--yes` is given. Keys are in
+campaign_keys.py.
 """
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+from attrs import frozen
 
-from devino_async.campaigns import JournalError, SQLiteJournal, State
+from devino_async.campaigns import CampaignState, JournalError, SQLiteJournal, State
 
+from .campaign_keys import resolve_key
 from .campaign_words import as_data
-from .console import USAGE, as_json, printable, run, say
+from .console import USAGE, agreed, as_json, printable, run, say
 from .found_campaigns import Found, campaigns_here, one_campaign, where
 from .journals import existing
 
 __all__ = ["VERBS"]
 
+_SHOWN = 10
 _yes = click.option("--yes", is_flag=True, help="Do not ask. Needed where there is no terminal.")
 _name = click.argument("name", required=False)
-_key = click.option("--key", metavar="KEY", help="Decide about this key, and not about a campaign.")
+
+
+@frozen
+class _Done:
+    """What a verb has done, in words and for JSON."""
+
+    text: str
+    data: dict[str, Any]
+
+
+@frozen
+class _Verb:
+    """What a verb does: `plan` says it before anything is changed, and returns None if there is nothing to do."""
+
+    plan: Callable[[Found], Awaitable[str | None]]
+    change: Callable[[Found], Awaitable[_Done]]
 
 
 @click.command(epilog="Example: devino campaign pause campaign.csv")
@@ -31,7 +50,13 @@ _key = click.option("--key", metavar="KEY", help="Decide about this key, and not
 @where
 def pause(name: str | None, journal: Path | None, json_lines: bool) -> None:
     """Let no further batch of a campaign begin, in any process. What is in flight is finished."""
-    run(_verb(name, journal, json_lines, True, lambda found: found.journal.pause(found.state.name), "paused"))
+
+    async def change(found: Found) -> _Done:
+        await found.journal.pause(found.state.name)
+        return _Done("it is paused. `devino campaign unpause` lets it go on", {})
+
+    plan = _told("No further batch begins, in any process. What is in flight is finished")
+    run(_carry_out(name, journal, json_lines, True, _Verb(plan, change)))
 
 
 @click.command(epilog="Example: devino campaign unpause campaign.csv")
@@ -39,7 +64,12 @@ def pause(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @where
 def unpause(name: str | None, journal: Path | None, json_lines: bool) -> None:
     """Let a paused campaign go on. Run `devino send` again to send the rest."""
-    run(_verb(name, journal, json_lines, True, lambda found: found.journal.unpause(found.state.name), "unpaused"))
+
+    async def change(found: Found) -> _Done:
+        await found.journal.unpause(found.state.name)
+        return _Done("it may go on. This sends nothing: run the same `devino send` again", {})
+
+    run(_carry_out(name, journal, json_lines, True, _Verb(_told("Its runs may send again"), change)))
 
 
 @click.command(epilog="Example: devino campaign cancel campaign.csv --yes")
@@ -48,8 +78,13 @@ def unpause(name: str | None, journal: Path | None, json_lines: bool) -> None:
 @where
 def cancel(name: str | None, journal: Path | None, json_lines: bool, yes: bool) -> None:
     """End a campaign for good. What was not sent stays unsent. What was accepted cannot be called back."""
-    say("Cancelling cannot be undone. Nothing more of this campaign will be sent.")
-    run(_verb(name, journal, json_lines, yes, lambda found: found.journal.cancel(found.state.name), "cancelled"))
+
+    async def change(found: Found) -> _Done:
+        await found.journal.cancel(found.state.name)
+        return _Done("it is cancelled", {})
+
+    plan = _told("Nothing more of it is sent, ever. What was accepted cannot be called back. This cannot be undone")
+    run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
 
 @click.command(epilog="Example: devino campaign resolve campaign.csv --assume-sent")
@@ -57,7 +92,7 @@ def cancel(name: str | None, journal: Path | None, json_lines: bool, yes: bool) 
 @click.option("--resend", "how", flag_value="resend", help="Let the next run send them. They may arrive twice.")
 @click.option("--assume-sent", "how", flag_value="assume_sent", help="Count them as sent. They are never sent again.")
 @click.option("--position", "positions", type=click.IntRange(0), multiple=True, help="Only this one. May be repeated.")
-@_key
+@click.option("--key", metavar="KEY", help="Decide about this key, and not about a campaign.")
 @_yes
 @where
 def resolve(
@@ -69,17 +104,30 @@ def resolve(
     if how is None:
         raise click.UsageError("give --resend or --assume-sent")
     if options["key"] is not None:
-        run(_resolve_key(options["key"], how, journal, yes))
-        return
-    places = frozenset(options["positions"]) or None
+        if name is not None or options["positions"]:
+            raise click.UsageError("--key is about a keyed send, so it takes neither a campaign nor --position")
+        run(resolve_key(options["key"], how, journal, json_lines=json_lines, yes=yes))
+    run(_carry_out(name, journal, json_lines, yes, _resolving(how, frozenset(options["positions"]) or None)))
 
-    async def decide(found: Found) -> str:
+
+def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
+    async def plan(found: Found) -> str | None:
+        count = found.state.unconfirmed
+        if not count:
+            return None
+        which = f"{count:,} unconfirmed messages" if places is None else f"Of {count:,}, those at --position"
+        if how == "assume_sent":
+            return f"{which} count as sent from now on, and are never sent again. This cannot be undone"
+        but = ", but none of a batch that is proved to have arrived" if places is None else ", even if they arrived"
+        return f"{which} are sent by the next run{but}. What did arrive is then paid for twice"
+
+    async def change(found: Found) -> _Done:
         resolved = await found.journal.resolve(found.state.name, how, places)  # type: ignore[arg-type]
         what = "are sent by the next run" if how == "resend" else "count as sent"
         over = f"; passed over, as their batch arrived: {resolved.passed_over:,}" if resolved.passed_over else ""
-        return f"{resolved.set:,} messages {what}{over}"
+        return _Done(f"{resolved.set:,} messages {what}{over}", {"set": resolved.set, "over": resolved.passed_over})
 
-    run(_verb(name, journal, json_lines, yes, decide))
+    return _Verb(plan, change)
 
 
 @click.command(epilog="Example: devino campaign reopen campaign.csv --reason balance.not.enough")
@@ -91,7 +139,33 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
     """Let the next run send rejected messages again that have one of these reasons, such as after the balance was
     topped up. Without --reason the reasons are listed.
     """
-    run(_reopen(name, journal, json_lines, reasons, yes))
+    if not reasons:
+        run(_list_reasons(name, journal, json_lines))
+
+    async def plan(found: Found) -> str | None:
+        count = 0
+        async for outcome in found.journal.outcomes(found.state.name):
+            count += outcome.state == State.REJECTED and any(each.key in reasons for each in outcome.reasons)
+        return f"{count:,} rejected messages are sent by the next run" if count else None
+
+    async def change(found: Found) -> _Done:
+        count = await found.journal.reopen(found.state.name, reasons)
+        return _Done(f"{count:,} messages are sent by the next run", {"set": count})
+
+    run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
+
+
+async def _list_reasons(name: str | None, journal: Path | None, json_lines: bool) -> int:
+    async with AsyncExitStack() as stack:
+        found = await one_campaign(journal, name, stack)
+        keys: Counter[str] = Counter()
+        async for outcome in found.journal.outcomes(found.state.name):
+            keys.update({each.key for each in outcome.reasons if outcome.state == State.REJECTED})
+        for key, count in keys.most_common():
+            click.echo(as_json({"reason": key, "messages": count}) if json_lines else f"{count:>12,}  {printable(key)}")
+        if not keys:
+            say(f"campaign {printable(found.state.name)} has no rejected messages")
+    return 0
 
 
 @click.command(epilog="Example: devino campaign forget campaign.csv --yes")
@@ -102,12 +176,15 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
 def forget(name: str | None, journal: Path | None, json_lines: bool, even_unconfirmed: bool, yes: bool) -> None:
     """Delete all that the journal knows of the messages of a campaign. Its name stays, so that it is not sent again."""
 
-    async def delete(found: Found) -> str:
+    async def change(found: Found) -> _Done:
         count = await found.journal.forget(found.state.name, even_unconfirmed=even_unconfirmed)
-        return f"{count:,} messages are forgotten"
+        data = {"name": found.state.name, "forgotten": count, "journal": str(found.place)}
+        return _Done(f"{count:,} messages are forgotten. A run with this name is refused", data)
 
-    say("Forgetting cannot be undone. Results files are not touched.")
-    run(_verb(name, journal, json_lines, yes, delete))
+    plan = _told(
+        "All that the journal knows of its messages is deleted. This cannot be undone. Results files are not touched"
+    )
+    run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
 
 @click.command(epilog="Example: devino campaign prune --days 90 --yes")
@@ -122,93 +199,67 @@ def prune(journal: Path | None, json_lines: bool, days: float, yes: bool) -> Non
 VERBS = (pause, unpause, cancel, resolve, reopen, forget, prune)
 
 
-async def _verb(  # noqa: PLR0917 - the options of every verb
-    name: str | None,
-    journal: Path | None,
-    json_lines: bool,
-    yes: bool,
-    change: Callable[[Found], Awaitable[str | None]],
-    done: str | None = None,
-) -> int:
-    """Show the campaign, ask if need be, change it, and show it again. Return the exit status."""
+def _told(text: str) -> Callable[[Found], Awaitable[str | None]]:
+    async def plan(_: Found) -> str:
+        return text
+
+    return plan
+
+
+async def _carry_out(name: str | None, journal: Path | None, json_lines: bool, yes: bool, verb: _Verb) -> int:
+    """Show the campaign and what is to be done, ask if need be, do it, and show the campaign again."""
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
-        say(f"campaign {printable(found.state.name)} in {found.place}: {_counts(found)}")
-        if not yes and not _agreed():
+        state = found.state
+        say(f"campaign {printable(state.name)} in {found.place}: {_counts(state)}")
+        plan = await verb.plan(found)
+        if plan is None:
+            say("there is nothing to do")
+            if json_lines:
+                click.echo(as_json(as_data(state, found.place)))
+            return 0
+        say(f"{plan}.")
+        if not yes and not agreed():
             return USAGE
         try:
-            said = await change(found)
+            done = await verb.change(found)
         except JournalError as error:
             say(str(error))
             return USAGE
-        say(said or f"campaign {printable(found.state.name)} is {done}")
-        left = [each for each in await found.journal.campaigns() if each.name == found.state.name]
+        say(done.text)
+        left = [each for each in await found.journal.campaigns() if each.name == state.name]
         if json_lines:
-            for each in left:
-                click.echo(as_json(as_data(each, found.place)))
+            click.echo(as_json((as_data(left[0], found.place) if left else {}) | done.data))
         elif left:
-            say(f"now: {_counts(Found(left[0], found.journal, found.place))}")
+            say(f"now: {_counts(left[0])}")
     return 0
 
 
-def _counts(found: Found) -> str:
+def _counts(state: CampaignState) -> str:
     states = (State.ACCEPTED, State.REJECTED, State.NOT_SENT, State.PLANNED, State.UNCONFIRMED, State.ASSUMED_SENT)
-    counts = [(each, getattr(found.state, each.value)) for each in states]
-    parts = [f"{count:,} {each.value.replace('_', ' ')}" for each, count in counts if count]
-    return f"{found.state.messages:,} messages" + (f" ({', '.join(parts)})" if parts else "")
-
-
-def _agreed() -> bool:
-    try:
-        return click.confirm("Go on?", err=True)
-    except click.Abort:
-        # Ctrl-C, or there is no terminal to ask on.
-        say("nothing was changed. --yes does it without asking")
-        return False
-
-
-async def _reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tuple[str, ...], yes: bool) -> int:
-    if reasons:
-
-        async def change(found: Found) -> str:
-            return f"{await found.journal.reopen(found.state.name, reasons):,} messages are sent by the next run"
-
-        return await _verb(name, journal, json_lines, yes, change)
-    async with AsyncExitStack() as stack:
-        found = await one_campaign(journal, name, stack)
-        keys: Counter[str] = Counter()
-        async for outcome in found.journal.outcomes(found.state.name):
-            keys.update({each.key for each in outcome.reasons if outcome.state == State.REJECTED})
-        for key, count in keys.most_common():
-            click.echo(as_json({"reason": key, "messages": count}) if json_lines else f"{count:>12,}  {printable(key)}")
-    return 0
-
-
-async def _resolve_key(key: str, how: str, journal: Path | None, yes: bool) -> int:
-    [place, *others] = existing(journal, None)[0]
-    if others:
-        raise click.UsageError("there are several journals here; --journal names one")
-    async with SQLiteJournal(place) as opened:
-        if not yes and not _agreed():
-            return USAGE
-        try:
-            changed = await opened.resolve_key(key, how)  # type: ignore[arg-type]
-        except JournalError as error:
-            say(str(error))
-            return USAGE
-    free = "the key is free, and a send with it goes out" if how == "resend" else "its message counts as sent"
-    say(free if changed else "the key is not unconfirmed; nothing was changed")
-    return 0 if changed else USAGE
+    counts = [(each.value.replace("_", " "), getattr(state, each.value)) for each in states]
+    counts.append(("in flight", state.in_flight))
+    parts = [f"{count:,} {words}" for words, count in counts if count]
+    return f"{state.messages:,} messages" + (f" ({', '.join(parts)})" if parts else "")
 
 
 async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool) -> int:
+    before = datetime.now(UTC) - timedelta(days=days)
     async with AsyncExitStack() as stack:
-        journals = {each.place: each.journal for each in await campaigns_here(journal, None, stack)}
+        found = await campaigns_here(journal, None, stack)
+        journals = {each.place: each.journal for each in found}
         for place in existing(journal, None)[0]:
             if place not in journals:
                 journals[place] = await stack.enter_async_context(SQLiteJournal(place))
-        say(f"journals: {', '.join(map(str, journals))}. Finished campaigns and settled keys of {days:g} days ago go.")
-        if not yes and not _agreed():
+        go = [each.state for each in found if each.state.finished and each.state.changed_at < before]
+        say(f"journals: {', '.join(map(str, journals))}")
+        say(f"finished campaigns without a change for {days:g} days, which are forgotten: {len(go):,}")
+        for state in go[:_SHOWN]:
+            say(f"  {printable(state.name)}, {state.messages:,} messages, {state.changed_at.astimezone():%Y-%m-%d}")
+        if len(go) > _SHOWN:
+            say(f"  and {len(go) - _SHOWN:,} more")
+        say(f"Settled keys of over {days:g} days ago are deleted, and would send again. This cannot be undone.")
+        if not yes and not agreed():
             return USAGE
         for place, opened in journals.items():
             pruned = await opened.prune(timedelta(days=days))

@@ -72,7 +72,7 @@ def lines_of(state: CampaignState, place: Path, reasons: Counter[str]) -> Iterat
             for reason, often in reasons.most_common(_SHOWN_REASONS):
                 yield f"  {'':14}{often:>12,}  of them: {printable(reason)}"
     if state.sent_twice:
-        yield f"  {'sent twice':14}{state.sent_twice:>12,}  they were accepted late, after a run had claimed them anew"
+        yield f"  {'sent twice':14}{state.sent_twice:>12,}  the first request turned out to have arrived too"
     yield from _advice(state, place)
 
 
@@ -85,8 +85,11 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
         yield "To list their positions:"
         yield f"  {shlex.join(words)}"
         yield "  `devino campaign resolve` then counts them as sent, or lets the next run send them."
-    if state.paused and not state.cancelled:
-        yield "It is paused. `devino campaign unpause` lets it go on."
+    if state.cancelled:
+        yield "It is cancelled. What was not sent stays unsent, and running the same command again sends nothing."
+        return
+    if state.paused:
+        yield "It is paused. `devino campaign unpause` lets it go on. After that:"
     if state.in_flight:
         yield "Wait until the sending process has ended. If it is killed, this command shows that at once."
     elif state.finished:

@@ -27,6 +27,7 @@ __all__ = [
     "STOP_SIGNALS",
     "USAGE",
     "CommandFailed",
+    "agreed",
     "as_json",
     "exit_status_of",
     "flush_streams",
@@ -63,6 +64,18 @@ def say(text: str) -> None:
     """Write text for people to stderr. A closed stderr does not stop the work."""
     with suppress(OSError):
         click.echo(text, err=True)
+
+
+def agreed() -> bool:
+    """Ask whether to go on. Return False for a no, for Ctrl-C, and where there is no terminal to ask on."""
+    try:
+        if click.confirm("Go on?", err=True):
+            return True
+    except click.Abort:
+        # Ctrl-C or the end of the input ends the line of the question.
+        say("")
+    say("nothing was changed. --yes does it without asking")
+    return False
 
 
 def stop(text: str, status: int) -> NoReturn:

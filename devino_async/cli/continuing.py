@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from devino_async.campaigns import CampaignChanged, Comparison, Row, compare
+from devino_async.campaigns import (
+    CampaignChanged,
+    CampaignForgotten,
+    CampaignPaused,
+    Comparison,
+    JournalError,
+    Row,
+    compare,
+)
 
 from .console import USAGE, say
 from .first_pass import FirstPass
@@ -37,6 +45,10 @@ def address_of(base_url: str | None) -> str:
 
 def in_options(error: Exception) -> Exception:
     """Return the error. If its text tells a person to use an argument of Python, it names the option instead."""
+    if isinstance(error, CampaignPaused):
+        error.args = (str(error).replace("unpause it to go on", "`devino campaign unpause` lets it go on"),)
+    if isinstance(error, CampaignForgotten):
+        error.args = (str(error).replace("choose another name", "--campaign NAME sends all rows, as a new one"),)
     if isinstance(error, CampaignChanged):
         text = str(error).replace("use only_new=True", "add --only-new")
         error.args = (text.replace("choose another campaign name", "choose another name with --campaign"),)
@@ -119,12 +131,15 @@ class JournaledRun:
     async def note(self, output: Path | None) -> None:
         """Record where the messages come from and where the results go. Raises JournalError if the run cannot begin."""
         regular = output is not None and not is_stream(output)
-        run = await self._journal.begin(
-            self.name,
-            self._address,
-            path=None if is_stream(self._file) else stored_path(self._file, self._place),
-            output=stored_path(output, self._place) if output is not None and regular else None,
-        )
+        try:
+            run = await self._journal.begin(
+                self.name,
+                self._address,
+                path=None if is_stream(self._file) else stored_path(self._file, self._place),
+                output=stored_path(output, self._place) if output is not None and regular else None,
+            )
+        except JournalError as error:
+            raise in_options(error) from None
         await self._journal.end(run, complete=False)
 
     def _words_for(self, found: Comparison, *, is_first: bool, some_bad: bool) -> list[str]:
@@ -132,6 +147,8 @@ class JournaledRun:
             new = f"no row of {self._file.name} is in its earlier campaigns, so this is a new one"
             begins = f"campaign {found.name!r} begins; its journal is {self._place}"
             return [begins] if is_first else [new, begins]
+        if found.campaign.cancelled:
+            return [f"campaign {found.name!r} was cancelled: nothing more of it is sent"]
         if found.finished_at is not None:
             return [f"{_all_sent(found, some_bad=some_bad)}; nothing is sent", *_mended(found)]
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""

@@ -3,10 +3,10 @@
 Where journals are is in journals.py.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from attrs import frozen
@@ -18,9 +18,10 @@ from .console import printable, say
 from .databases import is_writable
 from .journals import beside, existing, stored_path
 
-__all__ = ["Found", "campaigns_here", "listed", "one_campaign", "where"]
+__all__ = ["Found", "campaigns_here", "chosen", "listed", "one_campaign", "where"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = TypeVar("P", bound="Placed")
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -34,6 +35,16 @@ def where(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+class Placed(Protocol):
+    """A campaign, and where its journal is."""
+
+    @property
+    def state(self) -> CampaignState: ...
+
+    @property
+    def place(self) -> Path: ...
 
 
 @frozen
@@ -97,7 +108,11 @@ async def listed(journal: Path | None, name: str | None, stack: AsyncExitStack) 
 
 async def one_campaign(journal: Path | None, name: str | None, stack: AsyncExitStack) -> Found:
     """Return the campaign of this name, or the newest that was read from this file. Raises click.UsageError."""
-    everything = await campaigns_here(journal, name, stack)
+    return chosen(await campaigns_here(journal, name, stack), name)
+
+
+def chosen(everything: list[P], name: str | None) -> P:
+    """Return the campaign of this name, or the newest that was read from this file. Raises click.UsageError."""
     found = everything
     if name is not None:
         found = [each for each in everything if each.state.name == name]
@@ -119,10 +134,10 @@ async def one_campaign(journal: Path | None, name: str | None, stack: AsyncExitS
     raise click.UsageError(f"{what}. {_names(everything)}")
 
 
-def _is_of_file(found: Found, name: str) -> bool:
+def _is_of_file(found: Placed, name: str) -> bool:
     return found.state.path == stored_path(Path(name), found.place)
 
 
-def _names(everything: list[Found]) -> str:
+def _names(everything: Sequence[Placed]) -> str:
     names = ", ".join(sorted({printable(each.state.name) for each in everything})) or "none"
     return f"The campaigns here: {names}"

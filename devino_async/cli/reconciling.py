@@ -3,6 +3,8 @@
 It sends nothing. What is evidence is decided by the library.
 """
 
+import shlex
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -12,30 +14,41 @@ import click
 
 import devino_async
 
+from .campaign_keys import key_counts, one_journal, state_of
 from .campaign_words import as_data
-from .console import MESSAGES_FAILED, as_json, printable, run, say
+from .console import MESSAGES_FAILED, USAGE, as_json, printable, run, say
 from .found_campaigns import one_campaign, where
 from .options import connection, connection_of, time_zone
 
 if TYPE_CHECKING:
-    from devino_async.campaigns import ReconcileReport
+    from devino_async.campaigns import Outcome, ReconcileReport
 
 __all__ = ["reconcile"]
+
+_SHOWN = 10
 
 
 @click.command(epilog="Example: devino campaign reconcile campaign.csv --time-zone Europe/Moscow")
 @click.argument("name", required=False)
+@click.option("--key", metavar="KEY", help="Look for the message of this key, and not for those of a campaign.")
+@click.option("--keys", is_flag=True, help="Look for the messages of all keys in doubt.")
 @time_zone
 @connection
 @where
 def reconcile(name: str | None, journal: Path | None, json_lines: bool, **options: Any) -> None:
     """Look for unconfirmed messages among those that the service has, and record the ids of those that are found.
-    Nothing is sent. The exit status is 1 while any message is unconfirmed. It may be stopped and run again.
+    Nothing is sent. The exit status is 1 while any of them is unconfirmed. It may be stopped and run again.
     """
+    key, keys = options.pop("key"), options.pop("keys")
+    if (name is not None) + (key is not None) + keys > 1:
+        raise click.UsageError("give a campaign, or --key, or --keys")
+    if key is not None or keys:
+        run(_reconcile_keys(key, journal, json_lines, options))
     run(_reconcile(name, journal, json_lines, options))
 
 
 async def _reconcile(name: str | None, journal: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
+    has_zone = options["time_zone"] is not None
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         client = devino_async.DevinoClient(**connection_of(options), journal=found.journal)
@@ -48,15 +61,59 @@ async def _reconcile(name: str | None, journal: Path | None, json_lines: bool, o
         else:
             for line in report.lines():
                 click.echo(line)
+            for line in _advice(report, has_zone, [state.name, "--journal", str(found.place)]):
+                click.echo(line)
             click.echo(f"now: {state.accepted:,} of {state.messages:,} accepted, {state.unconfirmed:,} unconfirmed")
         return MESSAGES_FAILED if state.unconfirmed or state.in_flight else 0
 
 
+async def _reconcile_keys(key: str | None, journal: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
+    has_zone = options["time_zone"] is not None
+    async with AsyncExitStack() as stack:
+        opened, place = await one_journal(journal, stack)
+        client = devino_async.DevinoClient(**connection_of(options), journal=opened)
+        async with client:
+            if key is None:
+                say(f"{place}: {await key_counts(opened)}")
+            elif (known := await state_of(opened, key)) is None:
+                say(f"the journal {place} does not know this key. `devino campaign export --keys` lists its keys")
+                return USAGE
+            else:
+                say(f"key {printable(key)} in {place}: {known.value.replace('_', ' ')}")
+            report = await client.reconcile(key=key) if key is not None else await client.reconcile()
+        if json_lines:
+            click.echo(as_json({"journal": str(place), "reconciled": _as_data(report)}))
+        else:
+            for line in (*report.lines(), *_keys_of(report)):
+                click.echo(line)
+            for line in _advice(report, has_zone, ["--key", key or "KEY", "--journal", str(place)]):
+                click.echo(line)
+    return MESSAGES_FAILED if report.absent or report.unclear or report.under_way else 0
+
+
+def _keys_of(report: "ReconcileReport") -> Iterator[str]:
+    for word, outcomes in (("settled", report.settled), ("absent", report.absent), ("unclear", report.unclear)):
+        for each in outcomes[:_SHOWN]:
+            yield f"  {word}: {printable(each.key)}" + (f" is {each.message_id}" if each.message_id else "")
+        if len(outcomes) > _SHOWN:
+            yield f"  {word}: {len(outcomes) - _SHOWN:,} more keys, which --json lists"
+
+
+def _advice(report: "ReconcileReport", has_zone: bool, which: list[str]) -> Iterator[str]:
+    """Yield which options and commands do what the report advises."""
+    if report.unclear and not has_zone:
+        yield "The time zone of the service's dates is given with --time-zone, such as Europe/Moscow."
+    if report.absent or report.unclear:
+        yield "To count the rest as sent, or to let the next run send it, which may deliver it twice:"
+        for how in ("--assume-sent", "--resend"):
+            yield f"  {printable(shlex.join(['devino', 'campaign', 'resolve', *which, how]))}"
+
+
 def _as_data(report: "ReconcileReport") -> dict[str, Any]:
     return {
-        "settled": [{"position": each.position, "message_id": each.message_id} for each in report.settled],
-        "absent": [each.position for each in report.absent],
-        "unclear": [each.position for each in report.unclear],
+        "settled": [{**_which(each), "message_id": each.message_id} for each in report.settled],
+        "absent": [each.position if each.key is None else each.key for each in report.absent],
+        "unclear": [each.position if each.key is None else each.key for each in report.unclear],
         "arrived": report.arrived,
         "under_way": report.under_way,
         "searched": [
@@ -64,6 +121,10 @@ def _as_data(report: "ReconcileReport") -> dict[str, Any]:
             for each in report.searched
         ],
     }
+
+
+def _which(outcome: "Outcome") -> dict[str, Any]:
+    return {"position": outcome.position} if outcome.key is None else {"key": outcome.key}
 
 
 def _shown(moment: datetime) -> str:

@@ -16,7 +16,7 @@ from typing import IO, Any
 import click
 
 import devino_async
-from devino_async.campaigns import Row, describe_reasons
+from devino_async.campaigns import CampaignCancelled, Row, describe_reasons
 
 from .cells import CsvWriter
 from .console import as_json, open_output, refuse_existing, say, silence
@@ -108,6 +108,7 @@ class Results:
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
         self._shown = 0
+        self._is_cancelled = False
         if self._csv is not None:
             self._csv.row(_COLUMNS)
 
@@ -124,6 +125,8 @@ class Results:
             late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
             if late is not None:
                 self._show(row, row.problem_at(datetime.now(UTC)) or late)
+        elif isinstance(receipt, devino_async.NotSent):
+            self._is_cancelled |= isinstance(receipt.error.__cause__, CampaignCancelled)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
@@ -152,14 +155,20 @@ class Results:
             for outcome in _OUTCOMES
             if self.counts[outcome] or outcome == "accepted"
         )
-        if self.counts["not_sent"]:
+        if self._is_cancelled:
+            yield "not sent: the campaign was cancelled, so this command sends nothing more of it"
+        elif self.counts["not_sent"]:
             how = "; the same command does that" if self._has_journal else ""
             yield f"not sent: provably never processed, so sending those rows again is safe{how}"
-        if self.counts["unconfirmed"]:
-            how = "; the same command does not send them" if self._has_journal else ""
+        if self.counts["unconfirmed"] and self._has_journal:
+            yield (
+                "unconfirmed: may have been sent; the same command does not send them. In a few minutes, look for them "
+                "with `devino campaign reconcile`. `devino campaign show` says more"
+            )
+        elif self.counts["unconfirmed"]:
             yield (
                 "unconfirmed: may have been sent; do not send them again blindly, look them up with "
-                f"`devino details --from ... --to ... --recipient ...` in a few minutes{how}"
+                "`devino details --from ... --to ... --recipient ...` in a few minutes"
             )
         if self.broken is not None:
             yield f"the results are incomplete: {self.broken}; the counts above are complete"

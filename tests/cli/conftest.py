@@ -155,17 +155,26 @@ class Mute:
             self._connection.close()
 
 
+def _rejected(reason: dict[str, str]) -> dict[str, Any]:
+    return {"code": "REJECTED", "messageId": None, "reasons": [reason]}
+
+
 class Counting:
     """A service that counts what it was sent, and rejects every message of the sender Unknown.
 
-    It answers all but the POSTs after the first `answers`. Those wait until `answer_all` is called.
+    It answers all but the POSTs after the first `answers`. Those wait until `answer_all` is called. Messages beyond
+    the first `affords` are rejected for the balance. Look-ups of statuses say DELIVERED, once `tells` is set.
     """
 
     def __init__(self) -> None:
         self.sent: Counter[tuple[str, str]] = Counter()
         self.batches: list[int] = []
         self.rows: list[dict[str, Any]] = []
-        self.answers = sys.maxsize
+        self.answers = self.affords = sys.maxsize
+        self.tells = threading.Event()
+        self.tells.set()
+        self.looked_up: list[list[str]] = []
+        self.spent = 0
         self._holding = threading.Semaphore(0)
         self._released = threading.Event()
         self._lock = threading.Lock()
@@ -188,6 +197,7 @@ class Counting:
     def answer_all(self) -> None:
         self.answers = sys.maxsize
         self._released.set()
+        self.tells.set()
 
     def close(self) -> None:
         self.answer_all()
@@ -200,6 +210,8 @@ class Counting:
             self.sent.update((each["to"], each["text"]) for each in messages)
             self.batches.append(len(messages))
             now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+            poor = [number >= self.affords for number in range(self.spent, self.spent + len(messages))]
+            self.spent += len(messages)
             self.rows += [
                 {
                     "messageId": f"1{each['to']}",
@@ -208,23 +220,32 @@ class Counting:
                     "text": each["text"],
                     "sentDateTime": now,
                 }
-                for each in messages
-                if each["from"] != "Unknown"
+                for each, is_poor in zip(messages, poor, strict=True)
+                if each["from"] != "Unknown" and not is_poor
             ]
             is_held = len(self.batches) > self.answers
         if is_held:
             self._holding.release()
             self._released.wait(60)
-        reasons = [{"key": "not.available", "ref": "from", "defaultMessage": "no such sender"}]
-        rejected = {"code": "REJECTED", "messageId": None, "reasons": reasons}
-        return json.dumps(
-            {
-                "result": [
-                    rejected if each["from"] == "Unknown" else {"code": "OK", "messageId": f"1{each['to']}"}
-                    for each in messages
-                ]
-            }
-        ).encode()
+        unknown = _rejected({"key": "not.available", "ref": "from", "defaultMessage": "no such sender"})
+        too_dear = _rejected({"key": "balance.not.enough", "defaultMessage": "top up the balance"})
+        results = [
+            too_dear
+            if is_poor
+            else unknown
+            if each["from"] == "Unknown"
+            else {"code": "OK", "messageId": f"1{each['to']}"}
+            for each, is_poor in zip(messages, poor, strict=True)
+        ]
+        return json.dumps({"result": results}).encode()
+
+    def _statuses(self, ids: list[str]) -> bytes:
+        with self._lock:
+            self.looked_up.append([str(each) for each in ids])
+        self._holding.release()
+        self.tells.wait(60)
+        rows = [{"smsId": each, "status": "DELIVERED", "statusDateTime": "2026-11-28 10:00:00"} for each in ids]
+        return json.dumps({"result": rows}).encode()
 
     def _page(self, query: dict[str, list[str]]) -> bytes:
         """A page of the details, of all messages or those with the ids that are asked for."""
@@ -242,7 +263,7 @@ class Counting:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self._send(counting._answer(body["messages"]))
+                self._send(counting._statuses(body) if isinstance(body, list) else counting._answer(body["messages"]))
 
             def do_GET(self) -> None:
                 self._send(counting._page(parse_qs(urlsplit(self.path).query)))

@@ -14,11 +14,15 @@ def shown(cli: Any) -> dict[str, Any]:
 
 def test_nothing_happens_unasked(cli: Any, finished: str) -> None:
     """Without --yes and without a terminal a verb shows what it is about, changes nothing, and ends in 2."""
-    for verb in (["cancel"], ["forget"], ["resolve", "--resend"], ["reopen", "--reason", "x"]):
+    for verb in (["cancel"], ["forget"], ["reopen", "--reason", "not.available"]):
         result = cli.run("campaign", *verb)
         assert result.exit_code == 2
         assert "300 messages (270 accepted, 30 rejected)" in result.stderr
         assert "--yes" in result.stderr
+    assert "30 rejected messages are sent by the next run" in result.stderr
+    for verb in (["resolve", "--resend"], ["reopen", "--reason", "x"]):
+        result = cli.run("campaign", *verb)
+        assert (result.exit_code, "there is nothing to do" in result.stderr) == (0, True)
     assert shown(cli)["rejected"] == 30
     assert not shown(cli)["cancelled"]
 
@@ -29,7 +33,8 @@ def test_pause_and_unpause(cli: Any, counting: Any, killed: None) -> None:
     before = counting.sent.total()
     result = cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv")
     assert result.exit_code == 1
-    assert "paused" in result.stderr
+    assert "`devino campaign unpause` lets it go on" in result.stderr
+    assert "It is paused. `devino campaign unpause` lets it go on. After that:" in cli.run("campaign", "show").stdout
     assert counting.sent.total() == before
     assert cli.run("campaign", "unpause").exit_code == 0
     assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
@@ -68,6 +73,8 @@ def test_cancel_and_run_again(cli: Any, counting: Any, killed: None) -> None:
     assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
     assert counting.sent.total() == before
     assert shown(cli)["cancelled"]
+    lines = cli.run("campaign", "show").stdout.splitlines()
+    assert lines[-1].startswith("It is cancelled. What was not sent stays unsent")
 
 
 def test_forget_and_run_again(cli: Any, counting: Any, killed: None) -> None:
@@ -84,7 +91,10 @@ def test_forget_and_run_again(cli: Any, counting: Any, killed: None) -> None:
 def test_prune(cli: Any, finished: str) -> None:
     """Finished campaigns go once they are as old as was said."""
     assert "0 campaigns forgotten" in cli.run("campaign", "prune", "--days", "1", "--yes").stderr
-    assert cli.run("campaign", "prune", "--days", "0").exit_code == 2
+    asked = cli.run("campaign", "prune", "--days", "0")
+    assert asked.exit_code == 2
+    assert "which are forgotten: 1\n" in asked.stderr
+    assert f"{finished}, 300 messages" in asked.stderr
     assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
     assert cli.run("send", "campaign.csv").exit_code == 2
 

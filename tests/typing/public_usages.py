@@ -132,6 +132,8 @@ async def durable(messages: AsyncIterator[Message]) -> None:
             assert_type(receipt, Receipt)
         assert_type(await devino.send_all(messages, campaign="spring-sale"), SendReport)
         assert_type(await journal.campaigns(), tuple[CampaignState, ...])
+        ids = (each.message_id async for each in journal.outcomes("spring-sale") if each.message_id)
+        assert_type([each async for each in devino.iter_statuses(ids)], list[MessageStatus])
         async for outcome in journal.outcomes("spring-sale"):
             assert_type(outcome, Outcome)
             assert_type(outcome.state, State)
