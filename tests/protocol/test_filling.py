@@ -2,6 +2,7 @@
 
 import gc
 import pickle
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -34,9 +35,7 @@ TEMPLATES = st.builds(
     options=st.sampled_from([None, None, {"a%s": 'b"'}]),
 )
 good_numbers = st.sampled_from(["79000000001", "+79000000002", "7900000", "790000000000003"])
-bad_numbers = st.sampled_from(
-    ["", "0790000000", "790000", "7900000000000004", "7900000000x", "٧٩٠٠٠٠٠٠٠٠٠", "7+9000000", None, 7]
-)
+bad_numbers = st.sampled_from(["", "0790000000", "790000", "7900000000000004", "7900000000x", "7+9000000", None, 7])
 usual = st.fixed_dictionaries(
     {"to": good_numbers, "Имя": st.text(min_size=1, max_size=8), "n": st.integers() | st.text("ab1"), "day": st.dates()}
 )
@@ -65,6 +64,70 @@ def single(template: Template, rows: list[Any]) -> list[Message | InvalidMessage
         except InvalidMessage as error:
             found.append(error)
     return found
+
+
+ODD_CELLS = {
+    "to": [
+        *["", "0790000000", "790000", "7900000000000004", "7900000000x", "٧٩٠٠٠٠٠٠٠٠٠", "7+9000000", "+79000000003"],
+        *["++79000000003", " 79000000003", "79000000003\n", "7900000,790000", None, 79000000003, ["79000000003"]],
+    ],
+    "a": [
+        "",
+        " ",
+        None,
+        "\ud800",
+        "😀",
+        "\ud83d",
+        '"',
+        "\\",
+        "\n",
+        "\x00",
+        "\x7f",
+        "\u2028",
+        "%s",
+        "%",
+        "{b}",
+        b"x",
+        True,
+        1.0,
+    ],
+    "b": ["x" * 9_000, "я" * 9_000, "я" * 17_100, "x" * 34_200, "\ude00", float("nan"), "a,b"],
+}
+ODD_ROWS: list[Any] = [
+    {**row, **changed}
+    for row in [{"to": "79000000001", "a": "x", "b": "y"}]
+    for changed in [
+        *({key: value} for key, values in ODD_CELLS.items() for value in values),
+        *({"validity": value} for value in (None, "", 60, -1)),
+        *({"text": value} for value in (None, " ", "own {a}", 7)),
+        {"c": "unused"},
+        {"A": "z"},
+    ]
+]
+ODD_ROWS += [{"to": "79000000001", "A": "x", "B": "y"}, {"a": "x", "b": "y"}, {"to": "79000000001", "a": "x"}, {}, 7]
+ODD_ROWS += [{"b": "y", "a": "x", "to": "79000000001"}, OrderedDict(to="79000000001", a="x", b="y")]
+
+
+@pytest.mark.parametrize("text", ["{a} and {b}", "{a:>3}{b}", "{a|}{b|}", "{a|none}", "{b}", "the same"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_one_odd_row_in_a_run(place: int, text: str) -> None:
+    """One odd cell among good rows changes nothing for the others, and is judged as it is when it stands alone."""
+    template = Template(sender="MyCompany", text=text)
+    for odd_row in ODD_ROWS:
+        rows: list[Any] = [{"to": f"7900{number:07}", "a": f"a{number}", "b": "b"} for number in range(3)]
+        rows[place] = odd_row
+        told: list[tuple[int, InvalidMessage]] = []
+        made = RowRuns(template.fill([], lambda at, _, error, told=told: told.append((at, error))))  # type: ignore[misc]
+        run, _ = made.make(rows)
+        expected = single(template, rows)
+        good = [each for each in expected if isinstance(each, Message)]
+        assert list(run.items) == good
+        assert run.joined == ",".join(encode(good)).encode()
+        bad = [(at, each.problems) for at, each in enumerate(expected) if isinstance(each, InvalidMessage)]
+        assert [(at, error.problems) for at, error in told] == bad
+        # The next run counts on.
+        made.make([{}])
+        assert told[-1][0] == 3
 
 
 @given(TEMPLATES, many_rows)
