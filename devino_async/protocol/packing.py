@@ -10,11 +10,11 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from .message import NOTHING_MORE, Message, made_again
 
-__all__ = ["Packed"]
+__all__ = ["Fields", "Packed", "Unmade", "rest_of"]
 
 # Only CPython counts references. Other interpreters cannot tell whether a message is shared, so there
 # all messages stay objects.
@@ -32,6 +32,26 @@ _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="790
 
 # As many as are read from an answer at once, so that those runs are shared and not cut.
 _MAX_RUN = 512
+
+Fields = tuple[str, str, str, Any]
+"""Sender, recipient, text and the other fields of a message."""
+
+
+class Unmade(Protocol):
+    """A run of messages that are made when they are asked for, as filling.py makes them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Message]: ...
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Unmade": ...
+
+    def fields(self) -> Iterable[Fields]:
+        """Return the fields of each message, without making it."""
+        ...
 
 
 class _Columns:
@@ -59,6 +79,12 @@ class _Columns:
     def __getitem__(self, at: slice) -> "_Columns":
         return _Columns(self.senders[at], self.tos[at], self.texts[at], self.rests[at])
 
+    def fields(self) -> Iterable[Fields]:
+        rests = self.rests
+        if rests.count(NOTHING_MORE) < len(rests):
+            rests = [rest if isinstance(rest, tuple) else rest_of(rest) for rest in rests]
+        return zip(self.senders, self.tos, self.texts, rests, strict=True)
+
 
 class Packed(Sequence[Message]):
     """Messages in order, equal to those that were added. A message that is referenced elsewhere stays the same object.
@@ -73,13 +99,17 @@ class Packed(Sequence[Message]):
     __slots__ = ("_ends", "_growing", "_runs")
 
     def __init__(self) -> None:
-        self._runs: list[list[Message] | _Columns] = []
+        self._runs: list[list[Message] | _Columns | Unmade] = []
         self._ends: list[int] = []
         # The last run, as long as it may grow.
         self._growing: Any = None
 
-    def extend(self, messages: list[Message]) -> None:
+    def extend(self, messages: list[Message] | Unmade) -> None:
         """Add messages. A message that only this list refers to is packed."""
+        if not isinstance(messages, list):
+            self._add(messages)
+            self._growing = None
+            return
         counts = _counts(messages)
         if not messages:
             return
@@ -91,7 +121,7 @@ class Packed(Sequence[Message]):
             self._add(run)
             self._growing = run
 
-    def _add(self, run: list[Message] | _Columns) -> None:
+    def _add(self, run: list[Message] | _Columns | Unmade) -> None:
         self._runs.append(run)
         self._ends.append(len(self) + len(run))
 
@@ -101,9 +131,14 @@ class Packed(Sequence[Message]):
     def __iter__(self) -> Iterator[Message]:
         return chain.from_iterable(self._runs)
 
-    def fields(self) -> Iterator[tuple[str, str, str, Any]]:
+    def fields(self) -> Iterator[Fields]:
         """Yield sender, recipient, text and the other fields of each message, without making it."""
         return chain.from_iterable(map(_fields_of, self._runs))
+
+    def runs(self) -> Iterator[list[Message] | Unmade]:
+        """Yield the messages in runs: made ones in lists, and those that are made when they are asked for."""
+        for run in self._runs:
+            yield list(run) if isinstance(run, _Columns) else run
 
     @overload
     def __getitem__(self, at: int) -> Message: ...
@@ -132,20 +167,18 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.sender for message in messages],
         [message.to for message in messages],
         [message.text for message in messages],
-        [message if count > _ALONE else _rest_of(message) for message, count in zip(messages, counts, strict=True)],
+        [message if count > _ALONE else rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
 
 
-def _fields_of(run: list[Message] | _Columns) -> Iterable[tuple[str, str, str, Any]]:
-    if isinstance(run, _Columns):
-        rests = run.rests
-        if rests.count(NOTHING_MORE) < len(rests):
-            rests = [rest if isinstance(rest, tuple) else _rest_of(rest) for rest in rests]
-        return zip(run.senders, run.tos, run.texts, rests, strict=True)
-    return [(each.sender, each.to, each.text, _rest_of(each)) for each in run]
+def _fields_of(run: list[Message] | _Columns | Unmade) -> Iterable[Fields]:
+    if isinstance(run, list):
+        return [(each.sender, each.to, each.text, rest_of(each)) for each in run]
+    return run.fields()
 
 
-def _rest_of(message: Message) -> tuple[Any, ...]:
+def rest_of(message: Message) -> tuple[Any, ...]:
+    """Return the other fields of a message, as `fields` and `made_again` have them."""
     if (
         message.validity is None
         and message.scheduled_time is None
