@@ -74,6 +74,10 @@ if TYPE_CHECKING:
     from .protocol.statistics import StatisticsStatus as StatisticsStatus
     from .protocol.statuses import MessageStatus as MessageStatus
     from .protocol.statuses import Status as Status
+    from .protocol.text import Alphabet as Alphabet
+    from .protocol.text import Culprit as Culprit
+    from .protocol.text import Segments as Segments
+    from .protocol.text import segments as segments
     from .tracking.ladder import Delivery as Delivery
     from .tracking.ladder import DeliveryChange as DeliveryChange
     from .tracking.sqlite import SQLiteStore as SQLiteStore
