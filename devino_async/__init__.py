@@ -78,6 +78,9 @@ if TYPE_CHECKING:
     from .protocol.text import Culprit as Culprit
     from .protocol.text import Segments as Segments
     from .protocol.text import segments as segments
+    from .protocol.typography import Replacement as Replacement
+    from .protocol.typography import Suggestion as Suggestion
+    from .protocol.typography import suggest as suggest
     from .tracking.ladder import Delivery as Delivery
     from .tracking.ladder import DeliveryChange as DeliveryChange
     from .tracking.sqlite import SQLiteStore as SQLiteStore
