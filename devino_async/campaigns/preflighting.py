@@ -311,9 +311,9 @@ class PreflightPass:
 
     def _judged(self, text: str) -> _Verdict:
         found = segments(text)
-        is_gsm7 = found.alphabet is Alphabet.GSM7
-        # 70 septets are one segment in both profiles.
-        most = segments(text, profile="octet").count if is_gsm7 and len(text) > 70 else found.count
+        # Most texts of GSM-7 fit into one segment of either profile.
+        is_short = found.alphabet is Alphabet.UCS2 or found.units <= 140
+        most = found.count if is_short else segments(text, profile="octet").count
         plain = segments_of(NOT_GSM7.sub(_stand_in, text)) if found.culprits else found.count
         return _Verdict(
             text,

@@ -64,9 +64,6 @@ class Suggestion(str):
         made.replaced, made.saves = replaced, saves
         return made
 
-    def __getnewargs__(self) -> tuple[str, tuple[Replacement, ...], int]:  # type: ignore[override]
-        return str(self), self.replaced, self.saves
-
 
 def suggest(text: str, *, profile: Literal["gsm7", "octet"] = "gsm7") -> Suggestion:
     """Return the text with typographic characters replaced, if that saves a segment.

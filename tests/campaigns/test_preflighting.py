@@ -1,11 +1,13 @@
 """Preflight: every count of a file, against counting by hand and against what a sandbox holds after sending."""
 
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
+from types import FrameType
 from typing import Literal
 
 import pytest
@@ -91,6 +93,29 @@ def test_culprits() -> None:
         ("о", "CYRILLIC SMALL LETTER O", 1, 1, (6,)),
     ]
     assert [(each.looks_like, each.plainer) for each in found.culprits] == [(None, "'"), (None, "-"), ("o", "o")]
+
+
+def test_the_dearest_culprit_comes_first() -> None:
+    """Culprits are sorted by what they cost, not by how many rows have them."""
+    found = preflight(rows(message(1, "It’s on"), message(2, "It’s on"), message(3, "9–12 " + "a" * 80)))
+    assert [(each.character, each.rows, each.extra_segments) for each in found.culprits] == [("–", 1, 1), ("’", 2, 0)]
+
+
+def test_one_text_for_many_is_looked_at_once() -> None:
+    """Rows with one text cost little more than its recipient: the text is not counted again for each."""
+    looked = 0
+
+    def watch(frame: FrameType, event: str, _: object) -> None:
+        nonlocal looked
+        looked += event == "call" and frame.f_code is segments.__code__
+
+    same = [*rows(*(message(number, ORDER) for number in range(50)))]
+    sys.setprofile(watch)
+    try:
+        preflight(same)
+    finally:
+        sys.setprofile(None)
+    assert looked <= 3
 
 
 def test_a_culprit_that_costs_nothing() -> None:
