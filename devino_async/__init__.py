@@ -75,6 +75,13 @@ if TYPE_CHECKING:
     from .protocol.statuses import MessageStatus as MessageStatus
     from .protocol.statuses import Status as Status
     from .protocol.template import Template as Template
+    from .protocol.text import Alphabet as Alphabet
+    from .protocol.text import Culprit as Culprit
+    from .protocol.text import Segments as Segments
+    from .protocol.text import segments as segments
+    from .protocol.typography import Replacement as Replacement
+    from .protocol.typography import Suggestion as Suggestion
+    from .protocol.typography import suggest as suggest
     from .tracking.ladder import Delivery as Delivery
     from .tracking.ladder import DeliveryChange as DeliveryChange
     from .tracking.sqlite import SQLiteStore as SQLiteStore

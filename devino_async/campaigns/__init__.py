@@ -22,8 +22,13 @@ if TYPE_CHECKING:
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
+    from .preflighting import Preflight as Preflight
+    from .preflighting import PreflightPass as PreflightPass
+    from .preflighting import preflight as preflight
     from .reconcile_report import ReconcileReport as ReconcileReport
     from .schedule import Schedule as Schedule
+    from .sender_templates import SenderTemplates as SenderTemplates
+    from .sender_templates import read_sender_templates as read_sender_templates
     from .sqlite import SQLiteJournal as SQLiteJournal
     from .states import CampaignState as CampaignState
     from .states import Outcome as Outcome
@@ -52,8 +57,13 @@ _HOMES = {
     "Pruned": ".states",
     "Resolved": ".states",
     "State": ".states",
+    "Preflight": ".preflighting",
+    "PreflightPass": ".preflighting",
+    "preflight": ".preflighting",
     "ReconcileReport": ".reconcile_report",
     "Schedule": ".schedule",
+    "SenderTemplates": ".sender_templates",
+    "read_sender_templates": ".sender_templates",
     "SQLiteJournal": ".sqlite",
 }
 
