@@ -36,7 +36,7 @@ UNREADABLE = "\udcff"
 """Stands for bytes that the encoding does not have. No text can hold it."""
 
 _HEAD = 65_536
-_CHUNK = 262_144
+_CHUNK = 65_536
 _PASS = 1_048_576
 # Other encodings have a few bytes that are UTF-8 by chance. So many are not chance.
 _MIXED = 20
@@ -266,7 +266,7 @@ class Lines:
             rest += text
             end = rest.rfind("\n") + 1 or rest.rfind("\r", 0, -1) + 1
             if end:
-                yield io.StringIO(rest[:end], newline="")
+                yield _split(rest[:end])
                 rest = rest[end:]
             if len(rest) > MAX_LINE:
                 raise LineTooLong
@@ -274,6 +274,13 @@ class Lines:
                 break
         if rest:
             yield [rest]
+
+
+def _split(text: str) -> Iterable[str]:
+    """Return the lines of a text that ends with one. Only `\r` and `\n` end lines, though Unicode knows more ends."""
+    lines = text.splitlines(keepends=True)
+    # StringIO splits rightly, and takes twice the time.
+    return lines if len(lines) == text.count("\n") else io.StringIO(text, newline="")
 
 
 def _without_marks(text: str, rest: str) -> str:
