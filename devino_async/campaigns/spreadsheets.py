@@ -32,7 +32,7 @@ _STREAMS = {
     "Workbook": None,
     "Book": None,
 }
-_DAMAGED = "the workbook is damaged: open it in a spreadsheet program, save it anew, and read that file"
+_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it anew, and read that file"
 
 
 @frozen
@@ -79,6 +79,11 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
     except calamine.PasswordError:
         raise ConfigurationError(_LOCKED) from None
     except calamine.CalamineError:
+        raise ConfigurationError(_DAMAGED) from None
+    except BaseException as error:
+        # A panic of calamine, which some damaged files cause, is not an Exception.
+        if type(error).__name__ != "PanicException":
+            raise
         raise ConfigurationError(_DAMAGED) from None
     if opened.start is None:
         raise ConfigurationError(_empty(workbook.sheet_names[index]))
