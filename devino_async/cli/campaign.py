@@ -112,7 +112,8 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool, option
                     reasons[_INDEX.sub("", describe_reasons(outcome.reasons)) or "no reason given"] += 1
         statuses = None if asking is None else await asking.ask(found)
     if json_lines:
-        click.echo(as_json(as_data(found.state, found.place) | ({} if statuses is None else statuses.data())))
+        more = {} if statuses is None else {"statuses": statuses.data()}
+        click.echo(as_json(as_data(found.state, found.place) | more))
     else:
         for line in (*lines_of(found.state, found.place, reasons), *(() if statuses is None else statuses.lines())):
             click.echo(line)

@@ -125,7 +125,9 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
         resolved = await found.journal.resolve(found.state.name, how, places)  # type: ignore[arg-type]
         what = "are sent by the next run" if how == "resend" else "count as sent"
         over = f"; passed over, as their batch arrived: {resolved.passed_over:,}" if resolved.passed_over else ""
-        return _Done(f"{resolved.set:,} messages {what}{over}", {"set": resolved.set, "over": resolved.passed_over})
+        return _Done(
+            f"{resolved.set:,} messages {what}{over}", {"resolved": resolved.set, "passed_over": resolved.passed_over}
+        )
 
     return _Verb(plan, change)
 
@@ -150,7 +152,7 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
 
     async def change(found: Found) -> _Done:
         count = await found.journal.reopen(found.state.name, reasons)
-        return _Done(f"{count:,} messages are sent by the next run", {"set": count})
+        return _Done(f"{count:,} messages are sent by the next run", {"reopened": count})
 
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
