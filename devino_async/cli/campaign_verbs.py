@@ -132,7 +132,10 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
     return _Verb(plan, change)
 
 
-@click.command(epilog="Example: devino campaign reopen campaign.csv --reason balance.not.enough")
+@click.command(
+    short_help="Let the next run send rejected messages again.",
+    epilog="Example: devino campaign reopen campaign.csv --reason balance.not.enough",
+)
 @_name
 @click.option("--reason", "reasons", multiple=True, metavar="KEY", help="A reason of a rejection. May be repeated.")
 @_yes
@@ -170,7 +173,10 @@ async def _list_reasons(name: str | None, journal: Path | None, json_lines: bool
     return 0
 
 
-@click.command(epilog="Example: devino campaign forget campaign.csv --yes")
+@click.command(
+    short_help="Delete the messages of a campaign from the journal.",
+    epilog="Example: devino campaign forget campaign.csv --yes",
+)
 @_name
 @click.option("--even-unconfirmed", is_flag=True, help="Even if it is not known whether some messages were sent.")
 @_yes
