@@ -28,7 +28,7 @@ __all__ = ["devino"]
 _COMMANDS = {
     "demo": "A whole campaign against the built-in sandbox. Needs no account.",
     "send": "Send a file of messages, CSV or JSON lines.",
-    "campaign": "What was sent before: list, show and export.",
+    "campaign": "Campaigns: list, show and watch them, and decide about them.",
     "status": "Delivery statuses by message id.",
     "details": "All that is known about sent messages.",
     "stats": "Counts by status and period.",

@@ -40,7 +40,9 @@ def campaign() -> None:
     """Look at the campaigns in journals, and decide about them. None of these commands sends a message."""
 
 
-@campaign.command(name="list", epilog="Example: devino campaign list")
+@campaign.command(
+    name="list", short_help="List all campaigns with their counts.", epilog="Example: devino campaign list"
+)
 @click.argument("file", required=False)
 @where
 def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
@@ -48,7 +50,10 @@ def list_(file: str | None, journal: Path | None, json_lines: bool) -> None:
     run(_list(file, journal, json_lines))
 
 
-@campaign.command(epilog="Example: devino campaign show campaign.csv --statuses")
+@campaign.command(
+    short_help="Show what happened in a campaign, and what to do.",
+    epilog="Example: devino campaign show campaign.csv --statuses",
+)
 @click.argument("name", required=False)
 @click.option("--statuses", is_flag=True, help="Ask the service for the statuses of what was accepted, and count them.")
 @click.option(
@@ -69,7 +74,10 @@ def show(name: str | None, journal: Path | None, json_lines: bool, **options: An
     run(_show(name, journal, json_lines, options))
 
 
-@campaign.command(epilog="Example: devino campaign export campaign.csv --output outcomes.csv")
+@campaign.command(
+    short_help="Write what became of each message, or of each key.",
+    epilog="Example: devino campaign export campaign.csv --output outcomes.csv",
+)
 @click.argument("name", required=False)
 @click.option("--state", type=click.Choice([str(each) for each in State]), help="Only messages in this state.")
 @click.option("--keys", is_flag=True, help="The messages that were sent under a key, and not those of a campaign.")
@@ -112,7 +120,8 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool, option
                     reasons[_INDEX.sub("", describe_reasons(outcome.reasons)) or "no reason given"] += 1
         statuses = None if asking is None else await asking.ask(found)
     if json_lines:
-        click.echo(as_json(as_data(found.state, found.place) | ({} if statuses is None else statuses.data())))
+        more = {} if statuses is None else {"statuses": statuses.data()}
+        click.echo(as_json(as_data(found.state, found.place) | more))
     else:
         for line in (*lines_of(found.state, found.place, reasons), *(() if statuses is None else statuses.lines())):
             click.echo(line)

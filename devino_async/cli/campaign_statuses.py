@@ -67,7 +67,7 @@ class Statuses:
     def data(self) -> dict[str, Any]:
         """Return the counts for JSON."""
         return {
-            "statuses": dict(self.counts.most_common()),
+            "counts": dict(self.counts.most_common()),
             "not_known": self.not_known,
             "conflicting": self.conflicting,
             "complete": self.complete,

@@ -125,12 +125,17 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
         resolved = await found.journal.resolve(found.state.name, how, places)  # type: ignore[arg-type]
         what = "are sent by the next run" if how == "resend" else "count as sent"
         over = f"; passed over, as their batch arrived: {resolved.passed_over:,}" if resolved.passed_over else ""
-        return _Done(f"{resolved.set:,} messages {what}{over}", {"set": resolved.set, "over": resolved.passed_over})
+        return _Done(
+            f"{resolved.set:,} messages {what}{over}", {"resolved": resolved.set, "passed_over": resolved.passed_over}
+        )
 
     return _Verb(plan, change)
 
 
-@click.command(epilog="Example: devino campaign reopen campaign.csv --reason balance.not.enough")
+@click.command(
+    short_help="Let the next run send rejected messages again.",
+    epilog="Example: devino campaign reopen campaign.csv --reason balance.not.enough",
+)
 @_name
 @click.option("--reason", "reasons", multiple=True, metavar="KEY", help="A reason of a rejection. May be repeated.")
 @_yes
@@ -150,7 +155,7 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
 
     async def change(found: Found) -> _Done:
         count = await found.journal.reopen(found.state.name, reasons)
-        return _Done(f"{count:,} messages are sent by the next run", {"set": count})
+        return _Done(f"{count:,} messages are sent by the next run", {"reopened": count})
 
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
@@ -168,7 +173,10 @@ async def _list_reasons(name: str | None, journal: Path | None, json_lines: bool
     return 0
 
 
-@click.command(epilog="Example: devino campaign forget campaign.csv --yes")
+@click.command(
+    short_help="Delete the messages of a campaign from the journal.",
+    epilog="Example: devino campaign forget campaign.csv --yes",
+)
 @_name
 @click.option("--even-unconfirmed", is_flag=True, help="Even if it is not known whether some messages were sent.")
 @_yes

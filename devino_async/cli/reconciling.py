@@ -28,7 +28,10 @@ __all__ = ["reconcile"]
 _SHOWN = 10
 
 
-@click.command(epilog="Example: devino campaign reconcile campaign.csv --time-zone Europe/Moscow")
+@click.command(
+    short_help="Look for unconfirmed messages at the service.",
+    epilog="Example: devino campaign reconcile campaign.csv --time-zone Europe/Moscow",
+)
 @click.argument("name", required=False)
 @click.option("--key", metavar="KEY", help="Look for the message of this key, and not for those of a campaign.")
 @click.option("--keys", is_flag=True, help="Look for the messages of all keys in doubt.")

@@ -8,9 +8,10 @@ import os
 import shlex
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import click
 from attrs import evolve, frozen
@@ -25,6 +26,7 @@ from .journals import existing
 
 __all__ = ["Speed", "watch"]
 
+T = TypeVar("T")
 _WINDOW = 60.0
 # How long a journal may be busy before the command gives up, in seconds.
 _PATIENCE = 10.0
@@ -100,7 +102,7 @@ async def _watch(name: str | None, journal: Path | None, json_lines: bool, inter
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in STOP_SIGNALS:
         on_signal(number, partial(_stop, stopped, number))
-    found = await asyncio.to_thread(_found, journal, name)
+    found = await _patiently(partial(_found, journal, name), min(interval, 1.0))
     watching = _Watching(found, interval)
     work = asyncio.create_task(watching.to_the_end(json_lines))
     await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -124,10 +126,26 @@ def _found(journal: Path | None, name: str | None) -> _Placed:
         try:
             everything += [_Placed(seen, place) for seen in JournalView(place).look()]
         except JournalFailed as error:
-            if is_named:
+            if is_named or (isinstance(error, NotNow) and not isinstance(error, Missing)):
                 raise
             say(str(error))
     return chosen(everything, name)
+
+
+async def _patiently(look: Callable[[], T], pause: float) -> T:
+    """Look in a thread, and again while the journal is busy, or missing for a moment."""
+    until, missed, is_told = time.monotonic() + _PATIENCE, 0, False
+    while True:
+        try:
+            return await asyncio.to_thread(look)
+        except NotNow as error:
+            missed = missed + 1 if isinstance(error, Missing) else 0
+            if time.monotonic() > until or missed == _MISSED_LOOKS:
+                raise
+            if not missed and not is_told:
+                is_told = True
+                say(f"{error}; trying again")
+        await asyncio.sleep(pause)
 
 
 class _Watching:
@@ -168,17 +186,8 @@ class _Watching:
         return 0 if state.finished and not state.rejected and not state.cancelled else MESSAGES_FAILED
 
     async def _report(self) -> Report | None:
-        """Look once, and again while the journal is busy. Return None if it no longer has the campaign."""
-        until, missed = time.monotonic() + _PATIENCE, 0
-        while True:
-            try:
-                found = await asyncio.to_thread(self._view.look, self._name)
-                break
-            except NotNow as error:
-                missed = missed + 1 if isinstance(error, Missing) else 0
-                if time.monotonic() > until or missed == _MISSED_LOOKS:
-                    raise
-            await asyncio.sleep(min(self._interval, 1.0))
+        """Look once. Return None if the journal no longer has the campaign."""
+        found = await _patiently(partial(self._view.look, self._name), min(self._interval, 1.0))
         if self._view.was_replaced and not self._is_replaced:
             self._is_replaced = True
             say("the journal was replaced by another file while it was watched. A run that had it open sends no more")

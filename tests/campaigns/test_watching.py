@@ -77,6 +77,19 @@ async def test_it_writes_nothing(path: Path, journal: SQLiteJournal) -> None:
     assert [each.name for each in path.parent.iterdir()] == ["sms.journal"]
 
 
+async def test_it_leaves_the_log_of_a_killed_run(path: Path, journal: SQLiteJournal, tmp_path: Path) -> None:
+    """A log that a killed process left is read, and neither moved into the file nor removed."""
+    await journal.pause(NAME)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        (killed / name).write_bytes((path.parent / name).read_bytes())
+    before = files_of(killed)
+    assert before[f"{path.name}-wal"][0]
+    assert the_only(JournalView(killed / path.name).look(NAME)).state.paused
+    assert files_of(killed) == before
+
+
 async def test_a_writer_does_not_wait(path: Path) -> None:
     """A look neither waits for a transaction that is being written nor holds one up."""
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as writer:

@@ -104,3 +104,27 @@ def test_wrong_use(cli: Any, finished: str) -> None:
     assert cli.run("campaign", "resolve").exit_code == 2
     assert cli.run("campaign", "resolve", "--key", "x", "--resend", "--yes").exit_code == 2
     assert cli.run("campaign", "pause", "no-such").exit_code == 2
+
+
+def test_json(cli: Any, killed: None) -> None:
+    """With --json each verb prints one line: the campaign as it is now, and what was done."""
+
+    def told(*verb: str) -> dict[str, Any]:
+        result = cli.run("campaign", *verb, "--json")
+        assert result.exit_code == 0, result.stderr
+        [line] = cli.lines(result.stdout)
+        return dict(line)
+
+    assert told("pause")["paused"]
+    assert not told("unpause")["paused"]
+    reopened = told("reopen", "--reason", "not.available", "--yes")
+    assert (reopened["reopened"], reopened["rejected"], reopened["not_sent"]) == (10, 0, 10)
+    some = told("resolve", "--assume-sent", "--position", "100", "--yes")
+    assert (some["resolved"], some["assumed_sent"], some["unconfirmed"]) == (1, 1, 99)
+    rest = told("resolve", "--resend", "--yes")
+    assert (rest["resolved"], rest["passed_over"], rest["planned"]) == (99, 0, 99)
+    assert (rest := told("resolve", "--resend", "--yes"))["planned"] == 99
+    assert "resolved" not in rest
+    assert told("cancel", "--yes")["cancelled"]
+    assert told("forget", "--yes")["forgotten"] == 200
+    assert told("prune", "--days", "0", "--yes") == {"journal": "campaign.csv.journal", "campaigns": 0, "keys": 0}

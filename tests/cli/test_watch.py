@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,19 @@ def test_a_journal_that_goes(cli: Any, counting: Any, running: Any) -> None:
     assert status == 3
     assert "A run that had it open sends nothing more" in said
     Path("aside").rename("campaign.csv.journal")
+
+
+def test_a_busy_journal(cli: Any, finished: str) -> None:
+    """While another process keeps the journal for itself, it says so and waits."""
+    with closing(sqlite3.connect("campaign.csv.journal", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE campaign SET paused = 0")
+        other.execute("COMMIT")
+        watching = cli.start(*WATCH)
+        watching.hear("it is busy; trying again")
+    assert "300 of about 300: 270 accepted" in first_line(watching)
+    assert watching.end()[0] == 1
 
 
 def test_a_journal_that_is_replaced(cli: Any, counting: Any, running: Any) -> None:
