@@ -32,8 +32,8 @@ class Content:
     Use `of` to read it from a journal.
     """
 
-    def __init__(self, fingerprints: bytes | bytearray, marks: bytes | bytearray) -> None:
-        self._fingerprints = _numbers(fingerprints)
+    def __init__(self, fingerprints: "bytes | array[int]", marks: bytes | bytearray) -> None:
+        self._fingerprints = fingerprints if isinstance(fingerprints, array) else _numbers(fingerprints)
         # 0 where nothing is recorded, or where the message was taken.
         self._marks = bytearray(marks)
         self._waiting = len(marks) - self._marks.count(0)
@@ -50,11 +50,13 @@ class Content:
     async def of(cls, journal: Journal, name: str) -> "Content":
         """Read what a campaign has recorded, in windows of positions."""
         size = await journal.recorded(name)
-        fingerprints, marks = bytearray(size * SIZE), bytearray(size)
+        # Not copied: a copy for a million messages would block the event loop for milliseconds.
+        fingerprints, marks = array("Q", [0]) * size, bytearray(size)
+        as_bytes = memoryview(fingerprints).cast("B") if size else memoryview(b"")
         for start in range(0, size, _WINDOW):
             window = range(start, min(start + _WINDOW, size))
             for record in await journal.records(name, window.start, window.stop):
-                _copy(record, window, fingerprints, marks)
+                _copy(record, window, as_bytes, marks)
                 # Stores that answer from memory do not pause by themselves.
                 await asyncio.sleep(0)
         return cls(fingerprints, marks)
@@ -179,13 +181,13 @@ class _Index:
         self._sorted[part] = array(_POSITION, sorted(self._sorted[part], key=self._fingerprints.__getitem__))
 
 
-def _numbers(fingerprints: bytes | bytearray) -> "array[int]":
+def _numbers(fingerprints: bytes) -> "array[int]":
     numbers = array("Q")
     numbers.frombytes(fingerprints)
     return numbers
 
 
-def _copy(record: Record, window: range, fingerprints: bytearray, marks: bytearray) -> None:
+def _copy(record: Record, window: range, fingerprints: bytearray | memoryview, marks: bytearray) -> None:
     """Copy the messages of a part that lie in a window of positions and have not moved."""
     positions = record.positions
     if isinstance(positions, range) and Mark.MOVED not in record.marks:

@@ -65,10 +65,15 @@ class SQLiteJournal(JournalFile):
     """Keep campaigns and keyed sends in the file `path`. A file that is missing is created for its owner only.
 
     Use it as an async context manager. Several processes may use one file, and several journals in one process too.
-    A journal on a network file system is refused, if that can be detected, because locks do not work there. An older
-    copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages are
-    reconciled. With `references`, messages that have a callback address are sent with one more option, `dv_ref`. If
-    `on_status` is given to a CallbackReceiver, each callback that carries this option settles its message at once.
+    A journal on a network file system is refused, if that can be detected, because locks do not work there.
+
+    An older copy of a file does not know what was claimed since. Never send with one before its unconfirmed messages
+    are reconciled. The `-wal` file beside it holds the last changes while it is in use, and after a crash. SQLite takes
+    what is left of that file for the whole. So if it was cut or deleted, or was not copied too, what remains is an
+    older copy.
+
+    With `references`, messages that have a callback address are sent with one more option, `dv_ref`. If `on_status` is
+    given to a CallbackReceiver, each callback that carries this option settles its message at once.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:

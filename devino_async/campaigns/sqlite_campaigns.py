@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
+from .blobs import Damaged
 from .states import CampaignState, Mark, Run
 
 __all__ = ["COUNTED", "SCHEMA", "begin", "check_not_forgotten", "end", "go_on", "note_more", "states", "touch"]
@@ -132,7 +133,10 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
     row = connection.execute(
         "SELECT paused, cancelled, forgotten, run, recorded, span FROM campaign WHERE id = ?", (run.campaign,)
     ).fetchone()
-    paused, cancelled, forgotten, running, recorded, span = row or (0, 0, 1, None, 0, 0)
+    if row is None:
+        # Even a forgotten campaign keeps its row.
+        raise Damaged
+    paused, cancelled, forgotten, running, recorded, span = row
     # First of all: what another run has sent since must not pass for what was refused by a person.
     if running != run.token:
         raise _taken_over(run)

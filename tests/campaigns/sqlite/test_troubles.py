@@ -469,3 +469,11 @@ async def test_a_damaged_secret(path: Path) -> None:
         for call in (journal.secret(), journal.begin("spring", ADDRESS)):
             with pytest.raises(JournalFailed, match="is damaged"):
                 await call
+
+
+async def test_a_campaign_that_is_gone(journal: SQLiteJournal, path: Path) -> None:
+    """If the record of a campaign is lost during its run, that is damage. The error does not name another run."""
+    run = await journal.begin("spring", ADDRESS)
+    changed(path, "DELETE FROM campaign")
+    with pytest.raises(JournalFailed, match="record of the campaign 'spring' is damaged"):
+        await journal.claim(run, part_of(range(2)))
