@@ -212,7 +212,7 @@ class PreflightPass:
         self._verdict = self._judged("")
 
     def feed(self, rows: Iterable[CheckedRow]) -> None:
-        """Count some rows more. A run of 500 takes a few milliseconds."""
+        """Count some rows more. A run of 500 takes a few milliseconds, and with templates one of 100."""
         for row in rows:
             left_out: str | None = getattr(row, "left_out", None)
             if left_out is not None:
