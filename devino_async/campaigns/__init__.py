@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
-    from .preflighting import Preflight as Preflight
+    from .preflight_results import Preflight as Preflight
     from .preflighting import PreflightPass as PreflightPass
     from .preflighting import preflight as preflight
     from .reconcile_report import ReconcileReport as ReconcileReport
@@ -57,7 +57,7 @@ _HOMES = {
     "Pruned": ".states",
     "Resolved": ".states",
     "State": ".states",
-    "Preflight": ".preflighting",
+    "Preflight": ".preflight_results",
     "PreflightPass": ".preflighting",
     "preflight": ".preflighting",
     "ReconcileReport": ".reconcile_report",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from devino_async import ConfigurationError, DevinoClient, Message, segments
 from devino_async.campaigns import Preflight, PreflightPass, Row, SenderTemplates, preflight, read_messages
-from devino_async.campaigns.preflighting import Repeat
+from devino_async.campaigns.preflight_results import Repeat
 from devino_async.campaigns.recipients import Recipients
 from devino_async.sandbox import Sandbox
 from devino_async.sandbox.account import PRICE

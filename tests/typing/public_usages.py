@@ -8,7 +8,9 @@ from typing import assert_type
 from devino_async import (
     Accepted,
     Account,
+    Alphabet,
     CloseReport,
+    Culprit,
     DateCount,
     DetailField,
     DetailPage,
@@ -28,17 +30,33 @@ from devino_async import (
     Receipt,
     Rejected,
     RetryPolicy,
+    Segments,
     SendReport,
     SortOrder,
     Statistics,
     Status,
     StatusCallback,
+    Suggestion,
     Timeouts,
     Unconfirmed,
     parse_callbacks,
     parse_incoming,
+    segments,
+    suggest,
 )
-from devino_async.campaigns import CampaignState, Outcome, ReconcileReport, Schedule, SQLiteJournal, State
+from devino_async.campaigns import (
+    CampaignState,
+    Outcome,
+    Preflight,
+    PreflightPass,
+    ReconcileReport,
+    Schedule,
+    SenderTemplates,
+    SQLiteJournal,
+    State,
+    preflight,
+    read_messages,
+)
 
 
 def make() -> DevinoClient:
@@ -144,3 +162,17 @@ async def durable(messages: AsyncIterator[Message]) -> None:
         assert_type(await devino.reconcile(), ReconcileReport)
         async for outcome in journal.keys("unconfirmed"):
             assert_type(outcome.key, str | None)
+
+
+def check_first(path: str) -> None:
+    found = segments("It’s on", profile="octet")
+    assert_type(found, Segments)
+    assert_type(found.alphabet, Alphabet)
+    assert_type(found.culprits, tuple[Culprit, ...])
+    assert_type(suggest("It’s on"), Suggestion)
+    assert_type(suggest("It’s on").saves, int)
+    templates = SenderTemplates(["Your code: %d+"])
+    assert_type(preflight(read_messages(path), price="4.20", templates=templates), Preflight)
+    check = PreflightPass(price=Decimal("4.2"))
+    check.feed(list(read_messages(path)))
+    assert_type(check.result().cost, Decimal | None)
