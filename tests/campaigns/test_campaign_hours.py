@@ -92,8 +92,11 @@ async def test_what_waits_is_not_claimed(service: Service, journal: Journal) -> 
     assert (state.messages, state.accepted, state.in_flight, state.planned) == (300, 300, 0, 0)
     await run.client.aclose()
     receipts = await run.end()
-    assert kinds(receipts) == [Accepted] * 300 + [NotSent] * (len(receipts) - 300)
-    # The second batch is read when closing ends the wait, and so may be a third.
+    assert kinds(receipts[:400]) == [Accepted] * 300 + [NotSent] * 100
+    # The second batch is read when closing ends the wait, and so may be a third. Closing may come before they are looked
+    # up in the journal.
+    for each in receipts[400:]:
+        assert isinstance(each, NotSent) or "It was not looked up" in str(each.error)
     assert len(receipts) <= 300 + 300, "it read on although a batch waited"
     assert service.requests == []
     assert kinds(await ran(service, journal, messages(5_000))) == [Accepted] * 5_000
