@@ -93,8 +93,8 @@ async def test_what_waits_is_not_claimed(service: Service, journal: Journal) -> 
     await run.client.aclose()
     receipts = await run.end()
     assert kinds(receipts[:400]) == [Accepted] * 300 + [NotSent] * 100
-    # The second batch is read when closing ends the wait, and so may be a third. Closing may come before they are looked
-    # up in the journal.
+    # The second batch is read when closing ends the wait, and so may be a third. Closing may come before they are
+    # looked up in the journal.
     for each in receipts[400:]:
         assert isinstance(each, NotSent) or "It was not looked up" in str(each.error)
     assert len(receipts) <= 300 + 300, "it read on although a batch waited"

@@ -85,7 +85,7 @@ def test_what_to_do() -> None:
         "settled: 0, absent: 0, unclear: 3",
         "The dates of the service were read as UTC-03:30, because the settled rows agree on it.",
         "2 are unclear because the zone of the service's dates is not known. Reconcile "
-        + "again with a client that has it: time_zone= (devino: --time-zone Europe/Moscow).",
+         "again with a client that has it: time_zone= (devino: --time-zone Europe/Moscow).",
         "1 are unclear because rows fit several messages, or have no time. Reconcile again later.",
         "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend.",
     ]
