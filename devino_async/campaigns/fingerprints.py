@@ -42,7 +42,8 @@ class Fingerprints:
         found: list[bytes] = []
         while some := self._of_fields(islice(fields, _MESSAGES_A_STEP)):
             found.append(some)
-            yield
+            if len(some) == SIZE * _MESSAGES_A_STEP:
+                yield
         return b"".join(found)
 
     def _of_fields(self, messages: Iterable[tuple[str, str, str, Any]]) -> bytes:

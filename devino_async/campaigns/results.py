@@ -34,7 +34,7 @@ _RUNS = re.compile(b"a+|r+|[^ar]+")
 
 
 def pack(receipts: Receipts) -> Generator[None, None, tuple[bytes, bytes]]:
-    """Return a mark for each receipt, and the rest of the receipts, packed. Yields after every thousand or two."""
+    """Return a mark for each receipt, and the rest of the receipts, packed. Yields after every few runs."""
     kept = _Kept()
     for number, run in enumerate(receipts.runs(), 1):
         if isinstance(run, AcceptedRun):

@@ -2,13 +2,13 @@
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from devino_async.campaigns import SQLiteJournal
+from devino_async.campaigns.blobs import unpack_bodies, unpack_bytes
 
 
 def changed(path: Path, *statements: str) -> None:
@@ -38,6 +38,14 @@ def forked(target: Callable[..., None], *args: Any) -> None:
 
 
 async def bodies_of(journal: SQLiteJournal) -> list[list[str] | None]:
-    """The stored lines of each part."""
-    rows = await selected(journal, "SELECT bodies FROM part")
-    return [None if each is None else zlib.decompress(each).decode().split("\n") for (each,) in rows]
+    """The stored texts of each part."""
+    rows = await selected(journal, "SELECT bodies, last - first + 1, positions FROM part")
+    return [
+        None if bodies is None else [each.decode() for each in unpack_bodies(bodies, count_of(positions, span))]
+        for bodies, span, positions in rows
+    ]
+
+
+def count_of(positions: bytes | None, span: int) -> int:
+    """How many messages a part has."""
+    return span if positions is None else len(unpack_bytes(positions)) // 8

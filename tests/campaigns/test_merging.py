@@ -139,3 +139,13 @@ def test_damage(plain: bytes, at: int, level: int) -> None:
         assert unpack_bytes(bytes(stored)) == plain
     with pytest.raises(Damaged):
         unpack_bytes(bytes(stored[:-1]))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [b'{"from":"a"}', b'{"from":"a"},{"from":"a"},{"from":"a"}', b"\n\n", b"[", b""],
+)
+def test_bodies_that_do_not_fit(stored: bytes) -> None:
+    """Texts that are not as many as their messages are damage. They are never given to the wrong messages."""
+    with pytest.raises(Damaged):
+        unpack_bodies(pack_bytes(stored), 2)
