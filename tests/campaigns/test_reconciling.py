@@ -242,9 +242,9 @@ async def test_keys(devino: DevinoClient, account: Account, journal: SQLiteJourn
     assert await selected(journal, "SELECT count(*) FROM keyed WHERE body IS NOT NULL") == [(0,)]
 
 
-@pytest.mark.parametrize("shorten", [False, True])
+@pytest.mark.parametrize(("shorten", "link"), [(False, LINK), (True, LINK), (True, "https://other.example/x")])
 async def test_an_equal_campaign_that_begins_meanwhile(
-    devino: DevinoClient, service: Service, account: Account, shorten: bool
+    devino: DevinoClient, service: Service, account: Account, shorten: bool, link: str
 ) -> None:
     """Rows of a request that began while rows were read are not taken, though its answer is not there yet."""
     some = messages(5, text=f"See {LINK}")
@@ -259,7 +259,8 @@ async def test_an_equal_campaign_that_begins_meanwhile(
     async def answering(request: web.Request, body: Any) -> web.StreamResponse:
         if request.path == "/sms-stat/detail" and not sending:
             account.hold = hold
-            sending.append(asyncio.create_task(devino.send_all(some, campaign="second", shorten_url=shorten)))
+            others = messages(5, text=f"See {link}")
+            sending.append(asyncio.create_task(devino.send_all(others, campaign="second", shorten_url=shorten)))
             await begun.wait()
         return await account(request, body)
 
