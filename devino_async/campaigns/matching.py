@@ -162,7 +162,6 @@ class Matcher:
         """Let nothing be found that may be of this POST instead. It began while the rows were read."""
         for doubt in post.doubts:
             self._contested.update(self._groups_of(doubt.recipient, doubt.sender, doubt.text))
-            self._contested.update(self._linked.get(_digest(doubt.recipient, doubt.sender), ()))
 
     def feed(self, row: DetailRow) -> None:
         """Look at one row. The last row of an id counts, as rows change while they are read."""
