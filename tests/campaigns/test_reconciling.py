@@ -274,6 +274,27 @@ async def test_an_equal_campaign_that_begins_meanwhile(
     assert figures(await devino.reconcile(campaign="first")) == (0, 5, 0)
 
 
+@pytest.mark.parametrize("has_arrived", [True, False])
+async def test_an_equal_campaign_that_is_under_way(devino: DevinoClient, account: Account, has_arrived: bool) -> None:
+    """Rows that may be of a request that is being sent are left to it. Its answer says which of them are its own."""
+    some = messages(5)
+    (account.lost if has_arrived else account.dropped).add(0)
+    await devino.send_all(some, campaign="first")
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        begun.set()
+        await answer.wait()
+
+    account.hold = hold
+    sending = asyncio.create_task(devino.send_all(some, campaign="second"))
+    await begun.wait()
+    assert figures(await devino.reconcile(campaign="first")) == (0, 0, 5)
+    answer.set()
+    assert len((await sending).accepted) == 5
+    assert figures(await devino.reconcile(campaign="first")) == ((5, 0, 0) if has_arrived else (0, 5, 0))
+
+
 async def test_a_zone_that_only_the_rows_agree_on(devino: DevinoClient, account: Account) -> None:
     """A report says which zone the dates were read in, if nothing but the settled rows themselves shows it."""
     account.hours, account.lost = 5.75, {0, 2}
