@@ -238,16 +238,19 @@ class Campaigns(Machine):
     def settle(self, data: st.DataObject, marks: str) -> None:
         found = self.a_part(data)
         if found:
-            _, part = found
-            self.answers += 1
-            said = str(self.answers)
-            marks = marks[: len(part.marks)]
-            packed = answer(part.part.positions, marks, said)
-            self.processes[part.owner].call("settle", part.run, part.part, *packed)
-            part.taken = True
-            for at, mark in enumerate(marks):
-                if part.marks[at] in "cup":
-                    part.marks[at], part.said[at] = mark, said
+            self.answered(found[1], marks)
+
+    def answered(self, part: KnownPart, marks: str) -> None:
+        """Settle a part with an answer of its own process."""
+        self.answers += 1
+        said = str(self.answers)
+        marks = marks[: len(part.marks)]
+        packed = answer(part.part.positions, marks, said)
+        self.processes[part.owner].call("settle", part.run, part.part, *packed)
+        part.taken = True
+        for at, mark in enumerate(marks):
+            if part.marks[at] in "cup":
+                part.marks[at], part.said[at] = mark, said
 
     @rule(data=st.data(), positions=some_positions, marks=some_marks)
     def settle_without_claim(self, data: st.DataObject, positions: tuple[int, ...], marks: str) -> None:

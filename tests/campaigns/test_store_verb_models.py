@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
-from stores import ADDRESS
+from stores import ADDRESS, part_of
 from test_store_models import (
     EXAMPLES,
     KEYS,
@@ -22,6 +22,7 @@ from test_store_models import (
     Machine,
     names,
     numbers,
+    some_marks,
     some_positions,
 )
 
@@ -57,6 +58,24 @@ class Verbs(Campaigns):
             must_say(refusal, "no campaign")
             assert not self.known[name].begun
             return None
+
+    @rule(number=numbers, name=names, positions=some_positions, marks=some_marks, complete=st.booleans())
+    def a_whole_run(self, number: int, name: str, positions: tuple[int, ...], marks: str, complete: bool) -> None:
+        """Claim and settle a part in one step, as verbs are about answers."""
+        known = self.known[name]
+        if known.owner is None:
+            self.begin(number, name)
+        run, owner = known.run, known.owner
+        if run is None or owner is None or known.stopped or not known.may_be_claimed(positions):
+            return
+        count = len(positions)
+        part = KnownPart(part_of(positions), run, owner, ["c"] * count, [""] * count, len(known.parts))
+        self.processes[owner].call("claim", run, part.part)
+        known.take(part)
+        self.answered(part, marks)
+        if complete:
+            self.processes[owner].call("end", run, complete=True)
+            known.run, known.owner, known.complete = None, None, True
 
     @rule(number=numbers, name=names, how=ways, named=st.none() | some_positions)
     def resolve(self, number: int, name: str, how: str, named: Any) -> None:
