@@ -159,10 +159,9 @@ class Matcher:
         self._posts += 1
 
     def contest(self, post: Post) -> None:
-        """Let nothing be found that may be of this POST instead. It began while the rows were read."""
+        """Let nothing be found that may be of this POST instead, because it is being sent now."""
         for doubt in post.doubts:
             self._contested.update(self._groups_of(doubt.recipient, doubt.sender, doubt.text))
-            self._contested.update(self._linked.get(_digest(doubt.recipient, doubt.sender), ()))
 
     def feed(self, row: DetailRow) -> None:
         """Look at one row. The last row of an id counts, as rows change while they are read."""

@@ -192,18 +192,22 @@ class Reconciling:
         # One message needs only the rows of its recipient. For more than that, all rows are read once.
         recipient = next(_doubts_of(asked)).recipient if len(asked) == 1 else None
         matcher = Matcher(zones=zones, proved=proved)
-        for case in cases:
+        doubted = [case for case in cases if not case.doubt.is_live]
+        for case in doubted:
             # In a thread, because 32,000 messages take a third of a second. The same holds for the verdict.
             await asyncio.to_thread(matcher.add, case.post())
         for start, end in _joined([each for case in cases for each in case.windows(zones)]):
             await self._read(matcher, start, end, recipient)
-        for rival in [case async for case in self._begun_since(began, cases, zones)]:
+        # An answer will say which rows are theirs. Until then, equal rows are left to them.
+        rivals = [case for case in cases if case.doubt.is_live]
+        rivals += [case async for case in self._begun_since(began, cases, zones)]
+        for rival in rivals:
             await asyncio.to_thread(matcher.contest, rival.post())
         # Read last: what was claimed and settled meanwhile is no rival any more, and its ids are known.
         known = await self._evidence.known(matcher.ids)
         verdict = await asyncio.to_thread(matcher.verdict, known, now=self._now())
-        for case, found, unclear in zip(cases, verdict.found, verdict.unclear, strict=True):
-            if case.is_open:
+        for case, found, unclear in zip(doubted, verdict.found, verdict.unclear, strict=True):
+            if case.is_wanted:
                 # Not cut short by a cancelled caller: the rows are used from here on.
                 settled = await to_the_end(self._evidence.settle(case.doubt, found))
                 await self._report(case.doubt, {place: found[place] for place in settled}, unclear)

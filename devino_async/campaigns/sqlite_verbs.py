@@ -20,7 +20,8 @@ _RESOLVED = {"resend": Mark.PLANNED, "assume_sent": Mark.ASSUMED_SENT}
 _RESOLVED_KEY = {"resend": State.PLANNED, "assume_sent": State.ASSUMED_SENT}
 _ARRIVED = (Mark.ACCEPTED, Mark.REJECTED)
 _FINISHED = """SELECT campaign.id FROM campaign LEFT JOIN part ON part.campaign = campaign.id
-    WHERE NOT forgotten AND complete AND run IS NULL AND changed_at < ? GROUP BY campaign.id
+    WHERE NOT forgotten AND complete AND changed_at < ?
+        AND (run IS NULL OR campaign.claimer NOT IN (SELECT name FROM claimer)) GROUP BY campaign.id
     HAVING coalesce(sum(planned + claimed + not_sent + unconfirmed), 0) = 0"""
 _CERTAIN = f"({', '.join(repr(each.value) for each in State if each is not State.UNCONFIRMED)})"
 _SETTLED_KEYS = "('accepted', 'rejected', 'assumed_sent', 'not_sent', 'planned')"

@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def part_of(positions: Sequence[int], token: str | None = None, text: str = "Hel
     """A part whose slices hold three messages at most."""
     encoded = [each.encode() for each in encode(message_at(position, text) for position in positions)]
     return Part(
-        token=token or secrets.token_hex(8),
+        token=token or secrets.token_hex(16),
         positions=positions,
         fingerprints=b"".join(map(fingerprint_at, positions)),
         slices=[b",".join(encoded[at : at + 3]) for at in range(0, len(encoded), 3)],
@@ -120,8 +121,8 @@ def words_of(record: Record, at: int) -> str:
     return receipt.error.problem
 
 
-async def collected(journal: Journal, method: str, *args: Any) -> list[Outcome]:
-    return [each async for each in getattr(journal, method)(*args)]
+async def collected(journal: Journal, method: str, *args: Any) -> list[Any]:
+    return [each async for each in attrgetter(method)(journal)(*args)]
 
 
 class Process:
@@ -172,10 +173,10 @@ def _serve(stores: SQLiteStores, theirs: Connection) -> None:
         while request := theirs.recv():
             method, args, options = request
             try:
-                if method in {"outcomes", "keys"}:
+                if method in {"outcomes", "keys", "evidence.in_doubt"}:
                     outcome = True, await collected(journal, method, *args)
                 else:
-                    outcome = True, await getattr(journal, method)(*args, **options)
+                    outcome = True, await attrgetter(method)(journal)(*args, **options)
             except Exception as error:  # noqa: BLE001 - raised in the test
                 outcome = False, error
             theirs.send(outcome)

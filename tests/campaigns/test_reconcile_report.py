@@ -81,11 +81,11 @@ def test_what_to_do() -> None:
     for at in range(3):
         unclear.append(at, None)
     report = ReconcileReport(unclear=unclear, without_zone=2, agreed=(timedelta(hours=-3, minutes=-30),))
+    zone = "the zone of the service's dates is not known. Reconcile again with a client that has it: time_zone="
     assert str(report).splitlines() == [
         "settled: 0, absent: 0, unclear: 3",
         "The dates of the service were read as UTC-03:30, because the settled rows agree on it.",
-        "2 are unclear because the zone of the service's dates is not known. Reconcile "
-         "again with a client that has it: time_zone= (devino: --time-zone Europe/Moscow).",
+        f"2 are unclear because {zone} (devino: --time-zone Europe/Moscow).",
         "1 are unclear because rows fit several messages, or have no time. Reconcile again later.",
         "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend.",
     ]

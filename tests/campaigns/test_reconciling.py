@@ -242,9 +242,9 @@ async def test_keys(devino: DevinoClient, account: Account, journal: SQLiteJourn
     assert await selected(journal, "SELECT count(*) FROM keyed WHERE body IS NOT NULL") == [(0,)]
 
 
-@pytest.mark.parametrize("shorten", [False, True])
+@pytest.mark.parametrize(("shorten", "link"), [(False, LINK), (True, LINK), (True, "https://other.example/x")])
 async def test_an_equal_campaign_that_begins_meanwhile(
-    devino: DevinoClient, service: Service, account: Account, shorten: bool
+    devino: DevinoClient, service: Service, account: Account, shorten: bool, link: str
 ) -> None:
     """Rows of a request that began while rows were read are not taken, though its answer is not there yet."""
     some = messages(5, text=f"See {LINK}")
@@ -259,7 +259,8 @@ async def test_an_equal_campaign_that_begins_meanwhile(
     async def answering(request: web.Request, body: Any) -> web.StreamResponse:
         if request.path == "/sms-stat/detail" and not sending:
             account.hold = hold
-            sending.append(asyncio.create_task(devino.send_all(some, campaign="second", shorten_url=shorten)))
+            others = messages(5, text=f"See {link}")
+            sending.append(asyncio.create_task(devino.send_all(others, campaign="second", shorten_url=shorten)))
             await begun.wait()
         return await account(request, body)
 
@@ -271,6 +272,27 @@ async def test_an_equal_campaign_that_begins_meanwhile(
     [second] = await asyncio.gather(*sending)
     assert len(second.accepted) == 5
     assert figures(await devino.reconcile(campaign="first")) == (0, 5, 0)
+
+
+@pytest.mark.parametrize("has_arrived", [True, False])
+async def test_an_equal_campaign_that_is_under_way(devino: DevinoClient, account: Account, has_arrived: bool) -> None:
+    """Rows that may be of a request that is being sent are left to it. Its answer says which of them are its own."""
+    some = messages(5)
+    (account.lost if has_arrived else account.dropped).add(0)
+    await devino.send_all(some, campaign="first")
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        begun.set()
+        await answer.wait()
+
+    account.hold = hold
+    sending = asyncio.create_task(devino.send_all(some, campaign="second"))
+    await begun.wait()
+    assert figures(await devino.reconcile(campaign="first")) == (0, 0, 5)
+    answer.set()
+    assert len((await sending).accepted) == 5
+    assert figures(await devino.reconcile(campaign="first")) == ((5, 0, 0) if has_arrived else (0, 5, 0))
 
 
 async def test_a_zone_that_only_the_rows_agree_on(devino: DevinoClient, account: Account) -> None:

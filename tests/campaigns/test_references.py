@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +236,63 @@ def test_hooks_that_cannot_work(hooks: Any) -> None:
 
 def _is_a_journal(made: SQLiteJournal) -> Journal:
     return made
+
+
+@pytest.mark.parametrize("how", ["resend", "assume_sent"])
+async def test_a_callback_after_a_decision(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal, how: Any
+) -> None:
+    """A callback still settles what a person wants to send again, and nothing is sent. What counts as sent stays so."""
+    account.lost = {0}
+    some = [message(1, callback_url=URL)]
+    await devino.send_all(some, campaign="sale")
+    await journal.resolve("sale", how)
+    await journal.on_status([event(account.stored[0].message_id, references(service)[0])])
+    [state] = await journal.campaigns()
+    assert (state.accepted, state.assumed_sent) == ((1, 0) if how == "resend" else (0, 1))
+    await devino.send_all(some, campaign="sale")
+    assert account.sends == 1
+
+
+@pytest.mark.parametrize("how", ["forget", "prune"])
+async def test_a_callback_of_what_is_gone(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal, how: str
+) -> None:
+    """A callback about a campaign or a key that was forgotten or pruned changes nothing, and is no error."""
+    account.lost = {0, 1} if how == "forget" else set()
+    await devino.send_all([message(1, callback_url=URL)], campaign="sale")
+    await devino.send(message(2, callback_url=URL), key="order")
+    if how == "forget":
+        await journal.forget("sale", even_unconfirmed=True)
+        await journal.resolve_key("order", "assume_sent")
+    else:
+        assert await journal.prune(timedelta(seconds=-1)) == (1, 1)
+    before = [each async for each in journal.keys(None)]
+    ids = [each.message_id for each in account.stored]
+    await journal.on_status([event(*each) for each in zip(ids, references(service), strict=True)])
+    assert await journal.campaigns() == ()
+    assert [each async for each in journal.keys(None)] == before
+
+
+async def test_forged_callbacks(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
+) -> None:
+    """Without the token nothing reaches the journal. With it, a reference of no claim changes nothing."""
+    account.lost = {0}
+    await devino.send_all([message(1, callback_url=URL)], campaign="sale")
+    token, [reference] = new_token(), references(service)
+    receiver = CallbackReceiver(token=token, on_status=[journal.on_status])
+
+    def body(reference: str) -> bytes:
+        made = {"messageId": "5", "ts": 1_700_000_000_000, "status": "DELIVERED", "options": {"dv_ref": reference}}
+        return json.dumps([made]).encode()
+
+    for forged in ("", "x" * 43, new_token(), token[:-1]):
+        assert (await receiver.handle("POST", forged, {}, body(reference)))[0] == 404
+    for unknown in (f"{TOKEN}-0", f"{reference}9", reference.upper(), "order", "0" * 5_000):
+        assert (await receiver.handle("POST", token, {}, body(unknown)))[0] == 200
+    assert (await journal.campaigns())[0].unconfirmed == 1
+    for _ in range(2):
+        assert (await receiver.handle("POST", token, {}, body(reference)))[0] == 200
+        assert [each.message_id async for each in journal.outcomes("sale")] == ["5"]
+    await receiver.aclose()

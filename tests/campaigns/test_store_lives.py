@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from stores import (
@@ -134,3 +135,18 @@ async def test_a_key_of_a_killed_process(journal: Journal, process: Callable[[],
     found = await journal.claim_keys("3", ADDRESS, [keyed("doubt")], LATER)
     assert found["doubt"].state is State.UNCONFIRMED
     assert not await journal.claim_keys("3", ADDRESS, [keyed("free")], LATER)
+
+
+@needs_processes
+async def test_prune_of_what_a_dead_run_left(process: Callable[[], Process], journal: Journal) -> None:
+    """A finished campaign whose last run was killed is pruned like any other. One that is being run is not."""
+    run = await journal.begin("sale", ADDRESS)
+    part = part_of(range(2))
+    await journal.claim(run, part)
+    await journal.settle(run, part, *answer(range(2), "aa"))
+    await journal.end(run, complete=True)
+    runner = process()
+    runner.call("begin", "sale", ADDRESS)
+    assert await journal.prune(timedelta(seconds=-5)) == (0, 0)
+    runner.kill()
+    assert await journal.prune(timedelta(seconds=-5)) == (1, 0)

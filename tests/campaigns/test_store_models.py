@@ -26,7 +26,15 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from stores import ADDRESS, LATER, Process, SQLiteStores, answer, keyed, keyed_outcome, outcome_of, part_of
 
-from devino_async.campaigns import CampaignBusy, JournalFailed, Outcome, State
+from devino_async.campaigns import (
+    CampaignBusy,
+    CampaignCancelled,
+    CampaignForgotten,
+    CampaignPaused,
+    JournalFailed,
+    Outcome,
+    State,
+)
 from devino_async.campaigns.states import STATES, Part, Run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
@@ -53,6 +61,7 @@ class KnownPart:
     said: list[str]
     number: int
     taken: bool = False
+    was_claimed: bool = True
 
 
 @define
@@ -64,7 +73,14 @@ class KnownCampaign:
     runs: list[tuple[int, Run]] = field(factory=list)
     complete: bool = False
     begun: bool = False
+    paused: bool = False
+    cancelled: bool = False
+    forgotten: bool = False
     parts: dict[str, KnownPart] = field(factory=dict)
+
+    @property
+    def stopped(self) -> bool:
+        return self.paused or self.cancelled
 
     def place_of(self, position: int) -> tuple[KnownPart, int] | None:
         found = [
@@ -108,6 +124,13 @@ class Machine(RuleBasedStateMachine):
         self.processes[number] = Process(self.stores)
 
 
+def outcome_told(position: int, mark: str, said: str) -> Outcome:
+    """The outcome of a message with this mark, which an answer, or an id that was found ("=..."), gave it."""
+    if mark == "a" and said.startswith("="):
+        return Outcome(position=position, state=State.ACCEPTED, message_id=said[1:])
+    return outcome_of(position, mark, said) if mark in "ar" else Outcome(position=position, state=STATES[ord(mark)])
+
+
 class Campaigns(Machine):
     """Campaigns against KnownCampaign."""
 
@@ -136,6 +159,15 @@ class Campaigns(Machine):
         except CampaignBusy:
             assert known.owner is not None
             return
+        except CampaignForgotten:
+            assert known.forgotten
+            return
+        except CampaignPaused:
+            assert known.paused
+            assert not known.cancelled
+            return
+        assert not known.forgotten
+        assert known.cancelled or not known.paused
         assert known.owner is None
         assert run.recorded == max((max(each.part.positions) + 1 for each in known.parts.values()), default=0)
         known.run, known.owner, known.begun = run, number, True
@@ -162,10 +194,13 @@ class Campaigns(Machine):
             self.processes[number].call("claim", run, part)
         except CampaignBusy:
             assert known.run is not run
+        except (CampaignPaused, CampaignCancelled):
+            assert known.stopped
         except JournalFailed:
             assert not known.may_be_claimed(part.positions)
         else:
             assert known.run is run
+            assert not known.stopped
             assert known.may_be_claimed(part.positions)
             count = len(part.positions)
             known.take(KnownPart(part, run, number, ["c"] * count, [""] * count, len(known.parts)))
@@ -180,6 +215,8 @@ class Campaigns(Machine):
             self.processes[part.owner].call("claim", part.run, part.part)
         except CampaignBusy:
             assert known.run is not part.run
+        except (CampaignPaused, CampaignCancelled):
+            assert known.stopped
         except JournalFailed:
             assert {*part.marks} - {*"pnc"}
         else:
@@ -187,7 +224,7 @@ class Campaigns(Machine):
             # What is still claimed may be claimed again by its own token: a release of it may have failed.
             assert not {*part.marks} - {*"pnc"}
             part.marks = ["c"] * len(part.marks)
-            part.taken = False
+            part.taken, part.was_claimed = False, True
 
     @rule(data=st.data())
     def release(self, data: st.DataObject) -> None:
@@ -201,16 +238,19 @@ class Campaigns(Machine):
     def settle(self, data: st.DataObject, marks: str) -> None:
         found = self.a_part(data)
         if found:
-            _, part = found
-            self.answers += 1
-            said = str(self.answers)
-            marks = marks[: len(part.marks)]
-            packed = answer(part.part.positions, marks, said)
-            self.processes[part.owner].call("settle", part.run, part.part, *packed)
-            part.taken = True
-            for at, mark in enumerate(marks):
-                if part.marks[at] in "cup":
-                    part.marks[at], part.said[at] = mark, said
+            self.answered(found[1], marks)
+
+    def answered(self, part: KnownPart, marks: str) -> None:
+        """Settle a part with an answer of its own process."""
+        self.answers += 1
+        said = str(self.answers)
+        marks = marks[: len(part.marks)]
+        packed = answer(part.part.positions, marks, said)
+        self.processes[part.owner].call("settle", part.run, part.part, *packed)
+        part.taken = True
+        for at, mark in enumerate(marks):
+            if part.marks[at] in "cup":
+                part.marks[at], part.said[at] = mark, said
 
     @rule(data=st.data(), positions=some_positions, marks=some_marks)
     def settle_without_claim(self, data: st.DataObject, positions: tuple[int, ...], marks: str) -> None:
@@ -230,7 +270,9 @@ class Campaigns(Machine):
             assert known.run is run
             assert known.may_be_claimed(positions)
             count = len(positions)
-            known.take(KnownPart(part, run, number, [*marks], [said] * count, len(known.parts), taken=True))
+            known.take(
+                KnownPart(part, run, number, [*marks], [said] * count, len(known.parts), taken=True, was_claimed=False)
+            )
 
     def ended(self, number: int) -> None:
         for known in self.known.values():
@@ -275,12 +317,7 @@ class Campaigns(Machine):
             for position in range(MESSAGES):
                 place = known.place_of(position)
                 if place:
-                    mark, said = place[0].marks[place[1]], place[0].said[place[1]]
-                    state = STATES[ord(mark)]
-                    is_final = mark in "ar"
-                    expected.append(
-                        outcome_of(position, mark, said) if is_final else Outcome(position=position, state=state)
-                    )
+                    expected.append(outcome_told(position, place[0].marks[place[1]], place[0].said[place[1]]))
             if expected:
                 assert self.watcher.call("outcomes", name) == expected
             for start, stop in ((0, MESSAGES), (2, 4)):
