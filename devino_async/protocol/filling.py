@@ -132,7 +132,10 @@ class Form:
 
 
 class FilledRun(Sequence[Message]):
-    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown."""
+    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown.
+
+    It owns the lists that it is given, so no two of them may be the same one.
+    """
 
     __slots__ = ("_columns", "_form", "_tos")
 
@@ -162,6 +165,15 @@ class FilledRun(Sequence[Message]):
         """Return sender, recipient, text and the other fields of each message, without making it."""
         form, count = self._form, len(self._tos)
         return zip(repeat(form.sender, count), self._tos, self._texts(), repeat(form.rest, count), strict=True)
+
+    def absorb(self, following: object) -> bool:
+        """Take over the messages of the run that follows. Return False if it is not of the same template."""
+        if not isinstance(following, FilledRun) or following._form is not self._form:
+            return False
+        self._tos.extend(following._tos)
+        for column, more in zip(self._columns, following._columns, strict=True):
+            column.extend(more)
+        return True
 
     def _texts(self) -> Iterable[str]:
         values = zip(*self._columns, strict=True) if self._columns else repeat((), len(self._tos))
@@ -294,7 +306,7 @@ def _encoded(form: Form, tos: list[str], columns: list[list[str]]) -> RowRun | N
         return None
     # Joining encoded pieces takes a third of the time of a format string.
     each = (b"".join(pieces[at : at + width]).removeprefix(b",") for at in range(0, len(pieces), width))
-    return RowRun(FilledRun(form, tos, columns), b"".join(pieces), each)
+    return RowRun(FilledRun(form, tos, list(map(list, columns))), b"".join(pieces), each)
 
 
 def _escaped(values: list[str], joined: str) -> list[str]:
