@@ -7,6 +7,7 @@ with anything unusual in it is made message by message. The outcome is the same,
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from json.encoder import encode_basestring
+from operator import itemgetter
 from typing import Any, Protocol, overload
 
 from attrs import field, frozen
@@ -131,7 +132,10 @@ class Form:
 
 
 class FilledRun(Sequence[Message]):
-    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown."""
+    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown.
+
+    It owns the lists that it is given, so no two of them may be the same one.
+    """
 
     __slots__ = ("_columns", "_form", "_tos")
 
@@ -161,6 +165,15 @@ class FilledRun(Sequence[Message]):
         """Return sender, recipient, text and the other fields of each message, without making it."""
         form, count = self._form, len(self._tos)
         return zip(repeat(form.sender, count), self._tos, self._texts(), repeat(form.rest, count), strict=True)
+
+    def absorb(self, following: object) -> bool:
+        """Take over the messages of the run that follows. Return False if it is not of the same template."""
+        if not isinstance(following, FilledRun) or following._form is not self._form:
+            return False
+        self._tos.extend(following._tos)
+        for column, more in zip(self._columns, following._columns, strict=True):
+            column.extend(more)
+        return True
 
     def _texts(self) -> Iterable[str]:
         values = zip(*self._columns, strict=True) if self._columns else repeat((), len(self._tos))
@@ -233,21 +246,25 @@ class RowRuns:
         """Return a run of rows that are all alike and all valid, or None for anything unusual."""
         if set(map(type, rows)) != {dict} or self._may_be_empty:
             return None
-        names = set(map(tuple, rows))
-        layout = self._template.layout_of(names.pop())
-        if names or layout.own.keys() != {"to"} or layout.problems:
+        names = tuple(rows[0])
+        layout = self._template.layout_of(names)
+        if layout.own.keys() != {"to"} or layout.problems or set(map(len, rows)) != {len(names)}:
             return None
-        tos = _recipients([row[layout.own["to"]] for row in rows])
+        try:
+            # As many names as the first row, and all of its names: so each row has the same.
+            cells = {name: list(map(itemgetter(name), rows)) for name in names}
+        except KeyError:
+            return None
+        tos = _recipients(cells[layout.own["to"]])
         if tos is None:
             return None
-        form, columns, length = self._form, [], self._form.length
-        for placeholder, key in zip(form.placeholders, layout.keys, strict=True):
-            column = _shown(placeholder, [None] * len(rows) if key is None else [row[key] for row in rows])
+        columns: list[list[str]] = []
+        for placeholder, key in zip(self._form.placeholders, layout.keys, strict=True):
+            column = _shown(placeholder, [None] * len(rows) if key is None else cells[key])
             if column is None:
                 return None
             columns.append(column)
-            length += max(map(len, column))
-        return _encoded(form, tos, columns) if length <= SURELY_SHORT else None
+        return _encoded(self._form, tos, columns)
 
 
 def _recipients(tos: list[Any]) -> list[str] | None:
@@ -271,24 +288,29 @@ def _shown(placeholder: Placeholder, values: list[Any]) -> list[str] | None:
 
 
 def _encoded(form: Form, tos: list[str], columns: list[list[str]]) -> RowRun | None:
-    """Return a run of good recipients and values, or None if a value cannot be encoded."""
+    """Return a run of good recipients and values, or None if a text may be too long or cannot be encoded."""
+    joined = ["".join(column) for column in columns]
+    # Most runs are shorter in all than one text may be.
+    if form.length + sum(map(len, joined)) > SURELY_SHORT:
+        longest = [max(map(len, column)) for column in columns]
+        if form.length + sum(longest) > SURELY_SHORT:
+            return None
     width = len(form.wire)
     pieces = form.wire * len(tos)
     # The comma before the first message.
     pieces[0] = pieces[0][1:]
     try:
-        for number, column in enumerate([tos, *map(_escaped, columns)]):
+        for number, column in enumerate([tos, *map(_escaped, columns, joined)]):
             pieces[1 + 2 * number :: width] = map(str.encode, column)
     except UnicodeEncodeError:
         return None
     # Joining encoded pieces takes a third of the time of a format string.
     each = (b"".join(pieces[at : at + width]).removeprefix(b",") for at in range(0, len(pieces), width))
-    return RowRun(FilledRun(form, tos, columns), b"".join(pieces), each)
+    return RowRun(FilledRun(form, tos, list(map(list, columns))), b"".join(pieces), each)
 
 
-def _escaped(values: list[str]) -> list[str]:
+def _escaped(values: list[str], joined: str) -> list[str]:
     """Return values as they stand in JSON, without quotes around them."""
-    joined = "".join(values)
     # A text that was not escaped only got two quotes.
     if len(encode_basestring(joined)) == len(joined) + 2:
         return values

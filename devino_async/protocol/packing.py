@@ -53,6 +53,10 @@ class Unmade(Protocol):
         """Return the fields of each message, without making it."""
         ...
 
+    def absorb(self, following: "Unmade") -> bool:
+        """Take over the messages of the run that follows. Return False if it is of another kind."""
+        ...
+
 
 class _Columns:
     """A run of packed messages, field by field. `rests` holds each message's other fields, or the message itself."""
@@ -107,15 +111,14 @@ class Packed(Sequence[Message]):
     def extend(self, messages: list[Message] | Unmade) -> None:
         """Add messages. A message that only this list refers to is packed."""
         if not isinstance(messages, list):
-            self._add(messages)
-            self._growing = None
+            run: Any = messages
+        elif messages:
+            counts = _counts(messages)
+            run = [*messages] if min(counts) > _ALONE else _packed(messages, counts)
+        else:
             return
-        counts = _counts(messages)
-        if not messages:
-            return
-        run: Any = [*messages] if min(counts) > _ALONE else _packed(messages, counts)
-        if type(run) is type(self._growing) and len(run) + len(self._growing) <= _MAX_RUN:
-            self._growing.extend(run)
+        # Few long runs are fewer objects for the garbage collector than many short ones.
+        if _absorbed(self._growing, run):
             self._ends[-1] += len(run)
         else:
             self._add(run)
@@ -160,6 +163,18 @@ class Packed(Sequence[Message]):
             part._add(run if whole else run[start - before : stop - before])
             start, number = end, number + 1
         return part
+
+
+def _absorbed(last: Any, run: Any) -> bool:
+    """Return whether the last run could take the messages of another, and did."""
+    if last is None:
+        return False
+    if type(last) not in {list, _Columns}:
+        return type(run) not in {list, _Columns} and bool(last.absorb(run))
+    if type(run) is not type(last) or len(run) + len(last) > _MAX_RUN:
+        return False
+    last.extend(run)
+    return True
 
 
 def _packed(messages: list[Message], counts: list[int]) -> _Columns:

@@ -21,6 +21,7 @@ from devino_async import (
     DevinoClient,
     GroupBy,
     IncomingMessage,
+    InvalidMessage,
     Limits,
     Message,
     MessageStatus,
@@ -37,6 +38,7 @@ from devino_async import (
     Status,
     StatusCallback,
     Suggestion,
+    Template,
     Timeouts,
     Unconfirmed,
     parse_callbacks,
@@ -176,3 +178,17 @@ def check_first(path: str) -> None:
     check = PreflightPass(price=Decimal("4.2"))
     check.feed(list(read_messages(path)))
     assert_type(check.result().cost, Decimal | None)
+
+
+async def fill(rows: list[dict[str, str]], records: AsyncIterator[dict[str, object]]) -> None:
+    template = Template(sender="MyCompany", text="Dear {name|client}, {day:%d.%m}", validity=timedelta(hours=1))
+    assert_type(template.fields, tuple[str, ...])
+    assert_type(template.message({"to": "79000000001", "name": 1}), Message)
+
+    def on_invalid(position: int, row: object, error: InvalidMessage) -> None:
+        assert_type(error.position, int | None)
+
+    async for receipt in make().send_many(template.fill(rows)):
+        assert_type(receipt, Receipt)
+        assert_type(receipt.message, Message)
+    assert_type(await make().send_all(template.fill(records, on_invalid), campaign="spring-sale"), SendReport)
