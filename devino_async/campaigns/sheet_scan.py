@@ -81,6 +81,10 @@ class Findings:
             if inside and top < bottom < _MAX_ROWS:
                 self.mark(top + 1, _MERGED, bottom - top)
 
+    def rows_from(self, row: int) -> Iterator[int]:
+        """Yield the rows from this one on that hold a cell which looks empty and is not."""
+        return (each for each in range(row, len(self.bits)) if self.bits[each] & (_ERROR | _NO_VALUE))
+
     def problem(self, row: int) -> str | None:
         """Return what is wrong with a row, by its number from 0."""
         found = self.bits[row] if row < len(self.bits) else 0

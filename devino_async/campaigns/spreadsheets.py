@@ -98,7 +98,7 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
             findings.mark_merged(
                 opened.merged_cell_ranges or (), [left + place for place, name in enumerate(header) if name]
             )
-            return Sheet(form, header, _runs(rows, len(header), findings), notes)
+            return Sheet(form, header, _runs(rows, len(header), findings, number), notes)
     raise ConfigurationError(_empty(workbook.sheet_names[index]))
 
 
@@ -134,8 +134,9 @@ def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple
     raise ConfigurationError(f"no sheet is called {str(wanted)!r}. The sheets are {names}, or their numbers from 1")
 
 
-def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings) -> Iterator[Run]:
+def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings, begin: int) -> Iterator[Run]:
     run: Run = []
+    number = begin
     for number, values in rows:
         cells = [value if type(value) is str else _text(value) for value in values[:width]]
         problem = findings.problem(number - 1)
@@ -144,8 +145,9 @@ def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings)
             if len(run) == RUN:
                 yield run
                 run = []
-    if run:
-        yield run
+    # For calamine a sheet ends with its last cell that has a value.
+    run += [(row + 1, Problem(findings.problem(row))) for row in findings.rows_from(number)]
+    yield from (run[at : at + RUN] for at in range(0, len(run), RUN))
 
 
 def _text(value: Any) -> str:
