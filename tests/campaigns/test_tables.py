@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async import ConfigurationError
+from devino_async.campaigns.cells import RUN, Problem
 from devino_async.campaigns.decoding import MAX_LINE
-from devino_async.campaigns.tables import RUN, Problem, Table, open_table
+from devino_async.campaigns.tables import Table, open_table
 
 RUSSIAN = "Телефон;Имя\r\n79000000001;Иван\r\n"
 

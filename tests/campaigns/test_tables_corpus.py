@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devino_async import ConfigurationError
+from devino_async.campaigns.cells import Problem
 from devino_async.campaigns.tables import open_table
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -88,3 +89,49 @@ def test_a_file_of_a_real_program(path: Path) -> None:
     assert "\n" not in str(refused.value)
     if "--encoding" in str(refused.value):
         assert read(path, encoding=str(refused.value).split()[-1]) == expected(path.name)
+
+
+ERROR, NO_VALUE, MERGED = "a cell with an error", "a formula without a saved value", "a merged cell"
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*-formulas.*")), ids=lambda path: path.name)
+def test_formulas(path: Path) -> None:
+    """A formula is its saved value. A row with an error, or with a formula without a value, is a problem."""
+    *rows, (_, first), (line, last) = read(path)
+    assert rows == expected("cp1251.xlsx")
+    said = NO_VALUE if path.name.startswith("openpyxl") else ERROR
+    assert [said in str(each) and isinstance(each, Problem) for each in (first, last)] == [True, True]
+    assert line == 7
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*-merged.*")), ids=lambda path: path.name)
+def test_merged_cells(path: Path) -> None:
+    """A row whose cell is empty only because it is merged with the one above is a problem. The one above is read."""
+    rows = read(path)
+    assert [rows[0], rows[2]] == [expected("cp1251.xlsx")[0], expected("cp1251.xlsx")[2]]
+    line, problem = rows[1]
+    assert line == 3
+    assert isinstance(problem, Problem)
+    assert MERGED in problem
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*-aside.*")), ids=lambda path: path.name)
+def test_a_table_that_stands_aside(path: Path) -> None:
+    """A table may begin in any row and column. Rows keep the numbers that the program shows."""
+    assert read(path) == [(line + 2, cells) for line, cells in expected("cp1251.xlsx")]
+
+
+@pytest.mark.parametrize("path", sorted(CORPUS.glob("*-hidden.*")), ids=lambda path: path.name)
+def test_a_hidden_sheet(path: Path) -> None:
+    """The first visible sheet is read, and the notes name the others. A name or a number opens any of them."""
+    with open_table(path) as table:
+        assert table.notes == ("read sheet 'Клиенты' of 'Черновик', 'Клиенты'; --sheet NAME decides",)
+        assert table.header == HEADER
+    for sheet in ("Черновик", 1, "1"):
+        with open_table(path, sheet=sheet) as table:
+            assert (table.header, table.notes) == (["другое", "не то"], ())
+    for sheet in ("Лист9", 3, 0, "-1"):
+        with pytest.raises(ConfigurationError, match=r"no sheet is called .* The sheets are 'Черновик', 'Клиенты'"):
+            open_table(path, sheet=sheet)
+    with pytest.raises(ConfigurationError, match="sheet must be str or int"):
+        open_table(path, sheet=1.5)  # type: ignore[arg-type]
