@@ -23,7 +23,8 @@ from foreign_names import FILES, ROOT, foreign_names
 
 from devino_async import Message
 from devino_async.protocol.packing import Packed
-from devino_async.protocol.receipts import Accepted, Receipts
+from devino_async.protocol.receipt_runs import Receipts
+from devino_async.protocol.receipts import Accepted
 from devino_async.transport.ledger import Ledger, LedgerBody
 
 

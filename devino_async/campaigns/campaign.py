@@ -25,7 +25,8 @@ from ..flow.pipeline import ChunkSource
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import MixedRun, NotSent, Receipt, Receipts, Unconfirmed
+from ..protocol.receipt_runs import MixedRun, Receipts
+from ..protocol.receipts import NotSent, Receipt, Unconfirmed
 from .content import Content
 from .fingerprints import Fingerprints
 from .journal import Journal

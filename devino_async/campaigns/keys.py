@@ -18,7 +18,8 @@ from ..flow.ownership import to_the_end
 from ..flow.steps import Turns
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import NotSent, Receipt, Receipts, Unconfirmed
+from ..protocol.receipt_runs import Receipts
+from ..protocol.receipts import NotSent, Receipt, Unconfirmed
 from .blobs import lines_of
 from .fingerprints import Fingerprints
 from .journal import Journal

@@ -23,7 +23,7 @@ from ..flow.ownership import to_the_end
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipts
+from ..protocol.receipt_runs import Receipts
 from .fingerprints import SIZE
 from .journal import Journal
 from .references import with_references

@@ -9,7 +9,7 @@ from ..errors import JournalFailed, OutcomeUnknown
 from ..flow.steps import Turns, in_steps
 from ..protocol import sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipts
+from ..protocol.receipt_runs import Receipts
 from .results import Results
 from .states import Record
 

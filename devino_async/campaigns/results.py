@@ -13,7 +13,8 @@ from typing import Any
 
 from ..errors import CallFailed, OutcomeUnknown, Reason
 from ..protocol.message import Message
-from ..protocol.receipts import Accepted, AcceptedRun, FailedRun, NotSent, Receipt, Receipts, Rejected, Unconfirmed
+from ..protocol.receipt_runs import AcceptedRun, FailedRun, Receipts
+from ..protocol.receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed
 from ..redaction import mask_phones
 from .states import STATES, Mark, Outcome, Record
 

@@ -25,7 +25,8 @@ from ..flow.chunking import Chunk
 from ..flow.steps import Turns, at_once, in_steps
 from ..protocol import send_results, sending
 from ..protocol.message import Message
-from ..protocol.receipts import Receipt, Receipts, Rejected, Unconfirmed
+from ..protocol.receipt_runs import Receipts
+from ..protocol.receipts import Receipt, Rejected, Unconfirmed
 from ..transport.breaker import HALF_OPEN_MESSAGES, Breaker, Patience, Ticket
 from ..transport.limits import Limits
 from ..transport.retry import RetryPolicy

@@ -24,7 +24,8 @@ from ..protocol import sending
 from ..protocol.filling import AsyncFilled, Filled, RowRuns
 from ..protocol.message import Message
 from ..protocol.packing import Packed
-from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, SendReport, Unconfirmed
+from ..protocol.receipt_runs import Receipts
+from ..protocol.receipts import Accepted, NotSent, Receipt, Rejected, SendReport, Unconfirmed
 from ..transport.breaker import Patience
 from ..transport.limits import Limits
 from .batches import Batch, Batches, receipts_without_request

@@ -14,7 +14,8 @@ from ..errors import (
     Unauthorized,
 )
 from ..protocol import send_results, sending
-from ..protocol.receipts import Receipts, Rejected, Unconfirmed
+from ..protocol.receipt_runs import Receipts
+from ..protocol.receipts import Rejected, Unconfirmed
 from ..transport.breaker import Ticket
 
 __all__ = ["fatal_error"]

@@ -16,7 +16,8 @@ from attrs import frozen
 from ..errors import BadAnswer, CallFailed, Reason
 from ..exchange import Answer
 from .message import Message
-from .receipts import MixedRun, Receipts, Rejected
+from .receipt_runs import MixedRun, Receipts
+from .receipts import Rejected
 from .sending import ENDPOINT, ids_in, may_accept
 from .skimming import Skimmed, skim
 from .wire.envelope import bad_answer, cleared, is_refusal, reason_texts_in, reasons_from_envelope, refused

@@ -10,7 +10,7 @@ from json.encoder import encode_basestring
 from ..errors import CallFailed, InvalidMessage, OutcomeUnknown, Reason, RequestNotSent
 from ..exchange import Admission, Call, Claim
 from .message import Message, missed_schedule
-from .receipts import Receipts
+from .receipt_runs import Receipts
 from .wire.endpoint import Endpoint
 
 __all__ = [

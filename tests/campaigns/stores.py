@@ -16,7 +16,7 @@ from devino_async.campaigns import Journal, Outcome, SQLiteJournal, State
 from devino_async.campaigns.results import Results, pack
 from devino_async.campaigns.states import STATES, KeyedSend, Mark, Part, Record
 from devino_async.flow.steps import at_once
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 from devino_async.protocol.sending import encode
 
 ADDRESS = "https://api.example:443"

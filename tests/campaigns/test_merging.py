@@ -29,7 +29,7 @@ from devino_async.campaigns.merging import merged
 from devino_async.campaigns.results import Results
 from devino_async.campaigns.states import Outcome, State, settled
 from devino_async.flow.steps import at_once
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 from devino_async.protocol.sending import encode
 
 OLD, NEW = "1", "2"

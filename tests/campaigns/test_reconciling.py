@@ -18,7 +18,7 @@ from devino_async.campaigns import CampaignChanged, JournalError, KeyConflict, R
 from devino_async.campaigns.results import pack
 from devino_async.campaigns.states import Part
 from devino_async.flow.steps import at_once
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 from devino_async.protocol.sending import encode
 from devino_async.sandbox import Sandbox
 

@@ -12,7 +12,7 @@ from devino_async.campaigns.results import DIED, Results, pack, pack_one
 from devino_async.campaigns.states import Mark, State
 from devino_async.errors import OutcomeUnknown, RequestNotSent
 from devino_async.flow.steps import at_once
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 
 MESSAGE = Message(sender="MyCompany", to="79001234567", text="secret text")
 KINDS = "arun"

@@ -21,7 +21,7 @@ from devino_async.campaigns.results import Results, pack
 from devino_async.campaigns.scattered import Scattered
 from devino_async.campaigns.states import Mark, Record
 from devino_async.flow.steps import Turns, at_once
-from devino_async.protocol.receipts import MixedRun, Receipts
+from devino_async.protocol.receipt_runs import MixedRun, Receipts
 
 MESSAGE = Message(sender="MyCompany", to="79001234567", text="secret text")
 

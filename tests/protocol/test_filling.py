@@ -14,7 +14,7 @@ from devino_async.campaigns.fingerprints import Fingerprints
 from devino_async.flow.steps import at_once
 from devino_async.protocol.filling import FilledRun, RowRuns
 from devino_async.protocol.packing import Packed
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 from devino_async.protocol.sending import encode
 
 TEXTS = [

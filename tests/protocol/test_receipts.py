@@ -23,7 +23,7 @@ from devino_async import (
     SendReport,
     Unconfirmed,
 )
-from devino_async.protocol.receipts import Receipts
+from devino_async.protocol.receipt_runs import Receipts
 
 PHONE = "79001234567"
 MESSAGE = Message(sender="devino", to=PHONE, text="код 4711", options={"ref": "o-77"})
