@@ -174,7 +174,7 @@ USES = [
     Use(
         library="CPython object",
         name="__class__",
-        files=("protocol/message.py", "protocol/receipt_runs.py"),
+        files=("protocol/message.py", "protocol/receipts.py"),
         purpose="a draft with the same slots becomes a frozen value: tens of thousands are made at a time",
         check=changes_class,
         otherwise="make them by their constructors, and measure benchmarks/campaign.py and codec.py again",

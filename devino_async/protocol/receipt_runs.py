@@ -6,14 +6,14 @@ receipt is stands in receipts.py.
 
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
 from ..errors import CallFailed, Reason
 from .message import Message
-from .packing import Packed, Unmade
-from .receipts import Accepted, Draft, NotSent, Receipt, Rejected, Unconfirmed
+from .packing import Packed
+from .receipts import Accepted, NotSent, Receipt, Rejected, Unconfirmed, add_accepted, add_unmade
 
 __all__ = ["AcceptedRun", "FailedRun", "MixedRun", "Receipts"]
 
@@ -23,7 +23,6 @@ _RECEIPTS_A_RUN = 64
 # Until then they are kept in longer runs, because each run is several objects.
 _MESSAGES_A_RUN = 512
 
-_new: Callable[[type], Any] = object.__new__
 _digits_in = re.compile("[0-9]+").findall
 
 
@@ -48,40 +47,14 @@ class AcceptedRun:
         ids = iter(self.ids)
         segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
         if not isinstance(self.messages, Packed):
-            _add_accepted(receipts, self.messages, ids, segments)
+            add_accepted(receipts, self.messages, ids, segments)
             return receipts
         for run in self.messages.runs():
             if isinstance(run, list):
-                _add_accepted(receipts, run, ids, segments)
+                add_accepted(receipts, run, ids, segments)
             else:
-                _add_unmade(receipts, run, ids, segments)
+                add_unmade(receipts, run, ids, segments)
         return receipts
-
-
-Segments = Iterator[tuple[str, ...]]
-
-
-def _add_accepted(receipts: list[Receipt], messages: Iterable[Message], ids: Iterator[str], segments: Segments) -> None:
-    # The class swap of message.py (see _made there), as receipts are made by the million too.
-    for message, message_id, segment_ids in zip(messages, ids, segments, strict=False):
-        made = _new(Draft)
-        made.message = message
-        made.message_id = message_id
-        made.segment_ids = segment_ids
-        made.__class__ = Accepted
-        receipts.append(made)
-
-
-def _add_unmade(receipts: list[Receipt], run: Unmade, ids: Iterator[str], segments: Segments) -> None:
-    """Add receipts that make their messages when they are asked for. See Accepted.__getattr__."""
-    for at, message_id, segment_ids in zip(range(len(run)), ids, segments, strict=False):
-        made = _new(Draft)
-        made._unmade = run
-        made._at = at
-        made.message_id = message_id
-        made.segment_ids = segment_ids
-        made.__class__ = Accepted
-        receipts.append(made)
 
 
 class FailedRun:

@@ -4,33 +4,35 @@ Exactly one receipt is made for every message that was read from the caller's in
 send_results.py. How the receipts of a batch are kept is in receipt_runs.py.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import field, frozen
 
 from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
+from .packing import Unmade
 
 __all__ = [
     "Accepted",
-    "Draft",
     "NotSent",
     "Receipt",
     "Rejected",
     "SendReport",
     "Unconfirmed",
+    "add_accepted",
+    "add_unmade",
 ]
 
 
-class Draft:
+class _Draft:
     """An Accepted under construction: the same slots, still writable."""
 
     __slots__ = ("__weakref__", "_at", "_unmade", "message", "message_id", "segment_ids")
 
 
 @frozen
-class Accepted(Draft):
+class Accepted(_Draft):
     """The service accepted the message. Look up its status by `message_id`. `segment_ids` is set if requested."""
 
     message: Message
@@ -97,6 +99,34 @@ class Unconfirmed:
 
 Receipt = Accepted | Rejected | NotSent | Unconfirmed
 """What became of one message. Use it in a `match` statement."""
+
+
+_new: Callable[[type], Any] = object.__new__
+_Segments = Iterator[tuple[str, ...]]
+
+
+def add_accepted(receipts: list[Receipt], messages: Iterable[Message], ids: Iterator[str], segments: _Segments) -> None:
+    """Add the receipts of accepted messages."""
+    # The class swap of message.py (see _made there), as receipts are made by the million too.
+    for message, message_id, segment_ids in zip(messages, ids, segments, strict=False):
+        made = _new(_Draft)
+        made.message = message
+        made.message_id = message_id
+        made.segment_ids = segment_ids
+        made.__class__ = Accepted
+        receipts.append(made)
+
+
+def add_unmade(receipts: list[Receipt], run: Unmade, ids: Iterator[str], segments: _Segments) -> None:
+    """Add receipts that make their messages when they are asked for. See Accepted.__getattr__."""
+    for at, message_id, segment_ids in zip(range(len(run)), ids, segments, strict=False):
+        made = _new(_Draft)
+        made._unmade = run
+        made._at = at
+        made.message_id = message_id
+        made.segment_ids = segment_ids
+        made.__class__ = Accepted
+        receipts.append(made)
 
 
 @frozen(repr=False)
