@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
+    from .numbers import InvalidNumber as InvalidNumber
+    from .numbers import normalize_number as normalize_number
     from .reconciling import ReconcileReport as ReconcileReport
     from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
@@ -48,6 +50,8 @@ _HOMES = {
     "read_messages": ".files",
     "CampaignState": ".states",
     "Journal": ".journal",
+    "InvalidNumber": ".numbers",
+    "normalize_number": ".numbers",
     "Outcome": ".states",
     "Pruned": ".states",
     "Resolved": ".states",
