@@ -1,0 +1,319 @@
+"""Rows of cells from a file of any kind: CSV, JSON lines, Excel workbooks and OpenDocument spreadsheets.
+
+What a file is, its first bytes say (file_kinds.py, decoding.py). What the columns mean is in columns.py. No error and
+no problem holds a cell.
+"""
+
+import csv
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from os import PathLike
+from pathlib import Path, PurePath
+from types import TracebackType
+from typing import Any, BinaryIO, Literal, Self
+
+from attrs import define
+
+from ..errors import ConfigurationError
+from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
+from .file_kinds import kind_of, refuse_text
+
+__all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
+
+RUN = 512
+"""The limit on the rows of a run."""
+
+Form = Literal["csv", "jsonl", "xlsx", "xls", "ods"]
+_JSON_NAMES = {".jsonl", ".ndjson"}
+_BLANK = " \t\r\n\xa0\ufeff;,|\x1a"
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\s;,]*', re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"?')
+_BEGINS_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|$)')
+_MAX_HEADER_LINES = 100
+_FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
+
+
+class Problem(str):
+    """Why a row cannot be read, in words that hold none of its cells."""
+
+    __slots__ = ()
+
+
+Cells = list[str] | dict[str, Any] | Problem
+"""The cells of a row under the header, the members of a JSON object, or why the row cannot be read."""
+Run = list[tuple[int, Cells]]
+"""Rows with the numbers of their lines, as an editor or a spreadsheet counts them from 1."""
+
+
+class Table:
+    """The rows of an open file.
+
+    - `notes`: what is to be said before the first row, such as which encoding was chosen.
+    - `header`: the names of the columns, with single spaces between words. Columns without a name have an empty one.
+      Those behind the last name are left out. For JSON lines the header is None.
+
+    A table is a context manager. It also closes when its rows end.
+    """
+
+    def __init__(self, form: Form, header: list[str] | None, runs: Iterator[Run], notes: Iterable[str] = ()) -> None:
+        self.form = form
+        self.header = header
+        self.notes = tuple(notes)
+        self._runs = runs
+        self._stack = ExitStack()
+
+    def runs(self) -> Iterator[Run]:
+        """Yield the rows in lists of up to RUN. Rows without a filled cell are left out. Can be called once.
+
+        Each row of a table with a header has as many cells as the header. A row that cannot be read is a Problem.
+        """
+        with self._stack:
+            yield from self._runs
+
+    def close(self) -> None:
+        """Close the file if open_table() opened it. A file that the caller opened stays open."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_table(
+    source: str | PathLike[str] | BinaryIO,
+    *,
+    form: Form | None = None,
+    encoding: str | None = None,
+    sheet: str | int | None = None,
+) -> Table:
+    """Open a file of rows. `source` is a path, or a file opened for bytes, which stays open.
+
+    If these are None, the file's first bytes decide the form, its bytes decide the encoding, and the first visible
+    sheet is read. `sheet` is a name, or a number from 1. A file that can be read twice is checked as a whole, so call
+    this in a thread if an event loop runs. Raises ConfigurationError, in one line, for a file that cannot be read.
+    """
+    if form is not None and form not in _FORMS:
+        raise ConfigurationError("form must be 'csv', 'jsonl', 'xlsx', 'xls', 'ods' or None")
+    with ExitStack() as stack:
+        file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | PathLike) else source
+        plain = plain_bytes(file)
+        kind = kind_of(plain.head())
+        if kind == "text":
+            table = _text_table(file, plain, _name_of(source), form, encoding)
+        else:
+            raise ConfigurationError("spreadsheets cannot be read yet")
+        table._stack = stack.pop_all()
+    return table
+
+
+def _name_of(source: str | PathLike[str] | BinaryIO) -> PurePath:
+    # If a file was opened by its descriptor, its name is the descriptor's number.
+    name = source if isinstance(source, str | PathLike) else str(getattr(source, "name", ""))
+    path = PurePath(name)
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
+def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None, encoding: str | None) -> Table:
+    if form not in {None, "csv", "jsonl"}:
+        raise ConfigurationError(f"the file is text, not .{form}: leave the form out, or name another file")
+    stamp = _stamp_of(file)
+    found = encoding_of(plain, encoding)
+    lines = Lines(plain, found)
+    each = chain.from_iterable(lines)
+    try:
+        skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
+    except LineTooLong:
+        raise ConfigurationError(f"the first line is longer than {MAX_LINE:,} characters: is this a table?") from None
+    except GZIP_ERRORS:
+        raise ConfigurationError(DAMAGED) from None
+    if not first:
+        raise ConfigurationError("the file is empty")
+    if form is None:
+        refuse_text(first)
+    text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
+    notes = [] if found.note is None else [found.note]
+    if form == "jsonl" or (form is None and (name.suffix.lower() in _JSON_NAMES or _is_object(first))):
+        return Table("jsonl", None, _json_runs(text), notes)
+    reader, header = _csv_of(text, first)
+    return Table("csv", header, _csv_runs(text, reader, header), notes)
+
+
+def _stamp_of(file: BinaryIO) -> tuple[int, int] | None:
+    """Return the size of a regular file, and when it was changed."""
+    try:
+        status = os.fstat(file.fileno())
+    except (AttributeError, OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+@define
+class _Text:
+    """The lines of a text from its first line that is not blank, which `skipped` others stand before."""
+
+    lines: Lines
+    each: Iterator[str]
+    skipped: int
+    is_changed: Callable[[], bool]
+
+    def odd(self, text: str) -> Problem | None:
+        """Return the problem with a text that holds a character of no text."""
+        if UNREADABLE in text:
+            return Problem(f"has bytes that are not {self.lines.encoding.name.upper()}: see --encoding NAME")
+        return Problem("has a NUL character") if "\0" in text else None
+
+    def ending(self, line: int, error: Exception | None) -> list[tuple[int, Cells]]:
+        """Return what is said at the end of the rows, in the line that could not be read."""
+        if error is not None:
+            return [(line, Problem(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
+        if self.is_changed():
+            return [(line, Problem("the file changed while it was read: see that it is complete, and run this again"))]
+        return []
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, LineTooLong):
+        return f"is longer than {MAX_LINE:,} characters"
+    return "is not valid CSV" if isinstance(error, csv.Error) else DAMAGED
+
+
+def _way_out(error: Exception) -> str:
+    return f": {error}; is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
+
+
+def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
+    """Return a csv.reader behind the header, and the header. Obeys a line `sep=;` of Excel."""
+    named = _SEPARATOR.fullmatch(first)
+    if named:
+        next(text.each)
+        text.skipped += 1
+    try:
+        top = _top(text.each)
+        delimiter = named[1] if named else _delimiter_of(top)
+        # If this were not strict, a quote that is never closed would make the following rows part of one text.
+        reader = csv.reader(chain(top, text.each), delimiter=delimiter, strict=True)
+        header = next((row for row in reader if any(cell.strip() for cell in row)), [])
+    except csv.Error as error:
+        raise ConfigurationError(f"the header is not valid CSV: {error}") from None
+    except LineTooLong:
+        raise ConfigurationError(f"the header is longer than {MAX_LINE:,} characters: is this a table?") from None
+    except GZIP_ERRORS:
+        raise ConfigurationError(DAMAGED) from None
+    if not header:
+        raise ConfigurationError("the file is empty")
+    odd = text.odd("".join(header))
+    if odd is not None:
+        raise ConfigurationError(f"the header {odd}")
+    return reader, names_of(header)
+
+
+def names_of(header: Iterable[str]) -> list[str]:
+    """Return names with single spaces between words, without those behind the last that is not empty."""
+    names = [" ".join(name.split()) for name in header]
+    while names and not names[-1]:
+        names.pop()
+    return names
+
+
+def _top(lines: Iterator[str]) -> list[str]:
+    """Return the first lines, up to where the quotes of the header are closed, and the one behind."""
+    top: list[str] = []
+    for line in lines:
+        closed = "".join(top).count('"') % 2 == 0
+        top.append(line)
+        if (closed and len(top) > 1) or len(top) == _MAX_HEADER_LINES:
+            break
+    return top
+
+
+def _delimiter_of(top: list[str]) -> str:
+    """Return the delimiter that stands most often in the header, outside quotes. Equals are judged by the next line."""
+    header = _QUOTED.sub("", "".join(top[:-1] or top))
+    return max(",;\t|", key=lambda each: (header.count(each), _QUOTED.sub("", top[-1]).count(each)))
+
+
+def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
+    width, lines, skipped = len(header), text.lines, text.skipped
+    line = skipped + reader.line_num + 1
+    run: Run = []
+    failed: Exception | None = None
+    try:
+        for row in reader:
+            cells = row if len(row) == width and row[0] > " " and not lines.odd else _checked(row, width, text)
+            if cells is not None:
+                run.append((line, cells))
+                if len(run) == RUN:
+                    yield run
+                    run = []
+            line = skipped + reader.line_num + 1
+    except (csv.Error, LineTooLong, *GZIP_ERRORS) as error:
+        failed = error
+    run += text.ending(line, failed)
+    if run:
+        yield run
+
+
+def _checked(row: list[str], width: int, text: _Text) -> list[str] | Problem | None:
+    """Return the cells of a row, or what is wrong with it, or None if no cell is filled."""
+    if not any(cell.strip() for cell in row):
+        return None
+    while len(row) > width and not row[-1].strip():
+        row.pop()
+    if len(row) != width:
+        return Problem(f"has {len(row)} cells for {width} columns")
+    return text.odd("".join(row)) or row
+
+
+def _json_runs(text: _Text) -> Iterator[Run]:
+    run: Run = []
+    failed: Exception | None = None
+    line = text.skipped
+    try:
+        for line, each in enumerate(text.each, text.skipped + 1):
+            if not each.isspace():
+                run.append((line, (text.odd(each) if text.lines.odd else None) or _members(each)))
+                if len(run) == RUN:
+                    yield run
+                    run = []
+    except (LineTooLong, *GZIP_ERRORS) as error:
+        failed = error
+    run += text.ending(line + 1, failed)
+    if run:
+        yield run
+
+
+def _members(text: str) -> dict[str, Any] | Problem:
+    try:
+        found = json.loads(text, object_pairs_hook=_without_repeats)
+    except _Repeated:
+        return Problem("is a JSON object with one name twice")
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else Problem("is not a JSON object")
+
+
+class _Repeated(Exception):
+    """A JSON object has a name twice, so that one of the values would be lost."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Repeated
+    return found
+
+
+def _is_object(line: str) -> bool:
+    """Return whether a line is a JSON object, or begins one. A header of CSV may begin with a brace too."""
+    return line.lstrip().startswith("{") and (
+        _BEGINS_OBJECT.match(line) is not None or isinstance(_members(line), dict)
+    )
