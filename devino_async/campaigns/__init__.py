@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from ..errors import KeyConflict as KeyConflict
     from .comparing import Comparison as Comparison
     from .comparing import compare as compare
-    from .files import Row as Row
-    from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
     from .numbers import InvalidNumber as InvalidNumber
     from .numbers import normalize_number as normalize_number
     from .reconciling import ReconcileReport as ReconcileReport
+    from .rows import Row as Row
+    from .rows import describe_reasons as describe_reasons
     from .schedule import Schedule as Schedule
     from .sqlite import SQLiteJournal as SQLiteJournal
     from .states import CampaignState as CampaignState
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .states import Pruned as Pruned
     from .states import Resolved as Resolved
     from .states import State as State
+    from .stop_list import StopList as StopList
 
 # The same names again, for use at run time. A test compares the two lists.
 _HOMES = {
@@ -45,8 +46,8 @@ _HOMES = {
     "KeyConflict": "..errors",
     "Comparison": ".comparing",
     "compare": ".comparing",
-    "Row": ".files",
-    "describe_reasons": ".files",
+    "Row": ".rows",
+    "describe_reasons": ".rows",
     "read_messages": ".files",
     "CampaignState": ".states",
     "Journal": ".journal",
@@ -56,6 +57,7 @@ _HOMES = {
     "Pruned": ".states",
     "Resolved": ".states",
     "State": ".states",
+    "StopList": ".stop_list",
     "ReconcileReport": ".reconciling",
     "Schedule": ".schedule",
     "SQLiteJournal": ".sqlite",

@@ -73,7 +73,7 @@ def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     """Return `columns` of read_messages with the fields as Message names them. Raises ConfigurationError."""
     if mapping is None:
         return {}
-    if not isinstance(mapping, Mapping) or not all(isinstance(each, str) for pair in mapping.items() for each in pair):
+    if not all(isinstance(each, str) for pair in mapping.items() for each in pair):
         raise ConfigurationError("columns must be a mapping of fields to names of columns")
     checked: dict[str, str] = {}
     for given, column in mapping.items():

@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 from ..errors import ConfigurationError
 from .columns import checked_mapping
 from .numbers import normalizer
-from .rows import Row, RowMaker, describe_reasons
+from .rows import Row, RowMaker
 from .stop_list import StopList
 from .tables import Form, open_table
 
-__all__ = ["Row", "Rows", "StopList", "describe_reasons", "read_messages"]
+__all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):

@@ -84,8 +84,9 @@ class RowMaker:
         on_note: Callable[[str], object],
     ) -> None:
         self._defaults = {name: value for name, value in defaults.items() if name != "text"}
-        text = defaults.get("text")
+        text = self._text = defaults.get("text")
         self._has_text = text is not None
+        self._has_plain_defaults = not self._defaults.keys() - _PLAIN
         self._pieces, problems = parse(text) if isinstance(text, str) else ([], [])
         if problems:
             raise ConfigurationError(f"the text cannot be used: {describe_reasons(problems)}")
@@ -103,12 +104,31 @@ class RowMaker:
         self._header: _Layout | None = None
         self._layouts: dict[tuple[str, ...], _Layout | str] = {}
 
+    def check_defaults(self) -> None:
+        """Raise ConfigurationError if no row can use the defaults."""
+        literal = "".join(each for each in self._pieces if isinstance(each, str))
+        text = (literal or "a") if self._pieces and self._placeholders else self._text
+        values = {"sender": "a", "to": _ANY_NUMBER, **self._defaults, "text": "a" if text is None else text}
+        try:
+            Message(**converted(values, self._time_zone))
+        except InvalidMessage as invalid:
+            raise ConfigurationError(f"no row can use these values: {describe_reasons(invalid.problems)}") from None
+        except ValueError as error:
+            raise ConfigurationError(f"no row can use these values: {error}") from None
+
     def begin(self, header: Sequence[str] | None) -> None:
         """Use the header, which is None for JSON lines, and read the stop list. Raises ConfigurationError."""
-        if self._exclude is not None:
-            self._stopped = self._exclude.numbers()
         if header is not None:
             self._header = self._layout_of(header, is_header=True)
+            if self._header.text is None and not self._has_text:
+                raise ConfigurationError(
+                    "no column has the texts. Name one of them text or текст in the first row, use --map text=COLUMN "
+                    "(columns= in Python), or give one text for all rows with --text (text=)"
+                )
+            if self._header.sender is None and "sender" not in self._defaults:
+                raise ConfigurationError("no column has the sender. Give one for all rows with --sender (sender=)")
+        if self._exclude is not None:
+            self._stopped = self._exclude.numbers()
 
     def rows_of(self, run: Run) -> list[Row]:
         """Return the rows of a run of cells."""
@@ -147,7 +167,7 @@ class RowMaker:
     ) -> tuple[Message | None, str | None]:
         """Return the message of a row, or everything that is wrong with it in words."""
         text, found = self._text_of(cells, layout)
-        if problem is None and not found and layout.is_plain and not self._defaults.keys() - _PLAIN:
+        if problem is None and not found and layout.is_plain and self._has_plain_defaults:
             sender = "" if layout.sender is None else cells[layout.sender]
             if type(sender) is str:
                 sender = sender.strip() or self._defaults.get("sender", "")
@@ -155,9 +175,7 @@ class RowMaker:
                     return Message(sender=sender, to=digits, text=text), None
                 except InvalidMessage as invalid:
                     return None, describe_reasons(invalid.problems)
-        values = {
-            name: cells[at] for name, at in layout.columns.fields.items() if not has_no_value(cells[at])
-        }
+        values = {name: cells[at] for name, at in layout.columns.fields.items() if not has_no_value(cells[at])}
         values["to"] = digits if problem is None else _ANY_NUMBER
         values["text"] = text
         reasons = [*found] if problem is None else [Reason("to.format.invalid", "to", problem), *found]
@@ -174,14 +192,15 @@ class RowMaker:
         own = None if layout.text is None else cells[layout.text]
         if not has_no_value(own):
             return own, []
-        parts, problems = [], []
+        parts: list[str] = []
+        problems: list[Reason] = []
         for piece in layout.filling:
-            if type(piece) is str:
+            if isinstance(piece, str):
                 parts.append(piece)
                 continue
             placeholder, at = piece
             shown = placeholder.shown(None if at is None else cells[at])
-            if type(shown) is str:
+            if isinstance(shown, str):
                 parts.append(shown)
             else:
                 # A text of some kind, so that the message shows what else is wrong.

@@ -29,9 +29,7 @@ class StopList:
     60 bytes of memory.
     """
 
-    def __init__(
-        self, *sources: str | PathLike[str], country: str | None = None, encoding: str | None = None
-    ) -> None:
+    def __init__(self, *sources: str | PathLike[str], country: str | None = None, encoding: str | None = None) -> None:
         self._sources = sources
         self._country = country
         self._encoding = encoding
@@ -120,10 +118,7 @@ def _of_table(table: Table) -> Iterator[tuple[int, Any]]:
             for line, cells in run:
                 if isinstance(cells, Problem):
                     raise ConfigurationError(f"line {line} {cells}")
-                if isinstance(cells, dict):
-                    cell = list(cells.values())[_column_of(list(cells))]
-                else:
-                    cell = cells[at or 0]
+                cell = list(cells.values())[_column_of([*cells])] if isinstance(cells, dict) else cells[at or 0]
                 if cell is not None and str(cell).strip():
                     yield line, cell
 
