@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .protocol.statistics import StatisticsStatus as StatisticsStatus
     from .protocol.statuses import MessageStatus as MessageStatus
     from .protocol.statuses import Status as Status
+    from .protocol.template import Template as Template
     from .tracking.ladder import Delivery as Delivery
     from .tracking.ladder import DeliveryChange as DeliveryChange
     from .tracking.sqlite import SQLiteStore as SQLiteStore

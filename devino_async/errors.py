@@ -9,13 +9,10 @@
     |-- ClientClosed            the client no longer accepts work
     |-- OutboxFull              more single sends wait than OutboxOptions allows
     |-- ChangesMissed           a reader of DeliveryTracker.changes() was too slow
-    |-- MessageRejected         raised by Rejected.raise_for_outcome()
-    |-- MessageNotSent          raised by NotSent.raise_for_outcome()
-    |-- MessageUnconfirmed      raised by Unconfirmed.raise_for_outcome()
+    |-- MessageRejected, MessageNotSent, MessageUnconfirmed      raised by raise_for_outcome() of a receipt
     |-- JournalError            the journal of a campaign or a key refuses
     |   |-- CampaignChanged     the input is not the one that was recorded
-    |   |-- CampaignBusy        another run has not ended yet
-    |   |-- CampaignPaused, CampaignCancelled, CampaignForgotten
+    |   |-- CampaignBusy, CampaignPaused, CampaignCancelled, CampaignForgotten
     |   |-- KeyConflict         the key belongs to another message
     |   `-- JournalFailed       the journal cannot be read or written
     `-- CallFailed              one HTTP call failed
@@ -168,8 +165,12 @@ class _Problems(DevinoError, ValueError):
 
 
 class InvalidMessage(_Problems):
-    """A message that breaks rules of the API docs. `problems` lists all of them with the service's own keys."""
+    """A message that breaks rules of the API docs. `problems` lists all of them with the service's own keys.
 
+    `position` is the place of its row among the rows that a Template was filled with, counted from 0.
+    """
+
+    position: int | None = None
     _subject = "message"
 
 

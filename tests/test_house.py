@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "checks": {"errors"},
     "events": {"errors"},
     "version": set(),
-    "protocol": {"exchange", "errors", "redaction"},
+    "protocol": {"checks", "exchange", "errors", "redaction"},
     "flow": {"errors"},
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"campaigns", "checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},

@@ -18,8 +18,10 @@ from ..events import BatchFinished, Events, guarded
 from ..flow.chunking import Chunk, Chunks
 from ..flow.ownership import Owner, hand_over, to_the_end
 from ..flow.pipeline import ChunkSource, Pipeline
+from ..flow.reading import InRuns
 from ..flow.steps import Pacing, Turns
 from ..protocol import sending
+from ..protocol.filling import AsyncFilled, Filled, RowRuns
 from ..protocol.message import Message
 from ..protocol.packing import Packed
 from ..protocol.receipts import Accepted, NotSent, Receipt, Receipts, Rejected, SendReport, Unconfirmed
@@ -198,9 +200,10 @@ class Dispatch:
                 return _unsent_by_closing(chunk)
             return self._finished(await self._batches.of_stream(chunk, options, patience))
 
+        filled = messages if isinstance(messages, Filled | AsyncFilled) else None
         chunks: ChunkSource[Message] = Chunks(
-            messages,
-            encode=sending.encode,
+            filled.rows if filled else messages,
+            encode=InRuns(RowRuns(filled).make) if filled else sending.encode,
             max_count=batch_size,
             max_bytes=self._limits.batch_bytes,
             hold=Packed,

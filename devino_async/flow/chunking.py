@@ -1,26 +1,23 @@
 """Chunking: any stream of items, read lazily, becomes chunks bounded by count and by bytes.
 
-There are three parts. A reader reads a source in runs. A run is some items with the encoded form of
-each. ChunkBuilder joins runs into full chunks. Pacing (steps.py) says when other tasks on the event
-loop must have their turn. Chunks connects the three. The caller decides what the items are and how
+There are three parts. A reader (reading.py) reads a source in runs. A run is some items with the
+encoded form of each. ChunkBuilder joins runs into full chunks. Pacing (steps.py) says when other
+tasks on the event loop must have their turn. Chunks connects the three. The caller decides what the items are and how
 they are encoded. pipeline.py decides how many chunks are in flight.
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
+from .reading import Encode, InRuns, Run, reader_of
 from .steps import Pacing, Turns
 
 __all__ = ["Chunk", "ChunkBuilder", "Chunks"]
 
 T = TypeVar("T")
-
-Encode = Callable[[Iterable[T]], Iterable[str]]
-"""Yields the encoded form of each item. It reads an item only when that item's encoded form is requested."""
 
 _ITEMS_A_RUN = 64
 # Runs are joined into slices of about this size, because each slice costs a system call.
@@ -40,89 +37,6 @@ class Chunk(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Chunk(<{len(self.items)} items>)"
-
-
-class _Reader(Generic[T]):
-    """Keeps the items that were read and not taken yet, with their encoded forms. The subclasses do the reading."""
-
-    def __init__(self) -> None:
-        self._items: list[T] = []
-        self._encoded: list[str] = []
-
-    def stop(self) -> None:
-        """Stop after the item that is being read. Does nothing for a sync source, which is read within one step."""
-
-    def take(self) -> tuple[list[T], list[str]]:
-        """Remove and return what was read. An item that could not be encoded is left out."""
-        items, encoded = self._items, self._encoded
-        self._items, self._encoded = [], []
-        del items[len(encoded) :]
-        return items, encoded
-
-
-class _SyncReader(_Reader[T]):
-    """Reads an iterable, a run at a time."""
-
-    def __init__(self, source: Iterable[T], encode: Encode[T]) -> None:
-        super().__init__()
-        self._source = iter(source)
-        self._encode = encode
-
-    async def read(self, count: int) -> bool:
-        """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
-        # Each item is encoded before the next is read. Otherwise an item that cannot be encoded would
-        # also lose those read after it. `extend` keeps the forms that were encoded before an error.
-        self._encoded.extend(self._encode(_noted(islice(self._source, count), self._items)))
-        return len(self._items) == count
-
-
-class _AsyncReader(_Reader[T]):
-    """Reads an async iterable, whose items come one by one."""
-
-    def __init__(self, source: AsyncIterable[T], encode: Encode[T], pacing: Pacing) -> None:
-        super().__init__()
-        self._source = aiter(source)
-        self._encode = encode
-        self._pacing = pacing
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Stop after the item that is being read."""
-        self._stopped = True
-
-    async def read(self, count: int) -> bool:
-        """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
-        coming: deque[T] = deque()
-        encoding = iter(self._encode(_emptied(coming)))
-        while True:
-            # The reading task may be cancelled in this await. What was read before stays in the
-            # reader.
-            try:
-                item = await anext(self._source)
-            except StopAsyncIteration:
-                return False
-            coming.append(item)
-            self._encoded.append(next(encoding))
-            self._items.append(item)
-            # A source may catch the CancelledError of `Pipeline.stop` and go on. Without these two
-            # lines we would go on reading it.
-            if self._stopped:
-                return False
-            if len(self._items) >= count:
-                return True
-            if self._pacing.due():
-                await self._pacing.pause()
-
-
-def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
-    for item in items:
-        into.append(item)
-        yield item
-
-
-def _emptied(items: deque[T]) -> Iterator[T]:
-    while True:
-        yield items.popleft()
 
 
 class ChunkBuilder(Generic[T]):
@@ -164,20 +78,20 @@ class ChunkBuilder(Generic[T]):
         """Whether there is a chunk to take."""
         return bool(self._full)
 
-    def feed(self, items: list[T], encoded: list[str]) -> None:
-        """Add a run of items with the encoded form of each. There must be room for all of them."""
+    def feed(self, run: Run[T]) -> None:
+        """Add a run of items. There must be room for all of them."""
+        items = run.items
         if not items:
             return
-        run = ",".join(encoded).encode()
-        if self._bytes + len(run) < self._max_bytes:
-            self._add(items, run)
+        joined = run.joined
+        if self._bytes + len(joined) < self._max_bytes:
+            self._add(items, joined)
             return
         # The chunk reaches `max_bytes` within this run, so each item is added alone.
-        for item, text in zip(items, encoded, strict=True):
-            one = text.encode()
+        for at, one in enumerate(run.each()):
             if self._bytes + len(one) >= self._max_bytes:
                 self.close()
-            self._add([item], one)
+            self._add(items[at : at + 1], one)
 
     def close(self) -> None:
         """Finish the open chunk, if it has any items."""
@@ -199,12 +113,12 @@ class ChunkBuilder(Generic[T]):
         self._full.clear()
         return left
 
-    def _add(self, items: list[T], run: bytes) -> None:
+    def _add(self, items: Sequence[T], joined: bytes) -> None:
         self._items.extend(items)
-        self._slice.append(run)
+        self._slice.append(joined)
         # One byte more for the comma after the run.
-        self._slice_bytes += len(run) + 1
-        self._bytes += len(run) + 1
+        self._slice_bytes += len(joined) + 1
+        self._bytes += len(joined) + 1
         if self._slice_bytes >= _SLICE_BYTES:
             self._close_slice()
         if len(self._items) == self._max_count:
@@ -219,16 +133,16 @@ class ChunkBuilder(Generic[T]):
 class Chunks(Generic[T]):
     """Reads a source into chunks of at most `max_count` items and about `max_bytes` bytes, in input order.
 
-    `encode` and `hold` are explained at Encode and ChunkBuilder. It pauses before each chunk, and
-    within one as `pacing` says. If the source, `encode` or a pause raises, the items read before
-    that are yielded as a chunk first. Then the error is raised.
+    `encode` is explained in reading.py, and `hold` at ChunkBuilder. It pauses before each chunk, and
+    within one as `pacing` says. If the source, `encode` or a pause fails, the items read before that
+    are yielded as a chunk first. Then the error is raised.
     """
 
     def __init__(
         self,
-        source: Iterable[T] | AsyncIterable[T],
+        source: Iterable[Any] | AsyncIterable[Any],
         *,
-        encode: Encode[T],
+        encode: Encode[T] | InRuns[T],
         max_count: int,
         max_bytes: int,
         hold: Callable[[], Any] = list,
@@ -236,11 +150,7 @@ class Chunks(Generic[T]):
     ) -> None:
         self._pacing = pacing or Pacing(Turns())
         self._builder: ChunkBuilder[T] = ChunkBuilder(max_count=max_count, max_bytes=max_bytes, hold=hold)
-        self._reader: _SyncReader[T] | _AsyncReader[T]
-        if isinstance(source, AsyncIterable):
-            self._reader = _AsyncReader(source, encode, self._pacing)
-        else:
-            self._reader = _SyncReader(source, encode)
+        self._reader = reader_of(source, encode, self._pacing)
 
     def stop(self) -> None:
         """Read no more, even if an async source catches the cancellation and goes on."""
@@ -248,9 +158,7 @@ class Chunks(Generic[T]):
 
     def take_left(self) -> list[T]:
         """Remove and return the items that were read but not yielded in a chunk, for a caller that stops early."""
-        left = self._builder.take_left()
-        items, _ = self._reader.take()
-        return left + items
+        return [*self._builder.take_left(), *self._reader.take().items]
 
     async def __aiter__(self) -> AsyncIterator[Chunk[T]]:
         # The reading task of a pipeline runs this. It may be cancelled at any await, and it may never
@@ -260,16 +168,19 @@ class Chunks(Generic[T]):
         try:
             await self._pacing.pause()
             while await self._reader.read(min(_ITEMS_A_RUN, self._builder.room)):
-                self._builder.feed(*self._reader.take())
+                self._builder.feed(self._reader.take())
                 must_pause = self._builder.full or self._pacing.due()
                 while self._builder.full:
                     yield self._builder.take()
+                if self._reader.failure is not None:
+                    break
                 if must_pause:
                     await self._pacing.pause()
         except Exception as error:  # noqa: BLE001 - raised again below, after what was read before it
             failure = error
-        self._builder.feed(*self._reader.take())
+        self._builder.feed(self._reader.take())
         self._builder.close()
+        failure = self._reader.failure or failure
         while self._builder.full:
             yield self._builder.take()
         if failure is not None:

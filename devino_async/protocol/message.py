@@ -22,6 +22,7 @@ from .text import MAX_CYRILLIC_CHARACTERS, length_and_limit
 __all__ = [
     "MAX_VALIDITY",
     "NOTHING_MORE",
+    "SURELY_SHORT",
     "Message",
     "Priority",
     "encodable",
@@ -34,7 +35,7 @@ __all__ = [
 MAX_VALIDITY = 259_200
 
 # A text of up to this many characters is never too long, whatever its alphabet.
-_SURELY_SHORT = MAX_CYRILLIC_CHARACTERS // 2
+SURELY_SHORT = MAX_CYRILLIC_CHARACTERS // 2
 
 # E.164: at most 15 digits, country code first. Fewer than 7 cannot hold a country code and a subscriber.
 _E164 = re.compile(r"\+?([1-9][0-9]{6,14})", re.ASCII)
@@ -128,7 +129,7 @@ class Message(_Draft):
                 and 7 <= len(to) <= 15
                 and to[0] != "0"
                 and type(text) is str
-                and 0 < len(text) <= _SURELY_SHORT
+                and 0 < len(text) <= SURELY_SHORT
                 and (text.isascii() or text.encode())
                 and type(sender) is str
                 and sender.isalnum()

@@ -10,11 +10,11 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 from .message import NOTHING_MORE, Message, made_again
 
-__all__ = ["Packed"]
+__all__ = ["Fields", "Packed", "Unmade", "rest_of"]
 
 # Only CPython counts references. Other interpreters cannot tell whether a message is shared, so there
 # all messages stay objects.
@@ -28,6 +28,27 @@ def _counts(messages: Sequence[Message]) -> list[int]:
 # The reference count of a message that is in one list and nowhere else. It is measured, because it
 # differs between versions of Python.
 _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
+
+
+Fields = tuple[str, str, str, Any]
+"""Sender, recipient, text and the other fields of a message."""
+
+
+class Unmade(Protocol):
+    """A run of messages that are made when they are asked for, as filling.py makes them."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Message]: ...
+
+    @overload
+    def __getitem__(self, at: int) -> Message: ...
+    @overload
+    def __getitem__(self, at: slice) -> "Unmade": ...
+
+    def fields(self) -> Iterator[Fields]:
+        """Yield the fields of each message, without making it."""
+        ...
 
 
 class _Columns:
@@ -49,6 +70,10 @@ class _Columns:
     def __getitem__(self, at: slice) -> "_Columns":
         return _Columns(self.senders[at], self.tos[at], self.texts[at], self.rests[at])
 
+    def fields(self) -> Iterator[Fields]:
+        for sender, to, text, rest in zip(self.senders, self.tos, self.texts, self.rests, strict=True):
+            yield sender, to, text, rest if isinstance(rest, tuple) else rest_of(rest)
+
 
 class Packed(Sequence[Message]):
     """Messages in order, equal to those that were added. A message that is referenced elsewhere stays the same object.
@@ -63,16 +88,18 @@ class Packed(Sequence[Message]):
     __slots__ = ("_ends", "_runs")
 
     def __init__(self) -> None:
-        self._runs: list[list[Message] | _Columns] = []
+        self._runs: list[list[Message] | _Columns | Unmade] = []
         self._ends: list[int] = []
 
-    def extend(self, messages: list[Message]) -> None:
+    def extend(self, messages: list[Message] | Unmade) -> None:
         """Add messages. A message that only this list refers to is packed."""
-        counts = _counts(messages)
-        if messages:
+        if not isinstance(messages, list):
+            self._add(messages)
+        elif messages:
+            counts = _counts(messages)
             self._add(messages if min(counts) > _ALONE else _packed(messages, counts))
 
-    def _add(self, run: list[Message] | _Columns) -> None:
+    def _add(self, run: list[Message] | _Columns | Unmade) -> None:
         self._runs.append(run)
         self._ends.append(len(self) + len(run))
 
@@ -82,15 +109,19 @@ class Packed(Sequence[Message]):
     def __iter__(self) -> Iterator[Message]:
         return chain.from_iterable(self._runs)
 
-    def fields(self) -> Iterator[tuple[str, str, str, Any]]:
+    def fields(self) -> Iterator[Fields]:
         """Yield sender, recipient, text and the other fields of each message, without making it."""
         for run in self._runs:
-            if isinstance(run, _Columns):
-                for sender, to, text, rest in zip(run.senders, run.tos, run.texts, run.rests, strict=True):
-                    yield sender, to, text, rest if isinstance(rest, tuple) else _rest_of(rest)
-            else:
+            if isinstance(run, list):
                 for each in run:
-                    yield each.sender, each.to, each.text, _rest_of(each)
+                    yield each.sender, each.to, each.text, rest_of(each)
+            else:
+                yield from run.fields()
+
+    def runs(self) -> Iterator[list[Message] | Unmade]:
+        """Yield the messages in runs: made ones in lists, and those that are made when they are asked for."""
+        for run in self._runs:
+            yield list(run) if isinstance(run, _Columns) else run
 
     @overload
     def __getitem__(self, at: int) -> Message: ...
@@ -117,11 +148,12 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.sender for message in messages],
         [message.to for message in messages],
         [message.text for message in messages],
-        [message if count > _ALONE else _rest_of(message) for message, count in zip(messages, counts, strict=True)],
+        [message if count > _ALONE else rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
 
 
-def _rest_of(message: Message) -> tuple[Any, ...]:
+def rest_of(message: Message) -> tuple[Any, ...]:
+    """Return the other fields of a message, as `fields` and `made_again` have them."""
     if (
         message.validity is None
         and message.scheduled_time is None

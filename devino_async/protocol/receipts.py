@@ -8,12 +8,13 @@ import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import field, frozen
 
 from ..errors import CallFailed, MessageNotSent, MessageRejected, MessageUnconfirmed, Reason
 from .message import Message
+from .packing import Packed, Unmade
 
 __all__ = [
     "Accepted",
@@ -35,7 +36,7 @@ _RECEIPTS_A_RUN = 128
 class _Draft:
     """An Accepted under construction: the same slots, still writable."""
 
-    __slots__ = ("__weakref__", "message", "message_id", "segment_ids")
+    __slots__ = ("__weakref__", "_at", "_unmade", "message", "message_id", "segment_ids")
 
 
 @frozen
@@ -45,6 +46,21 @@ class Accepted(_Draft):
     message: Message
     message_id: str
     segment_ids: tuple[str, ...] = ()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Message:
+            """Make the message of a template. Python calls this only for an attribute that is not set."""
+            if name != "message":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+            unmade = self._unmade
+            if unmade is None:
+                # Another thread has made it since.
+                return self.message
+            made = unmade[self._at]
+            object.__setattr__(self, "message", made)
+            object.__setattr__(self, "_unmade", None)
+            return made
 
     def raise_for_outcome(self) -> "Accepted":
         """Return this receipt, as nothing went wrong."""
@@ -109,15 +125,43 @@ class AcceptedRun:
         """Make the receipts."""
         receipts: list[Receipt] = []
         segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
-        for message, message_id, segment_ids in zip(self.messages, self.ids, segments, strict=False):
-            # The class swap of message.py (see _made there), as receipts are made by the million too.
-            made = _new(_Draft)
-            made.message = message
-            made.message_id = message_id
-            made.segment_ids = segment_ids
-            made.__class__ = Accepted
-            receipts.append(made)
+        told = zip(self.ids, segments, strict=False)
+        if not isinstance(self.messages, Packed):
+            _add_accepted(receipts, self.messages, told)
+            return receipts
+        for run in self.messages.runs():
+            if isinstance(run, list):
+                _add_accepted(receipts, run, told)
+            else:
+                _add_unmade(receipts, run, told)
         return receipts
+
+
+Told = Iterator[tuple[str, tuple[str, ...]]]
+"""The ids that the service gave to each message."""
+
+
+def _add_accepted(receipts: list[Receipt], messages: Iterable[Message], told: Told) -> None:
+    # The class swap of message.py (see _made there), as receipts are made by the million too.
+    for message, (message_id, segment_ids) in zip(messages, told, strict=False):
+        made = _new(_Draft)
+        made.message = message
+        made.message_id = message_id
+        made.segment_ids = segment_ids
+        made.__class__ = Accepted
+        receipts.append(made)
+
+
+def _add_unmade(receipts: list[Receipt], run: Unmade, told: Told) -> None:
+    """Add receipts that make their messages when they are asked for. See Accepted.__getattr__."""
+    for at, (message_id, segment_ids) in zip(range(len(run)), told, strict=False):
+        made = _new(_Draft)
+        made._unmade = run
+        made._at = at
+        made.message_id = message_id
+        made.segment_ids = segment_ids
+        made.__class__ = Accepted
+        receipts.append(made)
 
 
 class FailedRun:

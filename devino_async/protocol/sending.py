@@ -95,7 +95,7 @@ def encode(messages: Iterable[Message]) -> Iterator[str]:
         ):
             yield f'{head}{message.to}","text":{escaped}}}'
         else:
-            yield f'{head}{message.to}","text":{escaped}{_encoded_rest(message)}}}'
+            yield f'{head}{message.to}","text":{escaped}{encoded_rest(message)}}}'
 
 
 def encode_one(message: Message) -> str:
@@ -105,7 +105,7 @@ def encode_one(message: Message) -> str:
         del message
         raise problem
     sender, text = encode_basestring(message.sender), encode_basestring(message.text)
-    return f'{{"from":{sender},"to":"{message.to}","text":{text}{_encoded_rest(message)}}}'
+    return f'{{"from":{sender},"to":"{message.to}","text":{text}{encoded_rest(message)}}}'
 
 
 def require_message(value: object) -> None:
@@ -118,7 +118,7 @@ def _not_a_message(value: object) -> InvalidMessage:
     return InvalidMessage([Reason("invalid", "messages", f"must be Message, not {type(value).__name__}")])
 
 
-def _encoded_rest(message: Message) -> str:
+def encoded_rest(message: Message) -> str:
     text = ""
     if message.validity is not None:
         text += f',"validity":{message.validity}'
