@@ -15,20 +15,19 @@ from itertools import chain
 from os import PathLike
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Self, cast
 
 from attrs import define
 
+from ..checks import require_kind
 from ..errors import ConfigurationError
+from .cells import RUN, Cells, Form, Problem, Run, names_of
 from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
 from .file_kinds import kind_of, refuse_text
+from .spreadsheets import open_sheet
 
 __all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
 
-RUN = 512
-"""The limit on the rows of a run."""
-
-Form = Literal["csv", "jsonl", "xlsx", "xls", "ods"]
 _JSON_NAMES = {".jsonl", ".ndjson"}
 _BLANK = " \t\r\n\xa0\ufeff;,|\x1a"
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\s;,]*', re.IGNORECASE)
@@ -36,18 +35,6 @@ _QUOTED = re.compile(r'"[^"]*"?')
 _BEGINS_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|$)')
 _MAX_HEADER_LINES = 100
 _FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
-
-
-class Problem(str):
-    """Why a row cannot be read, in words that hold none of its cells."""
-
-    __slots__ = ()
-
-
-Cells = list[str] | dict[str, Any] | Problem
-"""The cells of a row under the header, the members of a JSON object, or why the row cannot be read."""
-Run = list[tuple[int, Cells]]
-"""Rows with the numbers of their lines, as an editor or a spreadsheet counts them from 1."""
 
 
 class Table:
@@ -105,12 +92,15 @@ def open_table(
         raise ConfigurationError("form must be 'csv', 'jsonl', 'xlsx', 'xls', 'ods' or None")
     with ExitStack() as stack:
         file = stack.enter_context(Path(source).open("rb")) if isinstance(source, str | PathLike) else source
+        if sheet is not None:
+            require_kind("sheet", sheet, str, int)
         plain = plain_bytes(file)
         kind = kind_of(plain.head())
         if kind == "text":
             table = _text_table(file, plain, _name_of(source), form, encoding)
         else:
-            raise ConfigurationError("spreadsheets cannot be read yet")
+            opened = open_sheet(cast("BinaryIO", plain), form, sheet)
+            table = Table(opened.form, opened.header, opened.runs, opened.notes)
         table._stack = stack.pop_all()
     return table
 
@@ -216,14 +206,6 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
     return reader, names_of(header)
 
 
-def names_of(header: Iterable[str]) -> list[str]:
-    """Return names with single spaces between words, without those behind the last that is not empty."""
-    names = [" ".join(name.split()) for name in header]
-    while names and not names[-1]:
-        names.pop()
-    return names
-
-
 def _top(lines: Iterator[str]) -> list[str]:
     """Return the first lines, up to where the quotes of the header are closed, and the one behind."""
     top: list[str] = []
@@ -251,7 +233,7 @@ def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
             cells = row if len(row) == width and row[0] > " " and not lines.odd else _checked(row, width, text)
             if cells is not None:
                 run.append((line, cells))
-                if len(run) == RUN:
+                if len(run) == RUN or lines.would_wait():
                     yield run
                     run = []
             line = skipped + reader.line_num + 1
@@ -281,7 +263,7 @@ def _json_runs(text: _Text) -> Iterator[Run]:
         for line, each in enumerate(text.each, text.skipped + 1):
             if not each.isspace():
                 run.append((line, (text.odd(each) if text.lines.odd else None) or _members(each)))
-                if len(run) == RUN:
+                if len(run) == RUN or text.lines.would_wait():
                     yield run
                     run = []
     except (LineTooLong, *GZIP_ERRORS) as error:

@@ -1,0 +1,31 @@
+"""Rows of cells, as every kind of file gives them."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+__all__ = ["RUN", "Cells", "Form", "Problem", "Run", "names_of"]
+
+RUN = 512
+"""The limit on the rows of a run."""
+
+Form = Literal["csv", "jsonl", "xlsx", "xls", "ods"]
+
+
+class Problem(str):
+    """Why a row cannot be read, in words that hold none of its cells."""
+
+    __slots__ = ()
+
+
+Cells = list[str] | dict[str, Any] | Problem
+"""The cells of a row under the header, the members of a JSON object, or why the row cannot be read."""
+Run = list[tuple[int, Cells]]
+"""Rows with the numbers of their lines, as an editor or a spreadsheet counts them from 1."""
+
+
+def names_of(header: Iterable[str]) -> list[str]:
+    """Return names with single spaces between words, without those behind the last that is not empty."""
+    names = [" ".join(name.split()) for name in header]
+    while names and not names[-1]:
+        names.pop()
+    return names

@@ -1,0 +1,174 @@
+"""Sheets of Excel workbooks and OpenDocument spreadsheets by python-calamine, with cells as a person sees them.
+
+What calamine does not tell (cells with errors, merged cells of .ods, how large a sheet is) is looked up in the parts
+of the file beforehand: see sheet_scan.py.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from io import BytesIO
+from typing import Any, BinaryIO
+
+from attrs import frozen
+
+from ..errors import ConfigurationError
+from .cells import RUN, Form, Problem, Run, names_of
+from .sheet_scan import Findings, Parts, parts_of
+
+__all__ = ["Sheet", "open_sheet"]
+
+_MAX_FILE = 256 * 1024 * 1024
+_MAX_NAMED = 10
+# The streams of an OLE file, which is what Office wrote before 2007, and what it wraps a password around now.
+_LOCKED = "the workbook is protected by a password: save it without one"
+_EXPORT = "save the table as .xlsx or CSV"
+_STREAMS = {
+    "EncryptedPackage": _LOCKED,
+    "WordDocument": f"the file is a Word document (.doc): {_EXPORT}",
+    "PowerPoint Document": f"the file is a PowerPoint presentation (.ppt): {_EXPORT}",
+    "__nameid_version1.0": "the file is an Outlook message: save its attachment",
+    "Workbook": None,
+    "Book": None,
+}
+_DAMAGED = "the workbook is damaged: open it in a spreadsheet program, save it anew, and read that file"
+
+
+@frozen
+class Sheet:
+    """One sheet of a workbook: the names of its columns, its rows, and what is said before them."""
+
+    form: Form
+    header: list[str]
+    runs: Iterator[Run]
+    notes: list[str]
+
+
+def open_sheet(file: BinaryIO, form: Form | None, sheet: str | int | None) -> Sheet:
+    """Open a sheet of the workbook in a file: that of this name or number from 1, or the first that is visible.
+
+    Raises ConfigurationError if the file is no workbook, or has no such sheet, or is too large.
+    """
+    data = file.read(_MAX_FILE + 1)
+    if len(data) > _MAX_FILE:
+        raise ConfigurationError(f"the workbook has more than {_MAX_FILE:,} bytes: save it as CSV")
+    parts = parts_of(data) if data.startswith(b"PK") else None
+    found: Form = "xls" if parts is None else parts.form
+    if parts is None:
+        _require_xls(data)
+    if form not in {None, found}:
+        raise ConfigurationError(f"the file is .{found}, not .{form}: leave the form out, or name another file")
+    return _sheet_of(data, parts, found, sheet)
+
+
+def _require_xls(data: bytes) -> None:
+    """Raise ConfigurationError if an OLE file is no workbook. The stream that stands first says what it is."""
+    places = {name: data.find(f"{name}\0".encode("utf-16-le")) for name in _STREAMS}
+    present = [(place, name) for name, place in places.items() if place >= 0]
+    problem = _STREAMS[min(present)[1]] if present else f"the file is no workbook: {_EXPORT}"
+    if problem is not None:
+        raise ConfigurationError(problem)
+
+
+def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | None) -> Sheet:
+    calamine = _calamine(form)
+    try:
+        workbook = calamine.CalamineWorkbook.from_filelike(BytesIO(data))
+        index, notes = _choice(calamine, workbook.sheets_metadata, wanted)
+        findings = Findings() if parts is None else parts.scan(index)
+        opened = workbook.get_sheet_by_index(index)
+    except calamine.PasswordError:
+        raise ConfigurationError(_LOCKED) from None
+    except calamine.CalamineError:
+        raise ConfigurationError(_DAMAGED) from None
+    rows = enumerate(opened.iter_rows(), 1)
+    left = (opened.start or (0, 0))[1]
+    for number, values in rows:
+        header = names_of(map(_text, values))
+        if header:
+            problem = findings.problem(number - 1)
+            if problem is not None:
+                raise ConfigurationError(f"the header, row {number}, {problem}")
+            findings.mark_merged(
+                opened.merged_cell_ranges or (), [left + place for place, name in enumerate(header) if name]
+            )
+            return Sheet(form, header, _runs(rows, len(header), findings), notes)
+    raise ConfigurationError(f"sheet {workbook.sheet_names[index]!r} is empty: name another with --sheet")
+
+
+def _calamine(form: Form) -> Any:
+    try:
+        import python_calamine  # noqa: PLC0415 (an extra)
+    except ImportError:
+        raise ConfigurationError(f"reading .{form} needs python-calamine: pip install 'devino-async[excel]'") from None
+    return python_calamine
+
+
+def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple[int, list[str]]:
+    """Return the index of the sheet that is wanted, and what is said of others."""
+    places = [index for index, sheet in enumerate(sheets) if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+    if not places:
+        raise ConfigurationError("the workbook has no sheet with cells")
+    names = ", ".join(repr(sheets[index].name) for index in places[:_MAX_NAMED])
+    names += ", ..." if len(places) > _MAX_NAMED else ""
+    if wanted is None:
+        visible = (index for index in places if sheets[index].visible == calamine.SheetVisibleEnum.Visible)
+        index = next(visible, places[0])
+        several = f"read sheet {sheets[index].name!r} of {names}; --sheet NAME decides"
+        return index, [several] if len(places) > 1 else []
+    for index in places:
+        if sheets[index].name == str(wanted):
+            return index, []
+    if str(wanted).isdecimal() and 1 <= int(wanted) <= len(places):
+        return places[int(wanted) - 1], []
+    raise ConfigurationError(f"no sheet is called {str(wanted)!r}. The sheets are {names}, or their numbers from 1")
+
+
+def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings) -> Iterator[Run]:
+    run: Run = []
+    for number, values in rows:
+        cells = [value if type(value) is str else _text(value) for value in values[:width]]
+        problem = findings.problem(number - 1)
+        if problem is not None or any(cell.strip() for cell in cells):
+            run.append((number, cells if problem is None else Problem(problem)))
+            if len(run) == RUN:
+                yield run
+                run = []
+    if run:
+        yield run
+
+
+def _text(value: Any) -> str:
+    """Return a cell as a person sees it, as far as it is known. Dates and times are ISO 8601, without zero seconds."""
+    return _TEXT_OF.get(type(value), str)(value)
+
+
+def _moment(value: datetime) -> str:
+    moment = (value + timedelta(microseconds=500_000)).replace(microsecond=0)
+    return moment.isoformat(" ", "seconds" if moment.second else "minutes")
+
+
+def _time(value: time) -> str:
+    return value.isoformat("seconds" if value.second else "minutes")
+
+
+def _duration(value: timedelta) -> str:
+    minutes, seconds = divmod(round(value.total_seconds()), 60)
+    return f"{minutes // 60}:{minutes % 60:02}" + (f":{seconds:02}" if seconds else "")
+
+
+def _number(value: float) -> str:
+    """Return a number with the 15 digits that spreadsheets have, and without an exponent."""
+    if value == int(value) and abs(value) < 1e15:
+        return str(int(value))
+    return format(Decimal(f"{value:.15g}"), "f")
+
+
+_TEXT_OF: dict[type, Callable[[Any], str]] = {
+    bool: lambda value: str(value).upper(),
+    float: _number,
+    datetime: _moment,
+    date: date.isoformat,
+    time: _time,
+    timedelta: _duration,
+}
