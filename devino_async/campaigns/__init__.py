@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..errors import JournalFailed as JournalFailed
     from ..errors import KeyConflict as KeyConflict
     from .comparing import Comparison as Comparison
+    from .comparing import Recorded as Recorded
     from .comparing import compare as compare
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
@@ -45,6 +46,7 @@ _HOMES = {
     "JournalFailed": "..errors",
     "KeyConflict": "..errors",
     "Comparison": ".comparing",
+    "Recorded": ".comparing",
     "compare": ".comparing",
     "Row": ".rows",
     "describe_reasons": ".rows",

@@ -101,18 +101,10 @@ def columns_of(
     """
     if is_header:
         _refuse_data(names)
-    fields: dict[str, int] = {}
     alike: dict[str, list[int]] = {}
     for at, each in enumerate(names):
         alike.setdefault(matching(each), []).append(at)
-    for name, column in mapping.items():
-        found = alike.get(matching(column), []) if column.strip() else []
-        if len(found) > 1:
-            raise ConfigurationError(f"{len(found)} columns are named {shown_names([column])}. Rename one of them")
-        if found:
-            fields[name] = found[0]
-        elif column.strip() and is_header:
-            raise ConfigurationError(f"--map {name}=COLUMN (columns= in Python): there is no such column in the file")
+    fields = _mapped(mapping, alike, is_header=is_header)
     mapped = set(fields.values())
     for at, each in enumerate(names):
         if at not in mapped:
@@ -122,12 +114,32 @@ def columns_of(
         _refuse_missing(fields, alike, placeholders)
     values = {name: found[0] for name, found in alike.items() if name}
     for name in placeholders:
-        if len(alike.get(name, [])) > 1:
-            raise ConfigurationError(f"{len(alike[name])} columns are named {shown_names([name])}. Rename one of them")
+        _refuse_alike(name, alike)
         if name not in values and name in fields:
             values[name] = fields[name]
     used = {*fields.values(), *(values[each] for each in placeholders if each in values)}
     return Columns(fields, values, [each for at, each in enumerate(names) if at not in used and each.strip()])
+
+
+def _mapped(mapping: Mapping[str, str], alike: Mapping[str, Sequence[int]], *, is_header: bool) -> dict[str, int]:
+    """Return the columns of the mapped fields."""
+    fields: dict[str, int] = {}
+    for name, column in mapping.items():
+        if not column.strip():
+            continue
+        found = alike.get(matching(column))
+        if found:
+            _refuse_alike(matching(column), alike)
+            fields[name] = found[0]
+        elif is_header:
+            raise ConfigurationError(f"--map {name}=COLUMN (columns= in Python): there is no such column in the file")
+    return fields
+
+
+def _refuse_alike(name: str, alike: Mapping[str, Sequence[int]]) -> None:
+    count = len(alike.get(name, ()))
+    if count > 1:
+        raise ConfigurationError(f"{count} columns are named {shown_names([name])}. Rename one of them")
 
 
 def _place(

@@ -1,4 +1,7 @@
-"""Rows: cells of a file become messages. What a column means is in columns.py, where the cells come from in tables.py."""
+"""Rows: cells of a file become messages.
+
+What a column means is in columns.py, and where the cells come from in tables.py.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
@@ -190,7 +193,7 @@ class RowMaker:
     def _text_of(self, cells: Sequence[Any], layout: _Layout) -> tuple[Any, list[Reason]]:
         """Return the row's own text, or else the text for all rows with its placeholders filled."""
         own = None if layout.text is None else cells[layout.text]
-        if not has_no_value(own):
+        if not has_no_value(own) or (own and not self._has_text):
             return own, []
         parts: list[str] = []
         problems: list[Reason] = []

@@ -94,6 +94,7 @@ class Sending:
         if journaled is not None:
             self._send_options |= {"campaign": journaled.name, "only_new": journaled.only_new}
         self._has_journal = journaled is not None
+        self._recorded = None if journaled is None else journaled.recorded
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
         self._waiting = WaitingRows()
@@ -194,7 +195,7 @@ class Sending:
             count += len(rows)
             self._left.extend(rows)
             while self._left and not self._intake.stopped:
-                row = self._left.popleft()
+                row = self._as_recorded(self._left.popleft())
                 self._waiting.add(row)
                 if self._strict and self._is_bad(row):
                     self._stopped_at_bad_row = True
@@ -208,14 +209,22 @@ class Sending:
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
 
+    def _as_recorded(self, row: Row) -> Row:
+        """Return a row that is left out as one to send if an earlier run sent it. It gets its recorded receipt."""
+        if row.held is None or self._recorded is None or not self._recorded.take(row.held):
+            return row
+        return Row(row.line, row.held, to=row.to)
+
     def _is_bad(self, row: Row) -> bool:
+        if row.left_out is not None:
+            return False
         # A row that is late now may have been sent in time by an earlier run of the campaign.
         return row.message is None or (not self._has_journal and row.problem_at(datetime.now(UTC)) is not None)
 
     def _write_bad_rows(self, results: Results) -> None:
         """Move bad rows from the head of the waiting rows to the results, so that the next one is a message."""
         for row in self._waiting.take_bad():
-            results.invalid(row)
+            results.without_message(row)
 
     def _interrupt(self, number: int) -> None:
         if self._tracking and self._results is not None:

@@ -1,4 +1,4 @@
-"""Rows that wait for their turn in the results: messages until their receipt comes, and the bad rows between them.
+"""Rows that wait for their turn in the results: messages until their receipt comes, and the rows without one between.
 
 There may be millions of bad rows behind a message whose batch is not full yet. So the bad ones are kept in a temporary
 file, which stays in memory while it is small.
@@ -33,7 +33,7 @@ class WaitingRows:
             if self._bad is None:
                 self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
             self._bad.seek(0, os.SEEK_END)
-            self._bad.write(json.dumps([row.line, row.problem, row.to]).encode() + b"\n")
+            self._bad.write(json.dumps([row.line, row.problem, row.to, row.left_out]).encode() + b"\n")
             self._count_bad += 1
         self._rows.append(None if row.message is None else row)
 
@@ -49,14 +49,14 @@ class WaitingRows:
     def _take_bad(self) -> Row:
         assert self._bad is not None  # noqa: S101
         self._bad.seek(self._read_up_to)
-        line, problem, to = json.loads(self._bad.readline())
+        line, problem, to, left_out = json.loads(self._bad.readline())
         self._read_up_to = self._bad.tell()
         self._count_bad -= 1
         if not self._count_bad:
             self._read_up_to = 0
             self._bad.seek(0)
             self._bad.truncate()
-        return Row(line, problem=problem, to=to)
+        return Row(line, problem=problem, to=to, left_out=left_out)
 
     def close(self) -> None:
         """Remove the temporary file."""
