@@ -27,6 +27,7 @@ __all__ = [
     "Encoding",
     "LineTooLong",
     "Lines",
+    "all_bytes",
     "encoding_of",
     "plain_bytes",
 ]
@@ -129,6 +130,19 @@ def plain_bytes(file: BinaryIO) -> Ahead:
     except GZIP_ERRORS:
         raise ConfigurationError(DAMAGED) from None
     return inside
+
+
+def all_bytes(plain: Ahead, maximum: int) -> bytes:
+    """Return all of a file that is no text. Raises ConfigurationError if it has more bytes than the maximum."""
+    data = bytearray()
+    try:
+        while piece := plain.read(_PASS):
+            data += piece
+            if len(data) > maximum:
+                raise ConfigurationError(f"the workbook has more than {maximum:,} bytes: save the sheet as CSV")
+    except GZIP_ERRORS:
+        raise ConfigurationError(DAMAGED) from None
+    return bytes(data)
 
 
 def encoding_of(plain: Ahead, given: str | None) -> Encoding:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any
 
 from attrs import frozen
 
 from ..errors import ConfigurationError
 from .cells import RUN, Form, Problem, Run, names_of
+from .decoding import Ahead, all_bytes
 from .sheet_scan import Findings, Parts, parts_of
 
 __all__ = ["Sheet", "open_sheet"]
@@ -44,14 +45,12 @@ class Sheet:
     notes: list[str]
 
 
-def open_sheet(file: BinaryIO, form: Form | None, sheet: str | int | None) -> Sheet:
+def open_sheet(file: Ahead, form: Form | None, sheet: str | int | None) -> Sheet:
     """Open a sheet of the workbook in a file: that of this name or number from 1, or the first that is visible.
 
     Raises ConfigurationError if the file is no workbook, or has no such sheet, or is too large.
     """
-    data = file.read(_MAX_FILE + 1)
-    if len(data) > _MAX_FILE:
-        raise ConfigurationError(f"the workbook has more than {_MAX_FILE:,} bytes: save it as CSV")
+    data = all_bytes(file, _MAX_FILE)
     parts = parts_of(data) if data.startswith(b"PK") else None
     found: Form = "xls" if parts is None else parts.form
     if parts is None:
@@ -81,8 +80,10 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
         raise ConfigurationError(_LOCKED) from None
     except calamine.CalamineError:
         raise ConfigurationError(_DAMAGED) from None
+    if opened.start is None:
+        raise ConfigurationError(_empty(workbook.sheet_names[index]))
+    left = opened.start[1]
     rows = enumerate(opened.iter_rows(), 1)
-    left = (opened.start or (0, 0))[1]
     for number, values in rows:
         header = names_of(map(_text, values))
         if header:
@@ -93,7 +94,11 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
                 opened.merged_cell_ranges or (), [left + place for place, name in enumerate(header) if name]
             )
             return Sheet(form, header, _runs(rows, len(header), findings), notes)
-    raise ConfigurationError(f"sheet {workbook.sheet_names[index]!r} is empty: name another with --sheet")
+    raise ConfigurationError(_empty(workbook.sheet_names[index]))
+
+
+def _empty(name: str) -> str:
+    return f"sheet {name!r} is empty: name another with --sheet"
 
 
 def _calamine(form: Form) -> Any:

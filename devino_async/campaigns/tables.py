@@ -15,7 +15,7 @@ from itertools import chain
 from os import PathLike
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self
 
 from attrs import define
 
@@ -99,7 +99,7 @@ def open_table(
         if kind == "text":
             table = _text_table(file, plain, _name_of(source), form, encoding)
         else:
-            opened = open_sheet(cast("BinaryIO", plain), form, sheet)
+            opened = open_sheet(plain, form, sheet)
             table = Table(opened.form, opened.header, opened.runs, opened.notes)
         table._stack = stack.pop_all()
     return table
