@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from ..errors import ConfigurationError
 from .columns import checked_mapping
+from .file_kinds import EmptyFile
 from .numbers import normalizer
 from .rows import Row, RowMaker
 from .stop_list import StopList
@@ -97,7 +98,11 @@ def read_messages(
     maker.check_defaults()
 
     def runs() -> Iterator[list[Row]]:
-        with open_table(source, form=form, encoding=encoding, sheet=sheet) as table:
+        try:
+            table = open_table(source, form=form, encoding=encoding, sheet=sheet)
+        except EmptyFile:
+            return
+        with table:
             for each in table.notes:
                 note(each)
             maker.begin(table.header)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from io import BytesIO
 from itertools import chain
 from os import PathLike
@@ -11,7 +12,7 @@ from typing import Any
 from ..errors import ConfigurationError
 from .columns import columns_of
 from .decoding import Lines, encoding_of, plain_bytes
-from .file_kinds import kind_of
+from .file_kinds import EmptyFile, kind_of
 from .numbers import Normalizer, digits_of, normalizer
 from .tables import Problem, Table, open_table
 
@@ -53,19 +54,24 @@ class StopList:
         bad: list[str] = []
         count = 0
         try:
-            for line, cell in self._cells(path):
-                digits, problem = normalize(cell)
-                # With a country, a landline number for example is a problem, and no row can have it either.
-                if problem is None or (self._country is not None and digits):
-                    numbers.add(int(digits))
-                    continue
-                count += 1
-                bad += [f"line {line} {problem}"][: _SHOWN_LINES - len(bad)]
+            with suppress(EmptyFile):
+                for line, cell in self._cells(path):
+                    digits, problem = normalize(cell)
+                    if problem is None:
+                        numbers.add(int(digits))
+                        continue
+                    written = digits_of(cell)[1]
+                    if self._country is not None and written:
+                        # It may be a landline number, or a number abroad without its plus. Leaving out too many is safe.
+                        numbers.add(int(written))
+                        continue
+                    count += 1
+                    bad += [f"line {line} {problem}"][: _SHOWN_LINES - len(bad)]
         except OSError as error:
             raise ConfigurationError(f"cannot read {path}: {error.strerror}") from None
         except ConfigurationError as error:
             raise ConfigurationError(f"{path}: {error}") from None
-        if bad:
+        if count:
             shown = "; ".join(bad)
             raise ConfigurationError(f"{path}: {count:,} lines of the stop list are not phone numbers: {shown}")
         return numbers

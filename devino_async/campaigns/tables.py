@@ -23,7 +23,7 @@ from ..checks import require_kind
 from ..errors import ConfigurationError
 from .cells import RUN, Cells, Form, Problem, Run, names_of
 from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
-from .file_kinds import kind_of, refuse_text
+from .file_kinds import EmptyFile, kind_of, refuse_text
 from .spreadsheets import open_sheet
 
 __all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
@@ -126,7 +126,7 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
     except GZIP_ERRORS:
         raise ConfigurationError(DAMAGED) from None
     if not first:
-        raise ConfigurationError("the file is empty")
+        raise EmptyFile
     if form is None:
         refuse_text(first)
     text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
@@ -199,7 +199,7 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
     except GZIP_ERRORS:
         raise ConfigurationError(DAMAGED) from None
     if not header:
-        raise ConfigurationError("the file is empty")
+        raise EmptyFile
     odd = text.odd("".join(header))
     if odd is not None:
         raise ConfigurationError(f"the header {odd}")
