@@ -13,11 +13,11 @@ from attrs import field, frozen
 
 from ..errors import InvalidMessage, Reason
 from .message import SURELY_SHORT, Message, encodable, made_again
-from .packing import rest_of
+from .packing import Fields, rest_of
 from .placeholders import Placeholder
 from .sending import encode, encoded_rest
 
-__all__ = ["AsyncFilled", "Filled", "FilledRun", "Layout", "OnInvalid", "RowRun", "RowRuns"]
+__all__ = ["AsyncFilled", "Filled", "FilledRun", "Form", "Layout", "OnInvalid", "RowRun", "RowRuns"]
 
 OnInvalid = Callable[[int, Any, InvalidMessage], object]
 """Gets the position of a row, the row, and what is wrong with it."""
@@ -40,9 +40,7 @@ class Filler(Protocol):
     """What is needed of a Template."""
 
     @property
-    def pieces(self) -> tuple[str | Placeholder, ...]: ...
-
-    def message(self, row: Any) -> Message: ...
+    def form(self) -> "Form": ...
 
     def message_or_problems(self, row: object) -> Message | list[Reason]: ...
 
@@ -63,7 +61,12 @@ class Filled(Iterable[Message]):
     def __iter__(self) -> Iterator[Message]:
         runs = RowRuns(self)
         for row in self.rows:
-            yield from runs.one(row)
+            messages, failure = runs.one(row)
+            # Error trackers record the locals of frames, so this frame must not hold personal data.
+            del row
+            if failure is not None:
+                raise failure
+            yield from messages
 
 
 @frozen(repr=False)
@@ -80,7 +83,11 @@ class AsyncFilled(AsyncIterable[Message]):
     async def __aiter__(self) -> AsyncIterator[Message]:
         runs = RowRuns(self)
         async for row in self.rows:
-            for message in runs.one(row):
+            messages, failure = runs.one(row)
+            del row
+            if failure is not None:
+                raise failure
+            for message in messages:
                 yield message
 
 
@@ -97,13 +104,9 @@ class Form:
     placeholders: tuple[Placeholder, ...]
 
     @classmethod
-    def of(cls, template: Filler) -> "Form":
-        """Make the format strings."""
-        pieces = template.pieces
+    def of(cls, pieces: Sequence[str | Placeholder], probe: Message) -> "Form":
+        """Make the format strings. `probe` is any message of the template. Only its text and recipient differ."""
         literals = [each for each in pieces if isinstance(each, str)]
-        # Any row shows what does not depend on the row.
-        probe = template.message_or_problems({"to": "79000000000", "text": "x"})
-        assert isinstance(probe, Message)  # noqa: S101 - the constructor of Template has made one
         head = f'{{"from":{encode_basestring(probe.sender)},"to":"'
         escaped = "%s".join(_doubled(encode_basestring(each)[1:-1]) for each in literals)
         return cls(
@@ -133,8 +136,7 @@ class FilledRun(Sequence[Message]):
 
     def __iter__(self) -> Iterator[Message]:
         form, count = self._form, len(self._tos)
-        texts = map(form.text.__mod__, self._values())
-        return iter(made_again(repeat(form.sender, count), self._tos, texts, repeat(form.rest, count)))
+        return iter(made_again(repeat(form.sender, count), self._tos, self._texts(), repeat(form.rest, count)))
 
     @overload
     def __getitem__(self, at: int) -> Message: ...
@@ -148,14 +150,14 @@ class FilledRun(Sequence[Message]):
         [message] = made_again([form.sender], [self._tos[at]], [text], [form.rest])
         return message
 
-    def fields(self) -> Iterator[tuple[str, str, str, Any]]:
-        """Yield sender, recipient, text and the other fields of each message, without making it."""
-        form = self._form
-        for to, values in zip(self._tos, self._values(), strict=True):
-            yield form.sender, to, form.text % values, form.rest
+    def fields(self) -> Iterable[Fields]:
+        """Return sender, recipient, text and the other fields of each message, without making it."""
+        form, count = self._form, len(self._tos)
+        return zip(repeat(form.sender, count), self._tos, self._texts(), repeat(form.rest, count), strict=True)
 
-    def _values(self) -> Iterable[tuple[str, ...]]:
-        return zip(*self._columns, strict=True) if self._columns else repeat((), len(self._tos))
+    def _texts(self) -> Iterable[str]:
+        values = zip(*self._columns, strict=True) if self._columns else repeat((), len(self._tos))
+        return map(self._form.text.__mod__, values)
 
 
 @frozen
@@ -177,18 +179,14 @@ class RowRuns:
     def __init__(self, filled: Filled | AsyncFilled) -> None:
         self._template = filled.template
         self._on_invalid = filled.on_invalid
-        self._form = Form.of(filled.template)
+        self._form = filled.template.form
         # An empty text is only found message by message.
         self._may_be_empty = not self._form.length and all(each.default == "" for each in self._form.placeholders)
         self._position = 0
 
-    def one(self, row: object) -> list[Message]:
-        """Return the message of the next row, or nothing if `on_invalid` got it. Raises InvalidMessage."""
-        messages, failure = self._one_by_one([row])
-        del row
-        if failure is not None:
-            raise failure
-        return messages
+    def one(self, row: object) -> tuple[list[Message], Exception | None]:
+        """Return the message of the next row, unless `on_invalid` got it, or its failure. Nothing is raised here."""
+        return self._one_by_one([row])
 
     def make(self, rows: list[Any]) -> tuple[RowRun, Exception | None]:
         """Return the messages of the next rows, up to the first failure: InvalidMessage, or what `on_invalid` raised.

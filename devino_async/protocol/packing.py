@@ -8,7 +8,7 @@ in sending.py.
 
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Protocol, overload
 
@@ -46,8 +46,8 @@ class Unmade(Protocol):
     @overload
     def __getitem__(self, at: slice) -> "Unmade": ...
 
-    def fields(self) -> Iterator[Fields]:
-        """Yield the fields of each message, without making it."""
+    def fields(self) -> Iterable[Fields]:
+        """Return the fields of each message, without making it."""
         ...
 
 
@@ -70,9 +70,9 @@ class _Columns:
     def __getitem__(self, at: slice) -> "_Columns":
         return _Columns(self.senders[at], self.tos[at], self.texts[at], self.rests[at])
 
-    def fields(self) -> Iterator[Fields]:
-        for sender, to, text, rest in zip(self.senders, self.tos, self.texts, self.rests, strict=True):
-            yield sender, to, text, rest if isinstance(rest, tuple) else rest_of(rest)
+    def fields(self) -> Iterable[Fields]:
+        rests = [rest if isinstance(rest, tuple) else rest_of(rest) for rest in self.rests]
+        return zip(self.senders, self.tos, self.texts, rests, strict=True)
 
 
 class Packed(Sequence[Message]):
@@ -111,12 +111,7 @@ class Packed(Sequence[Message]):
 
     def fields(self) -> Iterator[Fields]:
         """Yield sender, recipient, text and the other fields of each message, without making it."""
-        for run in self._runs:
-            if isinstance(run, list):
-                for each in run:
-                    yield each.sender, each.to, each.text, rest_of(each)
-            else:
-                yield from run.fields()
+        return chain.from_iterable(map(_fields_of, self._runs))
 
     def runs(self) -> Iterator[list[Message] | Unmade]:
         """Yield the messages in runs: made ones in lists, and those that are made when they are asked for."""
@@ -150,6 +145,12 @@ def _packed(messages: list[Message], counts: list[int]) -> _Columns:
         [message.text for message in messages],
         [message if count > _ALONE else rest_of(message) for message, count in zip(messages, counts, strict=True)],
     )
+
+
+def _fields_of(run: list[Message] | _Columns | Unmade) -> Iterable[Fields]:
+    if isinstance(run, list):
+        return [(each.sender, each.to, each.text, rest_of(each)) for each in run]
+    return run.fields()
 
 
 def rest_of(message: Message) -> tuple[Any, ...]:

@@ -61,6 +61,8 @@ class Placeholder:
 
     def shown(self, value: object) -> str | Reason:
         """Return how a value is shown, or the default without one, or what is wrong. The reason shows no value."""
+        if type(value) is str and not self.format and value.strip():
+            return value
         if has_no_value(value):
             return self._without_value()
         if "%" in self.format:

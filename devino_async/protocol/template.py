@@ -14,7 +14,7 @@ from attrs import field, frozen
 from ..checks import require_callable
 from ..errors import ConfigurationError, InvalidMessage, Reason
 from ..redaction import forgets_arguments, mask_phones
-from .filling import AsyncFilled, Filled, Layout, OnInvalid
+from .filling import AsyncFilled, Filled, Form, Layout, OnInvalid
 from .message import Message, Priority
 from .placeholders import Placeholder, has_no_value, matching_name, parse
 
@@ -54,8 +54,9 @@ class Template:
     options: Mapping[str, str] | None = field(hash=False)
     fields: tuple[str, ...] = field(eq=False)
     """The names of the placeholders, each once."""
-    pieces: tuple[str | Placeholder, ...] = field(eq=False)
-    """The text in pieces: literal text and placeholders in turn."""
+    form: Form = field(eq=False)
+    """How rows become texts, for the modules beside this one."""
+    _given: Mapping[str, Any] = field(eq=False)
     _layouts: dict[tuple[object, ...], Layout] = field(eq=False)
 
     def __init__(
@@ -69,15 +70,15 @@ class Template:
         callback_url: str | None = None,
         options: Mapping[str, str] | None = None,
     ) -> None:
-        given: object = text
-        pieces, problems = parse(text) if isinstance(given, str) else ([], [])
+        kind: object = text
+        pieces, problems = parse(text) if isinstance(kind, str) else ([], [])
         literal = "".join(each for each in pieces if isinstance(each, str))
         try:
             made = Message(
                 sender=sender,
                 to=_ANY_NUMBER,
-                # Without placeholders this is the whole text. With placeholders a text may be empty but for its values.
-                text=literal or "x" if len(pieces) > 1 else text,
+                # A text may consist of placeholders alone.
+                text=literal or ("x" if len(pieces) > 1 else text),
                 validity=validity,
                 scheduled_time=scheduled_time,
                 priority=priority,
@@ -88,11 +89,17 @@ class Template:
             problems += error.problems
         if problems:
             raise InvalidMessage(problems)
-        names = {matching_name(each.name): each.name for each in reversed(pieces) if isinstance(each, Placeholder)}
-        values = {name: getattr(made, name) for name in _FIELDS if name != "to"} | {
+        form = Form.of(pieces, made)
+        names: dict[str, str] = {}
+        for each in form.placeholders:
+            names.setdefault(matching_name(each.name), each.name)
+        given = {name: getattr(made, name) for name in _FIELDS if name not in {"to", "text"}}
+        values = {
+            **given,
             "text": str.__str__(text),
-            "pieces": tuple(pieces),
-            "fields": tuple(reversed(names.values())),
+            "_given": {name: value for name, value in given.items() if value is not None},
+            "fields": tuple(names.values()),
+            "form": form,
             "_layouts": {},
         }
         for name, value in values.items():
@@ -150,32 +157,21 @@ class Template:
             return [Reason("invalid", "row", f"must be a mapping of names to values, not {type(row).__name__}")]
         layout = self.layout_of(tuple(values))
         problems = [*layout.problems]
-        fields: dict[str, Any] = {name: getattr(self, name) for name in _FIELDS if name != "to"} | {"to": None}
-        fields |= {name: values[key] for name, key in layout.own.items() if not has_no_value(values[key])}
-        if "text" not in layout.own or has_no_value(values[layout.own["text"]]):
-            fields["text"] = self._text_of(values, layout, problems)
+        own = {name: values[key] for name, key in layout.own.items() if not has_no_value(values[key])}
+        if "text" not in own:
+            shown = [
+                placeholder.shown(None if key is None else values[key])
+                for placeholder, key in zip(self.form.placeholders, layout.keys, strict=True)
+            ]
+            problems += [each for each in shown if not isinstance(each, str)]
+            # With a text of some kind Message finds what else is wrong.
+            own["text"] = self.form.text % tuple(["?" for _ in shown] if problems else shown)
         try:
-            message = Message(**fields)
+            # A row without a recipient gets the problem of a wrong one.
+            message = Message(**{"to": "", **self._given, **own})
         except InvalidMessage as error:
             problems += error.problems
         return problems or message
-
-    def _text_of(self, values: Mapping[object, object], layout: Layout, problems: list[Reason]) -> str:
-        keys = iter(layout.keys)
-        text = ""
-        for piece in self.pieces:
-            if isinstance(piece, str):
-                text += piece
-                continue
-            key = next(keys)
-            shown = piece.shown(None if key is None else values[key])
-            if isinstance(shown, str):
-                text += shown
-            else:
-                # A text of some kind, so that Message finds what else is wrong.
-                text += "?"
-                problems.append(shown)
-        return text
 
     def layout_of(self, names: tuple[object, ...]) -> Layout:
         """Return where a row with these names has the values of placeholders and the fields of the message."""
@@ -203,7 +199,7 @@ class Template:
             return None
 
         own = {name: key for name in _FIELDS if (key := key_of(name)) is not None}
-        keys = [key_of(each.name) for each in self.pieces if isinstance(each, Placeholder)]
+        keys = [key_of(each.name) for each in self.form.placeholders]
         return Layout(own, keys, problems)
 
 

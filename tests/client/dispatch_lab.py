@@ -28,18 +28,19 @@ def dispatch_on(
     *,
     events: Events | None = None,
     retry: RetryPolicy | None = None,
+    limits: Limits | None = None,
     on_unclaimed: Callable[..., Any] | None = None,
 ) -> Dispatch:
-    turns, events = turns or Turns(), events or Events()
+    turns, events, limits = turns or Turns(), events or Events(), limits or Limits()
     breaker = Breaker(Reachable(), PROBE, clock=time.monotonic, sleep=at_once, events=events)
     return Dispatch(
         Batches(
-            transport, breaker, turns, retry=retry or RetryPolicy(), limits=Limits(), events=events, today=lambda: NOON
+            transport, breaker, turns, retry=retry or RetryPolicy(), limits=limits, events=events, today=lambda: NOON
         ),
         owner or Owner(),
         turns,
         clock=time.monotonic,
-        limits=Limits(),
+        limits=limits,
         events=events,
         on_unclaimed=on_unclaimed,
     )
