@@ -62,7 +62,7 @@ class StopList:
                         continue
                     written = digits_of(cell)[1]
                     if self._country is not None and written:
-                        # It may be a landline number, or a number abroad without its plus. Leaving out too many is safe.
+                        # It may be a landline, or a number abroad without its plus. Leaving out too many is safe.
                         numbers.add(int(written))
                         continue
                     count += 1

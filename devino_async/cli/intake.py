@@ -16,7 +16,7 @@ from .console import CommandFailed
 __all__ = ["Intake"]
 
 # A thread ends after so many rows.
-_ROWS_A_READ = 512
+_ROWS_A_READ = 2_048
 # How long rows of a slow pipe wait for more rows, in seconds.
 _PATIENCE = 0.2
 
@@ -30,14 +30,11 @@ class Intake:
     def __init__(self, runs: Iterator[list[Row]], limit: int | None = None) -> None:
         self._runs = runs if limit is None else _first_rows(runs, limit)
         self._first: list[Row] | None = None
-        self._stopped = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.stopped = False
+        """Whether reading was stopped."""
         self._reading: _Reading | None = None
         self._ready: list[Row] = []
-
-    @property
-    def stopped(self) -> bool:
-        """Whether reading was stopped."""
-        return self._stopped.is_set()
 
     @property
     def stuck(self) -> bool:
@@ -46,7 +43,8 @@ class Intake:
 
     def stop(self) -> None:
         """Read no more. A call that waits for rows returns at once."""
-        self._stopped.set()
+        self.stopped = True
+        self._stopping.set()
 
     async def begin(self) -> None:
         """Read the first run. Raises ConfigurationError if the header cannot be used, or if there are no rows.
@@ -81,7 +79,7 @@ class Intake:
                 raise self._reading.failure
             self._reading = _Reading(self._runs, self._ready)
         reading = self._reading
-        stopping = asyncio.create_task(self._stopped.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
         waiting: set[asyncio.Future[Any]] = {reading.woken, stopping}
         try:
             while True:

@@ -122,8 +122,13 @@ class Results:
 
     def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
         """Add the receipt of a row."""
-        if self._keeps_ids and isinstance(receipt, devino_async.Accepted):
-            self.message_ids.append(receipt.message_id)
+        if isinstance(receipt, devino_async.Accepted):
+            if self._keeps_ids:
+                self.message_ids.append(receipt.message_id)
+            if self._file is None:
+                # Millions of receipts may only be counted.
+                self.counts["accepted"] += 1
+                return
         if isinstance(receipt, devino_async.Rejected):
             late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
             if late is not None:

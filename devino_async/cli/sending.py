@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +41,8 @@ from .waiting import WaitingRows
 __all__ = ["Heard", "Sending"]
 
 _RECEIPTS_A_STEP = 256
+# So many rows are handed over at once. What a client reads in one step blocks the event loop.
+_ROWS_A_LIST = 256
 _BATCH_SIZE = 32_000
 # A kill can leave `in_flight` batches in doubt.
 _BATCH_SIZE_WITH_JOURNAL = 8_000
@@ -125,7 +127,7 @@ class Sending:
         except MemoryError:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)
-        for row in [*self._left, *self._intake.left()]:
+        for row in [*self._waiting.take_all(), *self._left, *self._intake.left()]:
             results.not_handed_over(row, "reading was stopped before this row was handed over")
         self._waiting.close()
         results.finish()
@@ -175,8 +177,9 @@ class Sending:
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
         with suppress(_EndedEarly):
-            async for receipt in devino.send_many(self._messages(), **self._send_options):
-                self._write_bad_rows(results)
+            async for receipt in devino.send_many(_InRuns(self._messages), **self._send_options):
+                if self._waiting.begins_bad:
+                    self._write_bad_rows(results)
                 results.receipt(self._waiting.take(), receipt)
                 advance()
                 count += 1
@@ -188,26 +191,40 @@ class Sending:
                     self._intake.stop()
         self._write_bad_rows(results)
 
-    async def _messages(self) -> "AsyncIterator[devino_async.Message]":
-        """Yield the messages to send, in one stream, because a campaign is one stream."""
+    async def _messages(self) -> "AsyncIterator[list[devino_async.Message]]":
+        """Yield the messages to send in lists, as one stream, because a campaign is one stream."""
         count = 0
         while rows := await self._intake.next_run():
             count += len(rows)
-            self._left.extend(rows)
-            while self._left and not self._intake.stopped:
-                row = self._as_recorded(self._left.popleft())
-                self._waiting.add(row)
-                if self._strict and self._is_bad(row):
-                    self._stopped_at_bad_row = True
-                    self._intake.stop()
-                if row.message is not None:
-                    yield row.message
-            if self._results is not None:
-                self._write_bad_rows(self._results)
+            for start in range(0, len(rows), _ROWS_A_LIST):
+                self._left.extend(rows[start + _ROWS_A_LIST :])
+                messages = self._handed_over(rows[start : start + _ROWS_A_LIST])
+                if self._results is not None:
+                    self._write_bad_rows(self._results)
+                yield messages
+                if self._intake.stopped:
+                    break
+                self._left.clear()
             if self._intake.stopped:
                 break
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
+
+    def _handed_over(self, rows: list[Row]) -> "list[devino_async.Message]":
+        """Put rows among those that wait for their turn. Return their messages, up to a bad row with --strict."""
+        messages = []
+        for number, row in enumerate(rows):
+            if row.held is not None:
+                row = self._as_recorded(row)  # noqa: PLW2901
+            self._waiting.add(row)
+            if row.message is not None:
+                messages.append(row.message)
+            if self._strict and self._is_bad(row):
+                self._stopped_at_bad_row = True
+                self._intake.stop()
+                self._left.extendleft(reversed(rows[number + 1 :]))
+                break
+        return messages
 
     def _as_recorded(self, row: Row) -> Row:
         """Return a row that is left out as one to send if an earlier run sent it. It gets its recorded receipt."""
@@ -258,6 +275,18 @@ class Sending:
         if sys.stderr.isatty():
             say("\x1b[?25h")  # Show the cursor again, which the progress bar hid.
         os._exit(exit_status_of(number))
+
+
+class _InRuns:
+    """The messages of a stream, for a client that takes them in lists."""
+
+    def __init__(self, lists: "Callable[[], AsyncIterator[list[devino_async.Message]]]") -> None:
+        self.runs = lists
+
+    async def __aiter__(self) -> "AsyncIterator[devino_async.Message]":
+        async for messages in self.runs():
+            for message in messages:
+                yield message
 
 
 async def _flush_regularly(results: Results) -> None:

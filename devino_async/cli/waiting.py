@@ -29,21 +29,33 @@ class WaitingRows:
 
     def add(self, row: Row) -> None:
         """Add a row at the end."""
-        if row.message is None:
+        if row.message is not None:
+            self._rows.append(row)
+        else:
             if self._bad is None:
                 self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
             self._bad.seek(0, os.SEEK_END)
             self._bad.write(json.dumps([row.line, row.problem, row.to, row.left_out]).encode() + b"\n")
             self._count_bad += 1
-        self._rows.append(None if row.message is None else row)
+            self._rows.append(None)
+
+    @property
+    def begins_bad(self) -> bool:
+        """Whether a row without a receipt is at the head."""
+        return bool(self._rows) and self._rows[0] is None
 
     def take(self) -> Row:
         """Remove and return the row at the head."""
         return self._rows.popleft() or self._take_bad()
 
+    def take_all(self) -> Iterator[Row]:
+        """Remove and yield all rows."""
+        while self._rows:
+            yield self.take()
+
     def take_bad(self) -> Iterator[Row]:
         """Remove and yield bad rows from the head, until a message is there."""
-        while self._rows and self._rows[0] is None:
+        while self.begins_bad:
             yield self.take()
 
     def _take_bad(self) -> Row:
