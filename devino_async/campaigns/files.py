@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 from ..errors import ConfigurationError
 from .columns import checked_mapping
 from .file_kinds import EmptyFile
-from .numbers import normalizer
 from .rows import Row, RowMaker
 from .stop_list import StopList
 from .tables import Form, open_table
@@ -89,7 +88,7 @@ def read_messages(
     maker = RowMaker(
         {name: value for name, value in given.items() if value is not None},
         columns=checked_mapping(columns),
-        normalize=normalizer(country),
+        country=country,
         time_zone=time_zone,
         unique=unique,
         exclude=exclude,

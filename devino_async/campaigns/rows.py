@@ -5,15 +5,17 @@ What a column means is in columns.py, and where the cells come from in tables.py
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any, Literal
+from itertools import repeat
+from typing import Any, Literal, NamedTuple
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ..errors import ConfigurationError, InvalidMessage, Reason
 from ..protocol.message import Message, missed_schedule
 from ..protocol.placeholders import Placeholder, has_no_value, parse
 from .columns import Columns, columns_of, converted, matching, shown_names
-from .numbers import Normalizer
+from .numbers import normalizer
+from .plain_runs import PlainRuns
 from .stop_list import StopList
 from .tables import Cells, Problem, Run
 
@@ -29,8 +31,7 @@ _MAX_LAYOUTS = 64
 _MAX_UNUSED = 1_000
 
 
-@frozen
-class Row:
+class Row(NamedTuple):
     """One row of a file: a message, or the problem with it, or neither if the row is left out.
 
     `line` counts from 1, with the header and blank lines included. `to` is the recipient as written in the file.
@@ -41,9 +42,12 @@ class Row:
     line: int
     message: Message | None = None
     problem: str | None = None
-    to: str = field(default="", repr=False)
+    to: str = ""
     left_out: LeftOut | None = None
-    held: Message | None = field(default=None, repr=False)
+    held: Message | None = None
+
+    def __repr__(self) -> str:
+        return f"Row(line={self.line}, message={self.message}, problem={self.problem!r}, left_out={self.left_out!r})"
 
     def problem_at(self, now: datetime) -> str | None:
         """Return the problem, or that the message's scheduled time was over a minute ago. No service is asked."""
@@ -66,6 +70,7 @@ class _Layout:
     text: int | None
     sender: int | None
     is_plain: bool
+    plain_runs: PlainRuns | None
 
 
 class RowMaker:
@@ -80,7 +85,7 @@ class RowMaker:
         defaults: Mapping[str, Any],
         *,
         columns: Mapping[str, str],
-        normalize: Normalizer,
+        country: str | None,
         time_zone: tzinfo | None,
         unique: bool,
         exclude: StopList | None,
@@ -97,7 +102,8 @@ class RowMaker:
             dict.fromkeys(matching(each.name) for each in self._pieces if isinstance(each, Placeholder))
         )
         self._columns = columns
-        self._normalize = normalize
+        self._country = country
+        self._normalize = normalizer(country)
         self._time_zone = time_zone
         self._seen: set[int] | None = set() if unique else None
         self._exclude = exclude
@@ -135,7 +141,30 @@ class RowMaker:
 
     def rows_of(self, run: Run) -> list[Row]:
         """Return the rows of a run of cells."""
+        if self._header is not None and self._header.plain_runs is not None:
+            rows = self._plain_rows(run, self._header.plain_runs)
+            if rows is not None:
+                return rows
         return [self._row(line, cells) for line, cells in run]
+
+    def _plain_rows(self, run: Run, plain: PlainRuns) -> list[Row] | None:
+        """Return the rows of a run without anything unusual, or None."""
+        lines, cells = zip(*run, strict=True)
+        if set(map(type, cells)) != {list}:
+            return None
+        found = plain.messages(cells)
+        if found is None:
+            return None
+        messages, written = found
+        if self._stopped or self._seen is not None:
+            numbers = {int(message.to) for message in messages}
+            if not self._stopped.isdisjoint(numbers):
+                return None
+            if self._seen is not None:
+                if len(numbers) < len(messages) or not self._seen.isdisjoint(numbers):
+                    return None
+                self._seen |= numbers
+        return list(map(Row, lines, messages, repeat(None), written))
 
     def _row(self, line: int, cells: Cells) -> Row:
         if type(cells) is list and self._header is not None:
@@ -230,16 +259,44 @@ class RowMaker:
         )
         self._tell_unused(columns.unused)
         fields = columns.fields
+        filling = [
+            each if isinstance(each, str) else (each, columns.values.get(matching(each.name))) for each in self._pieces
+        ]
+        is_plain = not fields.keys() - _PLAIN
         return _Layout(
             columns=columns,
-            filling=[
-                each if isinstance(each, str) else (each, columns.values.get(matching(each.name)))
-                for each in self._pieces
-            ],
+            filling=filling,
             to=fields.get("to"),
             text=fields.get("text"),
             sender=fields.get("sender"),
-            is_plain=not fields.keys() - _PLAIN,
+            is_plain=is_plain,
+            plain_runs=self._plain_runs(fields, filling) if is_plain and is_header else None,
+        )
+
+    def _plain_runs(
+        self, fields: Mapping[str, int], filling: Sequence[str | tuple[Placeholder, int | None]]
+    ) -> PlainRuns | None:
+        """Return how to make messages of a whole run, or None if the rows are not simple enough for that."""
+        values = [each for each in filling if not isinstance(each, str)]
+        at = [index for _, index in values if index is not None]
+        sender = self._defaults.get("sender")
+        if (
+            not self._has_plain_defaults
+            or "to" not in fields
+            or len(at) < len(values)
+            or any(placeholder.format for placeholder, _ in values)
+            or (sender is not None and not sender.isalnum())
+        ):
+            return None
+        return PlainRuns(
+            to=fields["to"],
+            normalize=self._normalize,
+            is_international=self._country is None,
+            sender=sender,
+            sender_at=fields.get("sender"),
+            text_at=fields.get("text"),
+            filling="".join(each.replace("%", "%%") if isinstance(each, str) else "%s" for each in filling),
+            filled_from=at,
         )
 
     def _tell_unused(self, names: Sequence[str]) -> None:
