@@ -37,6 +37,8 @@ _SYNONYMS = {
 _FIELD_OF = {name.replace("_", ""): name for name in _FIELDS}
 _FIELD_OF |= {word: name for name, words in _SYNONYMS.items() for word in words.split()}
 _OWN_NAMES = {name: {name.replace("_", "")} for name in _FIELDS}
+# Fields whose values are texts, with the names that problems have for them.
+_WIRE_NAMES = {"sender": "from", "callback_url": "callbackUrl", "priority": "priority"}
 _WHOLE = re.compile(r"([0-9]{1,12})(?:[.,]0*)?", re.ASCII)
 _SEPARATORS = re.compile(r"[\s_.\-№:]+")
 _MAX_SHOWN = 40
@@ -228,7 +230,7 @@ def _almost(key: str) -> str | None:
         own = name.replace("_", "")
         if len(own) > 3 and key[:1] == own[:1]:
             likeness = SequenceMatcher(None, key, own, autojunk=False).ratio()
-            if likeness >= (0.75 if len(own) > 6 else 0.85):
+            if likeness >= (0.8 if len(own) > 6 else 0.85):
                 return name
     return None
 
@@ -242,8 +244,11 @@ def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[s
     arguments = dict(values)
     _join_options(arguments)
     for name in ("sender", "callback_url", "priority", "validity", "scheduled_time"):
-        if isinstance(arguments.get(name), str):
-            arguments[name] = arguments[name].strip()
+        value = arguments.get(name)
+        if isinstance(value, str):
+            arguments[name] = value.strip()
+        elif value is not None and name in _WIRE_NAMES:
+            raise ValueError(f"{_WIRE_NAMES[name]}: must be a str, not {type(value).__name__}")
     validity, priority = arguments.get("validity"), arguments.get("priority")
     if isinstance(validity, str) and (found := _WHOLE.fullmatch(validity)):
         arguments["validity"] = int(found[1])
