@@ -6,7 +6,7 @@ Reading a file is in files.py. The rules for the fields themselves are in protoc
 import json
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from difflib import SequenceMatcher
 from typing import Any
@@ -243,30 +243,44 @@ def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[s
     """
     arguments = dict(values)
     _join_options(arguments)
-    for name in ("sender", "callback_url", "priority", "validity", "scheduled_time"):
+    for name, wire_name in _WIRE_NAMES.items():
+        value = arguments.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{wire_name}: must be a str, not {type(value).__name__}")
+    for name, read in _READ.items():
         value = arguments.get(name)
         if isinstance(value, str):
-            arguments[name] = value.strip()
-        elif value is not None and name in _WIRE_NAMES:
-            raise ValueError(f"{_WIRE_NAMES[name]}: must be a str, not {type(value).__name__}")
-    validity, priority = arguments.get("validity"), arguments.get("priority")
-    if isinstance(validity, str) and (found := _WHOLE.fullmatch(validity)):
-        arguments["validity"] = int(found[1])
+            arguments[name] = read(value.strip())
+    validity, moment = arguments.get("validity"), arguments.get("scheduled_time")
     if isinstance(validity, float) and validity.is_integer():
         arguments["validity"] = int(validity)
-    if isinstance(priority, str):
-        arguments["priority"] = arguments["priority"].upper()
-    moment = arguments.get("scheduled_time")
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            raise ValueError("scheduledTime: must be ISO 8601 with a time zone") from None
     if isinstance(moment, datetime):
         arguments["scheduled_time"] = _in_zone(moment, time_zone)
     for name in ("sender", "to", "text"):
         arguments.setdefault(name, "")
     return arguments
+
+
+def _validity(cell: str) -> str | int:
+    found = _WHOLE.fullmatch(cell)
+    return int(found[1]) if found else cell
+
+
+def _moment(cell: str) -> datetime:
+    try:
+        return datetime.fromisoformat(cell)
+    except ValueError:
+        raise ValueError("scheduledTime: must be ISO 8601 with a time zone") from None
+
+
+# How a text in a column is read, without the spaces around it.
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "sender": str,
+    "callback_url": str,
+    "priority": str.upper,
+    "validity": _validity,
+    "scheduled_time": _moment,
+}
 
 
 def _in_zone(moment: datetime, time_zone: tzinfo | None) -> datetime:
