@@ -15,7 +15,7 @@ from attrs import frozen
 
 from ..errors import ConfigurationError
 from ..redaction import mask_phones
-from .numbers import digits_of
+from .digits import digits_of
 
 __all__ = ["Columns", "checked_mapping", "columns_of", "converted", "matching", "shown_names"]
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .numbers import Normalizer, digits_of
+from .digits import Normalizer, digits_of
 
 if TYPE_CHECKING:
     from phonenumbers import PhoneMetadata, PhoneNumber

@@ -11,7 +11,7 @@ from itertools import repeat
 from attrs import frozen
 
 from ..protocol.message import NOTHING_MORE, SURELY_SHORT, Message, encodable, made_again
-from .numbers import Normalizer
+from .digits import Normalizer
 
 __all__ = ["PlainRuns"]
 

@@ -12,8 +12,9 @@ from typing import Any
 from ..errors import ConfigurationError
 from .columns import columns_of
 from .decoding import Lines, encoding_of, plain_bytes
+from .digits import Normalizer, digits_of
 from .file_kinds import EmptyFile, kind_of
-from .numbers import Normalizer, digits_of, normalizer
+from .numbers import normalizer
 from .tables import Problem, Table, open_table
 
 __all__ = ["StopList"]
