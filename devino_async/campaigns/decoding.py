@@ -85,7 +85,7 @@ class Ahead(io.RawIOBase):
         self._file = file
         # read1() returns what is at hand, where read() waits for all that it was asked for.
         self._read = getattr(file, "read1", None) or file.read
-        self._ahead = b""
+        self._ahead, self._at = b"", 0
         self._start = file.tell() if seekable else None
 
     def head(self) -> bytes:
@@ -107,14 +107,17 @@ class Ahead(io.RawIOBase):
         data = self._ahead[: len(buffer)] or self._read(len(buffer)) or b""
         self._ahead = self._ahead[len(data) :]
         buffer[: len(data)] = data
+        self._at += len(data)
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go back to the start, which is all that gzip needs."""
+        """Go back to the start, or return the place, which is all that is needed."""
+        if offset == 0 and whence == io.SEEK_CUR:
+            return self._at
         if self._start is None or offset or whence != io.SEEK_SET:
             raise io.UnsupportedOperation("only the start of a file can be returned to")
         self._file.seek(self._start)
-        self._ahead = b""
+        self._ahead, self._at = b"", 0
         return 0
 
 
@@ -123,7 +126,8 @@ def plain_bytes(file: BinaryIO) -> Ahead:
     plain = Ahead(file, seekable=file.seekable())
     if kind_of(plain.head()) != "gzip":
         return plain
-    inside = Ahead(cast("BinaryIO", gzip.GzipFile(fileobj=plain)), seekable=plain.seekable())
+    unzipped = gzip.GzipFile(fileobj=io.BufferedReader(plain))
+    inside = Ahead(cast("BinaryIO", unzipped), seekable=plain.seekable())
     try:
         if kind_of(inside.head()) == "gzip":
             raise ConfigurationError("the file is a gzip archive within another: unpack it first")
@@ -159,7 +163,6 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
     wide = _utf_16_without_mark(head)
     if wide is not None:
         return Encoding(wide, f"read as {wide.upper()}, though it has no byte order mark; --encoding NAME decides")
-    refuse_binary(head)
     return _utf_8_or_russian(plain, head, marked=marked is not None)
 
 
@@ -242,6 +245,7 @@ def _russian(found: _Utf8Pass, data: bytes, broken: int) -> Encoding:
             f"line {found.lines:,} is not UTF-8, though what stands before it is. Mend this line, or pass "
             "--encoding utf-8: then each such line is a problem of its own"
         )
+    refuse_binary(data)
     sample = b"\n".join(line for line in _around(data, broken).splitlines() if not line.isascii())
     names = russian_encodings(sample)
     if not names:

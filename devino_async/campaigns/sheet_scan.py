@@ -15,7 +15,7 @@ from attrs import Factory, define
 
 from ..errors import ConfigurationError
 
-__all__ = ["Findings", "Parts", "parts_of"]
+__all__ = ["ERROR", "Findings", "Parts", "parts_of"]
 
 Range = tuple[tuple[int, int], tuple[int, int]]
 """The row and column of the first cell and of the last, from 0."""
@@ -38,9 +38,9 @@ _KINDS = (
 )
 _ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 
-_ERROR, _NO_VALUE, _MERGED = 1, 2, 4
+ERROR, _NO_VALUE, _MERGED = 1, 2, 4
 _PROBLEMS = {
-    _ERROR: "has a cell with an error, such as #N/A",
+    ERROR: "has a cell with an error, such as #N/A",
     _NO_VALUE: "has a formula without a saved value: open the file in a spreadsheet program and save it",
     _MERGED: "has a merged cell: unmerge it, and fill every row",
 }
@@ -80,6 +80,10 @@ class Findings:
                 self.mark(top, _MERGED)
             if inside and top < bottom < _MAX_ROWS:
                 self.mark(top + 1, _MERGED, bottom - top)
+
+    def rows_from(self, row: int) -> Iterator[int]:
+        """Yield the rows from this one on that hold a cell which looks empty and is not."""
+        return (each for each in range(row, len(self.bits)) if self.bits[each] & (ERROR | _NO_VALUE))
 
     def problem(self, row: int) -> str | None:
         """Return what is wrong with a row, by its number from 0."""
@@ -208,7 +212,7 @@ def _scan_rows(piece: bytes, row: int, findings: Findings) -> int:
         if found[1] is not None:
             row = _row_number(found[1], row)
         else:
-            findings.mark(max(row, 0), _ERROR if found[2] else _NO_VALUE)
+            findings.mark(max(row, 0), ERROR if found[2] else _NO_VALUE)
     return row
 
 
@@ -259,7 +263,7 @@ class _OdsTable:
             self.last_column = max(self.last_column, self.column + columns)
             _require_size(self.last_row, self.last_column)
         if b'value-type="error"' in attributes:
-            self.findings.mark(self.row, _ERROR, self.rows)
+            self.findings.mark(self.row, ERROR, self.rows)
         down, across = counts.get(b"rows-spanned", 1), counts.get(b"columns-spanned", 1)
         if max(down, across) > 1:
             first = (self.row, self.column)

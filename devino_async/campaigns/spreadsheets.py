@@ -1,7 +1,7 @@
 """Sheets of Excel workbooks and OpenDocument spreadsheets by python-calamine, with cells as a person sees them.
 
 What calamine does not tell (cells with errors, merged cells of .ods, how large a sheet is) is looked up in the parts
-of the file beforehand: see sheet_scan.py.
+of the file beforehand: see sheet_scan.py and xls_scan.py.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,23 +16,14 @@ from ..errors import ConfigurationError
 from .cells import RUN, Form, Problem, Run, names_of
 from .decoding import Ahead, all_bytes
 from .sheet_scan import Findings, Parts, parts_of
+from .xls_scan import require_xls, scan_xls
 
 __all__ = ["Sheet", "open_sheet"]
 
 _MAX_FILE = 256 * 1024 * 1024
 _MAX_NAMED = 10
-# The streams of an OLE file, which is what Office wrote before 2007, and what it wraps a password around now.
 _LOCKED = "the workbook is protected by a password: save it without one"
-_EXPORT = "save the table as .xlsx or CSV"
-_STREAMS = {
-    "EncryptedPackage": _LOCKED,
-    "WordDocument": f"the file is a Word document (.doc): {_EXPORT}",
-    "PowerPoint Document": f"the file is a PowerPoint presentation (.ppt): {_EXPORT}",
-    "__nameid_version1.0": "the file is an Outlook message: save its attachment",
-    "Workbook": None,
-    "Book": None,
-}
-_DAMAGED = "the workbook is damaged: open it in a spreadsheet program, save it anew, and read that file"
+_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it anew, and read that file"
 
 
 @frozen
@@ -54,19 +45,10 @@ def open_sheet(file: Ahead, form: Form | None, sheet: str | int | None) -> Sheet
     parts = parts_of(data) if data.startswith(b"PK") else None
     found: Form = "xls" if parts is None else parts.form
     if parts is None:
-        _require_xls(data)
+        require_xls(data)
     if form not in {None, found}:
         raise ConfigurationError(f"the file is .{found}, not .{form}: leave the form out, or name another file")
     return _sheet_of(data, parts, found, sheet)
-
-
-def _require_xls(data: bytes) -> None:
-    """Raise ConfigurationError if an OLE file is no workbook. The stream that stands first says what it is."""
-    places = {name: data.find(f"{name}\0".encode("utf-16-le")) for name in _STREAMS}
-    present = [(place, name) for name, place in places.items() if place >= 0]
-    problem = _STREAMS[min(present)[1]] if present else f"the file is no workbook: {_EXPORT}"
-    if problem is not None:
-        raise ConfigurationError(problem)
 
 
 def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | None) -> Sheet:
@@ -74,11 +56,16 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
     try:
         workbook = calamine.CalamineWorkbook.from_filelike(BytesIO(data))
         index, notes = _choice(calamine, workbook.sheets_metadata, wanted)
-        findings = Findings() if parts is None else parts.scan(index)
+        findings = scan_xls(data, index) if parts is None else parts.scan(index)
         opened = workbook.get_sheet_by_index(index)
     except calamine.PasswordError:
         raise ConfigurationError(_LOCKED) from None
     except calamine.CalamineError:
+        raise ConfigurationError(_DAMAGED) from None
+    except BaseException as error:
+        # A panic of calamine, which some damaged files cause, is not an Exception.
+        if type(error).__name__ != "PanicException":
+            raise
         raise ConfigurationError(_DAMAGED) from None
     if opened.start is None:
         raise ConfigurationError(_empty(workbook.sheet_names[index]))
@@ -93,7 +80,7 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
             findings.mark_merged(
                 opened.merged_cell_ranges or (), [left + place for place, name in enumerate(header) if name]
             )
-            return Sheet(form, header, _runs(rows, len(header), findings), notes)
+            return Sheet(form, header, _runs(rows, len(header), findings, number), notes)
     raise ConfigurationError(_empty(workbook.sheet_names[index]))
 
 
@@ -129,8 +116,9 @@ def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple
     raise ConfigurationError(f"no sheet is called {str(wanted)!r}. The sheets are {names}, or their numbers from 1")
 
 
-def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings) -> Iterator[Run]:
+def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings, begin: int) -> Iterator[Run]:
     run: Run = []
+    number = begin
     for number, values in rows:
         cells = [value if type(value) is str else _text(value) for value in values[:width]]
         problem = findings.problem(number - 1)
@@ -139,8 +127,9 @@ def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings)
             if len(run) == RUN:
                 yield run
                 run = []
-    if run:
-        yield run
+    # For calamine a sheet ends with its last cell that has a value.
+    run += [(row + 1, Problem(findings.problem(row))) for row in findings.rows_from(number)]
+    yield from (run[at : at + RUN] for at in range(0, len(run), RUN))
 
 
 def _text(value: Any) -> str:

@@ -33,7 +33,9 @@ _BLANK = " \t\r\n\xa0\ufeff;,|\x1a"
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\s;,]*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
 _BEGINS_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|$)')
+_DELIMITERS = ",;\t|"
 _MAX_HEADER_LINES = 100
+_NO_MORE = (LineTooLong, *GZIP_ERRORS)
 _FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
 
 
@@ -121,10 +123,8 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
     each = chain.from_iterable(lines)
     try:
         skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
-    except LineTooLong:
-        raise ConfigurationError(f"the first line is longer than {MAX_LINE:,} characters: is this a table?") from None
-    except GZIP_ERRORS:
-        raise ConfigurationError(DAMAGED) from None
+    except _NO_MORE as error:
+        raise ConfigurationError(f"the first line {_why(error)}") from None
     if not first:
         raise EmptyFile
     if form is None:
@@ -173,7 +173,7 @@ class _Text:
 def _why(error: Exception) -> str:
     if isinstance(error, LineTooLong):
         return f"is longer than {MAX_LINE:,} characters"
-    return "is not valid CSV" if isinstance(error, csv.Error) else DAMAGED
+    return "is not valid CSV" if isinstance(error, csv.Error) else f"cannot be read, because {DAMAGED}"
 
 
 def _way_out(error: Exception) -> str:
@@ -188,16 +188,14 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
         text.skipped += 1
     try:
         top = _top(text.each)
-        delimiter = named[1] if named else _delimiter_of(top)
+        delimiter = named[1] if named else _delimiter_of(top, text)
         # If this were not strict, a quote that is never closed would make the following rows part of one text.
         reader = csv.reader(chain(top, text.each), delimiter=delimiter, strict=True)
         header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     except csv.Error as error:
         raise ConfigurationError(f"the header is not valid CSV: {error}") from None
-    except LineTooLong:
-        raise ConfigurationError(f"the header is longer than {MAX_LINE:,} characters: is this a table?") from None
-    except GZIP_ERRORS:
-        raise ConfigurationError(DAMAGED) from None
+    except _NO_MORE as error:
+        raise ConfigurationError(f"the header {_why(error)}") from None
     if not header:
         raise EmptyFile
     odd = text.odd("".join(header))
@@ -207,20 +205,37 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
 
 
 def _top(lines: Iterator[str]) -> list[str]:
-    """Return the first lines, up to where the quotes of the header are closed, and the one behind."""
+    """Return the first lines, up to where the quotes of the header are closed."""
     top: list[str] = []
+    quotes = 0
     for line in lines:
-        closed = "".join(top).count('"') % 2 == 0
         top.append(line)
-        if (closed and len(top) > 1) or len(top) == _MAX_HEADER_LINES:
+        quotes += line.count('"')
+        if quotes % 2 == 0 or len(top) == _MAX_HEADER_LINES:
             break
     return top
 
 
-def _delimiter_of(top: list[str]) -> str:
+def _delimiter_of(top: list[str], text: _Text) -> str:
     """Return the delimiter that stands most often in the header, outside quotes. Equals are judged by the next line."""
-    header = _QUOTED.sub("", "".join(top[:-1] or top))
-    return max(",;\t|", key=lambda each: (header.count(each), _QUOTED.sub("", top[-1]).count(each)))
+    header = _QUOTED.sub("", "".join(top))
+    most = max(map(header.count, _DELIMITERS))
+    likely = [each for each in _DELIMITERS if header.count(each) == most]
+    if most == 0 or len(likely) == 1:
+        return likely[0]
+    after = ""
+    try:
+        after = next(text.each, "")
+    except _NO_MORE as error:
+        text.each = _failing(error)
+    text.each = chain([after], text.each) if after else text.each
+    return max(likely, key=_QUOTED.sub("", after).count)
+
+
+def _failing(error: Exception) -> Iterator[str]:
+    """Raise an error where the next line is asked for."""
+    raise error
+    yield
 
 
 def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
@@ -237,7 +252,7 @@ def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
                     yield run
                     run = []
             line = skipped + reader.line_num + 1
-    except (csv.Error, LineTooLong, *GZIP_ERRORS) as error:
+    except (csv.Error, *_NO_MORE) as error:
         failed = error
     run += text.ending(line, failed)
     if run:
@@ -266,7 +281,7 @@ def _json_runs(text: _Text) -> Iterator[Run]:
                 if len(run) == RUN or text.lines.would_wait():
                     yield run
                     run = []
-    except (LineTooLong, *GZIP_ERRORS) as error:
+    except _NO_MORE as error:
         failed = error
     run += text.ending(line + 1, failed)
     if run:
