@@ -7,17 +7,21 @@ with anything unusual in it is made message by message. The outcome is the same,
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from json.encoder import encode_basestring
+from operator import itemgetter
 from typing import Any, Protocol, overload
 
 from attrs import field, frozen
 
 from ..errors import InvalidMessage, Reason
-from .message import SURELY_SHORT, Message, encodable, made_again
+from .message import SURELY_SHORT, Message, made_again
 from .packing import Fields, rest_of
 from .placeholders import Placeholder
 from .sending import encode, encoded_rest
 
 __all__ = ["AsyncFilled", "Filled", "FilledRun", "Form", "Layout", "OnInvalid", "RowRun", "RowRuns"]
+
+# Of a recipient, in digits.
+_LENGTHS = frozenset(range(7, 16))
 
 OnInvalid = Callable[[int, Any, InvalidMessage], object]
 """Gets the position of a row, the row, and what is wrong with it."""
@@ -93,38 +97,45 @@ class AsyncFilled(AsyncIterable[Message]):
 
 @frozen(repr=False)
 class Form:
-    """A template as format strings with `%s` for each value: of the text, and of the JSON of a whole message."""
+    """A template taken apart, so that rows are filled in fast.
+
+    `text` is a format string with `%s` for each value. `wire` is the JSON of a message after a comma, with empty pieces
+    for the recipient and each value.
+    """
 
     sender: str
     rest: Any
     text: str
-    wire: str
+    wire: list[bytes]
     length: int
     """How many characters the text has without its values."""
     placeholders: tuple[Placeholder, ...]
 
     @classmethod
     def of(cls, pieces: Sequence[str | Placeholder], probe: Message) -> "Form":
-        """Make the format strings. `probe` is any message of the template. Only its text and recipient differ."""
+        """Take a template apart. `probe` is any message of it: they differ only in the text and the recipient."""
         literals = [each for each in pieces if isinstance(each, str)]
-        head = f'{{"from":{encode_basestring(probe.sender)},"to":"'
-        escaped = "%s".join(_doubled(encode_basestring(each)[1:-1]) for each in literals)
+        wire = [f',{{"from":{encode_basestring(probe.sender)},"to":"', "", '","text":"']
+        for number, each in enumerate(literals):
+            wire[-1] += encode_basestring(each)[1:-1]
+            if number < len(literals) - 1:
+                wire += ["", ""]
+        wire[-1] += f'"{encoded_rest(probe)}}}'
         return cls(
             sender=probe.sender,
             rest=rest_of(probe),
-            text="%s".join(map(_doubled, literals)),
-            wire=f'{_doubled(head)}%s","text":"{escaped}"{_doubled(encoded_rest(probe))}}}',
+            text="%s".join(each.replace("%", "%%") for each in literals),
+            wire=[each.encode() for each in wire],
             length=sum(map(len, literals)),
             placeholders=tuple(each for each in pieces if isinstance(each, Placeholder)),
         )
 
 
-def _doubled(text: str) -> str:
-    return text.replace("%", "%%")
-
-
 class FilledRun(Sequence[Message]):
-    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown."""
+    """Messages that are not made yet: recipients, and the values of each placeholder as they are shown.
+
+    It owns the lists that it is given, so no two of them may be the same one.
+    """
 
     __slots__ = ("_columns", "_form", "_tos")
 
@@ -155,6 +166,15 @@ class FilledRun(Sequence[Message]):
         form, count = self._form, len(self._tos)
         return zip(repeat(form.sender, count), self._tos, self._texts(), repeat(form.rest, count), strict=True)
 
+    def absorb(self, following: object) -> bool:
+        """Take over the messages of the run that follows. Return False if it is not of the same template."""
+        if not isinstance(following, FilledRun) or following._form is not self._form:
+            return False
+        self._tos.extend(following._tos)
+        for column, more in zip(self._columns, following._columns, strict=True):
+            column.extend(more)
+        return True
+
     def _texts(self) -> Iterable[str]:
         values = zip(*self._columns, strict=True) if self._columns else repeat((), len(self._tos))
         return map(self._form.text.__mod__, values)
@@ -166,11 +186,11 @@ class RowRun:
 
     items: Sequence[Message]
     joined: bytes
-    _each: Callable[[], Iterable[str]] = field(repr=False)
+    _each: Iterable[bytes] = field(repr=False)
 
-    def each(self) -> Iterator[bytes]:
-        """Yield the JSON of each message."""
-        return map(str.encode, self._each())
+    def each(self) -> Iterable[bytes]:
+        """Return the JSON of each message, once."""
+        return self._each
 
 
 class RowRuns:
@@ -198,8 +218,8 @@ class RowRuns:
             self._position += len(rows)
             return made, None
         messages, failure = self._one_by_one(rows)
-        texts = list(encode(messages))
-        return RowRun(messages, ",".join(texts).encode(), lambda: texts), failure
+        each = [text.encode() for text in encode(messages)]
+        return RowRun(messages, b",".join(each), each), failure
 
     def _one_by_one(self, rows: list[Any]) -> tuple[list[Message], Exception | None]:
         messages: list[Message] = []
@@ -226,21 +246,25 @@ class RowRuns:
         """Return a run of rows that are all alike and all valid, or None for anything unusual."""
         if set(map(type, rows)) != {dict} or self._may_be_empty:
             return None
-        names = set(map(tuple, rows))
-        layout = self._template.layout_of(names.pop())
-        if names or layout.own.keys() != {"to"} or layout.problems:
+        names = tuple(rows[0])
+        layout = self._template.layout_of(names)
+        if layout.own.keys() != {"to"} or layout.problems or set(map(len, rows)) != {len(names)}:
             return None
-        tos = _recipients([row[layout.own["to"]] for row in rows])
+        try:
+            # As many names as the first row, and all of its names: so each row has the same.
+            cells = {name: list(map(itemgetter(name), rows)) for name in names}
+        except KeyError:
+            return None
+        tos = _recipients(cells[layout.own["to"]])
         if tos is None:
             return None
-        form, columns, length = self._form, [], self._form.length
-        for placeholder, key in zip(form.placeholders, layout.keys, strict=True):
-            column = _shown(placeholder, [None] * len(rows) if key is None else [row[key] for row in rows])
+        columns: list[list[str]] = []
+        for placeholder, key in zip(self._form.placeholders, layout.keys, strict=True):
+            column = _shown(placeholder, [None] * len(rows) if key is None else cells[key])
             if column is None:
                 return None
             columns.append(column)
-            length += max(map(len, column))
-        return _encoded(form, tos, columns) if length <= SURELY_SHORT else None
+        return _encoded(self._form, tos, columns)
 
 
 def _recipients(tos: list[Any]) -> list[str] | None:
@@ -251,9 +275,8 @@ def _recipients(tos: list[Any]) -> list[str] | None:
     if "+" in digits:
         tos = [each.removeprefix("+") for each in tos]
         digits = "".join(tos)
-    lengths = list(map(len, tos))
-    good = digits.isdigit() and digits.isascii() and min(lengths) >= 7 and max(lengths) <= 15
-    return tos if good and tos[0][0] != "0" and ",0" not in ",".join(tos) else None
+    good = digits.isdigit() and digits.isascii() and _LENGTHS.issuperset(map(len, tos))
+    return tos if good and ",0" not in f",{','.join(tos)}" else None
 
 
 def _shown(placeholder: Placeholder, values: list[Any]) -> list[str] | None:
@@ -265,23 +288,30 @@ def _shown(placeholder: Placeholder, values: list[Any]) -> list[str] | None:
 
 
 def _encoded(form: Form, tos: list[str], columns: list[list[str]]) -> RowRun | None:
-    escaped = []
-    for column in columns:
-        joined = "".join(column)
-        if not joined.isascii() and not encodable(joined):
+    """Return a run of good recipients and values, or None if a text may be too long or cannot be encoded."""
+    joined = ["".join(column) for column in columns]
+    # Most runs are shorter in all than one text may be.
+    if form.length + sum(map(len, joined)) > SURELY_SHORT:
+        longest = [max(map(len, column)) for column in columns]
+        if form.length + sum(longest) > SURELY_SHORT:
             return None
-        whole = encode_basestring(joined)
-        # Quotes are added in any case, so a longer text was escaped.
-        escaped.append(column if len(whole) == len(joined) + 2 else [encode_basestring(each)[1:-1] for each in column])
-    width = 1 + len(columns)
-    values: list[str] = [""] * (width * len(tos))
-    values[::width] = tos
-    for number, column in enumerate(escaped, 1):
-        values[number::width] = column
-    # One format string for all of them takes half the time of one for each.
-    joined = ",".join([form.wire] * len(tos)) % tuple(values)
-    return RowRun(
-        FilledRun(form, tos, columns),
-        joined.encode(),
-        lambda: [form.wire % each for each in zip(tos, *escaped, strict=True)],
-    )
+    width = len(form.wire)
+    pieces = form.wire * len(tos)
+    # The comma before the first message.
+    pieces[0] = pieces[0][1:]
+    try:
+        for number, column in enumerate([tos, *map(_escaped, columns, joined)]):
+            pieces[1 + 2 * number :: width] = map(str.encode, column)
+    except UnicodeEncodeError:
+        return None
+    # Joining encoded pieces takes a third of the time of a format string.
+    each = (b"".join(pieces[at : at + width]).removeprefix(b",") for at in range(0, len(pieces), width))
+    return RowRun(FilledRun(form, tos, list(map(list, columns))), b"".join(pieces), each)
+
+
+def _escaped(values: list[str], joined: str) -> list[str]:
+    """Return values as they stand in JSON, without quotes around them."""
+    # A text that was not escaped only got two quotes.
+    if len(encode_basestring(joined)) == len(joined) + 2:
+        return values
+    return [encode_basestring(each)[1:-1] for each in values]

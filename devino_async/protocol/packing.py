@@ -50,6 +50,10 @@ class Unmade(Protocol):
         """Return the fields of each message, without making it."""
         ...
 
+    def absorb(self, following: "Unmade") -> bool:
+        """Take over the messages of the run that follows. Return False if it is of another kind."""
+        ...
+
 
 class _Columns:
     """A run of packed messages, field by field. `rests` holds each message's other fields, or the message itself."""
@@ -85,18 +89,26 @@ class Packed(Sequence[Message]):
     same objects. The guard is tests/client/test_dispatch.py::test_messages_are_packed.
     """
 
-    __slots__ = ("_ends", "_runs")
+    __slots__ = ("_ends", "_last", "_runs")
 
     def __init__(self) -> None:
         self._runs: list[list[Message] | _Columns | Unmade] = []
         self._ends: list[int] = []
+        # The last run, if it may absorb the next one.
+        self._last: Unmade | None = None
 
     def extend(self, messages: list[Message] | Unmade) -> None:
         """Add messages. A message that only this list refers to is packed."""
         if not isinstance(messages, list):
-            self._add(messages)
+            # One long run is fewer objects for the garbage collector than many short ones.
+            if self._last is not None and self._last.absorb(messages):
+                self._ends[-1] += len(messages)
+            else:
+                self._last = messages
+                self._add(messages)
         elif messages:
             counts = _counts(messages)
+            self._last = None
             self._add(messages if min(counts) > _ALONE else _packed(messages, counts))
 
     def _add(self, run: list[Message] | _Columns | Unmade) -> None:

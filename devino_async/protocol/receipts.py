@@ -124,26 +124,25 @@ class AcceptedRun:
     def receipts(self) -> list[Receipt]:
         """Make the receipts."""
         receipts: list[Receipt] = []
+        ids = iter(self.ids)
         segments = repeat(()) if self.segments is None else map(tuple, map(_digits_in, self.segments))
-        told = zip(self.ids, segments, strict=False)
         if not isinstance(self.messages, Packed):
-            _add_accepted(receipts, self.messages, told)
+            _add_accepted(receipts, self.messages, ids, segments)
             return receipts
         for run in self.messages.runs():
             if isinstance(run, list):
-                _add_accepted(receipts, run, told)
+                _add_accepted(receipts, run, ids, segments)
             else:
-                _add_unmade(receipts, run, told)
+                _add_unmade(receipts, run, ids, segments)
         return receipts
 
 
-Told = Iterator[tuple[str, tuple[str, ...]]]
-"""The ids that the service gave to each message."""
+Segments = Iterator[tuple[str, ...]]
 
 
-def _add_accepted(receipts: list[Receipt], messages: Iterable[Message], told: Told) -> None:
+def _add_accepted(receipts: list[Receipt], messages: Iterable[Message], ids: Iterator[str], segments: Segments) -> None:
     # The class swap of message.py (see _made there), as receipts are made by the million too.
-    for message, (message_id, segment_ids) in zip(messages, told, strict=False):
+    for message, message_id, segment_ids in zip(messages, ids, segments, strict=False):
         made = _new(_Draft)
         made.message = message
         made.message_id = message_id
@@ -152,9 +151,9 @@ def _add_accepted(receipts: list[Receipt], messages: Iterable[Message], told: To
         receipts.append(made)
 
 
-def _add_unmade(receipts: list[Receipt], run: Unmade, told: Told) -> None:
+def _add_unmade(receipts: list[Receipt], run: Unmade, ids: Iterator[str], segments: Segments) -> None:
     """Add receipts that make their messages when they are asked for. See Accepted.__getattr__."""
-    for at, (message_id, segment_ids) in zip(range(len(run)), told, strict=False):
+    for at, message_id, segment_ids in zip(range(len(run)), ids, segments, strict=False):
         made = _new(_Draft)
         made._unmade = run
         made._at = at

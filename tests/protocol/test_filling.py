@@ -220,6 +220,21 @@ def test_filled_runs_are_sequences(data: Any) -> None:
         filled_run(ROWS[:20])[20]
 
 
+def test_filled_runs_are_joined() -> None:
+    """Packed runs of one template become one run, which is fewer objects. Runs of others stay apart."""
+    template = Template(sender="MyCompany", text="{a} {a|x} {to}")
+    packed, expected = Packed(), []
+    for each, rows in ((template, ROWS[:5]), (template, ROWS[5:9]), (TEMPLATE, ROWS[9:12]), (TEMPLATE, ROWS[12:15])):
+        run, _ = RowRuns(each.fill([])).make(rows)
+        packed.extend(run.items)  # type: ignore[arg-type]
+        expected += [each.message(row) for row in rows]
+    packed.extend([template.message(ROWS[15])])
+    packed.extend(filled_run(ROWS[16:20]))
+    expected += [template.message(ROWS[15]), *(TEMPLATE.message(row) for row in ROWS[16:20])]
+    assert list(packed) == expected
+    assert [len(each) for each in packed.runs()] == [9, 6, 1, 4]
+
+
 def receipts_of(rows: list[dict[str, str]]) -> list[Accepted]:
     packed = Packed()
     packed.extend(filled_run(rows[:64]))

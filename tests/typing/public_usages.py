@@ -19,6 +19,7 @@ from devino_async import (
     DevinoClient,
     GroupBy,
     IncomingMessage,
+    InvalidMessage,
     Limits,
     Message,
     MessageStatus,
@@ -33,6 +34,7 @@ from devino_async import (
     Statistics,
     Status,
     StatusCallback,
+    Template,
     Timeouts,
     Unconfirmed,
     parse_callbacks,
@@ -142,3 +144,17 @@ async def durable(messages: AsyncIterator[Message]) -> None:
         assert_type(await devino.reconcile(), ReconcileReport)
         async for outcome in journal.keys("unconfirmed"):
             assert_type(outcome.key, str | None)
+
+
+async def fill(rows: list[dict[str, str]], records: AsyncIterator[dict[str, object]]) -> None:
+    template = Template(sender="MyCompany", text="Dear {name|client}, {day:%d.%m}", validity=timedelta(hours=1))
+    assert_type(template.fields, tuple[str, ...])
+    assert_type(template.message({"to": "79000000001", "name": 1}), Message)
+
+    def on_invalid(position: int, row: object, error: InvalidMessage) -> None:
+        assert_type(error.position, int | None)
+
+    async for receipt in make().send_many(template.fill(rows)):
+        assert_type(receipt, Receipt)
+        assert_type(receipt.message, Message)
+    assert_type(await make().send_all(template.fill(records, on_invalid), campaign="spring-sale"), SendReport)
