@@ -6,7 +6,7 @@ Reading a file is in files.py. The rules for the fields themselves are in protoc
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from difflib import SequenceMatcher
 from typing import Any
@@ -93,13 +93,18 @@ def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def columns_of(
-    names: Sequence[str], mapping: Mapping[str, str], *, has_text: bool, placeholders: Collection[str], is_header: bool
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    *,
+    has_text: bool,
+    placeholders: Mapping[str, str],
+    is_header: bool,
 ) -> Columns:
     """Return what each column is for. Raises ConfigurationError if this is not certain, which never shows a cell.
 
     `mapping` names the column of a field. With an empty name the field has no column. `has_text` says that all rows
-    have a text without a column. `placeholders` are the names in it, as `matching` gives them. `is_header` is False for
-    the names of a single JSON object, which need not have them all.
+    have a text without a column. `placeholders` has the names in it, as `matching` gives them, and how each is shown.
+    `is_header` is False for the names of a single JSON object, which need not have them all.
     """
     if is_header:
         _refuse_data(names)
@@ -113,7 +118,7 @@ def columns_of(
             _place(at, each, names, fields, mapping, has_text=has_text, placeholders=placeholders)
     _refuse_misspelt(names, fields, mapping, placeholders)
     if is_header:
-        _refuse_missing(fields, alike, placeholders)
+        _refuse_missing(names, fields, alike, placeholders)
     values = {name: found[0] for name, found in alike.items() if name}
     for name in placeholders:
         _refuse_alike(name, alike)
@@ -152,7 +157,7 @@ def _place(
     mapping: Mapping[str, str],
     *,
     has_text: bool,
-    placeholders: Collection[str],
+    placeholders: Mapping[str, str],
 ) -> None:
     """Add a column that stands for a field by its own name."""
     name = _named_field(column)
@@ -185,7 +190,7 @@ def _refuse_data(names: Sequence[str]) -> None:
 
 
 def _refuse_misspelt(
-    names: Sequence[str], fields: Mapping[str, int], mapping: Mapping[str, str], placeholders: Collection[str]
+    names: Sequence[str], fields: Mapping[str, int], mapping: Mapping[str, str], placeholders: Mapping[str, str]
 ) -> None:
     used = set(fields.values())
     for at, each in enumerate(names):
@@ -200,16 +205,17 @@ def _refuse_misspelt(
 
 
 def _refuse_missing(
-    fields: Mapping[str, int], alike: Mapping[str, Sequence[int]], placeholders: Collection[str]
+    names: Sequence[str], fields: Mapping[str, int], alike: Mapping[str, Sequence[int]], placeholders: Mapping[str, str]
 ) -> None:
     if "to" not in fields:
         raise ConfigurationError(
             "no column has the recipients. Name one of them to, phone or телефон in the first row, or use --map "
             "to=COLUMN (columns= in Python)"
         )
-    missing = [each for each in placeholders if each not in alike and each not in fields]
+    missing = [shown for name, shown in placeholders.items() if name not in alike and name not in fields]
     if missing:
-        raise ConfigurationError(f"no column fills the placeholder {shown_names(missing)} of the text")
+        known = shown_names(each for each in names if each.strip())
+        raise ConfigurationError(f"no column fills {', '.join(missing)} in the text. The columns are {known}")
 
 
 def _key(name: str) -> str:

@@ -71,8 +71,8 @@ def _not_international(plus: str, digits: str) -> str | None:
     count = len(digits)
     if (_NATIONAL_WITH_PLUS if plus else _NATIONAL).fullmatch(digits):
         return (
-            "looks like a national number. --country (country= in Python) with a code such as RU converts national "
-            "numbers. Write a number of another country with + and its country code"
+            "looks like a national number. Name its country, as in --country RU (country= in Python), or write it with "
+            "+ and its country code"
         )
     if digits[0] == "7" and count != _DIGITS_OF_7:
         return f"has {count} digits, and a number that begins with 7 has {_DIGITS_OF_7}"

@@ -98,9 +98,9 @@ class RowMaker:
         self._pieces, problems = parse(text) if isinstance(text, str) else ([], [])
         if problems:
             raise ConfigurationError(f"the text cannot be used: {describe_reasons(problems)}")
-        self._placeholders = tuple(
-            dict.fromkeys(matching(each.name) for each in self._pieces if isinstance(each, Placeholder))
-        )
+        self._placeholders = {
+            matching(each.name): each.shown_name for each in self._pieces if isinstance(each, Placeholder)
+        }
         self._columns = columns
         self._country = country
         self._normalize = normalizer(country)
@@ -136,6 +136,7 @@ class RowMaker:
                 )
             if self._header.sender is None and "sender" not in self._defaults:
                 raise ConfigurationError("no column has the sender. Give one for all rows with --sender (sender=)")
+            self._tell_unused(self._header.columns.unused)
         if self._exclude is not None:
             self._stopped = self._exclude.numbers()
 
@@ -246,6 +247,7 @@ class RowMaker:
         if found is None:
             try:
                 found = self._layout_of(names, is_header=False)
+                self._tell_unused(found.columns.unused)
             except ConfigurationError as error:
                 found = str(error)
             if len(self._layouts) >= _MAX_LAYOUTS:
@@ -257,7 +259,6 @@ class RowMaker:
         columns = columns_of(
             names, self._columns, has_text=self._has_text, placeholders=self._placeholders, is_header=is_header
         )
-        self._tell_unused(columns.unused)
         fields = columns.fields
         filling = [
             each if isinstance(each, str) else (each, columns.values.get(matching(each.name))) for each in self._pieces

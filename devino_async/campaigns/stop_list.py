@@ -133,4 +133,4 @@ def _of_table(table: Table) -> Iterator[tuple[int, Any]]:
 def _column_of(names: Sequence[str]) -> int:
     if len(names) == 1:
         return 0
-    return columns_of(names, {}, has_text=False, placeholders=(), is_header=True).fields["to"]
+    return columns_of(names, {}, has_text=False, placeholders={}, is_header=True).fields["to"]

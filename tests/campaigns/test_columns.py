@@ -13,7 +13,8 @@ LEAST = {"sender": "A", "to": "79000000001", "text": "x"}
 
 
 def placed(names: list[str], mapping: dict[str, str] | None = None, **options: Any) -> Columns:
-    given = {"has_text": False, "placeholders": (), "is_header": True, **options}
+    given = {"has_text": False, "is_header": True, **options}
+    given["placeholders"] = {each: f"{{{each}}}" for each in given.get("placeholders", ())}
     return columns_of(names, checked_mapping(mapping), **given)
 
 
@@ -141,7 +142,9 @@ def test_headers_that_cannot_be_used(names: list[str], mapping: dict[str, str] |
 
 def test_placeholders_without_a_column() -> None:
     """A placeholder that no column fills, or two columns, is refused by name."""
-    assert "no column fills the placeholder 'name'" in problem_of(["to"], placeholders=("name",), has_text=True)
+    assert "no column fills {name} in the text. The columns are 'to'" in problem_of(
+        ["to"], placeholders=("name",), has_text=True
+    )
     assert "2 columns are named 'имя'" in problem_of(["to", "Имя", " имя"], placeholders=("имя",), has_text=True)
 
 

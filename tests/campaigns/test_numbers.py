@@ -90,7 +90,7 @@ def test_a_zero_for_calls_at_home() -> None:
 def test_national_numbers_without_a_country(written: Any) -> None:
     """A number that is most likely national is never taken for one abroad. The error names the way out."""
     problem = problem_of(written)
-    assert problem.startswith("looks like a national number. --country")
+    assert problem.startswith("looks like a national number. Name its country, as in --country RU")
     assert "RU" in problem
 
 
