@@ -75,7 +75,7 @@ def test_from_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
     """The README's spreadsheet in Python sends what its command sends: a message for each number that is left."""
     run_block_with("clients.xlsx")
     assert capsys.readouterr().out == (
-        "this column is not used: 'Дата'\nSendReport(3 accepted, 0 rejected, 0 not sent, 0 unconfirmed)\n"
+        "this column is not used: 'Дата'\nSendReport(accepted=3, rejected=0, not_sent=0, unconfirmed=0)\n"
     )
 
 

@@ -132,12 +132,12 @@ class Results:
         if isinstance(receipt, devino_async.Rejected):
             late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
             if late is not None:
-                self._show(row, row.problem_at(datetime.now(UTC)) or late)
+                self._show(row, row._replace(message=receipt.message).problem_at(datetime.now(UTC)) or late)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
         """Add a row that was read, but not given to the client."""
-        if row.message is None:
+        if row.problem is not None or row.left_out is not None:
             self.without_message(row)
         else:
             outcome = "unconfirmed" if self._continues else "not_sent"

@@ -196,33 +196,31 @@ class Sending:
         count = 0
         while rows := await self._intake.next_run():
             count += len(rows)
-            for start in range(0, len(rows), _ROWS_A_LIST):
-                self._left.extend(rows[start + _ROWS_A_LIST :])
-                messages = self._handed_over(rows[start : start + _ROWS_A_LIST])
-                if self._results is not None:
-                    self._write_bad_rows(self._results)
-                yield messages
-                if self._intake.stopped:
-                    break
-                self._left.clear()
+            self._left.extend(rows)
+            # Nothing here keeps a message, because a batch packs those that it has alone.
+            rows.clear()
+            while self._left and not self._intake.stopped:
+                yield self._handed_over()
+            if self._results is not None:
+                self._write_bad_rows(self._results)
             if self._intake.stopped:
                 break
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
 
-    def _handed_over(self, rows: list[Row]) -> "list[devino_async.Message]":
+    def _handed_over(self) -> "list[devino_async.Message]":
         """Put rows among those that wait for their turn. Return their messages, up to a bad row with --strict."""
         messages = []
-        for number, row in enumerate(rows):
+        for _ in range(min(_ROWS_A_LIST, len(self._left))):
+            row = self._left.popleft()
             if row.held is not None:
-                row = self._as_recorded(row)  # noqa: PLW2901
+                row = self._as_recorded(row)
             self._waiting.add(row)
             if row.message is not None:
                 messages.append(row.message)
             if self._strict and self._is_bad(row):
                 self._stopped_at_bad_row = True
                 self._intake.stop()
-                self._left.extendleft(reversed(rows[number + 1 :]))
                 break
         return messages
 

@@ -18,39 +18,45 @@ _MAX_IN_MEMORY = 4_000_000
 
 
 class WaitingRows:
-    """Rows in the order of the input."""
+    """Rows in the order of the input. Of those with a message only the line and the recipient are kept.
+
+    A client packs the messages that nothing else refers to. That spares the garbage collector their scan.
+    """
 
     def __init__(self) -> None:
-        # None stands for the next bad row in the file.
-        self._rows: deque[Row | None] = deque()
+        # The line of a row, and its recipient as written, or None for the next bad row in the file.
+        self._lines: deque[int] = deque()
+        self._tos: deque[str | None] = deque()
         self._bad: SpooledTemporaryFile[bytes] | None = None
         self._count_bad = 0
         self._read_up_to = 0
 
     def add(self, row: Row) -> None:
         """Add a row at the end."""
+        self._lines.append(row.line)
         if row.message is not None:
-            self._rows.append(row)
-        else:
-            if self._bad is None:
-                self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
-            self._bad.seek(0, os.SEEK_END)
-            self._bad.write(json.dumps([row.line, row.problem, row.to, row.left_out]).encode() + b"\n")
-            self._count_bad += 1
-            self._rows.append(None)
+            self._tos.append(row.to)
+            return
+        if self._bad is None:
+            self._bad = SpooledTemporaryFile(_MAX_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+        self._bad.seek(0, os.SEEK_END)
+        self._bad.write(json.dumps([row.problem, row.to, row.left_out]).encode() + b"\n")
+        self._count_bad += 1
+        self._tos.append(None)
 
     @property
     def begins_bad(self) -> bool:
-        """Whether a row without a receipt is at the head."""
-        return bool(self._rows) and self._rows[0] is None
+        """Whether a row without a message is at the head."""
+        return bool(self._tos) and self._tos[0] is None
 
     def take(self) -> Row:
-        """Remove and return the row at the head."""
-        return self._rows.popleft() or self._take_bad()
+        """Remove and return the row at the head. If it has a message, the row says only its line and recipient."""
+        line, to = self._lines.popleft(), self._tos.popleft()
+        return self._take_bad(line) if to is None else Row(line, to=to)
 
     def take_all(self) -> Iterator[Row]:
         """Remove and yield all rows."""
-        while self._rows:
+        while self._tos:
             yield self.take()
 
     def take_bad(self) -> Iterator[Row]:
@@ -58,10 +64,10 @@ class WaitingRows:
         while self.begins_bad:
             yield self.take()
 
-    def _take_bad(self) -> Row:
+    def _take_bad(self, line: int) -> Row:
         assert self._bad is not None  # noqa: S101
         self._bad.seek(self._read_up_to)
-        line, problem, to, left_out = json.loads(self._bad.readline())
+        problem, to, left_out = json.loads(self._bad.readline())
         self._read_up_to = self._bad.tell()
         self._count_bad -= 1
         if not self._count_bad:

@@ -149,7 +149,8 @@ class _AsyncRunReader(_Reader[T]):
         super().__init__()
         self._runs = aiter(source.runs())
         self._encode = encode
-        self._at_hand: Iterator[T] = iter(())
+        # The items at hand, the next one last. None is kept here once it is taken, so that a batch can pack it.
+        self._at_hand: list[T] = []
         self._stopped = False
 
     def stop(self) -> None:
@@ -160,11 +161,11 @@ class _AsyncRunReader(_Reader[T]):
         """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
         while not self._stopped:
             before = len(self._items)
-            self._encoded.extend(self._encode(_noted(islice(self._at_hand, count), self._items)))
+            self._encoded.extend(self._encode(_noted(_popped(self._at_hand, count), self._items)))
             if len(self._items) > before:
                 return True
             try:
-                self._at_hand = iter(await anext(self._runs))
+                self._at_hand.extend(reversed(await anext(self._runs)))
             except StopAsyncIteration:
                 return False
         return False
@@ -240,6 +241,11 @@ def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
     for item in items:
         into.append(item)
         yield item
+
+
+def _popped(items: list[T], count: int) -> Iterator[T]:
+    for _ in range(min(count, len(items))):
+        yield items.pop()
 
 
 def _emptied(items: deque[T]) -> Iterator[T]:
