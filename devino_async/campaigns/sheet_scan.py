@@ -14,6 +14,7 @@ from typing import Literal
 from attrs import Factory, define
 
 from ..errors import ConfigurationError
+from .number_formats import PERCENTAGE, Shape, shapes_of
 
 __all__ = ["ERROR", "Findings", "Parts", "parts_of"]
 
@@ -24,6 +25,7 @@ _MAX_UNPACKED = 1024 * 1024 * 1024
 _MAX_CELLS = 20_000_000
 _MAX_ROWS = 1_048_576
 _CHUNK = 1_048_576
+_MAX_SHAPES = 255
 
 _DAMAGED = "the zip archive is damaged: save the workbook anew"
 _LOCKED = "the workbook is protected by a password: save it without one"
@@ -63,6 +65,9 @@ class Findings:
     """What is wrong with the rows of a sheet, as a bit for each kind by the number of the row from 0."""
 
     bits: bytearray = Factory(bytearray)
+    shapes: list[Shape] = Factory(list)
+    shaped: dict[int, bytearray] = Factory(dict)
+    "By column, the place of each row's shape in `shapes`, counted from 1."
     ranges: list[Range] = Factory(list)
 
     def mark(self, row: int, bit: int, count: int = 1) -> None:
@@ -71,6 +76,17 @@ class Findings:
             self.bits.extend(bytes(row + count + _CHUNK // 64 - len(self.bits)))
         for each in range(row, row + count):
             self.bits[each] |= bit
+
+    def set_shape(self, row: int, column: int, shape: int, count: int = 1) -> None:
+        """Set the shape of a number in rows from this one on, by its place in `shapes`."""
+        rows = self.shaped.setdefault(column, bytearray())
+        rows.extend(bytes(max(row + count - len(rows), 0)))
+        rows[row : row + count] = bytes([shape + 1]) * count
+
+    def shape(self, row: int, column: int) -> Shape | None:
+        """Return the shape of the number in a cell, by its row and column from 0."""
+        rows = self.shaped.get(column, b"")
+        return self.shapes[rows[row] - 1] if row < len(rows) and rows[row] else None
 
     def mark_merged(self, ranges: Iterable[Range], named: list[int]) -> None:
         """Mark rows where a cell of a named column is empty only because it is merged with another."""
@@ -142,7 +158,7 @@ class Parts:
         """Return what is found in the sheet of this index. Raises ConfigurationError if it is too large."""
         if self.form == "ods":
             return self.sheets[index] if index < len(self.sheets) else Findings()
-        return _scan_xlsx(self.chunks(self._sheet_part(index)))
+        return _scan_xlsx(self.chunks(self._sheet_part(index)), shapes_of(self.read("xl/styles.xml")))
 
     def _sheet_part(self, index: int) -> str:
         sheets = re.findall(rb'<(?:\w+:)?sheet\b[^>]*\b\w+:id="([^"]*)"', self.read("xl/workbook.xml"))
@@ -188,8 +204,9 @@ def _inflated(data: bytes, entry: zipfile.ZipInfo) -> Iterator[bytes]:
     yield inflate.flush()
 
 
-def _scan_xlsx(chunks: Iterator[bytes]) -> Findings:
+def _scan_xlsx(chunks: Iterator[bytes], shapes: dict[int, Shape]) -> Findings:
     findings = Findings()
+    shaped = _Shaped(findings, shapes)
     rest, row, columns = b"", -1, 26
     for chunk in chunks:
         rest += chunk
@@ -198,9 +215,33 @@ def _scan_xlsx(chunks: Iterator[bytes]) -> Findings:
             continue
         piece, rest = (rest[:end], rest[end:]) if end >= 4 else (rest, b"")
         row = _scan_rows(piece, row, findings)
+        shaped.scan(piece)
         columns = max(columns, *(_column(letters) for letters in {*_FAR_COLUMN.findall(piece)}), 0)
         _require_size(row + 1, columns)
     return findings
+
+
+class _Shaped:
+    """The cells of a sheet whose style has a shape."""
+
+    def __init__(self, findings: Findings, shapes: dict[int, Shape]) -> None:
+        self._findings = findings
+        findings.shapes = list(dict.fromkeys(shapes.values()))[:_MAX_SHAPES]
+        self._places = {
+            b"%d" % style: findings.shapes.index(shape) for style, shape in shapes.items() if shape in findings.shapes
+        }
+        styles = b"|".join(self._places)
+        self._cell = re.compile(rb'<(?:\w+:)?c r="([A-Z]{1,3})(\d{1,7})"[^>]*?\bs="(%b)"' % styles) if styles else None
+        self._columns: dict[bytes, int] = {}
+
+    def scan(self, piece: bytes) -> None:
+        """Note the shapes of the cells in a piece of a sheet."""
+        for letters, number, style in self._cell.findall(piece) if self._cell else ():
+            column = self._columns.get(letters)
+            if column is None:
+                column = self._columns[letters] = _column(letters) - 1
+            if 1 <= (row := int(number)) <= _MAX_ROWS:
+                self._findings.set_shape(row - 1, column, self._places[style])
 
 
 def _scan_rows(piece: bytes, row: int, findings: Findings) -> int:
@@ -262,6 +303,10 @@ class _OdsTable:
             self.last_row = self.row + self.rows
             self.last_column = max(self.last_column, self.column + columns)
             _require_size(self.last_row, self.last_column)
+        if b'value-type="percentage"' in attributes:
+            self.findings.shapes = [PERCENTAGE]
+            for column in range(self.column, self.column + columns):
+                self.findings.set_shape(self.row, column, 0, self.rows)
         if b'value-type="error"' in attributes:
             self.findings.mark(self.row, ERROR, self.rows)
         down, across = counts.get(b"rows-spanned", 1), counts.get(b"columns-spanned", 1)

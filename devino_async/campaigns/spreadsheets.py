@@ -6,7 +6,6 @@ of the file beforehand: see sheet_scan.py and xls_scan.py.
 
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +14,7 @@ from attrs import frozen
 from ..errors import ConfigurationError
 from .cells import RUN, Form, Problem, Run, names_of
 from .decoding import Ahead, all_bytes
+from .number_formats import shown
 from .sheet_scan import Findings, Parts, parts_of
 from .xls_scan import require_xls, scan_xls
 
@@ -80,7 +80,7 @@ def _sheet_of(data: bytes, parts: Parts | None, form: Form, wanted: str | int | 
             findings.mark_merged(
                 opened.merged_cell_ranges or (), [left + place for place, name in enumerate(header) if name]
             )
-            return Sheet(form, header, _runs(rows, len(header), findings, number), notes)
+            return Sheet(form, header, _runs(rows, len(header), left, findings, number), notes)
     raise ConfigurationError(_empty(workbook.sheet_names[index]))
 
 
@@ -116,10 +116,16 @@ def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple
     raise ConfigurationError(f"no sheet is called {str(wanted)!r}. The sheets are {names}, or their numbers from 1")
 
 
-def _runs(rows: Iterator[tuple[int, list[Any]]], width: int, findings: Findings, begin: int) -> Iterator[Run]:
+def _runs(
+    rows: Iterator[tuple[int, list[Any]]], width: int, left: int, findings: Findings, begin: int
+) -> Iterator[Run]:
     run: Run = []
     number = begin
     for number, values in rows:
+        for column in findings.shaped:
+            place = column - left
+            if 0 <= place < width and type(values[place]) is float:
+                values[place] = shown(values[place], findings.shape(number - 1, column))
         cells = [value if type(value) is str else _text(value) for value in values[:width]]
         problem = findings.problem(number - 1)
         if problem is not None or any(cell.strip() for cell in cells):
@@ -151,16 +157,9 @@ def _duration(value: timedelta) -> str:
     return f"{minutes // 60}:{minutes % 60:02}" + (f":{seconds:02}" if seconds else "")
 
 
-def _number(value: float) -> str:
-    """Return a number with the 15 digits that spreadsheets have, and without an exponent."""
-    if value == int(value) and abs(value) < 1e15:
-        return str(int(value))
-    return format(Decimal(f"{value:.15g}"), "f")
-
-
 _TEXT_OF: dict[type, Callable[[Any], str]] = {
     bool: lambda value: str(value).upper(),
-    float: _number,
+    float: shown,
     datetime: _moment,
     date: date.isoformat,
     time: _time,

@@ -65,18 +65,18 @@ def _records(stream: bytes, at: int) -> Iterator[tuple[int, bytes]]:
 def _workbook(data: bytes) -> bytes:
     """Return the stream `Workbook`."""
     size = 1 << (unpack_from("<H", data, 30)[0] & 15)
-    table = b"".join(_sector(data, size, number + 1) for number in _sectors_of_table(data, size))
-    (first,) = unpack_from("<I", data, 48)
-    directory = _chain(data[size:], size, table, first)
+    sectors = data[size:]
+    table = b"".join(_sector(sectors, size, number) for number in _sectors_of_table(data, size))
+    directory = _chain(sectors, size, table, unpack_from("<I", data, 48)[0])
     for at in range(0, len(directory), 128):
         length = unpack_from("<H", directory, at + 64)[0]
         if directory[at : at + max(length - 2, 0)].decode("utf-16-le", "replace") in {"Workbook", "Book"}:
             first, used = unpack_from("<II", directory, at + 116)
             if used >= _SMALL:
-                return _chain(data[size:], size, table, first)[:used]
+                return _chain(sectors, size, table, first)[:used]
             # Small streams share one of their own, which is the stream of the first entry, in sectors of 64 bytes.
-            shared = _chain(data[size:], size, table, unpack_from("<I", directory, 116)[0])
-            small_table = _chain(data[size:], size, table, unpack_from("<I", data, 60)[0])
+            shared = _chain(sectors, size, table, unpack_from("<I", directory, 116)[0])
+            small_table = _chain(sectors, size, table, unpack_from("<I", data, 60)[0])
             return _chain(shared, 64, small_table, first)[:used]
     raise IndexError
 

@@ -80,6 +80,54 @@ def test_a_cell(value: Any, shown: str) -> None:
     assert rows_of(workbook(["to", "x"], ["1", value])) == [(2, ["1", shown])]
 
 
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (0.15, "0%", "15%"),
+        (0.1525, "0.0%", "15.3%"),
+        (1, "0%", "100%"),
+        (0.07, "0.00 %", "7.00%"),
+        (1234.567, "0.00", "1234.57"),
+        (3.5, "0.00", "3.50"),
+        (3.5, "0.##", "3.5"),
+        (3.0, "0.##", "3"),
+        (2.5, "0", "3"),
+        (1000, "#,##0", "1000"),
+        (1234.5, '# ##0.00 "₽"', "1234.50"),
+        (1234.5, "#,##0.00\\ [$₽-419]", "1234.50"),
+        (-1.005, "0.00;[Red]-0.00", "-1.01"),
+        (79001234567, "0.00", "79001234567"),
+        (79001234567, "+0 (000) 000-00-00", "79001234567"),
+        (1500, "0.0,", "1500"),
+        (0.5, "# ?/?", "0.5"),
+        (0.5, "0.00E+00", "0.5"),
+        (0.5, "General", "0.5"),
+    ],
+)
+def test_a_number_format(value: float, code: str, text: str) -> None:
+    """A number has the decimals and the percent sign that a person sees. No format changes a phone number."""
+    assert rows_of(workbook(["to", "x"], ["1", value], B2=code)) == [(2, ["1", text])]
+    book = openpyxl.load_workbook(workbook(["x"], [value], A2=code))
+    book.active.insert_cols(1, 30)
+    book.active.insert_rows(1, 5)
+    book.active["AE7"].number_format = code
+    file = io.BytesIO()
+    book.save(file)
+    file.seek(0)
+    assert rows_of(file) == [(7, [text])]
+
+
+def test_percentages_of_opendocument() -> None:
+    """A percentage of an .ods file has its sign."""
+    with zipfile.ZipFile(ODS) as archive:
+        content = archive.read("content.xml")
+    changed = content.replace(
+        b'office:value-type="float" office:value="0.25"', b'office:value-type="percentage" office:value="0.25"'
+    )
+    assert changed != content
+    assert rows_of(io.BytesIO(with_part(ODS, "content.xml", changed)))[2][1][3] == "25%"
+
+
 def test_what_calamine_does_not_show() -> None:
     """An error is a problem of its row, even behind the last row with a value, and refused in the header."""
     rows = rows_of(workbook(["to"], ["1"], ["#N/A"], ["2"], [None], ["#REF!"]))
