@@ -15,6 +15,7 @@ import json_libraries
 import latency
 import reads
 import singles
+import template
 
 LIBRARIES = ("aiohttp", "attrs", "cattrs", "tenacity", "orjson", "twilio")
 
@@ -33,7 +34,7 @@ def versions() -> str:
 def main() -> None:
     began = time.perf_counter()
     print(versions())
-    for part in (campaign, singles, latency, codec, json_libraries, reads, callbacks, journal, footprint):
+    for part in (campaign, template, singles, latency, codec, json_libraries, reads, callbacks, journal, footprint):
         part.table()
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 

@@ -109,13 +109,14 @@ ODD_ROWS += [{"b": "y", "a": "x", "to": "79000000001"}, OrderedDict(to="79000000
 
 
 @pytest.mark.parametrize("text", ["{a} and {b}", "{a:>3}{b}", "{a|}{b|}", "{a|none}", "{b}", "the same"])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_one_odd_row_in_a_run(place: int, text: str) -> None:
-    """One odd cell among good rows changes nothing for the others, and is judged as it is when it stands alone."""
+@pytest.mark.parametrize("places", [[0], [1], [2], [0, 1, 2]])
+def test_odd_rows_in_a_run(places: list[int], text: str) -> None:
+    """Odd cells among good rows, or in all rows of a run, are judged as they are where their row stands alone."""
     template = Template(sender="MyCompany", text=text)
     for odd_row in ODD_ROWS:
         rows: list[Any] = [{"to": f"7900{number:07}", "a": f"a{number}", "b": "b"} for number in range(3)]
-        rows[place] = odd_row
+        for place in places:
+            rows[place] = odd_row
         told: list[tuple[int, InvalidMessage]] = []
         made = RowRuns(template.fill([], lambda at, _, error, told=told: told.append((at, error))))  # type: ignore[misc]
         run, _ = made.make(rows)
@@ -123,6 +124,7 @@ def test_one_odd_row_in_a_run(place: int, text: str) -> None:
         good = [each for each in expected if isinstance(each, Message)]
         assert list(run.items) == good
         assert run.joined == ",".join(encode(good)).encode()
+        assert list(run.each()) == [each.encode() for each in encode(good)]
         bad = [(at, each.problems) for at, each in enumerate(expected) if isinstance(each, InvalidMessage)]
         assert [(at, error.problems) for at, error in told] == bad
         # The next run counts on.
