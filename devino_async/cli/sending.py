@@ -102,6 +102,8 @@ class Sending:
         self._waiting = WaitingRows()
         # Rows that were read but not handed over when the reading was stopped.
         self._left: deque[Row] = deque()
+        # The messages of the last list that the client has not taken yet.
+        self._handed: list[devino_async.Message] = []
         self._interrupted_by: int | None = None
         # Closes the client after a signal, if the service is in trouble or the window has not opened.
         self._closing: asyncio.Task[Any] | None = None
@@ -188,7 +190,7 @@ class Sending:
                     # flight.
                     await asyncio.sleep(0)
                 if results.broken is not None:
-                    self._intake.stop()
+                    self._stop()
         self._write_bad_rows(results)
 
     async def _messages(self) -> "AsyncIterator[list[devino_async.Message]]":
@@ -200,7 +202,8 @@ class Sending:
             # Nothing here keeps a message, because a batch packs those that it has alone.
             rows.clear()
             while self._left and not self._intake.stopped:
-                yield self._handed_over()
+                self._handed = self._handed_over()
+                yield self._handed
             if self._results is not None:
                 self._write_bad_rows(self._results)
             if self._intake.stopped:
@@ -223,6 +226,11 @@ class Sending:
                 self._intake.stop()
                 break
         return messages
+
+    def _stop(self) -> None:
+        """Read and hand over no more. What the client has not taken yet counts as not handed over."""
+        self._intake.stop()
+        self._handed.clear()
 
     def _as_recorded(self, row: Row) -> Row:
         """Return a row that is left out as one to send if an earlier run sent it. It gets its recorded receipt."""
@@ -250,7 +258,7 @@ class Sending:
         if self._interrupted_by is not None:
             self._leave_at_once(number)
         self._interrupted_by = number
-        self._intake.stop()
+        self._stop()
         if self._schedule is not None:
             # What waits for its window is not in flight. Closing the client ends the wait, and finishes the rest.
             self._closing = asyncio.create_task(self._client.aclose(_GRACE))

@@ -39,12 +39,15 @@ Make = Callable[[list[Any]], tuple[Run[T], Exception | None]]
 
 
 @runtime_checkable
-class HasRuns(Protocol[T_co]):
-    """An async iterable that can also give its items in lists, which saves an await for each item."""
+class HasRuns(Protocol[T]):
+    """An async iterable that can also give its items in lists, which saves an await for each item.
 
-    def runs(self) -> AsyncIterable[Sequence[T_co]]: ...
+    A list then belongs to the reader, which takes items out of it. What the source takes out before counts as not read.
+    """
 
-    def __aiter__(self) -> AsyncIterator[T_co]: ...
+    def runs(self) -> AsyncIterable[list[T]]: ...
+
+    def __aiter__(self) -> AsyncIterator[T]: ...
 
 
 @frozen
@@ -165,7 +168,8 @@ class _AsyncRunReader(_Reader[T]):
             if len(self._items) > before:
                 return True
             try:
-                self._at_hand.extend(reversed(await anext(self._runs)))
+                self._at_hand = await anext(self._runs)
+                self._at_hand.reverse()
             except StopAsyncIteration:
                 return False
         return False

@@ -16,7 +16,7 @@ class Lists:
 
     async def runs(self) -> AsyncIterator[list[int]]:
         for each in self._lists:
-            yield each
+            yield [*each]
 
     async def __aiter__(self) -> AsyncIterator[int]:
         for each in self._lists:
