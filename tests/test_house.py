@@ -57,7 +57,7 @@ MAY_USE: dict[str, set[str]] = {
     "flow": {"asyncio", "attrs", "time"},
     "transport": {"aiohttp", "asyncio", "attrs", "tenacity", "yarl"},
     "client": {"asyncio", "attrs", "time"},
-    "campaigns": {"asyncio", "attrs", "json", "python_calamine", "sqlite3", "time"},
+    "campaigns": {"asyncio", "attrs", "json", "phonenumbers", "python_calamine", "sqlite3", "time"},
     "cli": {"asyncio", "attrs", "click", "json", "rich", "sqlite3", "time"},
     "webhooks": {"asyncio"},
     "storage": {"asyncio", "sqlite3", "time"},

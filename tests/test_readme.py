@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +38,9 @@ def at_the_sandbox(sandbox_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: 
     """What the README's code leaves to the environment, and a folder for its files."""
     monkeypatch.setenv("DEVINO_BASE_URL", sandbox_url)
     monkeypatch.chdir(tmp_path)
+    # As openpyxl wrote it. Of its five rows one is on the stop list, and one has the number of another.
+    shutil.copy(Path(__file__).parent / "clients.xlsx", tmp_path)
+    (tmp_path / "stop.txt").write_text("# unsubscribed\n8 900 000-00-02\n", encoding="utf-8")
 
 
 def run(example: Example) -> dict[str, Any]:
@@ -65,6 +69,14 @@ def test_python(example: Example) -> None:
     names = run(example)
     if "thread" in names:
         end_of_thread(names)
+
+
+def test_from_a_spreadsheet(capsys: pytest.CaptureFixture[str]) -> None:
+    """The README's spreadsheet in Python sends what its command sends: a message for each number that is left."""
+    run_block_with("clients.xlsx")
+    assert capsys.readouterr().out == (
+        "this column is not used: 'Дата'\nSendReport(accepted=3, rejected=0, not_sent=0, unconfirmed=0)\n"
+    )
 
 
 def test_a_million_in_small() -> None:

@@ -17,15 +17,18 @@ if TYPE_CHECKING:
     from ..errors import JournalFailed as JournalFailed
     from ..errors import KeyConflict as KeyConflict
     from .comparing import Comparison as Comparison
+    from .comparing import Recorded as Recorded
     from .comparing import compare as compare
-    from .files import Row as Row
-    from .files import describe_reasons as describe_reasons
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
+    from .numbers import InvalidNumber as InvalidNumber
+    from .numbers import normalize_number as normalize_number
     from .preflight_results import Preflight as Preflight
     from .preflighting import PreflightPass as PreflightPass
     from .preflighting import preflight as preflight
     from .reconcile_report import ReconcileReport as ReconcileReport
+    from .rows import Row as Row
+    from .rows import describe_reasons as describe_reasons
     from .schedule import Schedule as Schedule
     from .sender_templates import SenderTemplates as SenderTemplates
     from .sender_templates import read_sender_templates as read_sender_templates
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .states import Pruned as Pruned
     from .states import Resolved as Resolved
     from .states import State as State
+    from .stop_list import StopList as StopList
 
 # The same names again, for use at run time. A test compares the two lists.
 _HOMES = {
@@ -47,12 +51,15 @@ _HOMES = {
     "JournalFailed": "..errors",
     "KeyConflict": "..errors",
     "Comparison": ".comparing",
+    "Recorded": ".comparing",
     "compare": ".comparing",
-    "Row": ".files",
-    "describe_reasons": ".files",
+    "Row": ".rows",
+    "describe_reasons": ".rows",
     "read_messages": ".files",
     "CampaignState": ".states",
     "Journal": ".journal",
+    "InvalidNumber": ".numbers",
+    "normalize_number": ".numbers",
     "Outcome": ".states",
     "Pruned": ".states",
     "Resolved": ".states",
@@ -61,6 +68,7 @@ _HOMES = {
     "PreflightPass": ".preflighting",
     "preflight": ".preflighting",
     "ReconcileReport": ".reconcile_report",
+    "StopList": ".stop_list",
     "Schedule": ".schedule",
     "SenderTemplates": ".sender_templates",
     "read_sender_templates": ".sender_templates",

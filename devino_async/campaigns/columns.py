@@ -1,60 +1,244 @@
-"""Columns of a file of messages: the field that a name stands for, and the conversion of cells.
+"""Columns of a file of messages: which field of a message each one stands for, and the conversion of cells.
 
 Reading a file is in files.py. The rules for the fields themselves are in protocol/message.py.
 """
 
 import json
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
+from difflib import SequenceMatcher
 from typing import Any
 
-from ..errors import ConfigurationError
+from attrs import frozen
 
-__all__ = ["converted", "field_of", "fields_of_header", "fields_of_object"]
+from ..errors import ConfigurationError
+from ..redaction import mask_phones
+from .digits import digits_of
+
+__all__ = ["Columns", "checked_mapping", "columns_of", "converted", "matching", "shown_names"]
 
 _FIELDS = ("sender", "to", "text", "validity", "scheduled_time", "priority", "callback_url", "options")
-# Lower-case column names -> fields. The names on the wire are accepted too.
-_FIELD_OF = {name: name for name in _FIELDS}
-_FIELD_OF |= {"from": "sender", "scheduledtime": "scheduled_time", "callbackurl": "callback_url"}
 _OPTION = "options."
-_WHOLE = re.compile(r"\s*[0-9]{1,12}\s*", re.ASCII)
+# Usual headers in the form that _key gives them, by field. The names on the wire are among them.
+_SYNONYMS = {
+    "to": (
+        "phone phones phonenumber tel telephone telephonenumber mobile mobilephone mobilenumber cell cellphone number "
+        "msisdn recipient телефон телефоны номер номертелефона телефонныйномер тел мобильный мобильныйтелефон "
+        "номермобильного моб мобтелефон мобтел получатель"
+    ),
+    "text": "message messagetext sms smstext текст сообщение текстсообщения смс текстсмс",
+    "sender": "from sendername отправитель имяотправителя",
+    "validity": "срокжизни времяжизни",
+    "scheduled_time": "времяотправки датаотправки",
+    "priority": "приоритет",
+}
+_FIELD_OF = {name.replace("_", ""): name for name in _FIELDS}
+_FIELD_OF |= {word: name for name, words in _SYNONYMS.items() for word in words.split()}
+_OWN_NAMES = {name: {name.replace("_", "")} for name in _FIELDS}
+# Fields whose values are texts, with the names that problems have for them.
+_WIRE_NAMES = {"sender": "from", "callback_url": "callbackUrl", "priority": "priority"}
+_WHOLE = re.compile(r"([0-9]{1,12})(?:[.,]0*)?", re.ASCII)
+_SEPARATORS = re.compile(r"[\s_.\-№:]+")
+_MAX_SHOWN = 40
+_MAX_SHOWN_NAMES = 20
 
 
-def field_of(column: str) -> str:
-    """Return the field of Message that a column stands for, or `options.KEY` for one of its options.
+@frozen
+class Columns:
+    """Where each field, and each value of a placeholder, is in a row of cells.
 
-    Raises ConfigurationError for an unknown column.
+    `fields` has the index of each field that has a column. `values` has the indexes of the other names, as `matching`
+    gives them. `unused` holds the names of the columns that nothing uses.
     """
-    name = _FIELD_OF.get(column.lower(), column)
-    if name not in _FIELDS and not name.startswith(_OPTION):
-        known = ", ".join((*_FIELDS, f"{_OPTION}KEY"))
-        raise ConfigurationError(f"unknown column {column!r}. The columns are {known}")
-    return name
+
+    fields: Mapping[str, int]
+    values: Mapping[str, int]
+    unused: Sequence[str]
 
 
-def fields_of_header(columns: Iterable[str]) -> list[str]:
-    """Return the field of each column. Raises ConfigurationError for an unknown column or a repeated field."""
-    names = [field_of(column.strip()) for column in columns]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigurationError(f"two columns stand for the field {twice!r}")
-    return names
+def matching(name: str) -> str:
+    """Return the form in which the names of columns and placeholders are compared."""
+    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
-def fields_of_object(text: str) -> dict[str, Any]:
-    """Return the fields of a JSON object that are not null. Raises ValueError, which never contains a value."""
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError("is not a JSON object")
-    try:
-        names = fields_of_header(found)
-    except ConfigurationError as error:
-        raise ValueError(str(error)) from None
-    return {name: value for name, value in zip(names, found.values(), strict=True) if value is not None}
+def shown_names(names: Iterable[str]) -> str:
+    """Return names of columns as a message may show them: short, printable, and with phone numbers masked."""
+    each = [mask_phones("".join(letter if letter.isprintable() else " " for letter in name)) for name in names]
+    shown = [repr(name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}...") for name in each]
+    more = len(shown) - _MAX_SHOWN_NAMES
+    return ", ".join([*shown[:_MAX_SHOWN_NAMES], *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
+    """Return `columns` of read_messages with the fields as Message names them. Raises ConfigurationError."""
+    if mapping is None:
+        return {}
+    if not all(isinstance(each, str) for pair in mapping.items() for each in pair):
+        raise ConfigurationError("columns must be a mapping of fields to names of columns")
+    checked: dict[str, str] = {}
+    for given, column in mapping.items():
+        name = _named_field(given)
+        if name is None:
+            known = ", ".join((*_FIELDS, f"{_OPTION}KEY"))
+            raise ConfigurationError(f"there is no field {shown_names([given])} to map. The fields are {known}")
+        if name in checked:
+            raise ConfigurationError(f"the field {name!r} is mapped twice")
+        checked[name] = column
+    taken = [matching(each) for each in checked.values() if each.strip()]
+    if len(set(taken)) < len(taken):
+        raise ConfigurationError("two fields are mapped to one column")
+    return checked
+
+
+def columns_of(
+    names: Sequence[str],
+    mapping: Mapping[str, str],
+    *,
+    has_text: bool,
+    placeholders: Mapping[str, str],
+    is_header: bool,
+) -> Columns:
+    """Return what each column is for. Raises ConfigurationError if this is not certain, which never shows a cell.
+
+    `mapping` names the column of a field. With an empty name the field has no column. `has_text` says that all rows
+    have a text without a column. `placeholders` has the names in it, as `matching` gives them, and how each is shown.
+    `is_header` is False for the names of a single JSON object, which need not have them all.
+    """
+    if is_header:
+        _refuse_data(names)
+    alike: dict[str, list[int]] = {}
+    for at, each in enumerate(names):
+        alike.setdefault(matching(each), []).append(at)
+    fields = _mapped(mapping, alike, is_header=is_header)
+    mapped = set(fields.values())
+    for at, each in enumerate(names):
+        if at not in mapped:
+            _place(at, each, names, fields, mapping, has_text=has_text, placeholders=placeholders)
+    _refuse_misspelt(names, fields, mapping, placeholders)
+    if is_header:
+        _refuse_missing(names, fields, alike, placeholders)
+    values = {name: found[0] for name, found in alike.items() if name}
+    for name in placeholders:
+        _refuse_alike(name, alike)
+        if name not in values and name in fields:
+            values[name] = fields[name]
+    used = {*fields.values(), *(values[each] for each in placeholders if each in values)}
+    return Columns(fields, values, [each for at, each in enumerate(names) if at not in used and each.strip()])
+
+
+def _mapped(mapping: Mapping[str, str], alike: Mapping[str, Sequence[int]], *, is_header: bool) -> dict[str, int]:
+    """Return the columns of the mapped fields."""
+    fields: dict[str, int] = {}
+    for name, column in mapping.items():
+        if not column.strip():
+            continue
+        found = alike.get(matching(column))
+        if found:
+            _refuse_alike(matching(column), alike)
+            fields[name] = found[0]
+        elif is_header:
+            raise ConfigurationError(f"--map {name}=COLUMN (columns= in Python): there is no such column in the file")
+    return fields
+
+
+def _refuse_alike(name: str, alike: Mapping[str, Sequence[int]]) -> None:
+    count = len(alike.get(name, ()))
+    if count > 1:
+        raise ConfigurationError(f"{count} columns are named {shown_names([name])}. Rename one of them")
+
+
+def _place(
+    at: int,
+    column: str,
+    names: Sequence[str],
+    fields: dict[str, int],
+    mapping: Mapping[str, str],
+    *,
+    has_text: bool,
+    placeholders: Mapping[str, str],
+) -> None:
+    """Add a column that stands for a field by its own name."""
+    name = _named_field(column)
+    if name is None or name in mapping:
+        return
+    if name in fields:
+        raise ConfigurationError(
+            f"two columns stand for the field {name!r}: {shown_names([names[fields[name]], column])}. "
+            f"--map {name}=COLUMN (columns= in Python) says which one it is"
+        )
+    if name == "text" and has_text and _key(column) not in _OWN_NAMES["text"]:
+        if matching(column) in placeholders:
+            return
+        raise ConfigurationError(
+            f"the column {shown_names([column])} may be the text of each row, and --text gives one too. --map text= "
+            "(columns= in Python) says that it is not the text. --map text=COLUMN says that it is, and that --text is "
+            "for rows where it is empty"
+        )
+    fields[name] = at
+
+
+def _refuse_data(names: Sequence[str]) -> None:
+    for each in names:
+        _, digits, problem = digits_of(each)
+        if problem is None and len(digits) >= 10:
+            raise ConfigurationError(
+                "the first row has a phone number, so it is not a header. Add a first row that names the columns, "
+                "such as to;text"
+            )
+
+
+def _refuse_misspelt(
+    names: Sequence[str], fields: Mapping[str, int], mapping: Mapping[str, str], placeholders: Mapping[str, str]
+) -> None:
+    used = set(fields.values())
+    for at, each in enumerate(names):
+        if at in used or matching(each) in placeholders or _named_field(each) is not None:
+            continue
+        name = _almost(_key(each))
+        if name is not None and name not in mapping and name not in fields:
+            raise ConfigurationError(
+                f"the column {shown_names([each])} is not a field. If {name!r} is meant, rename it, or use "
+                f"--map {name}=COLUMN (columns= in Python). --map {name}= says that no column is"
+            )
+
+
+def _refuse_missing(
+    names: Sequence[str], fields: Mapping[str, int], alike: Mapping[str, Sequence[int]], placeholders: Mapping[str, str]
+) -> None:
+    if "to" not in fields:
+        raise ConfigurationError(
+            "no column has the recipients. Name one of them to, phone or телефон in the first row, or use --map "
+            "to=COLUMN (columns= in Python)"
+        )
+    missing = [shown for name, shown in placeholders.items() if name not in alike and name not in fields]
+    if missing:
+        known = shown_names(each for each in names if each.strip())
+        raise ConfigurationError(f"no column fills {', '.join(missing)} in the text. The columns are {known}")
+
+
+def _key(name: str) -> str:
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold()).replace("ё", "е")
+
+
+def _named_field(column: str) -> str | None:
+    """Return the field that a column stands for, or `options.KEY` for one of its options, or None."""
+    name = column.strip()
+    if name[: len(_OPTION)].lower() == _OPTION and len(name) > len(_OPTION):
+        return _OPTION + name[len(_OPTION) :]
+    return _FIELD_OF.get(_key(name))
+
+
+def _almost(key: str) -> str | None:
+    """Return the field that a name is a misspelling of, or None."""
+    for name in _FIELDS:
+        own = name.replace("_", "")
+        if len(own) > 3 and key[:1] == own[:1]:
+            likeness = SequenceMatcher(None, key, own, autojunk=False).ratio()
+            if likeness >= (0.8 if len(own) > 6 else 0.85):
+                return name
+    return None
 
 
 def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[str, Any]:
@@ -65,20 +249,44 @@ def converted(values: dict[str, Any], time_zone: tzinfo | None = None) -> dict[s
     """
     arguments = dict(values)
     _join_options(arguments)
-    validity = arguments.get("validity")
-    if isinstance(validity, str) and _WHOLE.fullmatch(validity):
+    for name, wire_name in _WIRE_NAMES.items():
+        value = arguments.get(name)
+        if value is not None and not isinstance(value, str):
+            raise ValueError(f"{wire_name}: must be a str, not {type(value).__name__}")
+    for name, read in _READ.items():
+        value = arguments.get(name)
+        if isinstance(value, str):
+            arguments[name] = read(value.strip())
+    validity, moment = arguments.get("validity"), arguments.get("scheduled_time")
+    if isinstance(validity, float) and validity.is_integer():
         arguments["validity"] = int(validity)
-    moment = arguments.get("scheduled_time")
-    if isinstance(moment, str):
-        try:
-            moment = datetime.fromisoformat(moment)
-        except ValueError:
-            raise ValueError("scheduledTime: must be ISO 8601 with a time zone") from None
     if isinstance(moment, datetime):
         arguments["scheduled_time"] = _in_zone(moment, time_zone)
     for name in ("sender", "to", "text"):
         arguments.setdefault(name, "")
     return arguments
+
+
+def _validity(cell: str) -> str | int:
+    found = _WHOLE.fullmatch(cell)
+    return int(found[1]) if found else cell
+
+
+def _moment(cell: str) -> datetime:
+    try:
+        return datetime.fromisoformat(cell)
+    except ValueError:
+        raise ValueError("scheduledTime: must be ISO 8601 with a time zone") from None
+
+
+# How a text in a column is read, without the spaces around it.
+_READ: Mapping[str, Callable[[str], Any]] = {
+    "sender": str,
+    "callback_url": str,
+    "priority": str.upper,
+    "validity": _validity,
+    "scheduled_time": _moment,
+}
 
 
 def _in_zone(moment: datetime, time_zone: tzinfo | None) -> datetime:

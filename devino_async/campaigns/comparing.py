@@ -4,10 +4,11 @@ Nothing is sent or written here. `devino send` compares before it sends. If mess
 file, a person must decide.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterable, Sequence
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..flow.steps import in_steps
 from ..protocol.message import Message
@@ -16,11 +17,30 @@ from .fingerprints import SIZE, Fingerprints
 from .journal import Journal
 from .states import MAY_BE_SENT, CampaignState, Mark
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "Recorded", "compare"]
 
 _SENT = bytes((Mark.ACCEPTED, Mark.ASSUMED_SENT))
 _IN_DOUBT = bytes((Mark.UNCONFIRMED, Mark.CLAIMED))
 _MESSAGES_A_MATCH = 8_000
+
+
+class Recorded:
+    """Messages that have a final receipt in the journal, although this run is not to send them."""
+
+    def __init__(self, fingerprints: Fingerprints, counts: "Counter[bytes]") -> None:
+        self._fingerprints = fingerprints
+        self._counts = counts
+
+    def __repr__(self) -> str:
+        return f"Recorded(<{self._counts.total()} messages>)"
+
+    def take(self, message: Message) -> bool:
+        """Return whether the message is one of them. Equal messages are counted: each can be taken once."""
+        fingerprint = self._fingerprints.of(message)
+        if not self._counts[fingerprint]:
+            return False
+        self._counts[fingerprint] -= 1
+        return True
 
 
 @frozen(kw_only=True)
@@ -31,7 +51,8 @@ class Comparison:
     are in the journal and `new` are not. `unsent` of the unchanged ones were proved unsent, and will be sent.
     `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted:
     two in the journal match two in the file. `free_name` is a name that no campaign has taken. If the file shares no
-    message with any of its campaigns, `earlier` holds these campaigns, the newest first.
+    message with any of its campaigns, `earlier` holds these campaigns, the newest first. `recorded` has the messages of
+    `rest` that need no sending, because they have their final receipts.
     """
 
     name: str
@@ -43,6 +64,7 @@ class Comparison:
     new: int = 0
     missing_sent: int = 0
     missing_in_doubt: int = 0
+    recorded: Recorded | None = field(default=None, eq=False)
 
     @property
     def missing(self) -> int:
@@ -125,7 +147,8 @@ async def _compare(
     unsent = content.missing(MAY_BE_SENT)
     unchanged = await _match(content, fingerprints)
     unsent -= content.missing(MAY_BE_SENT)
-    shared = unchanged + await _match(content, others)
+    final: Counter[bytes] = Counter()
+    shared = unchanged + await _match(content, others, final)
     return shared, Comparison(
         name=campaign.name,
         free_name=free_name,
@@ -135,13 +158,22 @@ async def _compare(
         new=len(fingerprints) // SIZE - unchanged,
         missing_sent=content.missing(_SENT),
         missing_in_doubt=content.missing(_IN_DOUBT),
+        recorded=Recorded(Fingerprints(await journal.secret()), final),
     )
 
 
-async def _match(content: Content, fingerprints: bytes) -> int:
-    """Return how many of the fingerprints match a recorded message."""
+async def _match(content: Content, fingerprints: bytes, final: "Counter[bytes] | None" = None) -> int:
+    """Return how many of the fingerprints match a recorded message. Those with a final receipt are added to `final`."""
     count = 0
+    marks = b"" if final is None else content.marks
     for start in range(0, len(fingerprints), SIZE * _MESSAGES_A_MATCH):
-        found = await in_steps(content.match_in_steps(fingerprints[start : start + SIZE * _MESSAGES_A_MATCH]))
+        run = fingerprints[start : start + SIZE * _MESSAGES_A_MATCH]
+        found = await in_steps(content.match_in_steps(run))
         count += len(found) - found.count(-1)
+        if final is not None:
+            final.update(
+                run[number * SIZE : (number + 1) * SIZE]
+                for number, at in enumerate(found)
+                if at >= 0 and marks[at] not in MAY_BE_SENT
+            )
     return count

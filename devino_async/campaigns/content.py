@@ -46,6 +46,11 @@ class Content:
     def __repr__(self) -> str:
         return f"Content({self._waiting:,} of {len(self._marks):,} not taken)"
 
+    @property
+    def marks(self) -> bytes:
+        """The marks of the positions now. 0 stands for a message that was taken, or never recorded."""
+        return bytes(self._marks)
+
     @classmethod
     async def of(cls, journal: Journal, name: str) -> "Content":
         """Read what a campaign has recorded, in windows of positions."""

@@ -8,10 +8,11 @@ import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from operator import length_hint
 from typing import BinaryIO, cast
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from ..errors import ConfigurationError
 from .cyrillic import CYRILLIC, russian_encodings
@@ -269,8 +270,17 @@ class Lines:
     plain: Ahead
     encoding: Encoding
     odd: bool = False
+    _at_hand: Iterator[str] = field(init=False, factory=lambda: iter(()))
+    _is_file: bool = field(init=False)
 
-    def __iter__(self) -> Iterator[Iterable[str]]:
+    def __attrs_post_init__(self) -> None:
+        self._is_file = self.plain.seekable()
+
+    def would_wait(self) -> bool:
+        """Return whether the next line of a pipe has not come yet. Rows before it should not wait for it."""
+        return not self._is_file and not length_hint(self._at_hand)
+
+    def __iter__(self) -> Iterator[Iterator[str]]:
         """Yield lists of lines with their ends. Raises LineTooLong. Lone `\\r` and `\\n`, and both, end a line."""
         decoder = codecs.getincrementaldecoder(self.encoding.name)(_ERRORS)
         rest, read = "", self.plain.read
@@ -284,21 +294,22 @@ class Lines:
             rest += text
             end = rest.rfind("\n") + 1 or rest.rfind("\r", 0, -1) + 1
             if end:
-                yield _split(rest[:end])
+                self._at_hand = iter(_split(rest[:end]))
+                yield self._at_hand
                 rest = rest[end:]
             if len(rest) > MAX_LINE:
                 raise LineTooLong
             if not data:
                 break
         if rest:
-            yield [rest]
+            yield iter([rest])
 
 
-def _split(text: str) -> Iterable[str]:
+def _split(text: str) -> list[str]:
     """Return the lines of a text that ends with one. Only `\r` and `\n` end lines, though Unicode knows more ends."""
     lines = text.splitlines(keepends=True)
     # StringIO splits rightly, and takes twice the time.
-    return lines if len(lines) == text.count("\n") else io.StringIO(text, newline="")
+    return lines if len(lines) == text.count("\n") else list(io.StringIO(text, newline=""))
 
 
 def _without_marks(text: str, rest: str) -> str:

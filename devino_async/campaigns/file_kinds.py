@@ -8,7 +8,10 @@ from typing import Literal
 
 from ..errors import ConfigurationError
 
-__all__ = ["Kind", "kind_of", "refuse_binary", "refuse_text"]
+__all__ = ["EmptyFile", "Kind", "kind_of", "refuse_binary", "refuse_text"]
+
+_MAX_BLANK = 65_536
+"""Behind so many blank bytes of a pipe there may still be rows."""
 
 Kind = Literal["text", "gzip", "zip", "ole"]
 """What opens the file: decoding as text, gunzipping, or calamine for the last two."""
@@ -68,10 +71,19 @@ _TEXT_KINDS = tuple((re.compile(pattern, re.IGNORECASE), what, way) for pattern,
 _CONTROLS = bytes({*range(32)} - {*b"\x00\t\n\x0b\f\r\x1a\x1b"})
 
 
+class EmptyFile(ConfigurationError):
+    """A file that has no rows and no header."""
+
+    def __init__(self) -> None:
+        super().__init__("the file is empty")
+
+
 def kind_of(head: bytes) -> Kind:
     """Return what opens a file with these first bytes. Raises ConfigurationError for what holds no rows."""
     if not head.strip(b"\xef\xbb\xbf\xfe\xff \t\r\n\x00\x1a"):
-        raise ConfigurationError("the file is empty")
+        if len(head) < _MAX_BLANK:
+            raise EmptyFile
+        return "text"
     for magic, kind in _READABLE:
         if head.startswith(magic):
             return kind

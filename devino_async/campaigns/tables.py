@@ -23,7 +23,7 @@ from ..checks import require_kind
 from ..errors import ConfigurationError
 from .cells import RUN, Cells, Form, Problem, Run, names_of
 from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
-from .file_kinds import kind_of, refuse_text
+from .file_kinds import EmptyFile, kind_of, refuse_text
 from .spreadsheets import open_sheet
 
 __all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
@@ -126,7 +126,7 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
     except _NO_MORE as error:
         raise ConfigurationError(f"the first line {_why(error)}") from None
     if not first:
-        raise ConfigurationError("the file is empty")
+        raise EmptyFile
     if form is None:
         refuse_text(first)
     text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
@@ -197,7 +197,7 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
     except _NO_MORE as error:
         raise ConfigurationError(f"the header {_why(error)}") from None
     if not header:
-        raise ConfigurationError("the file is empty")
+        raise EmptyFile
     odd = text.odd("".join(header))
     if odd is not None:
         raise ConfigurationError(f"the header {odd}")
@@ -248,7 +248,7 @@ def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
             cells = row if len(row) == width and row[0] > " " and not lines.odd else _checked(row, width, text)
             if cells is not None:
                 run.append((line, cells))
-                if len(run) == RUN:
+                if len(run) == RUN or lines.would_wait():
                     yield run
                     run = []
             line = skipped + reader.line_num + 1
@@ -278,7 +278,7 @@ def _json_runs(text: _Text) -> Iterator[Run]:
         for line, each in enumerate(text.each, text.skipped + 1):
             if not each.isspace():
                 run.append((line, (text.odd(each) if text.lines.odd else None) or _members(each)))
-                if len(run) == RUN:
+                if len(run) == RUN or text.lines.would_wait():
                     yield run
                     run = []
     except _NO_MORE as error:

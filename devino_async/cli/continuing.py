@@ -7,7 +7,6 @@ import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -18,6 +17,7 @@ from devino_async.campaigns import (
     CampaignPaused,
     Comparison,
     JournalError,
+    Recorded,
     Row,
     compare,
 )
@@ -69,9 +69,11 @@ class JournaledRun:
         # Whether an earlier run of the campaign may have sent some of the rows.
         self.continues = False
         self.only_new = True
+        # The results that rows which are left out have from an earlier run.
+        self.recorded: Recorded | None = None
 
     async def choose(
-        self, read: Callable[[], Iterator[Row]], *, name: str | None, only_new: bool, limit: int | None
+        self, read: Callable[[], Iterator[list[Row]]], *, name: str | None, only_new: bool, limit: int | None
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide.
 
@@ -86,16 +88,15 @@ class JournaledRun:
             self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
         first = FirstPass()
-        rows = read()
         default = default_name(self._file, self._address)
         with counting("comparing") as advance:
             found = await compare(
                 self._journal,
-                first.messages(Intake(islice(rows, limit)), advance),
+                first.messages(Intake(read(), limit), advance),
                 name=name or default,
                 address=self._address,
                 path=None if name else stored_path(self._file, self._place),
-                rest=first.messages(Intake(rows), advance),
+                rest=first.others(lambda: Intake(read()), limit),
             )
         if first.interrupted is not None:
             return first.interrupted
@@ -110,7 +111,7 @@ class JournaledRun:
         if recent is not None:
             _say_nothing_in_common(found, recent, self._file)
             return USAGE
-        self.name, self.continues = found.name, found.campaign is not None
+        self.name, self.continues, self.recorded = found.name, found.campaign is not None, found.recorded
         self._outputs = await self._noted_outputs()
         self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None

@@ -22,12 +22,13 @@ _SHOWN_PROBLEMS = 20
 class FirstPass:
     """Reads rows to their end or until a signal comes. `interrupted` is then the exit status.
 
-    `bad` is how many of the rows so far were not messages.
+    `bad` is how many of the rows so far were not messages, without those that were left out.
     """
 
     def __init__(self) -> None:
         self.interrupted: int | None = None
         self.bad = 0
+        self._left_out = 0
         self._intake: Intake | None = None
         self._late: list[str] = []
         self._count_late = 0
@@ -59,10 +60,26 @@ class FirstPass:
         """Yield the messages of one intake, in runs. `advance` is called for each."""
         async for rows in self.runs(intake):
             messages = [row.message for row in rows if row.message is not None]
-            self.bad += len(rows) - len(messages)
+            left_out = sum(row.left_out is not None for row in rows)
+            self.bad += len(rows) - len(messages) - left_out
+            self._left_out += left_out
             yield messages
             for _ in messages:
                 advance()
+
+    async def others(self, read: Callable[[], Intake], limit: int | None) -> "AsyncIterator[Sequence[Message]]":
+        """Yield the messages of the file that `messages` did not: of rows that are left out, or behind the limit.
+
+        `read` reads the file once more. That is done only if there can be such messages.
+        """
+        if limit is None and not self._left_out:
+            return
+        count = 0
+        async for rows in self.runs(read()):
+            bound = len(rows) if limit is None else max(0, limit - count)
+            count += len(rows)
+            found = [row.held for row in rows[:bound]] + [row.message or row.held for row in rows[bound:]]
+            yield [message for message in found if message is not None]
 
     async def bad_rows(self, intake: Intake, *, late: bool) -> int:
         """Return how many bad rows there are, and show the first of them.

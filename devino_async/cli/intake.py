@@ -6,7 +6,6 @@ The parsing of rows is in campaigns/.
 import asyncio
 import threading
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import devino_async
@@ -16,25 +15,26 @@ from .console import CommandFailed
 
 __all__ = ["Intake"]
 
-_ROWS_A_READ = 512
+# A thread ends after so many rows.
+_ROWS_A_READ = 2_048
 # How long rows of a slow pipe wait for more rows, in seconds.
 _PATIENCE = 0.2
 
 
 class Intake:
-    """Reads rows in groups of a few hundred, called runs. `begin` reads the first run, which checks the header."""
+    """Reads rows in lists of a few hundred, called runs. `begin` reads the first run, which checks the header.
 
-    def __init__(self, rows: Iterator[Row]) -> None:
-        self._rows = rows
+    Of the rows, only the first `limit` are read.
+    """
+
+    def __init__(self, runs: Iterator[list[Row]], limit: int | None = None) -> None:
+        self._runs = runs if limit is None else _first_rows(runs, limit)
         self._first: list[Row] | None = None
-        self._stopped = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self.stopped = False
+        """Whether reading was stopped."""
         self._reading: _Reading | None = None
         self._ready: list[Row] = []
-
-    @property
-    def stopped(self) -> bool:
-        """Whether reading was stopped."""
-        return self._stopped.is_set()
 
     @property
     def stuck(self) -> bool:
@@ -43,7 +43,8 @@ class Intake:
 
     def stop(self) -> None:
         """Read no more. A call that waits for rows returns at once."""
-        self._stopped.set()
+        self.stopped = True
+        self._stopping.set()
 
     async def begin(self) -> None:
         """Read the first run. Raises ConfigurationError if the header cannot be used, or if there are no rows.
@@ -77,9 +78,9 @@ class Intake:
         if self._reading is None or (self._reading.ended and not self._ready):
             if self._reading is not None and self._reading.failure is not None:
                 raise self._reading.failure
-            self._reading = _Reading(self._rows, self._ready)
+            self._reading = _Reading(self._runs, self._ready)
         reading = self._reading
-        stopping = asyncio.create_task(self._stopped.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
         waiting: set[asyncio.Future[Any]] = {reading.woken, stopping}
         try:
             while True:
@@ -107,13 +108,13 @@ class Intake:
 
 
 class _Reading:
-    """A thread that appends a few hundred rows to a list.
+    """A thread that adds a few hundred rows to a list.
 
     `ended` and `failure` are right even if the thread cannot wake the event loop.
     """
 
-    def __init__(self, rows: Iterator[Row], ready: list[Row]) -> None:
-        self._rows = rows
+    def __init__(self, runs: Iterator[list[Row]], ready: list[Row]) -> None:
+        self._runs = runs
         self._ready = ready
         self._loop = asyncio.get_running_loop()
         self.woken: asyncio.Future[None] = self._loop.create_future()
@@ -132,9 +133,11 @@ class _Reading:
 
     def _work(self) -> None:
         try:
-            # Rows are appended one by one, so they are available while the thread waits for the next one.
-            for row in islice(self._rows, _ROWS_A_READ):
-                self._ready.append(row)
+            # The rows of a slow pipe come in small runs. They are available while the thread waits for the next one.
+            count = 0
+            while count < _ROWS_A_READ and (run := next(self._runs, None)) is not None:
+                self._ready.extend(run)
+                count += len(run)
         except MemoryError:
             self.failure = _NO_MEMORY
         except Exception as error:  # noqa: BLE001 - raised again where the rows are awaited
@@ -148,6 +151,15 @@ class _Reading:
 
 # Created in advance, because there may be no memory for it when it is needed.
 _NO_MEMORY = CommandFailed("there is not enough memory to read on")
+
+
+def _first_rows(runs: Iterator[list[Row]], limit: int) -> Iterator[list[Row]]:
+    """Yield the first rows. Unlike a slice of single rows, it does not take rows from the runs behind them."""
+    for run in runs:
+        yield run[:limit]
+        limit -= len(run)
+        if limit <= 0:
+            return
 
 
 def _wake(woken: "asyncio.Future[None]") -> None:

@@ -29,7 +29,8 @@ _SHOWN_PROBLEMS = 20
 # The key of a message whose scheduled time has passed. The client rejects it without a request.
 _LATE = "scheduledTime.is.invalid"
 _UNFINISHED = ".unfinished"
-_OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid")
+_LEFT_OUT = ("excluded", "repeated")
+_OUTCOMES = ("accepted", "rejected", "not_sent", "unconfirmed", "invalid", *_LEFT_OUT)
 
 
 class OutputFile:
@@ -112,27 +113,35 @@ class Results:
         if self._csv is not None:
             self._csv.row(_COLUMNS)
 
-    def invalid(self, row: Row) -> None:
-        """Add a row that is not a message."""
+    def without_message(self, row: Row) -> None:
+        """Add a row that is not a message, or is left out."""
+        if row.left_out is not None:
+            self._add({"line": row.line, "to": row.to, "outcome": row.left_out})
+            return
         self._show(row, row.problem)
         self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
 
     def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
         """Add the receipt of a row."""
-        if self._keeps_ids and isinstance(receipt, devino_async.Accepted):
-            self.message_ids.append(receipt.message_id)
+        if isinstance(receipt, devino_async.Accepted):
+            if self._keeps_ids:
+                self.message_ids.append(receipt.message_id)
+            if self._file is None:
+                # Millions of receipts may only be counted.
+                self.counts["accepted"] += 1
+                return
         if isinstance(receipt, devino_async.Rejected):
             late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
             if late is not None:
-                self._show(row, row.problem_at(datetime.now(UTC)) or late)
+                self._show(row, row._replace(message=receipt.message).problem_at(datetime.now(UTC)) or late)
         elif isinstance(receipt, devino_async.NotSent):
             self._is_cancelled |= isinstance(receipt.error.__cause__, CampaignCancelled)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
 
     def not_handed_over(self, row: Row, why: str) -> None:
         """Add a row that was read, but not given to the client."""
-        if row.message is None:
-            self.invalid(row)
+        if row.problem is not None or row.left_out is not None:
+            self.without_message(row)
         else:
             outcome = "unconfirmed" if self._continues else "not_sent"
             if self._continues:
@@ -175,8 +184,8 @@ class Results:
 
     @property
     def all_accepted(self) -> bool:
-        """Whether every row was accepted."""
-        return self.counts.total() == self.counts["accepted"]
+        """Whether every row was accepted, except those that were left out."""
+        return self.counts.total() == self.counts["accepted"] + sum(self.counts[each] for each in _LEFT_OUT)
 
     def finish(self, *, is_whole: bool = True) -> None:
         """Write out everything, and close the file unless it is stdout. Complete results move into place."""

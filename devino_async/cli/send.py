@@ -6,7 +6,6 @@ campaign of the journal a file belongs to is in continuing.py.
 
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +20,8 @@ from .continuing import JournaledRun, address_of, in_options
 from .first_pass import FirstPass
 from .intake import Intake
 from .journals import entered, is_stream, journal_for
-from .options import connection, connection_of, moment, zone
+from .options import connection, connection_of
+from .reading import reading, reading_of
 from .results import OutputFile, Results
 from .scheduling import schedule_of, scheduled, telling
 from .sending import Heard, Sending
@@ -33,14 +33,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.command(epilog="Example: devino send campaign.csv --sender MyCompany --output results.csv")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Default: by the file's name or content.")
-@click.option("--sender", help="The default for rows without a sender. The next five options are defaults too.")
-@click.option("--text")
-@click.option("--validity", type=int, metavar="SECONDS")
-@click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone.")
-@click.option("--priority", type=click.Choice(["LOW", "MEDIUM", "HIGH", "REALTIME"], case_sensitive=False))
-@click.option("--callback-url")
-@click.option("--time-zone", type=zone, metavar="NAME", help="The zone of --window, and of times that name none.")
+@reading
 @scheduled
 @click.option("--include-segment-id", is_flag=True, help="Ask for the ids of the segments.")
 @click.option("--shorten-url", is_flag=True, help="Have the service shorten links.")
@@ -59,8 +52,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--track-for", type=click.FloatRange(0), default=3_600, show_default=True, metavar="SECONDS")
 @connection
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
-    """Send FILE: CSV with a header, or JSON lines. The fields are sender, to, text, validity, scheduled_time, priority,
-    callback_url, options (or options.KEY). `-` is standard input.
+    """Send FILE: CSV or a spreadsheet with a header, or JSON lines. The columns of a message are sender, to, text,
+    validity, scheduled_time, priority, callback_url, options (or options.KEY), and usual headers such as phone or
+    Телефон. All other columns can stand in --text, as {Column}. `-` is standard input.
 
     A journal beside the file remembers what was sent. After a crash or a stop, run the same command again: it sends
     only what was not sent. The journal holds the phone numbers and texts of messages in doubt or unsent, compressed,
@@ -82,7 +76,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     )
     journal = None if place is None else SQLiteJournal(place)
     # connection_of removes the options that it takes, so everything else that needs them comes first.
-    reading = _reading(options)
+    given_rows = reading_of(options)
     options["schedule"] = schedule_of(options)
     given = connection_of(options)
     heard = Heard()
@@ -92,16 +86,16 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
 
-        def read() -> Iterator[Row]:
-            return read_messages(_opened(path, stack), **reading)
+        def read() -> Iterator[list[Row]]:
+            return read_messages(_opened(path, stack), **given_rows).runs()
 
         first = FirstPass() if options["strict"] and source.seekable() else None
         if first is not None:
-            status = await _check(first, source, reading, options["limit"], late=journal is None)
+            status = await _check(first, source, given_rows, options["limit"], late=journal is None)
             if status:
                 return status
         journaled: JournaledRun | None = None
-        intake = Intake(islice(read_messages(source, **reading), options["limit"]))
+        intake = Intake(read_messages(source, **given_rows).runs(), options["limit"])
         if journal is not None and place is not None:
             begun = FirstPass()
             # Otherwise input with a wrong header, or without rows, would leave an empty journal.
@@ -158,15 +152,6 @@ def _client_of(
     return devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=on_event)
 
 
-def _reading(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that are passed on to read_messages."""
-    scheduled = options["scheduled_time"]
-    if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
-        raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")
-    names = ("form", "sender", "text", "validity", "scheduled_time", "priority", "callback_url", "time_zone")
-    return {name: options[name] for name in names}
-
-
 def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:
     if str(path) == "-":
         return standard_input().buffer
@@ -176,10 +161,10 @@ def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:
         raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
 
 
-async def _check(first: FirstPass, source: BinaryIO, reading: dict[str, Any], limit: int | None, *, late: bool) -> int:
+async def _check(first: FirstPass, source: BinaryIO, given: dict[str, Any], limit: int | None, *, late: bool) -> int:
     """Read all rows before any is sent, for --strict. Return the exit status."""
     start = source.tell()
-    bad = await first.bad_rows(Intake(islice(read_messages(source, **reading), limit)), late=late)
+    bad = await first.bad_rows(Intake(read_messages(source, **given).runs(), limit), late=late)
     if first.interrupted is not None:
         return first.interrupted
     if bad:

@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -41,6 +41,8 @@ from .waiting import WaitingRows
 __all__ = ["Heard", "Sending"]
 
 _RECEIPTS_A_STEP = 256
+# So many rows are handed over at once. What a client reads in one step blocks the event loop.
+_ROWS_A_LIST = 256
 _BATCH_SIZE = 32_000
 # A kill can leave `in_flight` batches in doubt.
 _BATCH_SIZE_WITH_JOURNAL = 8_000
@@ -94,11 +96,14 @@ class Sending:
         if journaled is not None:
             self._send_options |= {"campaign": journaled.name, "only_new": journaled.only_new}
         self._has_journal = journaled is not None
+        self._recorded = None if journaled is None else journaled.recorded
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
         self._waiting = WaitingRows()
         # Rows that were read but not handed over when the reading was stopped.
         self._left: deque[Row] = deque()
+        # The messages of the last list that the client has not taken yet.
+        self._handed: list[devino_async.Message] = []
         self._interrupted_by: int | None = None
         # Closes the client after a signal, if the service is in trouble or the window has not opened.
         self._closing: asyncio.Task[Any] | None = None
@@ -124,7 +129,7 @@ class Sending:
         except MemoryError:
             failure = CommandFailed("there is not enough memory")
         self._write_bad_rows(results)
-        for row in [*self._left, *self._intake.left()]:
+        for row in [*self._waiting.take_all(), *self._left, *self._intake.left()]:
             results.not_handed_over(row, "reading was stopped before this row was handed over")
         self._waiting.close()
         results.finish()
@@ -174,8 +179,9 @@ class Sending:
     async def _stream(self, devino: "devino_async.DevinoClient", results: Results, advance: Any) -> None:
         count = 0
         with suppress(_EndedEarly):
-            async for receipt in devino.send_many(self._messages(), **self._send_options):
-                self._write_bad_rows(results)
+            async for receipt in devino.send_many(_InRuns(self._messages), **self._send_options):
+                if self._waiting.begins_bad:
+                    self._write_bad_rows(results)
                 results.receipt(self._waiting.take(), receipt)
                 advance()
                 count += 1
@@ -184,23 +190,20 @@ class Sending:
                     # flight.
                     await asyncio.sleep(0)
                 if results.broken is not None:
-                    self._intake.stop()
+                    self._stop()
         self._write_bad_rows(results)
 
-    async def _messages(self) -> "AsyncIterator[devino_async.Message]":
-        """Yield the messages to send, in one stream, because a campaign is one stream."""
+    async def _messages(self) -> "AsyncIterator[list[devino_async.Message]]":
+        """Yield the messages to send in lists, as one stream, because a campaign is one stream."""
         count = 0
         while rows := await self._intake.next_run():
             count += len(rows)
             self._left.extend(rows)
+            # Nothing here keeps a message, because a batch packs those that it has alone.
+            rows.clear()
             while self._left and not self._intake.stopped:
-                row = self._left.popleft()
-                self._waiting.add(row)
-                if self._strict and self._is_bad(row):
-                    self._stopped_at_bad_row = True
-                    self._intake.stop()
-                if row.message is not None:
-                    yield row.message
+                self._handed = self._handed_over()
+                yield self._handed
             if self._results is not None:
                 self._write_bad_rows(self._results)
             if self._intake.stopped:
@@ -208,14 +211,43 @@ class Sending:
         if self._intake.stopped or count == self._limit:
             raise _EndedEarly
 
+    def _handed_over(self) -> "list[devino_async.Message]":
+        """Put rows among those that wait for their turn. Return their messages, up to a bad row with --strict."""
+        messages = []
+        for _ in range(min(_ROWS_A_LIST, len(self._left))):
+            row = self._left.popleft()
+            if row.held is not None:
+                row = self._as_recorded(row)
+            self._waiting.add(row)
+            if row.message is not None:
+                messages.append(row.message)
+            if self._strict and self._is_bad(row):
+                self._stopped_at_bad_row = True
+                self._intake.stop()
+                break
+        return messages
+
+    def _stop(self) -> None:
+        """Read and hand over no more. What the client has not taken yet counts as not handed over."""
+        self._intake.stop()
+        self._handed.clear()
+
+    def _as_recorded(self, row: Row) -> Row:
+        """Return a row that is left out as one to send if an earlier run sent it. It gets its recorded receipt."""
+        if row.held is None or self._recorded is None or not self._recorded.take(row.held):
+            return row
+        return Row(row.line, row.held, to=row.to)
+
     def _is_bad(self, row: Row) -> bool:
+        if row.left_out is not None:
+            return False
         # A row that is late now may have been sent in time by an earlier run of the campaign.
         return row.message is None or (not self._has_journal and row.problem_at(datetime.now(UTC)) is not None)
 
     def _write_bad_rows(self, results: Results) -> None:
         """Move bad rows from the head of the waiting rows to the results, so that the next one is a message."""
         for row in self._waiting.take_bad():
-            results.invalid(row)
+            results.without_message(row)
 
     def _interrupt(self, number: int) -> None:
         if self._tracking and self._results is not None:
@@ -226,7 +258,7 @@ class Sending:
         if self._interrupted_by is not None:
             self._leave_at_once(number)
         self._interrupted_by = number
-        self._intake.stop()
+        self._stop()
         if self._schedule is not None:
             # What waits for its window is not in flight. Closing the client ends the wait, and finishes the rest.
             self._closing = asyncio.create_task(self._client.aclose(_GRACE))
@@ -249,6 +281,18 @@ class Sending:
         if sys.stderr.isatty():
             say("\x1b[?25h")  # Show the cursor again, which the progress bar hid.
         os._exit(exit_status_of(number))
+
+
+class _InRuns:
+    """The messages of a stream, for a client that takes them in lists."""
+
+    def __init__(self, lists: "Callable[[], AsyncIterator[list[devino_async.Message]]]") -> None:
+        self.runs = lists
+
+    async def __aiter__(self) -> "AsyncIterator[devino_async.Message]":
+        async for messages in self.runs():
+            for message in messages:
+                yield message
 
 
 async def _flush_regularly(results: Results) -> None:

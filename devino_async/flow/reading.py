@@ -5,15 +5,15 @@ of items is made of them at once. chunking.py joins runs into chunks, and says h
 """
 
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from attrs import frozen
 
 from .steps import Pacing
 
-__all__ = ["Encode", "InRuns", "Make", "Run", "reader_of"]
+__all__ = ["Encode", "HasRuns", "InRuns", "Make", "Run", "reader_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -36,6 +36,18 @@ class Run(Protocol[T_co]):
 
 Make = Callable[[list[Any]], tuple[Run[T], Exception | None]]
 """Makes a run out of raw items, up to the first one that it cannot use. Returns the error of that one as well."""
+
+
+@runtime_checkable
+class HasRuns(Protocol[T]):
+    """An async iterable that can also give its items in lists, which saves an await for each item.
+
+    A list then belongs to the reader, which takes items out of it. What the source takes out before counts as not read.
+    """
+
+    def runs(self) -> AsyncIterable[list[T]]: ...
+
+    def __aiter__(self) -> AsyncIterator[T]: ...
 
 
 @frozen
@@ -133,6 +145,36 @@ class _AsyncReader(_Reader[T]):
                 await self._pacing.pause()
 
 
+class _AsyncRunReader(_Reader[T]):
+    """Reads an async iterable that can give lists of items. Each item of a list counts as read when it is taken."""
+
+    def __init__(self, source: HasRuns[T], encode: Encode[T]) -> None:
+        super().__init__()
+        self._runs = aiter(source.runs())
+        self._encode = encode
+        # The items at hand, the next one last. None is kept here once it is taken, so that a batch can pack it.
+        self._at_hand: list[T] = []
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Read no further list. Items at hand are left."""
+        self._stopped = True
+
+    async def read(self, count: int) -> bool:
+        """Read up to `count` items. Return whether there may be more. Raises what the source or `encode` raises."""
+        while not self._stopped:
+            before = len(self._items)
+            self._encoded.extend(self._encode(_noted(_popped(self._at_hand, count), self._items)))
+            if len(self._items) > before:
+                return True
+            try:
+                self._at_hand = await anext(self._runs)
+                self._at_hand.reverse()
+            except StopAsyncIteration:
+                return False
+        return False
+
+
 class _RawReader(Generic[T]):
     """Keeps the raw items that were read, until a run of them is taken. The subclasses do the reading.
 
@@ -205,6 +247,11 @@ def _noted(items: Iterable[T], into: list[T]) -> Iterator[T]:
         yield item
 
 
+def _popped(items: list[T], count: int) -> Iterator[T]:
+    for _ in range(min(count, len(items))):
+        yield items.pop()
+
+
 def _emptied(items: deque[T]) -> Iterator[T]:
     while True:
         yield items.popleft()
@@ -212,10 +259,12 @@ def _emptied(items: deque[T]) -> Iterator[T]:
 
 def reader_of(
     source: Iterable[Any] | AsyncIterable[Any], encode: Encode[T] | InRuns[T], pacing: Pacing
-) -> _SyncReader[T] | _AsyncReader[T] | _SyncRawReader[T] | _AsyncRawReader[T]:
+) -> _SyncReader[T] | _AsyncReader[T] | _AsyncRunReader[T] | _SyncRawReader[T] | _AsyncRawReader[T]:
     """Return the reader for a source of this kind. Raises TypeError for what cannot be iterated."""
     if isinstance(encode, InRuns):
         if isinstance(source, AsyncIterable):
             return _AsyncRawReader(source, encode.make, pacing)
         return _SyncRawReader(source, encode.make)
+    if isinstance(source, HasRuns):
+        return _AsyncRunReader(source, encode)
     return _AsyncReader(source, encode, pacing) if isinstance(source, AsyncIterable) else _SyncReader(source, encode)

@@ -76,7 +76,9 @@ def test_a_time_zone(text: str) -> None:
         ),
         ({"time_zone": "Europe/Moscow"}, "time_zone must be a tzinfo or None"),
         ({"sender": ""}, "from: not.available"),
-        ({"form": "xml"}, "form must be 'csv', 'jsonl' or None"),
+        ({"text": "Hi {name"}, "the text cannot be used: text: text.placeholder.invalid"),
+        ({"columns": {"colour": "x"}}, "there is no field 'colour' to map"),
+        ({"country": "Russia"}, "country must be a code of two letters"),
     ],
 )
 def test_values_that_no_row_can_use(options: dict[str, Any], problem: str) -> None:
@@ -87,16 +89,10 @@ def test_values_that_no_row_can_use(options: dict[str, Any], problem: str) -> No
 
 @pytest.mark.parametrize(
     ("name", "form", "is_json"),
-    [
-        ("a.txt", None, None),
-        ("a.csv", None, False),
-        ("a.JSONL", None, True),
-        ("a.csv", "jsonl", True),
-        ("a.jsonl", "csv", False),
-    ],
+    [("a.txt", None, None), ("a.csv", None, None), ("a.csv", "jsonl", True), ("a.jsonl", "csv", False)],
 )
 def test_the_form_of_a_file(tmp_path: Path, name: str, form: Any, is_json: bool | None) -> None:
-    """`form` decides, then the name, and then the first line, for a path and for an open file."""
+    """`form` decides, or else the first line, for a path and for an open file."""
     path = tmp_path / name
     for text in (GOOD, "to,sender,text\n79000000001,A,x\n"):
         path.write_text(text, encoding="utf-8")
@@ -107,7 +103,7 @@ def test_the_form_of_a_file(tmp_path: Path, name: str, form: Any, is_json: bool 
                 if fits or is_json:
                     assert (next(rows).message is not None) == fits
                 else:
-                    with pytest.raises(ConfigurationError, match="unknown column"):
+                    with pytest.raises(ConfigurationError):
                         next(rows)
 
 
@@ -146,7 +142,11 @@ def test_lines_are_counted_from_the_top(text: str, lines: list[int]) -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('{"to": 79000000001, "sender": "A", "text": "x"}', "to: to.format.invalid"),
+        ('{"to": true, "sender": "A", "text": "x"}', "must be a str or a whole number, not bool"),
+        ('{"to": 79000000001.5, "sender": "A", "text": "x"}', "must be a str or a whole number, not float"),
+        ('{"to": "79000000001", "sender": 5, "text": "x"}', "from: must be a str, not int"),
+        ('{"to": "79000000001", "sender": "A", "text": 5}', "must be a str, not int"),
+        ('{"to": "79000000001", "sender": "A", "text": "x", "schedule_time": "x"}', "'schedule_time' is not a field"),
         ('{"to": "79000000001", "sender": "A", "text": "x", "from": "B"}', "two columns stand for the field 'sender'"),
         ('{"to": "79000000001", "sender": "A", "text": "x", "options": [1]}', "options: invalid"),
         ('{"to": "79000000001", "sender": "A", "text": "x", "options": "x"}', "options: must be a JSON object"),
@@ -162,14 +162,6 @@ def test_kinds_of_bad_json(line: str, problem: str) -> None:
     bad, good = rows_of(f"{line}\n{GOOD}\n", form="jsonl")
     assert bad.message is None
     assert problem in str(bad.problem)
-    assert good.message is not None
-
-
-def test_bytes_that_are_not_utf_8() -> None:
-    """A row in another encoding is a bad row, and the row after it is read."""
-    text = "sender,to,text\nA,79000000001,Привет\n".encode("cp1251") + b"A,79000000002,b\n"
-    bad, good = rows_of(text)
-    assert "half of a surrogate pair" in str(bad.problem)
     assert good.message is not None
 
 
@@ -206,7 +198,7 @@ def test_rows_of_a_pipe_come_at_once() -> None:
             assert next(rows).to == f"7900000000{number}"
 
 
-CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), max_size=20)
+CELLS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
 
 
 def written_as_csv(rows: list[dict[str, str]], delimiter: str) -> str:

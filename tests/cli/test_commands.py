@@ -21,7 +21,7 @@ STATS = ["stats", "--from", "2020-01-01", "--to", "2090-01-01", "--group-by", "y
         (["send", "absent.csv"], "cannot read absent.csv"),
         (["send", "a.csv", "--output", "a.csv"], "--output is the input file"),
         (["send", "a.csv", "--output", "absent/b.csv"], "cannot write"),
-        (["send", "colour.csv"], "unknown column 'colour'"),
+        (["send", "colour.csv"], "the column 'schedule_time' is not a field"),
         (["send", "twice.csv"], "two columns stand for the field 'sender'"),
         (["send", "a.csv", "--format", "xml"], "'xml' is not one of"),
         (["send", "a.csv", "--validity", "300000"], "validity.is.invalid"),
@@ -52,7 +52,7 @@ def test_usage_errors(cli: Any, monkeypatch: pytest.MonkeyPatch, arguments: list
     """Usage and configuration errors name the mistake, end in 2, and send nothing."""
     monkeypatch.chdir(cli.folder)
     cli.file(name="a.csv")
-    cli.file("sender,to,text,colour\nMyCompany,79000000001,x,red\n", "colour.csv")
+    cli.file("sender,to,text,schedule_time\nMyCompany,79000000001,x,red\n", "colour.csv")
     cli.file("sender,from,to,text\nMyCompany,Other,79000000001,x\n", "twice.csv")
     older = cli.file("older", "older.csv")
     result = cli.run(*arguments)

@@ -13,10 +13,21 @@ from devino_async.cli.console import CommandFailed
 from devino_async.cli.intake import Intake
 
 
-def failing(count: int, error: Exception) -> Iterator[Row]:
-    """Yield some rows, then fail."""
-    yield from (Row(line) for line in range(count))
+def failing(count: int, error: Exception) -> Iterator[list[Row]]:
+    """Yield some rows in runs of 100, then fail."""
+    for start in range(0, count, 100):
+        yield [Row(line) for line in range(start, min(start + 100, count))]
     raise error
+
+
+@pytest.mark.parametrize("limit", [1, 99, 100, 101, 250, 1_000])
+async def test_a_limit(limit: int) -> None:
+    """Of the rows only the first are read, and no run behind them."""
+    intake = Intake(failing(5_000, OSError()), limit)
+    lines: list[int] = []
+    while rows := await intake.next_run():
+        lines += [row.line for row in rows]
+    assert lines == list(range(limit))
 
 
 @pytest.mark.parametrize("count", [0, 1, 511, 512, 513, 2_000])
@@ -80,7 +91,7 @@ def test_no_thread_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the memory ends while the file is read, every row that was read has its result, and it ends in 3."""
+    """If the memory ends while the file is read, every row that was handed on has its result, and it ends in 3."""
     reader = csv.reader
 
     def reader_or_fail(lines: Any, **options: Any) -> Any:
@@ -92,6 +103,9 @@ def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
         def __init__(self, rows: Any) -> None:
             self._rows = rows
 
+        def __iter__(self) -> Any:
+            return self
+
         def __next__(self) -> Any:
             self.line_num = self._rows.line_num
             if self.line_num >= 700:
@@ -102,6 +116,7 @@ def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
     rows = "".join(f"MyCompany,7900{number:07},x\n" for number in range(5_000))
     result = cli.run("send", cli.file("sender,to,text\n" + rows), "--json")
     assert result.exit_code == 3, result.output
-    assert len(cli.lines(result.stdout)) == 700
-    assert "700 rows: 700 accepted" in result.stderr
+    # Rows are handed on in runs of 512. Those behind the last whole run count as not read.
+    assert len(cli.lines(result.stdout)) == 512
+    assert "512 rows: 512 accepted" in result.stderr
     assert "devino: there is not enough memory to read on" in result.stderr

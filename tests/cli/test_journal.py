@@ -491,7 +491,7 @@ def without_rights() -> Iterator[None]:
 
 def test_a_file_that_cannot_be_used_gets_no_journal(cli: Any, counting: Any) -> None:
     """A usage error leaves no journal behind."""
-    path = cli.file("sender,to,text,colour\nMyCompany,79000000001,x,red\n")
+    path = cli.file("sender,to,text,schedule_time\nMyCompany,79000000001,x,red\n")
     assert cli.run("send", path).exit_code == 2
     assert cli.run("send", cli.file(rows(1), "b.csv"), "--validity", "300000").exit_code == 2
     assert not list(cli.folder.glob("*.journal"))

@@ -1,0 +1,127 @@
+"""Options about the rows of a file: which file it is, what its columns mean, and which rows get a message.
+
+They become arguments of read_messages.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from devino_async.campaigns import StopList
+
+from .console import say
+from .options import moment, zone
+
+__all__ = ["reading", "reading_of"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PASSED_ON = (
+    "form",
+    "sender",
+    "text",
+    "validity",
+    "scheduled_time",
+    "priority",
+    "callback_url",
+    "time_zone",
+    "country",
+    "encoding",
+    "unique",
+)
+
+
+def reading(command: F) -> F:
+    """Add the options of every command that reads a file of messages."""
+    for option in reversed(
+        (
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(["csv", "jsonl", "xlsx", "xls", "ods"]),
+                help="Default: what the file's first bytes say.",
+            ),
+            click.option("--encoding", metavar="NAME", help="Such as cp1251 or utf-8. Default: what the bytes say."),
+            click.option("--sheet", metavar="NAME", help="The name or number of a sheet. Default: the first one."),
+            click.option(
+                "--map",
+                "columns",
+                multiple=True,
+                metavar="FIELD=COLUMN",
+                help="The column of a field, such as to=Contact. May be repeated.",
+            ),
+            click.option(
+                "--sender", help="The default for rows without a sender. The next six options are defaults too."
+            ),
+            click.option("--text", help="{Column} stands for the cell, {Column|default} for a default if it is empty."),
+            click.option("--text-file", type=_FILE, help="A UTF-8 file with the text, instead of --text."),
+            click.option("--validity", type=int, metavar="SECONDS"),
+            click.option("--scheduled-time", type=moment, help="ISO 8601 with a time zone."),
+            click.option("--priority", type=click.Choice(["LOW", "MEDIUM", "HIGH", "REALTIME"], case_sensitive=False)),
+            click.option("--callback-url"),
+            click.option(
+                "--time-zone", type=zone, metavar="NAME", help="The zone of --window and of times without one."
+            ),
+            click.option("--country", metavar="CODE", help="Convert national numbers, such as 8 916... with RU."),
+            click.option("--unique", is_flag=True, help="Send one message to each number: its first row."),
+            click.option(
+                "--exclude",
+                type=_FILE,
+                multiple=True,
+                metavar="FILE",
+                help="Send nothing to the numbers in this file, of any of these kinds or one number a line.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def reading_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments for read_messages. All readings of one run share its stop list, and say each note once."""
+    scheduled = options["scheduled_time"]
+    if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
+        raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")
+    given = {name: options[name] for name in _PASSED_ON}
+    if options["text_file"] is not None:
+        if given["text"] is not None:
+            raise click.UsageError("--text and --text-file cannot be used together")
+        given["text"] = _text_of(options["text_file"])
+    given["columns"] = _mapping(options["columns"])
+    sheet = options["sheet"]
+    given["sheet"] = int(sheet) if sheet is not None and sheet.isascii() and sheet.isdigit() else sheet
+    if options["exclude"]:
+        given["exclude"] = StopList(*options["exclude"], country=options["country"])
+    said: set[str] = set()
+
+    def note(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    given["on_note"] = note
+    return given
+
+
+def _text_of(path: Path) -> str:
+    try:
+        # Editors end a file with a line break, which is not part of the text.
+        return path.read_text(encoding="utf-8-sig").removesuffix("\n")
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{path} is not UTF-8. Save it as UTF-8") from None
+
+
+def _mapping(given: tuple[str, ...]) -> dict[str, str]:
+    mapping: dict[str, str] = {}
+    for each in given:
+        name, equals, column = each.partition("=")
+        if not equals or not name.strip():
+            raise click.UsageError("--map must be FIELD=COLUMN, such as --map to=Contact")
+        if name.strip() in mapping:
+            raise click.UsageError(f"--map {name.strip()}= is given twice")
+        mapping[name.strip()] = column.strip()
+    return mapping
