@@ -276,8 +276,8 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_it_stays_short() -> None:
-    """A reader gets through it: under 720 lines, with the API docs linked once."""
-    assert len(TEXT.splitlines()) < 720
+    """A reader gets through it: under 800 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 800
     assert TEXT.count("https://docs.devino.online") == 1
 
 

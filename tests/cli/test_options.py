@@ -52,7 +52,8 @@ def test_a_zone_that_is_unknown(name: str) -> None:
 
 def test_no_data_of_zones(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the machine has no time zone data, as on Windows, the error names the package. UTC needs none."""
-    monkeypatch.setitem(sys.modules, "tzdata", None)
+    for module in ["tzdata", *(name for name in sys.modules if name.startswith("tzdata."))]:
+        monkeypatch.setitem(sys.modules, module, None)
     before = zoneinfo.TZPATH
     zoneinfo.reset_tzpath(())
     zoneinfo.ZoneInfo.clear_cache()
