@@ -117,7 +117,7 @@ def prune_campaigns(connection: sqlite3.Connection, before: float, now: float) -
 
 
 def prune_keys(connection: sqlite3.Connection, before: float, count: int) -> int:
-    """Delete up to `count` keys that are not in doubt and were last claimed, or decided about, before. Return how many."""
+    """Delete up to `count` keys that are not in doubt, and were claimed or decided about before. Return how many."""
     query = f"""DELETE FROM keyed WHERE key IN (SELECT key FROM keyed
         WHERE state IN {_SETTLED_KEYS} AND coalesce(claimed_at, 0) < ? LIMIT ?)"""  # noqa: S608 - words of ours
     return connection.execute(query, (before, count)).rowcount
