@@ -348,7 +348,7 @@ def finished(cli: Cli, counting: Counting, rows: str) -> str:
 
 
 @pytest.fixture
-def killed(cli: Cli, counting: Counting, rows: str) -> None:
+def killed(cli: Cli, counting: Counting, rows: str, in_its_folder: None) -> None:
     """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
     if sys.platform == "win32":
         pytest.skip("needs SIGKILL")
