@@ -203,7 +203,7 @@ class SQLiteJournal(JournalFile):
         """Decide about an unconfirmed key. Returns False if it is not unconfirmed. With "resend" it is free again."""
         check_how(how)
         await self._bury()
-        return await self._together(partial(sqlite_verbs.resolve_key, key=key, how=how))
+        return await self._together(partial(sqlite_verbs.resolve_key, key=key, how=how, now=self._clock()))
 
     async def reopen(self, name: str, reasons: Collection[str]) -> int:
         """Let the next run send rejected messages again that have one of these reasons. Returns how many there are."""

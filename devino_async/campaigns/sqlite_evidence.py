@@ -48,6 +48,7 @@ _NEAR_KEYED = """SELECT claimed_at, 1, results FROM keyed
 
 
 _KEYS_OF_CLAIM = """SELECT key, body FROM keyed WHERE state = 'unconfirmed' AND token = ? AND body IS NOT NULL
+    UNION ALL SELECT key, body FROM keyed WHERE state = 'planned' AND token = ? AND body IS NOT NULL
     UNION ALL SELECT key, body FROM keyed WHERE state = 'in_flight' AND token = ? AND body IS NOT NULL
         AND claimer IN (SELECT name FROM claimer)"""
 # A part: its id and its campaign, marks, results and bodies.
@@ -253,23 +254,23 @@ def _settle_row(
 def _settle_keys(
     connection: sqlite3.Connection, doubt: InDoubt, found: Mapping[int, str], now: float
 ) -> frozenset[int]:
-    del now
     settled = set()
     for place, each in found.items():
         query = "SELECT 1 FROM keyed WHERE key = ? AND token = ? AND state = 'unconfirmed'"
         names = (doubt.keys[place], doubt.token)
         if connection.execute(query, names).fetchone() and [*_unused(connection, {place: each})]:
-            _accept_key(connection, doubt.keys[place], each)
+            _accept_key(connection, doubt.keys[place], each, now)
             settled.add(place)
     return frozenset(settled)
 
 
-def _accept_key(connection: sqlite3.Connection, key: str, message_id: str) -> None:
+def _accept_key(connection: sqlite3.Connection, key: str, message_id: str, now: float) -> None:
     results = with_found(bytes((Mark.UNCONFIRMED,)), b"", {0: message_id})
     # A process that still sends it has no claim any more. Otherwise the end of that process would put the key in doubt
-    # again.
-    statement = "UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL WHERE key = ?"
-    connection.execute(statement, (pack_bytes(results), key))
+    # again. `prune` goes by the time of the claim, and must not delete today what was in doubt until today.
+    statement = """UPDATE keyed SET state = 'accepted', results = ?, body = NULL, claimer = NULL, claimed_at = ?
+        WHERE key = ?"""
+    connection.execute(statement, (pack_bytes(results), now, key))
 
 
 def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mapping[int, str]], now: float) -> None:
@@ -278,9 +279,9 @@ def _settle_references(connection: sqlite3.Connection, found: Mapping[str, Mappi
         if row is not None:
             _settle_row(connection, row, ids, OPEN, now)
             continue
-        for key, packed in connection.execute(_KEYS_OF_CLAIM, (token, token)).fetchall():
+        for key, packed in connection.execute(_KEYS_OF_CLAIM, (token, token, token)).fetchall():
             body = unpack_bytes(packed)
             for place, each in ids.items():
                 if b'"%s":"%s-%d"' % (NAME.encode(), token.encode(), place) in body:
                     for _, unused in _unused(connection, {place: each}):
-                        _accept_key(connection, key, unused)
+                        _accept_key(connection, key, unused, now)

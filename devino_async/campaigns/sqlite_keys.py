@@ -23,6 +23,7 @@ SCHEMA = (
     WITHOUT ROWID""",
     "CREATE INDEX keyed_claimer ON keyed (claimer, token) WHERE claimer IS NOT NULL",
     "CREATE INDEX keyed_doubt ON keyed (token) WHERE state = 'unconfirmed'",
+    "CREATE INDEX keyed_planned ON keyed (token) WHERE state = 'planned'",
 )
 # SQLite before 3.32 takes at most 999 values in a statement.
 _KEYS_AT_ONCE = 500

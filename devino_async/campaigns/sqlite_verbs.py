@@ -76,17 +76,17 @@ def reopen(connection: sqlite3.Connection, name: str, reasons: Collection[str], 
     return _remark(connection, name, "rejected > 0", decide, now)
 
 
-def resolve_key(connection: sqlite3.Connection, key: str, how: str) -> bool:
+def resolve_key(connection: sqlite3.Connection, key: str, how: str, now: float) -> bool:
     """Decide about an unconfirmed key. Return whether it was unconfirmed."""
     if connection.execute("SELECT 1 FROM keyed WHERE key = ?", (key,)).fetchone() is None:
         raise JournalError("the journal does not know this key")
-    # A key that is free again has no results. One that counts as sent keeps the words of its error, but not the text of
-    # its message. A state that is damaged is in doubt.
-    results = "NULL" if how == "resend" else "results"
+    # A key that is free again has no results, but keeps its message: a callback may still name it. One that counts as
+    # sent keeps the words of its error. `prune` goes by claimed_at. A state that is damaged is in doubt.
+    gone = "results" if how == "resend" else "body"
     changed = connection.execute(
-        f"UPDATE keyed SET state = ?, results = {results}, body = NULL "  # noqa: S608 - one of two words of ours
+        f"UPDATE keyed SET state = ?, {gone} = NULL, claimed_at = ? "  # noqa: S608 - one of two words of ours
         f"WHERE key = ? AND state NOT IN {_CERTAIN}",
-        (_RESOLVED_KEY[how], key),
+        (_RESOLVED_KEY[how], now, key),
     )
     return changed.rowcount > 0
 
@@ -117,7 +117,7 @@ def prune_campaigns(connection: sqlite3.Connection, before: float, now: float) -
 
 
 def prune_keys(connection: sqlite3.Connection, before: float, count: int) -> int:
-    """Delete up to `count` keys that are not in doubt and were last claimed before. Return how many they were."""
+    """Delete up to `count` keys that are not in doubt, and were claimed or decided about before. Return how many."""
     query = f"""DELETE FROM keyed WHERE key IN (SELECT key FROM keyed
         WHERE state IN {_SETTLED_KEYS} AND coalesce(claimed_at, 0) < ? LIMIT ?)"""  # noqa: S608 - words of ours
     return connection.execute(query, (before, count)).rowcount

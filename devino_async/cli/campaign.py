@@ -32,7 +32,7 @@ __all__ = ["campaign"]
 
 _COLUMNS = ("state", "message_id", "segment_ids", "reasons")
 # The place of a message within its request means nothing here.
-_INDEX = re.compile(r"messages\[[0-9]+\]\.", re.ASCII)
+_INDEX = re.compile(r"messages\[[0-9]+\](?:\.|: )", re.ASCII)
 
 
 @click.group(epilog="Example: devino campaign show campaign.csv")

@@ -88,6 +88,10 @@ def _advice(state: CampaignState, place: Path) -> Iterator[str]:
     if state.cancelled:
         yield "It is cancelled. What was not sent stays unsent, and running the same command again sends nothing."
         return
+    if state.rejected:
+        yield "Rejected messages stay unsent. A row that is corrected in the file is sent by the same command. If the"
+        yield "reason is gone, as after a top-up of the balance, this lets the next run send them again, by reason:"
+        yield f"  {shlex.join(['devino', 'campaign', 'reopen', state.name, '--journal', str(place)])}"
     if state.paused:
         yield "It is paused. `devino campaign unpause` lets it go on. After that:"
     if state.in_flight:

@@ -29,7 +29,7 @@ from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
 from .progress import counting
 
 if TYPE_CHECKING:
-    from devino_async.campaigns import CampaignState, Journal
+    from devino_async.campaigns import CampaignState, SQLiteJournal
 
 __all__ = ["JournaledRun", "address_of", "in_options"]
 
@@ -58,7 +58,7 @@ def in_options(error: Exception) -> Exception:
 class JournaledRun:
     """A run of `devino send` with a journal: which campaign it continues, and what the journal records about it."""
 
-    def __init__(self, journal: "Journal", place: Path, file: Path, address: str) -> None:
+    def __init__(self, journal: "SQLiteJournal", place: Path, file: Path, address: str) -> None:
         self._journal = journal
         self._place = place
         self._file = file
@@ -73,13 +73,36 @@ class JournaledRun:
         self.recorded: Recorded | None = None
 
     async def choose(
-        self, read: Callable[[], Iterator[list[Row]]], *, name: str | None, only_new: bool, limit: int | None
+        self,
+        read: Callable[[], Iterator[list[Row]]],
+        first: FirstPass,
+        *,
+        name: str | None,
+        only_new: bool,
+        limit: int | None,
     ) -> int | None:
-        """Choose the campaign. Return None, or the exit status if a person must decide.
+        """Choose the campaign. Return None, or the exit status if a person must decide, or a signal came.
 
-        `read` begins to read the rows. Only the first `limit` of them are to be sent. Without a `name`, the campaign is
-        named after the file.
+        `read` begins to read the rows, and `first` reads them. Only the first `limit` of them are to be sent. Without a
+        `name`, the campaign is named after the file. Raises CampaignForgotten.
         """
+        decided = await self._choose(read, first, name, only_new, limit)
+        if decided is not None:
+            return decided
+        try:
+            await self._journal.check_not_forgotten(self.name)
+        except CampaignForgotten as error:
+            raise in_options(error) from None
+        return first.interrupted
+
+    async def _choose(
+        self,
+        read: Callable[[], Iterator[list[Row]]],
+        first: FirstPass,
+        name: str | None,
+        only_new: bool,
+        limit: int | None,
+    ) -> int | None:
         if is_stream(self._file):
             # It cannot be compared before it is sent. So each message must be the same as in the earlier run.
             self.name, self.only_new = name or "", only_new
@@ -87,7 +110,6 @@ class JournaledRun:
             self.continues = any(each.name == name and each.messages for each in states)
             self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
-        first = FirstPass()
         default = default_name(self._file, self._address)
         with counting("comparing") as advance:
             found = await compare(

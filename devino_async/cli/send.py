@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 import click
 
 import devino_async
-from devino_async.campaigns import CampaignForgotten, Row, SQLiteJournal, read_messages
+from devino_async.campaigns import Row, SQLiteJournal, read_messages
 from devino_async.campaigns.troubles import has_record
 
 from .console import MESSAGES_FAILED, output_path, run, say, standard_input
-from .continuing import JournaledRun, address_of, in_options
+from .continuing import JournaledRun, address_of
 from .first_pass import FirstPass
 from .intake import Intake
 from .journals import entered, is_stream, journal_for
@@ -108,14 +108,11 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             await entered(journal, place, stack)
             journaled = JournaledRun(journal, place, path, address_of(given["base_url"]))
             decided = await journaled.choose(
-                read, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]
+                read, begun, name=options["campaign"], only_new=options["only_new"], limit=options["limit"]
             )
-            if decided is not None or begun.interrupted is not None:
-                return decided or begun.interrupted
-            try:
-                await journal.check_not_forgotten(journaled.name)
-            except CampaignForgotten as error:
-                raise in_options(error) from None
+            # It may have said that nothing is sent, so no await comes between this and the next handlers of signals.
+            if decided is not None:
+                return decided
             # A row that is late now may have been sent in time by an earlier run of the campaign.
             if first is not None and not journaled.continues and first.refuses_late():
                 return MESSAGES_FAILED

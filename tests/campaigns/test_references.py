@@ -254,6 +254,20 @@ async def test_a_callback_after_a_decision(
     assert account.sends == 1
 
 
+@pytest.mark.parametrize("how", ["resend", "assume_sent"])
+async def test_a_callback_of_a_key_after_a_decision(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal, how: Any
+) -> None:
+    """The same holds for a key: a callback settles one that was set free, and its next send gives that receipt."""
+    account.lost = {0}
+    await devino.send(message(1, callback_url=URL), key="order")
+    assert await journal.resolve_key("order", how)
+    await journal.on_status([event(account.stored[0].message_id, references(service)[0])])
+    receipt = await devino.send(message(1, callback_url=URL), key="order")
+    assert isinstance(receipt, Accepted if how == "resend" else Unconfirmed)
+    assert account.sends == 1
+
+
 @pytest.mark.parametrize("how", ["forget", "prune"])
 async def test_a_callback_of_what_is_gone(
     devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal, how: str

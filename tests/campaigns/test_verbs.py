@@ -245,6 +245,25 @@ async def test_prune(service: Service, journal: SQLiteJournal) -> None:
             await devino.send_all(messages(10), campaign="finished")
 
 
+@pytest.mark.parametrize("how", ["found", "assume_sent"])
+async def test_prune_counts_from_the_settling(service: Service, journal: SQLiteJournal, how: Any) -> None:
+    """A key that was in doubt until today is not pruned today, however old it is. A repeated call sends nothing."""
+    service.answering = cut
+    async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
+        await devino.send(messages(1)[0], key=KEY)
+        NOW[0] += 86_400 * 31
+        if how == "found":
+            [doubt] = [each async for each in journal.evidence.in_doubt(service.url)]
+            assert await journal.evidence.settle(doubt, {0: "55"}) == {0}
+        else:
+            assert await journal.resolve_key(KEY, how)
+        assert await journal.prune(timedelta(days=30)) == (0, 0)
+        await devino.send(messages(1)[0], key=KEY)
+        assert len(sent(service)) == 1
+        NOW[0] += 86_400 * 31
+        assert await journal.prune(timedelta(days=30)) == (0, 1)
+
+
 @pytest.mark.parametrize(("how", "after"), [("resend", State.ACCEPTED), ("assume_sent", State.ASSUMED_SENT)])
 async def test_resolve_key(service: Service, journal: SQLiteJournal, how: Any, after: State) -> None:
     """A key in doubt is free again, or counts as sent, as a person decides."""

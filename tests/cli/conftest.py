@@ -163,7 +163,8 @@ class Counting:
     """A service that counts what it was sent, and rejects every message of the sender Unknown.
 
     It answers all but the POSTs after the first `answers`. Those wait until `answer_all` is called. Messages beyond
-    the first `affords` are rejected for the balance. Look-ups of statuses say DELIVERED, once `tells` is set.
+    the first `affords` are rejected for the balance. A `#` in `refusal` is the place of a message. Look-ups of statuses
+    say DELIVERED, once `tells` is set.
     """
 
     def __init__(self) -> None:
@@ -171,6 +172,7 @@ class Counting:
         self.batches: list[int] = []
         self.rows: list[dict[str, Any]] = []
         self.answers = self.affords = sys.maxsize
+        self.refusal = {"key": "not.available", "ref": "from", "defaultMessage": "no such sender"}
         self.tells = threading.Event()
         self.tells.set()
         self.looked_up: list[list[str]] = []
@@ -227,15 +229,14 @@ class Counting:
         if is_held:
             self._holding.release()
             self._released.wait(60)
-        unknown = _rejected({"key": "not.available", "ref": "from", "defaultMessage": "no such sender"})
         too_dear = _rejected({"key": "balance.not.enough", "defaultMessage": "top up the balance"})
         results = [
             too_dear
             if is_poor
-            else unknown
+            else _rejected({name: value.replace("#", str(place)) for name, value in self.refusal.items()})
             if each["from"] == "Unknown"
             else {"code": "OK", "messageId": f"1{each['to']}"}
-            for each, is_poor in zip(messages, poor, strict=True)
+            for place, (each, is_poor) in enumerate(zip(messages, poor, strict=True))
         ]
         return json.dumps({"result": results}).encode()
 
@@ -347,7 +348,7 @@ def finished(cli: Cli, counting: Counting, rows: str) -> str:
 
 
 @pytest.fixture
-def killed(cli: Cli, counting: Counting, rows: str) -> None:
+def killed(cli: Cli, counting: Counting, rows: str, in_its_folder: None) -> None:
     """A campaign of which 100 messages were answered, 100 were in flight at a kill, and 100 never began."""
     if sys.platform == "win32":
         pytest.skip("needs SIGKILL")

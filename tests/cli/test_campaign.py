@@ -43,9 +43,19 @@ def test_show(cli: Any, finished: str) -> None:
         assert "rejected 30 the service refused them" in lines
         assert "30 of them: from: not.available (no such sender)" in lines
         assert lines[-1].startswith("Nothing is left to do.")
+        assert lines[-2] == f"devino campaign reopen {finished} --journal campaign.csv.journal"
         assert "7900" not in result.stdout
     [shown] = cli.lines(cli.run("campaign", "show", "--json").stdout)
     assert (shown["messages"], shown["accepted"], shown["rejected"], shown["finished"]) == (300, 270, 30, True)
+
+
+@pytest.mark.parametrize(("place", "shown"), [("messages[#]", ""), ("messages[#].from", "from: ")])
+def test_rejections_for_one_reason(cli: Any, counting: Any, place: str, shown: str) -> None:
+    """The place of a message in its request does not make its reason another one, wherever the service names it."""
+    counting.refusal = {"key": "billing.error", "ref": place, "defaultMessage": "no contract"}
+    cli.file("sender,to,text\n" + "".join(f"Unknown,7900000000{number},x\n" for number in range(5)))
+    assert cli.run("send", "campaign.csv").exit_code == 1
+    assert f"5  of them: {shown}billing.error (no contract)" in cli.run("campaign", "show").stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")

@@ -1,6 +1,7 @@
-"""Signals, in real processes: those that stop `devino send`, and the ends of other commands."""
+"""Signals, nearly all in real processes: those that stop `devino send`, and the ends of other commands."""
 
 import json
+import os
 import signal
 import socket
 import sys
@@ -10,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from devino_async.campaigns import SQLiteJournal
 
 STOPPING = [
     pytest.param(number, 128 + number, id=number.name)
@@ -82,6 +85,29 @@ def test_a_signal_while_checking(cli: Any, number: int, ends_in: int) -> None:
     status, told = process.end()
     assert status == ends_in, told
     assert "interrupted; nothing was sent" in told
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a signal ends the process")
+@pytest.mark.usefixtures("in_its_folder")
+@pytest.mark.parametrize(("look", "at"), [("campaigns", 1), ("campaigns", 2), ("check_not_forgotten", 1)])
+def test_a_signal_between_checking_and_sending(
+    cli: Any, counting: Any, look: str, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal that comes while the journal is looked into, before anything is sent, sends nothing, as it says."""
+    assert cli.run("send", cli.file(), "--limit", "1").exit_code == 0
+    plain, looks = getattr(SQLiteJournal, look), []
+
+    async def looked(journal: SQLiteJournal, *arguments: Any) -> Any:
+        looks.append(look)
+        if len(looks) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return await plain(journal, *arguments)
+
+    monkeypatch.setattr(SQLiteJournal, look, looked)
+    result = cli.run("send", "campaign.csv")
+    assert "interrupted; nothing was sent" in result.stderr
+    assert result.exit_code == 143
+    assert counting.batches == [1]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGHUP")
