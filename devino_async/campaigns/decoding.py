@@ -52,7 +52,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-DAMAGED = "the gzip archive is damaged or cut short"
+DAMAGED = "the gzip archive is damaged or cut short: copy it or make it again"
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -115,7 +115,7 @@ class Ahead(io.RawIOBase):
         if offset == 0 and whence == io.SEEK_CUR:
             return self._at
         if self._start is None or offset or whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("only the start of a file can be returned to")
+            raise io.UnsupportedOperation("can only seek to the start")
         self._file.seek(self._start)
         self._ahead, self._at = b"", 0
         return 0
@@ -162,7 +162,9 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
         return Encoding(marked)
     wide = _utf_16_without_mark(head)
     if wide is not None:
-        return Encoding(wide, f"read as {wide.upper()}, though it has no byte order mark; --encoding NAME decides")
+        return Encoding(
+            wide, f"read as {wide.upper()}, though it has no byte order mark. If that is wrong, use --encoding NAME"
+        )
     return _utf_8_or_russian(plain, head, marked=marked is not None)
 
 
@@ -242,21 +244,22 @@ def _russian(found: _Utf8Pass, data: bytes, broken: int) -> Encoding:
     """Return the encoding of a text that is not UTF-8. Raises ConfigurationError if it is not plausible Russian."""
     if found.characters >= _MIXED:
         raise ConfigurationError(
-            f"line {found.lines:,} is not UTF-8, though what stands before it is. Mend this line, or pass "
-            "--encoding utf-8: then each such line is a problem of its own"
+            f"line {found.lines:,} is not UTF-8, though the lines before it are. Fix this line, or pass "
+            "--encoding utf-8 to report each such line as a bad row"
         )
     refuse_binary(data)
     sample = b"\n".join(line for line in _around(data, broken).splitlines() if not line.isascii())
     names = russian_encodings(sample)
     if not names:
         raise ConfigurationError(
-            f"line {found.lines:,} is not UTF-8, and not plausible Russian in Windows-1251: pass --encoding NAME"
+            f"line {found.lines:,} is not UTF-8, and not plausible Russian in Windows-1251 either: pass --encoding NAME"
         )
     if names[0] != "cp1251":
         raise ConfigurationError(
             f"line {found.lines:,} is not UTF-8. It is Russian in {CYRILLIC[names[0]]}: pass --encoding {names[0]}"
         )
-    return Encoding("cp1251", "read as Windows-1251, because it is not UTF-8; --encoding NAME decides")
+    said = "read as Windows-1251, because it is not UTF-8. If that is wrong, use --encoding NAME"
+    return Encoding("cp1251", said)
 
 
 def _around(data: bytes, broken: int) -> bytes:

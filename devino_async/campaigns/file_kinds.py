@@ -33,7 +33,7 @@ _REFUSED = (
     (b"GIF8", "a GIF image", _EXPORT),
     (b"II*\x00", "a TIFF image", _EXPORT),
     (b"MM\x00*", "a TIFF image", _EXPORT),
-    (b"RIFF", "a sound, film or WebP image", _EXPORT),
+    (b"RIFF", "an audio, video or WebP file", _EXPORT),
     (b"BM", "a BMP image", _EXPORT),
     (b"PAR1", "a Parquet file", _EXPORT),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
@@ -93,7 +93,7 @@ def kind_of(head: bytes) -> Kind:
     if head[257:262] == b"ustar":
         raise ConfigurationError(f"the file is a tar archive: {_UNPACK}")
     if head[4:8] == b"ftyp":
-        raise ConfigurationError(f"the file is a film or HEIC image: {_EXPORT}")
+        raise ConfigurationError(f"the file is a video or HEIC image: {_EXPORT}")
     return "text"
 
 

@@ -28,7 +28,7 @@ _KINDS = {
     10: "a voicemail number",
 }
 _MOBILE = {1, 2}
-_ABROAD = ". Write a number of another country with + and its country code"
+_ABROAD = ". Write a number of another country with a + and its country code"
 
 
 @lru_cache

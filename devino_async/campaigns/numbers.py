@@ -72,10 +72,10 @@ def _not_international(plus: str, digits: str) -> str | None:
     if (_NATIONAL_WITH_PLUS if plus else _NATIONAL).fullmatch(digits):
         return (
             "looks like a national number. Name its country, as in --country RU (country= in Python), or write it with "
-            "+ and its country code"
+            "a + and its country code"
         )
     if digits[0] == "7" and count != _DIGITS_OF_7:
-        return f"has {count} digits, and a number that begins with 7 has {_DIGITS_OF_7}"
+        return f"has {count} digits, but a number that begins with 7 has {_DIGITS_OF_7}"
     if count < (MIN_DIGITS_WITH_PLUS if plus else _MIN_DIGITS):
         return f"has only {count} digits, too few for a number with its country code"
     return None

@@ -110,7 +110,7 @@ class ReconcileReport:
         for offset in self.agreed:
             yield f"The dates of the service were read as UTC{_signed(offset)}, because the settled rows agree on it."
         if self.absent:
-            yield "Absent is not unsent: rows may appear late. Reconcile again later, before anything is decided."
+            yield "Absent does not mean unsent: rows may appear late. Reconcile again later, before you decide."
         if self.without_zone:
             yield (
                 f"{self.without_zone:,} are unclear because the zone of the service's dates is not known. Reconcile "
@@ -124,7 +124,7 @@ class ReconcileReport:
         if self.under_way:
             yield f"{self.under_way:,} are being sent now. Reconcile again when that has ended."
         if self.absent or self.unclear:
-            yield "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend."
+            yield "What stays unconfirmed is for you to decide: resolve it as assume_sent, or as resend."
 
 
 def _signed(offset: timedelta) -> str:

@@ -131,7 +131,7 @@ class RowMaker:
             self._header = self._layout_of(header, is_header=True)
             if self._header.text is None and not self._has_text:
                 raise ConfigurationError(
-                    "no column has the texts. Name one of them text or текст in the first row, use --map text=COLUMN "
+                    "no column has the texts. Name a column text or текст in the first row, use --map text=COLUMN "
                     "(columns= in Python), or give one text for all rows with --text (text=)"
                 )
             if self._header.sender is None and "sender" not in self._defaults:

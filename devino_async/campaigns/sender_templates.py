@@ -155,7 +155,7 @@ class SenderTemplates:
             if len(self._templates) > _MAX_TEMPLATES:
                 raise ConfigurationError(f"there are more than {_MAX_TEMPLATES:,} templates")
         if not self._templates:
-            raise ConfigurationError("there are no templates: each must be a line of its own")
+            raise ConfigurationError("there are no templates. Write each on a line of its own")
 
     def __len__(self) -> int:
         return len(self._templates)

@@ -27,7 +27,7 @@ _MAX_ROWS = 1_048_576
 _CHUNK = 1_048_576
 _MAX_SHAPES = 255
 
-_DAMAGED = "the zip archive is damaged: save the workbook anew"
+_DAMAGED = "the zip archive is damaged: save the workbook again"
 _LOCKED = "the workbook is protected by a password: save it without one"
 _TOO_LARGE = f"the workbook unpacks to more than {_MAX_UNPACKED:,} bytes: save the sheet as CSV"
 _EXPORT = "save the table as .xlsx or CSV"
@@ -130,7 +130,7 @@ def parts_of(data: bytes) -> "Parts":
     for pattern, what in _KINDS:
         if any(re.match(pattern, name) for name in entries):
             raise ConfigurationError(f"the file is {what}")
-    raise ConfigurationError("the file is a zip archive and no workbook: unpack it first")
+    raise ConfigurationError("the file is a zip archive, not a workbook: unpack it first")
 
 
 @define
@@ -268,7 +268,7 @@ def _require_size(rows: int, columns: int) -> None:
     if rows > _MAX_ROWS or rows * columns > _MAX_CELLS:
         raise ConfigurationError(
             f"the sheet reaches to row {rows:,} and column {columns:,}, which is more than {_MAX_CELLS:,} cells: "
-            "delete what stands outside the table, or save it as CSV"
+            "delete everything outside the table, or save it as CSV"
         )
 
 

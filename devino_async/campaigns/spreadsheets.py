@@ -23,7 +23,7 @@ __all__ = ["Sheet", "open_sheet"]
 _MAX_FILE = 256 * 1024 * 1024
 _MAX_NAMED = 10
 _LOCKED = "the workbook is protected by a password: save it without one"
-_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it anew, and read that file"
+_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it again, and read that file"
 
 
 @frozen
@@ -106,7 +106,7 @@ def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple
     if wanted is None:
         visible = (index for index in places if sheets[index].visible == calamine.SheetVisibleEnum.Visible)
         index = next(visible, places[0])
-        several = f"read sheet {sheets[index].name!r} of {names}; --sheet NAME decides"
+        several = f"read sheet {sheets[index].name!r} of {names}. To read another, use --sheet NAME"
         return index, [several] if len(places) > 1 else []
     for index in places:
         if sheets[index].name == str(wanted):

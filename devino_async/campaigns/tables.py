@@ -166,7 +166,9 @@ class _Text:
         if error is not None:
             return [(line, Problem(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
         if self.is_changed():
-            return [(line, Problem("the file changed while it was read: see that it is complete, and run this again"))]
+            return [
+                (line, Problem("the file changed while it was read: check that it is complete, and run this again"))
+            ]
         return []
 
 
@@ -177,7 +179,7 @@ def _why(error: Exception) -> str:
 
 
 def _way_out(error: Exception) -> str:
-    return f": {error}; is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
+    return f": {error}. Is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
 
 
 def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
@@ -292,7 +294,7 @@ def _members(text: str) -> dict[str, Any] | Problem:
     try:
         found = json.loads(text, object_pairs_hook=_without_repeats)
     except _Repeated:
-        return Problem("is a JSON object with one name twice")
+        return Problem("is a JSON object with the same name twice")
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else Problem("is not a JSON object")

@@ -26,7 +26,7 @@ _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN (
 _RUN = "SELECT claimer FROM campaign WHERE name = ? AND run IS NOT NULL"
 _CLAIMED = """SELECT part.claimer, sum(claimed) FROM part JOIN campaign ON campaign.id = part.campaign
     WHERE part.claimer IS NOT NULL AND name = ? GROUP BY part.claimer"""
-_RIGHTS = "Looking needs the rights of the user who runs the campaign"
+_RIGHTS = "this needs the rights of the user who runs the campaign"
 
 
 class NotNow(JournalFailed):

@@ -32,7 +32,7 @@ def require_xls(data: bytes) -> None:
     """Raise ConfigurationError, which names what the file is, if an OLE file is no workbook."""
     places = {name: data.find(f"{name}\0".encode("utf-16-le")) for name in _STREAMS}
     present = [(place, name) for name, place in places.items() if place >= 0]
-    problem = _STREAMS[min(present)[1]] if present else f"the file is no workbook: {_EXPORT}"
+    problem = _STREAMS[min(present)[1]] if present else f"the file is not a workbook: {_EXPORT}"
     if problem is not None:
         raise ConfigurationError(problem)
 

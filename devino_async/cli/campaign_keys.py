@@ -22,7 +22,7 @@ async def one_journal(journal: Path | None, stack: AsyncExitStack) -> tuple[SQLi
     """Open the only journal that is looked into. Raises click.UsageError if there are several, or none with content."""
     places = [place for place in existing(journal, None)[0] if has_record(str(place))]
     if len(places) != 1:
-        raise click.UsageError(f"there are {len(places)} journals here; --journal names the one that has the keys")
+        raise click.UsageError(f"there are {len(places)} journals here. Name the one that has the keys with --journal")
     return await stack.enter_async_context(SQLiteJournal(places[0])), places[0]
 
 
@@ -54,7 +54,9 @@ async def resolve_key(key: str, how: str, journal: Path | None, *, json_lines: b
             say("the key is not unconfirmed; nothing was changed")
             return USAGE
         if how == "resend":
-            say("The key becomes free: the next send with it goes out, and if the message arrived, arrives twice.")
+            say(
+                "The key becomes free, and the next send with it goes out. If the message did arrive, it arrives twice."
+            )
         else:
             say("Its message counts as sent from now on, and is never sent again. This cannot be undone.")
         if not yes and not agreed():

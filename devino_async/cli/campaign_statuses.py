@@ -62,7 +62,7 @@ class Statuses:
         if waiting:
             yield f"Not final yet: {waiting:,}. Ask again later."
         if not self.complete:
-            yield f"It was stopped. {self.counts.total():,} of {self.accepted:,} messages were looked at."
+            yield f"Stopped early. {self.counts.total():,} of {self.accepted:,} messages were looked at."
 
     def data(self) -> dict[str, Any]:
         """Return the counts for JSON."""
@@ -88,14 +88,14 @@ class Asking:
         self._deliveries = deliveries
         # An empty file would become a database.
         if deliveries is not None and not has_record(str(deliveries)):
-            raise click.UsageError(f"there is no database {deliveries}; `devino listen --database` makes one")
+            raise click.UsageError(f"there is no database {deliveries}. `devino listen --database` creates one")
 
     async def ask(self, found: Found) -> Statuses:
         """Ask for the statuses of all accepted messages. Ctrl-C ends it, and what is known by then is returned."""
         if self._client is not None and self._address != found.state.address:
             raise click.UsageError(
-                f"the campaign was sent to {found.state.address}, which alone knows its statuses, but this would ask "
-                f"{self._address}; name the service with --base-url"
+                f"the campaign was sent to {found.state.address}, and only it knows the statuses, but this would ask "
+                f"{self._address}. Name the service with --base-url"
             )
         sources = [str(self._deliveries)] if self._deliveries is not None else []
         if self._client is not None:

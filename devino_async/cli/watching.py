@@ -109,7 +109,7 @@ async def _watch(name: str | None, journal: Path | None, json_lines: bool, inter
     if not work.done():
         work.cancel()
         await asyncio.wait({work})
-        say("the run is left alone; this command only watched it")
+        say("stopped watching. The run goes on")
         return exit_status_of(stopped.result())
     return work.result()
 
@@ -190,7 +190,7 @@ class _Watching:
         found = await _patiently(partial(self._view.look, self._name), min(self._interval, 1.0))
         if self._view.was_replaced and not self._is_replaced:
             self._is_replaced = True
-            say("the journal was replaced by another file while it was watched. A run that had it open sends no more")
+            say("the journal was replaced by another file meanwhile. A run that had it open sends nothing more")
         if not found:
             return None
         [seen] = found
@@ -236,7 +236,7 @@ def _last_words(report: Report) -> Iterator[str]:
     else:
         yield "no process is sending this campaign"
     if state.unconfirmed:
-        yield f"in doubt: {state.unconfirmed:,} messages that may have been sent"
+        yield f"unconfirmed: {state.unconfirmed:,} messages that may have been sent"
     if not state.finished:
         command = ["devino", "campaign", "show", state.name, "--journal", str(report.place)]
         yield f"to see what to do now: {printable(shlex.join(command))}"

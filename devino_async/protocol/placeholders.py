@@ -164,11 +164,11 @@ def _placeholder(inside: str) -> Placeholder | str:
     if _REACHING.search(name):
         return "a placeholder is only a name, without [index], .attribute or !conversion. Rename the field"
     if matching_name(name) == "text":
-        return "{text} cannot stand in a text, because a row's own text takes the place of the template's"
+        return "{text} cannot be a placeholder, because a row's own text replaces the template's. Rename the field"
     if form is not None and not ((_DATE if "%" in form else _WIDTH).fullmatch(form)):
         return (
-            "after a colon comes a width, as in {name:>10}, or a date of %d %m %Y %y %H %M %S, as in {day:%d.%m.%Y}. "
-            "A field whose name holds a colon must be renamed"
+            "after a colon, give a width, as in {name:>10}, or a date format of %d %m %Y %y %H %M %S, as in "
+            "{day:%d.%m.%Y}. A field whose name holds a colon must be renamed"
         )
     return Placeholder(name, form or "", default)
 
@@ -176,7 +176,7 @@ def _placeholder(inside: str) -> Placeholder | str:
 def _unbalanced(brace: str) -> str:
     if brace == "{":
         return "the brace is never closed, or opened again before it is closed. Write {{ for a brace"
-    return "the brace closes nothing. Write }} for a brace"
+    return "no brace was opened before this one. Write }} for a brace"
 
 
 def _invalid(index: int, why: str) -> Reason:

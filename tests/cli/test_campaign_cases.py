@@ -64,7 +64,7 @@ def test_resend_of_a_proved_batch(cli: Any, counting: Any) -> None:
     counting.rows = counting.rows[:130]
     assert cli.run("campaign", "reconcile").exit_code == 1
     result = cli.run("campaign", "resolve", "--resend", "--yes")
-    assert "0 messages are sent by the next run; passed over, as their batch arrived: 70" in result.stderr
+    assert "0 messages will be sent by the next run; passed over, as their batch arrived: 70" in result.stderr
     assert cli.run(*SEND).exit_code == 1
     assert counting.twice == []
     assert (shown(cli)["accepted"], shown(cli)["unconfirmed"]) == (230, 70)
