@@ -37,7 +37,7 @@ _SYNONYMS = {
 _FIELD_OF = {name.replace("_", ""): name for name in _FIELDS}
 _FIELD_OF |= {word: name for name, words in _SYNONYMS.items() for word in words.split()}
 _OWN_NAMES = {name: {name.replace("_", "")} for name in _FIELDS}
-# Fields whose values are texts, with the names that problems have for them.
+# Fields whose values are strings, with the names that problems use for them.
 _WIRE_NAMES = {"sender": "from", "callback_url": "callbackUrl", "priority": "priority"}
 _WHOLE = re.compile(r"([0-9]{1,12})(?:[.,]0*)?", re.ASCII)
 _SEPARATORS = re.compile(r"[\s_.\-№:]+")
@@ -59,7 +59,7 @@ class Columns:
 
 
 def matching(name: str) -> str:
-    """Return the form in which the names of columns and placeholders are compared."""
+    """Return a name in the form in which columns and placeholders are compared."""
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
@@ -100,11 +100,11 @@ def columns_of(
     placeholders: Mapping[str, str],
     is_header: bool,
 ) -> Columns:
-    """Return what each column is for. Raises ConfigurationError if this is not certain, which never shows a cell.
+    """Return what each column is for. Raises ConfigurationError, without any cell in it, if that is not certain.
 
     `mapping` names the column of a field. With an empty name the field has no column. `has_text` says that all rows
-    have a text without a column. `placeholders` has the names in it, as `matching` gives them, and how each is shown.
-    `is_header` is False for the names of a single JSON object, which need not have them all.
+    have a text without a column. `placeholders` has the names of its placeholders, as `matching` gives them, and how
+    each is shown. `is_header` is False for the names of a single JSON object, which may lack a mapped column.
     """
     if is_header:
         _refuse_data(names)
@@ -129,7 +129,7 @@ def columns_of(
 
 
 def _mapped(mapping: Mapping[str, str], alike: Mapping[str, Sequence[int]], *, is_header: bool) -> dict[str, int]:
-    """Return the columns of the mapped fields."""
+    """Return the index of the column of each mapped field."""
     fields: dict[str, int] = {}
     for name, column in mapping.items():
         if not column.strip():

@@ -1,4 +1,4 @@
-"""The digits of a phone number as people write it: what does not count in it, and what has no place there."""
+"""The digits of a phone number as people write it: which characters are ignored, and which are refused."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ _DIGITS_OF_A_NUMBER = 5
 _MARKS = frozenset("()[]{}<>./\\_~\u2212\u00b7\u2022")
 _IGNORED_KINDS = frozenset({"Zs", "Zl", "Zp", "Cf", "Pd"})
 _PLUS = frozenset("+\uff0b")
-# The usual decoration goes at once. A dot, a slash or a line break may mean more, so they are looked at one by one.
+# The usual decoration is removed at once. A dot, a slash or a line break may mean more, so each is looked at.
 _USUAL_MARKS = dict.fromkeys(map(ord, " ()-\u00a0\u200b\u2011\u202f\ufeff"))
 _MAX_CHARACTERS = 200
 _MAX_DIGITS = 15
@@ -32,7 +32,7 @@ MIN_DIGITS_WITH_PLUS = 7
 
 
 def digits_of(value: object) -> tuple[str, str, str | None]:
-    """Return the plus of a number or "", its digits, and the problem with it or None. `00` in front is a plus."""
+    """Return the plus of a number or "", its digits, and the problem with it or None. `00` at the start is a plus."""
     text = value if type(value) is str else _text_of(value)
     if text is None:
         return "", "", f"must be a str or a whole number, not {type(value).__name__}"
@@ -82,7 +82,7 @@ def _read(text: str) -> tuple[str, str, str | None]:
 
 
 def _without_excel(text: str) -> str:
-    """Return a cell without what spreadsheets add to keep the digits of a number."""
+    """Return a cell without what spreadsheets add to preserve the digits of a number."""
     text = text.strip()
     found = _EXCEL_TEXT.fullmatch(text)
     text = (found[1] if found else text).strip().lstrip(_APOSTROPHES).strip()

@@ -1,7 +1,7 @@
 """Numbers of one country: national ones are converted, and their length and mobile range are checked.
 
 The rules of each country come from the library phonenumbers (the extra `phone`), which is loaded when a country is
-first named. A regular expression made of its rules decides most numbers faster.
+first named. Most numbers are checked faster, by a regular expression made from those rules.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What reconciling found: the report of it, in values and in words. How it is found is in reconciling.py."""
+"""The report of what reconciling found, in values and in words. The search itself is in reconciling.py."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ __all__ = ["Outcomes", "ReconcileReport", "Searched"]
 class Outcomes(Sequence[Outcome]):
     """The outcomes of many messages in one state. Each Outcome is made when it is asked for.
 
-    A million objects would be a burden to the garbage collector, which blocks the event loop while it runs.
+    With a million objects, the garbage collector would block the event loop while it runs.
     """
 
     def __init__(self, state: State) -> None:
@@ -26,7 +26,7 @@ class Outcomes(Sequence[Outcome]):
         self._ids: list[str] = []
 
     def append(self, position: int | None, key: str | None, message_id: str | None = None) -> None:
-        """Add a message, which has a position or a key. Either all of them have an id or none has."""
+        """Add a message, which has a position or a key. Either all messages have an id, or none has."""
         self._positions.append(-1 if position is None else position)
         if key is not None:
             self._keys.append(key)
@@ -63,7 +63,7 @@ class Outcomes(Sequence[Outcome]):
 
 @frozen
 class Searched:
-    """A time in which rows were looked for, as the service shows dates, and how many rows it has there.
+    """A range of dates that was searched, as the service shows dates, and how many rows it has there.
 
     `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile.
     """

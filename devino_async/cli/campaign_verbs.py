@@ -215,7 +215,7 @@ def _told(text: str) -> Callable[[Found], Awaitable[str | None]]:
 
 
 async def _carry_out(name: str | None, journal: Path | None, json_lines: bool, yes: bool, verb: _Verb) -> int:
-    """Show the campaign and what is to be done, ask if need be, do it, and show the campaign again."""
+    """Show the campaign and what will be done, ask if necessary, do it, and show the campaign again."""
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         state = found.state

@@ -30,9 +30,9 @@ T = TypeVar("T")
 _WINDOW = 60.0
 # How long a journal may be busy before the command gives up, in seconds.
 _PATIENCE = 10.0
-# How many looks in a row may miss it. A file that is moved into its place is missing for a moment.
+# How many looks in a row may miss the file. It is missing for a moment while another is moved into its place.
 _MISSED_LOOKS = 3
-# A look takes at most this share of the time, so that a run with very many parts is not slowed down.
+# Looks take at most this share of the time, so that they do not slow down a run with very many parts.
 _MAX_SHARE = 0.05
 _MAX_BYTES = 2_000_000_000
 _BLOCK = 1 << 20
@@ -83,7 +83,7 @@ class Speed:
     def note(self, at: float, handled: int) -> None:
         """Note how many messages were handled at a moment, in seconds of any clock."""
         if self._points and handled < self._points[-1][1]:
-            # A person decided that some are to be sent again.
+            # A person decided to send some of them again.
             self._points.clear()
         self._points.append((at, handled))
         while len(self._points) > 2 and self._points[1][0] <= at - _WINDOW:
