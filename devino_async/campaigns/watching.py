@@ -1,6 +1,7 @@
 """Reading a journal while other processes use it. Nothing is written, and no lock is held between two looks.
 
-SQLiteJournal, which opens the same file for writing, is in sqlite.py. The functions here block, so call them in a thread.
+SQLiteJournal, which opens the same file for writing, is in sqlite.py. The functions here block, so call them in
+a thread.
 """
 
 import os

@@ -93,7 +93,7 @@ def test_prune(cli: Any, finished: str) -> None:
     assert "0 campaigns forgotten" in cli.run("campaign", "prune", "--days", "1", "--yes").stderr
     asked = cli.run("campaign", "prune", "--days", "0")
     assert asked.exit_code == 2
-    assert "which are forgotten: 1\n" in asked.stderr
+    assert "which will be forgotten: 1\n" in asked.stderr
     assert f"{finished}, 300 messages" in asked.stderr
     assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
     assert cli.run("send", "campaign.csv").exit_code == 2
