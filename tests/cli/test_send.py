@@ -153,5 +153,5 @@ def test_unconfirmed(cli: Any, mute: Any) -> None:
     result = cli.run("send", cli.file(), "--json", "--base-url", mute.url)
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["unconfirmed", "unconfirmed"]
     assert result.exit_code == 1
-    assert "before you send them again, look them up" in result.stderr
+    assert "the same command does not send them" in result.stderr
     assert "7900000" not in result.stderr
