@@ -28,7 +28,7 @@ __all__ = [
 _BETWEEN = b',{"from":'
 _LINE = b'\n{"from":'
 SCHEDULED = b'"scheduledTime":'
-"""What the JSON of a scheduled message has in it, and no other."""
+"""What only the JSON of a scheduled message has in it."""
 _SLICES_A_BLOCK = 64
 _ALL_MARKS = bytes(value for name, value in vars(Mark).items() if name.isupper())
 _KEPT = bytes(mark for mark in _ALL_MARKS if needs_bodies(bytes((mark,))))
@@ -76,7 +76,7 @@ def unpack_positions(packed: bytes | None, first: int, last: int) -> Sequence[in
 
 
 def pack_bodies(slices: Sequence[bytes]) -> bytes:
-    """Return messages as they are stored until something is known of them: compressed, and split only when read.
+    """Return messages as they are stored until their outcome is known: compressed, and split only when read.
 
     They are compressed in blocks of about a megabyte. The thread waits for the GIL after each block, so blocks must not
     be small. It holds the GIL while it joins a block, so they must not be large either.
@@ -96,7 +96,7 @@ def pack_bodies(slices: Sequence[bytes]) -> bytes:
 def unpack_bodies(packed: bytes | None, count: int) -> list[bytes]:
     """Return the JSON of each of `count` messages, or blank lines. Raises Damaged if there are not as many."""
     plain = unpack_bytes(packed)
-    # Where some messages are settled there is a line for each, because theirs are blank.
+    # If some messages are settled, every message has a line, and theirs are blank.
     lines = plain.split(b"\n") if b"\n" in plain else _lines_in(plain, count)
     if len(lines) != count:
         raise Damaged

@@ -123,7 +123,7 @@ class CampaignRun:
         return placed if (there := in_order(placed)) is None else there
 
     async def _scattered_record(self, wanted: Sequence[int]) -> Known:
-        """Return what is recorded at these positions, which are in no order, as if one part held it."""
+        """Return what is recorded at these positions, which are not in order, as if one part held it."""
         try:
             if self._scattered is None:
                 self._scattered = await Scattered.of(self._journal, self._run.name, self._turns)
@@ -156,9 +156,9 @@ class CampaignRun:
         return receipts, fatal or problem or damage
 
     async def _after(self, receipts: Receipts, fatal: DevinoError | None) -> Receipts:
-        """Return the receipts of what was sent. If another run has taken over, it may have sent what this one did not.
+        """Return the receipts of what was sent.
 
-        So nothing is NotSent then.
+        If another run has taken over, it may have sent what this one did not. So nothing is NotSent then.
         """
         self._some_unsent |= receipts.counts[NotSent] > 0 or fatal is not None
         if fatal is None or not is_elsewhere(fatal):
@@ -204,8 +204,8 @@ class CampaignRun:
     def unlooked(self, messages: Sequence[Message], why: str) -> Receipts:
         """Return the receipts of messages that were read, but neither found in the journal nor proved to be new.
 
-        An earlier run may have sent them, wherever they stood in its input. So they are Unconfirmed if there was one.
-        So they are if another run has taken over.
+        An earlier run may have sent them, wherever they stood in its input. So they are Unconfirmed if there was one,
+        or if another run has taken over.
         """
         if self._overtaken_by is not None:
             error: CallFailed = elsewhere(self._overtaken_by)
@@ -235,7 +235,7 @@ class CampaignRun:
 
 
 def _add_again(few: Sequence[Receipt], messages: Sequence[Message], receipts: Receipts) -> None:
-    """Add receipts as plain values, from which they are made again."""
+    """Add receipts as plain values. The receipts are made again when they are taken."""
     run = MixedRun(messages)
     for each in few:
         run.append(each)

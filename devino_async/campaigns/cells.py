@@ -1,4 +1,4 @@
-"""Rows of cells, as every kind of file gives them."""
+"""Rows of cells, in the form that every kind of file is read into."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 __all__ = ["RUN", "Cells", "Form", "Problem", "Run", "names_of"]
 
 RUN = 512
-"""The limit on the rows of a run."""
+"""The maximum number of rows in a run."""
 
 Form = Literal["csv", "jsonl", "xlsx", "xls", "ods"]
 
@@ -24,7 +24,7 @@ Run = list[tuple[int, Cells]]
 
 
 def names_of(header: Iterable[str]) -> list[str]:
-    """Return names with single spaces between words, without those behind the last that is not empty."""
+    """Return names with single spaces between words, without the empty ones at the end."""
     names = [" ".join(name.split()) for name in header]
     while names and not names[-1]:
         names.pop()

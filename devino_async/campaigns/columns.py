@@ -37,7 +37,7 @@ _SYNONYMS = {
 _FIELD_OF = {name.replace("_", ""): name for name in _FIELDS}
 _FIELD_OF |= {word: name for name, words in _SYNONYMS.items() for word in words.split()}
 _OWN_NAMES = {name: {name.replace("_", "")} for name in _FIELDS}
-# Fields whose values are texts, with the names that problems have for them.
+# Fields whose values are strings, with the names that problems use for them.
 _WIRE_NAMES = {"sender": "from", "callback_url": "callbackUrl", "priority": "priority"}
 _WHOLE = re.compile(r"([0-9]{1,12})(?:[.,]0*)?", re.ASCII)
 _SEPARATORS = re.compile(r"[\s_.\-№:]+")
@@ -59,7 +59,7 @@ class Columns:
 
 
 def matching(name: str) -> str:
-    """Return the form in which the names of columns and placeholders are compared."""
+    """Return a name in the form in which columns and placeholders are compared."""
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
@@ -76,7 +76,7 @@ def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
     if mapping is None:
         return {}
     if not all(isinstance(each, str) for pair in mapping.items() for each in pair):
-        raise ConfigurationError("columns must be a mapping of fields to names of columns")
+        raise ConfigurationError("columns must map fields to names of columns, such as {'to': 'Contact'}")
     checked: dict[str, str] = {}
     for given, column in mapping.items():
         name = _named_field(given)
@@ -88,7 +88,7 @@ def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
         checked[name] = column
     taken = [matching(each) for each in checked.values() if each.strip()]
     if len(set(taken)) < len(taken):
-        raise ConfigurationError("two fields are mapped to one column")
+        raise ConfigurationError("two fields are mapped to one column. Map each to its own")
     return checked
 
 
@@ -100,11 +100,11 @@ def columns_of(
     placeholders: Mapping[str, str],
     is_header: bool,
 ) -> Columns:
-    """Return what each column is for. Raises ConfigurationError if this is not certain, which never shows a cell.
+    """Return what each column is for. Raises ConfigurationError, without any cell in it, if that is not certain.
 
     `mapping` names the column of a field. With an empty name the field has no column. `has_text` says that all rows
-    have a text without a column. `placeholders` has the names in it, as `matching` gives them, and how each is shown.
-    `is_header` is False for the names of a single JSON object, which need not have them all.
+    have a text without a column. `placeholders` has the names of its placeholders, as `matching` gives them, and how
+    each is shown. `is_header` is False for the names of a single JSON object, which may lack a mapped column.
     """
     if is_header:
         _refuse_data(names)
@@ -129,7 +129,7 @@ def columns_of(
 
 
 def _mapped(mapping: Mapping[str, str], alike: Mapping[str, Sequence[int]], *, is_header: bool) -> dict[str, int]:
-    """Return the columns of the mapped fields."""
+    """Return the index of the column of each mapped field."""
     fields: dict[str, int] = {}
     for name, column in mapping.items():
         if not column.strip():
@@ -166,15 +166,15 @@ def _place(
     if name in fields:
         raise ConfigurationError(
             f"two columns stand for the field {name!r}: {shown_names([names[fields[name]], column])}. "
-            f"--map {name}=COLUMN (columns= in Python) says which one it is"
+            f"Choose one with --map {name}=COLUMN (columns= in Python)"
         )
     if name == "text" and has_text and _key(column) not in _OWN_NAMES["text"]:
         if matching(column) in placeholders:
             return
         raise ConfigurationError(
-            f"the column {shown_names([column])} may be the text of each row, and --text gives one too. --map text= "
-            "(columns= in Python) says that it is not the text. --map text=COLUMN says that it is, and that --text is "
-            "for rows where it is empty"
+            f"the column {shown_names([column])} may be the text of each row, but --text gives one too. If it is "
+            "not the text, use --map text= (columns= in Python). If it is, use --map text=COLUMN, and --text fills "
+            "the rows where it is empty"
         )
     fields[name] = at
 
@@ -199,8 +199,8 @@ def _refuse_misspelt(
         name = _almost(_key(each))
         if name is not None and name not in mapping and name not in fields:
             raise ConfigurationError(
-                f"the column {shown_names([each])} is not a field. If {name!r} is meant, rename it, or use "
-                f"--map {name}=COLUMN (columns= in Python). --map {name}= says that no column is"
+                f"the column {shown_names([each])} is not a field. If it should be {name!r}, rename it, or use "
+                f"--map {name}=COLUMN (columns= in Python). If no column is {name!r}, use --map {name}="
             )
 
 
@@ -209,7 +209,7 @@ def _refuse_missing(
 ) -> None:
     if "to" not in fields:
         raise ConfigurationError(
-            "no column has the recipients. Name one of them to, phone or телефон in the first row, or use --map "
+            "no column has the recipients. Name a column to, phone or телефон in the first row, or use --map "
             "to=COLUMN (columns= in Python)"
         )
     missing = [shown for name, shown in placeholders.items() if name not in alike and name not in fields]

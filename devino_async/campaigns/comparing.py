@@ -25,7 +25,7 @@ _MESSAGES_A_MATCH = 8_000
 
 
 class Recorded:
-    """Messages that have a final receipt in the journal, although this run is not to send them."""
+    """Messages with a final receipt in the journal that this run must not send."""
 
     def __init__(self, fingerprints: Fingerprints, counts: "Counter[bytes]") -> None:
         self._fingerprints = fingerprints

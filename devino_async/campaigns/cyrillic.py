@@ -1,6 +1,6 @@
 """Which Cyrillic encoding makes bytes read as Russian, by how often letters occur and how words are written.
 
-Reading in the encoding that was found is in decoding.py.
+The file is decoded in decoding.py.
 """
 
 import re
@@ -18,7 +18,7 @@ CYRILLIC = {
 }
 """The encodings that are tried, and their names."""
 
-# How often letters occur in 10,000 letters of Russian text. Ukrainian and Belarusian letters are rare guests.
+# How often letters occur in 10,000 letters of Russian text. Ukrainian and Belarusian letters are rare.
 _LETTERS = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъёіїєґў"
 _COUNTS = (
     *(1097, 845, 801, 735, 670, 626, 547, 473, 454, 440, 349, 321, 298, 281, 262, 201, 190, 174, 170),
@@ -27,21 +27,21 @@ _COUNTS = (
 _EVEN = 10_000 / 33
 _SCORE_OF = {letter: log(count / _EVEN) for letter, count in zip(_LETTERS, _COUNTS, strict=True)}
 _SCORE_OF |= {letter.upper(): score for letter, score in _SCORE_OF.items()}
-# Signs that Russian texts have beside letters.
+# Signs that are common in Russian texts, besides letters.
 _SCORE_OF |= dict.fromkeys("«»„“”‘’–—…№\xa0•§°©®±·€™\u20bd", 0.0)
 _STRANGE = -4.0
 """The score of any other character that is not ASCII: another alphabet, or a line of a box."""
-# What no word has: a small letter before a capital one, a mix of alphabets, a first letter that begins no word, a
+# What no word contains: a small letter before a capital one, a mix of alphabets, a first letter that begins no word, a
 # Cyrillic capital between small letters, a sign of a box or of money inside a word.
 _UNLIKELY = re.compile(
     r"[а-яё][А-ЯЁ]|[A-Za-z][А-яЁё]|[А-яЁё][A-Za-z]|(?<![^\W\d_])[ьъыЬЪЫ]|[А-яЁё][^\W\d_А-яЁёіїєґўІЇЄҐЎ]"
 )
 _UNLIKELY_SCORE = -2.5
 _MIN_SCORE = -0.9
-"""The lowest mean score of a character for a text to be plausible Russian."""
+"""The minimum mean score of a character in plausible Russian."""
 _NOT_ASCII = bytes(range(0x80, 0x100))
 _SHORT = 2.0
-"""What a sample may lack in sum: the score of a short one depends on few letters."""
+"""How far below the minimum a sample may be in sum. The score of a short one depends on few letters."""
 # Nearly every file that is not UTF-8 is Windows-1251, so another encoding must read better by this much in sum.
 _HANDICAP = {"cp1251": 0.0, "koi8-r": 3.0, "cp866": 3.0, "mac-cyrillic": 8.0, "iso8859-5": 6.0}
 

@@ -1,6 +1,6 @@
 """Bytes of a file to lines of text: gzip, byte order marks, encodings, and a limit on the length of a line.
 
-The encoding is decided before the first line. What a file is at all is in file_kinds.py, what its lines mean in
+The encoding is decided before the first line. The kind of a file is decided in file_kinds.py, and lines become rows in
 tables.py.
 """
 
@@ -40,11 +40,11 @@ UNREADABLE = "\udcff"
 _HEAD = 65_536
 _CHUNK = 65_536
 _PASS = 1_048_576
-# Other encodings have a few bytes that are UTF-8 by chance. So many are not chance.
+# In other encodings a few bytes are valid UTF-8 by chance, but not as many as this.
 _MIXED = 20
 _ERRORS = "devino_async.unreadable"
 
-# UTF-32 comes first, because the mark of UTF-16 begins its mark.
+# UTF-32 comes first, because its mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -52,7 +52,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-DAMAGED = "the gzip archive is damaged or cut short"
+DAMAGED = "the gzip archive is damaged or cut short: copy it or make it again"
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
@@ -71,25 +71,25 @@ class LineTooLong(Exception):
 
 @frozen
 class Encoding:
-    """The encoding of a text, and what is said about it before its first row."""
+    """The encoding of a text, and what the user is told about it before the first row."""
 
     name: str
     note: str | None = None
 
 
 class Ahead(io.RawIOBase):
-    """A file whose first bytes can be read ahead. Its start is where it stands now. The file itself is left open."""
+    """A file whose first bytes can be read ahead. Its start is the current position. The file itself is left open."""
 
     def __init__(self, file: BinaryIO, *, seekable: bool) -> None:
         super().__init__()
         self._file = file
-        # read1() returns what is at hand, where read() waits for all that it was asked for.
+        # read1() returns what is available. read() would wait for everything that it was asked for.
         self._read = getattr(file, "read1", None) or file.read
         self._ahead, self._at = b"", 0
         self._start = file.tell() if seekable else None
 
     def head(self) -> bytes:
-        """Return the first bytes, or those at hand: at least two lines, unless the file or 64 KiB end before."""
+        """Return the first bytes, or those available: at least two lines, unless the file or 64 KiB end before."""
         while len(self._ahead) < _HEAD and (self._start is not None or self._ahead.lstrip().count(b"\n") < 2):
             data = self._read(_HEAD - len(self._ahead))
             if not data:
@@ -111,18 +111,18 @@ class Ahead(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go back to the start, or return the place, which is all that is needed."""
+        """Go back to the start, or return the position. Nothing else is needed."""
         if offset == 0 and whence == io.SEEK_CUR:
             return self._at
         if self._start is None or offset or whence != io.SEEK_SET:
-            raise io.UnsupportedOperation("only the start of a file can be returned to")
+            raise io.UnsupportedOperation("can only seek to the start")
         self._file.seek(self._start)
         self._ahead, self._at = b"", 0
         return 0
 
 
 def plain_bytes(file: BinaryIO) -> Ahead:
-    """Return a file, unpacked if it is gzip. Raises ConfigurationError for a damaged archive, or one in another."""
+    """Return a file, unpacked if it is gzip. Raises ConfigurationError for a damaged or nested archive."""
     plain = Ahead(file, seekable=file.seekable())
     if kind_of(plain.head()) != "gzip":
         return plain
@@ -137,7 +137,7 @@ def plain_bytes(file: BinaryIO) -> Ahead:
 
 
 def all_bytes(plain: Ahead, maximum: int) -> bytes:
-    """Return all of a file that is no text. Raises ConfigurationError if it has more bytes than the maximum."""
+    """Return all of a binary file. Raises ConfigurationError if it has more bytes than the maximum."""
     data = bytearray()
     try:
         while piece := plain.read(_PASS):
@@ -162,7 +162,9 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
         return Encoding(marked)
     wide = _utf_16_without_mark(head)
     if wide is not None:
-        return Encoding(wide, f"read as {wide.upper()}, though it has no byte order mark; --encoding NAME decides")
+        return Encoding(
+            wide, f"read as {wide.upper()}, though it has no byte order mark. If that is wrong, use --encoding NAME"
+        )
     return _utf_8_or_russian(plain, head, marked=marked is not None)
 
 
@@ -178,7 +180,7 @@ def _known(name: str) -> str:
 
 
 def _utf_16_without_mark(head: bytes) -> str | None:
-    """Return the byte order if a tenth of all second bytes is 0, as those of digits are, and the rest makes sense."""
+    """Return the byte order if a tenth of all second bytes are 0, as in digits, and the text is plausible."""
     head = head[: len(head) // 2 * 2]
     even, odd = head[::2].count(0), head[1::2].count(0)
     if max(even, odd) * 20 < len(head) or min(even, odd) * 20 > max(even, odd) or not head:
@@ -191,7 +193,7 @@ def _utf_16_without_mark(head: bytes) -> str | None:
 
 @define
 class _Utf8Pass:
-    """What reading a file as UTF-8 once has found."""
+    """What was found by reading a file once as UTF-8."""
 
     decoder: codecs.IncrementalDecoder
     characters: int
@@ -199,7 +201,7 @@ class _Utf8Pass:
     lines: int = 1
 
     def broken_at(self, data: bytes, *, final: bool) -> int | None:
-        """Read the next bytes. Returns the position of the first byte that is not UTF-8 within them."""
+        """Read the next bytes. Return the position of the first one that is not UTF-8, or None."""
         pending = len(self.decoder.getstate()[0])
         try:
             text = self.decoder.decode(data, final)
@@ -242,21 +244,22 @@ def _russian(found: _Utf8Pass, data: bytes, broken: int) -> Encoding:
     """Return the encoding of a text that is not UTF-8. Raises ConfigurationError if it is not plausible Russian."""
     if found.characters >= _MIXED:
         raise ConfigurationError(
-            f"line {found.lines:,} is not UTF-8, though what stands before it is. Mend this line, or pass "
-            "--encoding utf-8: then each such line is a problem of its own"
+            f"line {found.lines:,} is not UTF-8, though the lines before it are. Fix this line, or pass "
+            "--encoding utf-8 to report each such line as a bad row"
         )
     refuse_binary(data)
     sample = b"\n".join(line for line in _around(data, broken).splitlines() if not line.isascii())
     names = russian_encodings(sample)
     if not names:
         raise ConfigurationError(
-            f"line {found.lines:,} is not UTF-8, and not plausible Russian in Windows-1251: pass --encoding NAME"
+            f"line {found.lines:,} is not UTF-8, and not plausible Russian in Windows-1251 either: pass --encoding NAME"
         )
     if names[0] != "cp1251":
         raise ConfigurationError(
             f"line {found.lines:,} is not UTF-8. It is Russian in {CYRILLIC[names[0]]}: pass --encoding {names[0]}"
         )
-    return Encoding("cp1251", "read as Windows-1251, because it is not UTF-8; --encoding NAME decides")
+    said = "read as Windows-1251, because it is not UTF-8. If that is wrong, use --encoding NAME"
+    return Encoding("cp1251", said)
 
 
 def _around(data: bytes, broken: int) -> bytes:
@@ -265,7 +268,7 @@ def _around(data: bytes, broken: int) -> bytes:
 
 @define
 class Lines:
-    """The lines of a text, in lists. `odd` says whether any so far hold a character that makes a row unreadable."""
+    """The lines of a text, in lists. `odd` says whether a line so far holds a character that makes a row unreadable."""
 
     plain: Ahead
     encoding: Encoding
@@ -308,12 +311,12 @@ class Lines:
 def _split(text: str) -> list[str]:
     """Return the lines of a text that ends with one. Only `\r` and `\n` end lines, though Unicode knows more ends."""
     lines = text.splitlines(keepends=True)
-    # StringIO splits rightly, and takes twice the time.
+    # StringIO splits in the same way, but takes twice as long.
     return lines if len(lines) == text.count("\n") else list(io.StringIO(text, newline=""))
 
 
 def _without_marks(text: str, rest: str) -> str:
-    """Return text without byte order marks at the start of lines: where files were joined, one stands in the middle."""
+    """Return text without byte order marks at the start of lines. Files that were joined have them in the middle."""
     if not rest or rest[-1] in "\r\n":
         text = text.lstrip("\ufeff")
     return text.replace("\n\ufeff", "\n").replace("\r\ufeff", "\r")

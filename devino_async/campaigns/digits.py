@@ -1,4 +1,4 @@
-"""The digits of a phone number as people write it: what does not count in it, and what has no place there."""
+"""The digits of a phone number as people write it: which characters are ignored, and which are refused."""
 
 import re
 import unicodedata
@@ -24,7 +24,7 @@ _DIGITS_OF_A_NUMBER = 5
 _MARKS = frozenset("()[]{}<>./\\_~\u2212\u00b7\u2022")
 _IGNORED_KINDS = frozenset({"Zs", "Zl", "Zp", "Cf", "Pd"})
 _PLUS = frozenset("+\uff0b")
-# The usual decoration goes at once. A dot, a slash or a line break may mean more, so they are looked at one by one.
+# The usual decoration is removed at once. A dot, a slash or a line break may mean more, so each is looked at.
 _USUAL_MARKS = dict.fromkeys(map(ord, " ()-\u00a0\u200b\u2011\u202f\ufeff"))
 _MAX_CHARACTERS = 200
 _MAX_DIGITS = 15
@@ -32,7 +32,7 @@ MIN_DIGITS_WITH_PLUS = 7
 
 
 def digits_of(value: object) -> tuple[str, str, str | None]:
-    """Return the plus of a number or "", its digits, and the problem with it or None. `00` in front is a plus."""
+    """Return the plus of a number or "", its digits, and the problem with it or None. `00` at the start is a plus."""
     text = value if type(value) is str else _text_of(value)
     if text is None:
         return "", "", f"must be a str or a whole number, not {type(value).__name__}"
@@ -43,9 +43,9 @@ def digits_of(value: object) -> tuple[str, str, str | None]:
     if not plus and digits.startswith("00"):
         plus, digits = "+", digits[2:]
     if problem is None and not digits:
-        problem = "must be an E.164 number, and is empty" if not text.strip() else "must be an E.164 number"
+        problem = "must be an E.164 number, but is empty" if not text.strip() else "must be an E.164 number"
     if problem is None and len(digits) > _MAX_DIGITS:
-        problem = f"has {len(digits)} digits, and an E.164 number has at most {_MAX_DIGITS}. Are these two numbers?"
+        problem = f"has {len(digits)} digits, but an E.164 number has at most {_MAX_DIGITS}. Are these two numbers?"
     return plus, digits, problem
 
 
@@ -76,13 +76,13 @@ def _read(text: str) -> tuple[str, str, str | None]:
             plus = "+"
         elif not (kind in _IGNORED_KINDS or each in _MARKS or each.isspace()):
             if len(digits) >= MIN_DIGITS_WITH_PLUS and _EXTENSION.match(inner, position - start - 1):
-                return "", "", "has an extension, and an SMS cannot be sent to an extension"
-            return "", "", f"must be an E.164 number, and character {position} is {_kind_of(each)}"
+                return "", "", "has an extension, but an SMS cannot be sent to an extension"
+            return "", "", f"must be an E.164 number, but character {position} is {_kind_of(each)}"
     return plus, "".join(digits), None
 
 
 def _without_excel(text: str) -> str:
-    """Return a cell without what spreadsheets add to keep the digits of a number."""
+    """Return a cell without what spreadsheets add to preserve the digits of a number."""
     text = text.strip()
     found = _EXCEL_TEXT.fullmatch(text)
     text = (found[1] if found else text).strip().lstrip(_APOSTROPHES).strip()
@@ -92,12 +92,12 @@ def _without_excel(text: str) -> str:
 
 def _not_one_number(text: str) -> str | None:
     if len(text) > _MAX_CHARACTERS:
-        return f"must be an E.164 number, and is {len(text):,} characters long"
+        return f"must be an E.164 number, but is {len(text):,} characters long"
     if _SCIENTIFIC.fullmatch(text):
         return "is in scientific notation, which loses digits. Format the column as text, and enter the numbers again"
     parts = _NEXT_NUMBER.split(text)
     if sum(sum(map(str.isdecimal, part)) >= _DIGITS_OF_A_NUMBER for part in parts) > 1:
-        return "holds more than one number, and a row is one message"
+        return "holds more than one number. Give each number a row of its own"
     return None
 
 
@@ -106,7 +106,7 @@ def _kind_of(character: str) -> str:
     kind = unicodedata.category(character)
     name = unicodedata.name(character, "")
     if character in _PLUS:
-        return "a + that is not in front"
+        return "a + that is not at the start"
     if kind.startswith("L") and name:
         return f"a {name.partition(' ')[0].capitalize()} letter"
     special: Mapping[str, str] = {"Cc": "a control character", "Cs": "half of a surrogate pair"}

@@ -57,7 +57,7 @@ class Evidence(Protocol):
     async def near(self, address: str, moment: float) -> Sequence[Known]:
         """Return a few accepted messages of claims close to this time.
 
-        What reconciling found is not among them, nor is anything of a POST with scheduled messages.
+        Messages that reconciling found are not among them, nor are those of a POST with scheduled messages.
         """
         ...
 

@@ -1,6 +1,6 @@
-"""What a file is, by its first bytes. Kinds that hold no rows are refused by name, with a way out.
+"""What a file is, by its first bytes. A kind without rows is refused by name, with what to do instead.
 
-Encodings of text are in decoding.py. Zip and OLE files, which may be spreadsheets, are told apart in spreadsheets.py.
+Encodings of text are in decoding.py. Zip and OLE files, which may be spreadsheets, are identified in spreadsheets.py.
 """
 
 import re
@@ -11,7 +11,7 @@ from ..errors import ConfigurationError
 __all__ = ["EmptyFile", "Kind", "kind_of", "refuse_binary", "refuse_text"]
 
 _MAX_BLANK = 65_536
-"""Behind so many blank bytes of a pipe there may still be rows."""
+"""If a file begins with this many blank bytes, rows may still follow."""
 
 Kind = Literal["text", "gzip", "zip", "ole"]
 """What opens the file: decoding as text, gunzipping, or calamine for the last two."""
@@ -33,7 +33,7 @@ _REFUSED = (
     (b"GIF8", "a GIF image", _EXPORT),
     (b"II*\x00", "a TIFF image", _EXPORT),
     (b"MM\x00*", "a TIFF image", _EXPORT),
-    (b"RIFF", "a sound, film or WebP image", _EXPORT),
+    (b"RIFF", "an audio, video or WebP file", _EXPORT),
     (b"BM", "a BMP image", _EXPORT),
     (b"PAR1", "a Parquet file", _EXPORT),
     (b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
@@ -49,7 +49,7 @@ _REFUSED = (
     (b"\x09\x02\x06\x00", "a workbook of Excel 4 or older", _EXPORT),
 )
 _SHORT = {b"BM", b"MZ", b"BZh", b"RIFF", b"GIF8"}
-"""Text may begin with these letters. They count only where bytes that no text has follow."""
+"""Text may begin with these letters. They count only if bytes follow that no text has."""
 _TEXTS = (
     (
         r"<\?xml[\s\S]*?(?:urn:schemas-microsoft-com:office:spreadsheet|Excel\.Sheet)",
@@ -93,12 +93,12 @@ def kind_of(head: bytes) -> Kind:
     if head[257:262] == b"ustar":
         raise ConfigurationError(f"the file is a tar archive: {_UNPACK}")
     if head[4:8] == b"ftyp":
-        raise ConfigurationError(f"the file is a film or HEIC image: {_EXPORT}")
+        raise ConfigurationError(f"the file is a video or HEIC image: {_EXPORT}")
     return "text"
 
 
 def refuse_binary(head: bytes) -> None:
-    """Raise ConfigurationError for bytes that are no text in an encoding that has ASCII in it."""
+    """Raise ConfigurationError for bytes that are not text in any encoding that includes ASCII."""
     if _is_binary(head):
         raise ConfigurationError(
             "the file is neither text nor a spreadsheet: CSV, JSON lines, .xlsx, .xls and .ods can be read"

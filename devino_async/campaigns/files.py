@@ -1,7 +1,7 @@
 """Files of messages: each row becomes a Message, or a problem with its line number.
 
-Rows are read lazily, so a file may have any length or be a pipe. What a file is and what its cells are is in tables.py,
-what a column means in columns.py, and how cells become a message in rows.py.
+Rows are read lazily, so a file may have any length or be a pipe. tables.py reads the cells of any kind of file,
+columns.py says what a column means, and rows.py makes messages of cells.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ __all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):
-    """The rows of a file, read lazily. They can be read once: one by one, or in runs, which is faster."""
+    """The rows of a file, read lazily. They can be read once, one by one or in runs. Runs are faster."""
 
     def __init__(self, runs: Iterator[list[Row]]) -> None:
         self._runs = runs
@@ -58,14 +58,14 @@ def read_messages(
 ) -> Rows:
     """Read the rows of a file. `source` is a path, or a file opened for bytes, which stays open.
 
-    - `form` is the kind of file. If it is None, the first bytes decide. `encoding` and `sheet` are decided likewise.
-    - `columns` names the column of a field, such as `{"to": "Phone 2"}`. Fields and usual headers need no naming.
+    - `form` is the kind of file. None means that it is detected, as for `encoding` and `sheet`.
+    - `columns` names the column of a field, such as `{"to": "Phone 2"}`. Field names and usual headers do not need it.
     - `sender`, `text` and the like are for rows without such a cell. `text` may have placeholders, as in `Template`.
-      A scheduled time without a zone is read in `time_zone`. Without that its row is a problem.
+      A scheduled time without a zone is read in `time_zone`. Without `time_zone` its row is a bad row.
     - `country` is the country of national numbers, as in normalize_number().
-    - `unique` leaves out each row whose number an earlier row has. It takes about 60 bytes of memory for a number.
-    - `exclude` leaves out the numbers of these files, or of a StopList, which several readings may share.
-    - `on_note` is called with what a person should know before the first row, such as a guessed encoding.
+    - `unique` leaves out each row whose number an earlier row has. It takes about 60 bytes of memory for each number.
+    - `exclude` leaves out the numbers of these files, or of a StopList, which several calls may share.
+    - `on_note` is called with what the user should know before the first row, such as a guessed encoding.
 
     Raises ConfigurationError for arguments that no message could have. Reading the first row raises it too, if the
     file cannot be read, or if it is not certain what a column means.

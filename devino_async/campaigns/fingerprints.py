@@ -50,7 +50,7 @@ class Fingerprints:
         inner: Callable[[], Any] = self._inner.copy
         outer: Callable[[], Any] = self._outer.copy
         found = []
-        # Neighbours often have one sender, and texts of one length.
+        # Messages in a row often have the same sender, and texts of the same length.
         sender, length, middle = "", 0, " 0 0 "
         for one, to, text, rest in messages:
             if len(text) != length or one is not sender:
@@ -65,7 +65,7 @@ class Fingerprints:
             whole = outer()
             whole.update(hashed.digest())
             found.append(whole.digest())
-        # The first 8 bytes of every 32. Cutting each digest by itself takes a tenth of the time of all this.
+        # The first 8 bytes of every 32. Slicing each digest takes a tenth of the function's time.
         return memoryview(b"".join(found)).cast("Q")[:: hashlib.sha256().digest_size // SIZE].tobytes()
 
 

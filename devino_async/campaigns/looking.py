@@ -151,7 +151,7 @@ def first_difference(known: Sequence[Known], fingerprints: bytes) -> int | None:
 
 
 def in_order(wanted: Sequence[int]) -> range | None:
-    """Return positions as a range if each is one more than the one before. Those below 0 may come after them."""
+    """Return positions as a range if each is one more than the one before. Negative ones may come after them."""
     count = len(wanted) - wanted.count(-1)
     here = range(wanted[0], wanted[0] + count) if count else range(0)
     return here if count == 0 or (wanted[count - 1] == here[-1] and list(wanted[:count]) == list(here)) else None

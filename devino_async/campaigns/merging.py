@@ -42,7 +42,7 @@ def _list_of(mark: int) -> str:
 
 
 class Packing:
-    """Results of single messages on their way into the form in which results.py packs those of a part."""
+    """Collects the results of single messages, in the form in which results.py packs those of a part."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []
@@ -51,7 +51,7 @@ class Packing:
         self._errors: list[list[Any]] = []
 
     def add(self, name: str, *values: Any) -> None:
-        """Add what `each_result` gave for a message. The next message comes next."""
+        """Add what `each_result` gave for the next message."""
         if name == "ids":
             self._ids.append(values[0])
             self._segments.append(values[1])

@@ -1,6 +1,6 @@
 """Number formats of cells: how many decimals a person sees, and whether a number is a percentage.
 
-Signs of money and spaces between thousands are left out. Dates are no concern of this file.
+Currency signs and thousands separators are left out. Dates are converted in spreadsheets.py.
 """
 
 import re
@@ -24,7 +24,7 @@ PERCENTAGE = Shape(percent=True, minimum=0, maximum=10)
 """A percentage whose decimals are unknown."""
 
 _WHOLE, _TWO = Shape(percent=False, minimum=0, maximum=0), Shape(percent=False, minimum=2, maximum=2)
-# Formats that Excel has without writing them into the file.
+# Formats that are built into Excel and are not written to the file.
 _BUILT_IN = dict.fromkeys((1, 3, 5, 6, 37, 38, 41, 42), _WHOLE) | dict.fromkeys((2, 4, 7, 8, 39, 40, 43, 44), _TWO)
 _BUILT_IN |= {9: Shape(percent=True, minimum=0, maximum=0), 10: Shape(percent=True, minimum=2, maximum=2)}
 
@@ -62,8 +62,8 @@ def _shape(code: str) -> Shape | None:
 
 
 def shown(value: float, shape: Shape | None = None) -> str:
-    """Return a number as a person sees it: at most the 15 digits that spreadsheets have, and without an exponent."""
-    # A phone number may have a format with two decimals, which are no part of it.
+    """Return a number as a person sees it: at most the 15 digits that spreadsheets keep, without an exponent."""
+    # A phone number may have a format with two decimals, which are not part of the number.
     is_plain = shape is None or (not shape.percent and (shape.minimum == 0 or abs(value) >= _PHONE_LIKE))
     if is_plain and abs(value) < 1e15 and value == int(value):
         return str(int(value))

@@ -1,7 +1,7 @@
 """Plain runs: rows with nothing unusual become messages all at once, in half the time of single rows.
 
-The checks are those of Message, made of a whole run. A run that does not pass them is made row by row in rows.py, with
-the same outcome, which a property test checks.
+The checks are those of Message, on a whole run at once. If a run does not pass, rows.py makes it row by row. A property
+test checks that the outcome is the same.
 """
 
 import re
@@ -15,7 +15,7 @@ from .digits import Normalizer
 
 __all__ = ["PlainRuns"]
 
-# Whatever the country, these are normalized already. Of other countries' numbers that is not certain.
+# Whatever the country, these are already normalized. For numbers of other countries that is not certain.
 _NORMALIZED = re.compile(r"(?:[71][0-9]{10}\n)*", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""What a preflight found: the counts of a file, what makes it dearer, and the first rows of each kind of trouble.
+"""What a preflight found: the counts of a file, what makes it cost more, and the first rows with each kind of problem.
 
 The counting is in preflighting.py.
 """
@@ -17,9 +17,9 @@ __all__ = ["BadRows", "CulpritCost", "Preflight", "Repeat"]
 
 @frozen(kw_only=True)
 class CulpritCost:
-    """A character that makes texts dearer: in how many rows, and how many segments these rows have more than in GSM-7.
+    """A character that makes texts cost more: in how many rows, and how many more segments they have than in GSM-7.
 
-    A row with several such characters counts for each of them, because it gets cheaper only without all of them.
+    A row with several such characters counts for each of them, because all must go before it costs less.
     `lines` are the first lines.
     """
 
@@ -62,12 +62,12 @@ class Preflight:
     """What a file of messages would send and cost.
 
     - `rows` are all rows: those that are `valid`, `invalid` or `excluded`. Repeated rows are valid.
-    - `recipients` are different numbers among the valid rows. `repeated` rows have a number that has come before.
-    - `scheduled_in_the_past` of the invalid rows have a time that was over a minute ago.
+    - `recipients` is how many different numbers the valid rows have. `repeated` rows have the number of an earlier row.
+    - `scheduled_in_the_past` is how many invalid rows have a time that was over a minute ago.
     - `segments` are those of all rows that would go out, with 160 or 153 characters of GSM-7 in each. `segments_max`
       are those with 140 or 134, as some gateways count. `alphabets` says how many rows go out in which alphabet, and
       `segments_by_alphabet` how many segments. `sizes` has the number of rows by their number of segments.
-    - `culprits` are characters that force UCS-2 upon texts that would be GSM-7 otherwise, the dearest first.
+    - `culprits` are characters that force UCS-2 on texts that would be GSM-7 otherwise, the most costly first.
     - `unfilled` are texts in braces that would go out as they are, with the number of rows.
     - `cost` is the price of all segments, and `cost_max` that of `segments_max`. Both are None without a price.
     - `unmatched` is how many rows match none of the sender's templates, or None without templates.

@@ -1,7 +1,7 @@
 """Preflight: what a file of messages would send and cost, found in one pass before anything is sent.
 
-Nothing here is sent or asked of the service. Memory does not grow with the rows, but for the numbers of the
-recipients: about 17 bytes each.
+Nothing is sent, and the service is not asked. Memory does not grow with the rows, except by about 17 bytes for each
+recipient.
 """
 
 import re
@@ -25,10 +25,10 @@ from .sender_templates import SenderTemplates
 
 __all__ = ["CheckedRow", "PreflightPass", "preflight"]
 
-# What a person reads of each kind of trouble. The counts are of all rows.
+# How many rows of each kind of problem are listed. The counts are of all rows.
 _MAX_LINES = 20
 _MAX_SAMPLES = 3
-# Kinds of problems, culprits and unfilled placeholders that are told apart.
+# How many kinds of problems, culprits and unfilled placeholders are counted separately.
 _MAX_KINDS = 1_000
 _PLACEHOLDER = re.compile(r"\{[^{}\n]{1,64}\}")
 _DIGITS = re.compile(r"\d+")
@@ -75,7 +75,7 @@ def preflight(
 
 @frozen
 class _Verdict:
-    """What is to be known of a text. Rows often have the same text one after the other."""
+    """What the counts need about a text. Rows in sequence often have the same text."""
 
     text: str = field(repr=False)
     alphabet: Alphabet
@@ -103,7 +103,7 @@ class _Tally:
 
 
 class PreflightPass:
-    """Counts rows as they come, a run after the other. `result` may be asked for at any time."""
+    """Counts rows as they come, one run after the other. `result` may be called at any time."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class PreflightPass:
         self._verdict = self._judged("")
 
     def feed(self, rows: Iterable[CheckedRow]) -> None:
-        """Count some rows more. A run of 500 takes a few milliseconds, and with templates one of 100."""
+        """Count some more rows. 500 of them take a few milliseconds. With templates, 100 do."""
         for row in rows:
             left_out: str | None = getattr(row, "left_out", None)
             if left_out is not None:
@@ -229,7 +229,7 @@ class PreflightPass:
 
     def _judged(self, text: str) -> _Verdict:
         found = segments(text)
-        # Most texts of GSM-7 fit into one segment of either profile.
+        # Most GSM-7 texts fit into one segment in either profile.
         is_short = found.alphabet is Alphabet.UCS2 or found.units <= 140
         most = found.count if is_short else segments(text, profile="octet").count
         plain = segments_of(NOT_GSM7.sub(_stand_in, text)) if found.culprits else found.count
@@ -252,7 +252,7 @@ def _add(tallies: dict[str, _Tally], key: str, shown: str, line: int, extra: int
 
 
 def _stand_in(match: re.Match[str]) -> str:
-    """What the text would have in place of a culprit. One character, if there is no plainer form."""
+    """What the text would have in place of a culprit: its plainer form, or else any one character of GSM-7."""
     plain = plainer(match[0])
     return "?" if plain is None else plain
 

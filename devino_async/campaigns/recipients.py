@@ -1,4 +1,4 @@
-"""Recipients: which numbers a file has, and where each came first. Exact, in about 13 bytes a number.
+"""Recipients: which numbers a file has, and where each came first. This is exact, and takes about 13 bytes a number.
 
 A set of ints would need about 65 bytes a number, and would have to be copied as it grows.
 """
@@ -8,7 +8,8 @@ from bisect import bisect_left
 
 __all__ = ["Recipients"]
 
-# With a million numbers, a shelf has 245. Inserting into it moves two kilobytes. A prime spreads numbers in a row.
+# With a million numbers, a shelf has 245, and an insertion moves two kilobytes. A prime number of shelves spreads
+# consecutive numbers evenly.
 _SHELVES = 4_093
 _MAX_LINE = 2**32 - 1
 

@@ -1,4 +1,4 @@
-"""What reconciling found: the report of it, in values and in words. How it is found is in reconciling.py."""
+"""The report of what reconciling found, in values and in words. The search itself is in reconciling.py."""
 
 from array import array
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ __all__ = ["Outcomes", "ReconcileReport", "Searched"]
 class Outcomes(Sequence[Outcome]):
     """The outcomes of many messages in one state. Each Outcome is made when it is asked for.
 
-    A million objects would be a burden to the garbage collector, which blocks the event loop while it runs.
+    With a million objects, the garbage collector would block the event loop while it runs.
     """
 
     def __init__(self, state: State) -> None:
@@ -26,7 +26,7 @@ class Outcomes(Sequence[Outcome]):
         self._ids: list[str] = []
 
     def append(self, position: int | None, key: str | None, message_id: str | None = None) -> None:
-        """Add a message, which has a position or a key. Either all of them have an id or none has."""
+        """Add a message, which has a position or a key. Either all messages have an id, or none has."""
         self._positions.append(-1 if position is None else position)
         if key is not None:
             self._keys.append(key)
@@ -63,7 +63,7 @@ class Outcomes(Sequence[Outcome]):
 
 @frozen
 class Searched:
-    """A time in which rows were looked for, as the service shows dates, and how many rows it has there.
+    """A range of dates that was searched, as the service shows dates, and how many rows it has there.
 
     `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile.
     """
@@ -110,7 +110,7 @@ class ReconcileReport:
         for offset in self.agreed:
             yield f"The dates of the service were read as UTC{_signed(offset)}, because the settled rows agree on it."
         if self.absent:
-            yield "Absent is not unsent: rows may appear late. Reconcile again later, before anything is decided."
+            yield "Absent does not mean unsent: rows may appear late. Reconcile again later, before you decide."
         if self.without_zone:
             yield (
                 f"{self.without_zone:,} are unclear because the zone of the service's dates is not known. Reconcile "
@@ -124,7 +124,7 @@ class ReconcileReport:
         if self.under_way:
             yield f"{self.under_way:,} are being sent now. Reconcile again when that has ended."
         if self.absent or self.unclear:
-            yield "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend."
+            yield "What stays unconfirmed is for you to decide: resolve it as assume_sent, or as resend."
 
 
 def _signed(offset: timedelta) -> str:

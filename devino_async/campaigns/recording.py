@@ -51,7 +51,7 @@ def closed_too_early() -> JournalFailed:
 
 
 def is_elsewhere(error: DevinoError | None) -> bool:
-    """Return whether a claim was refused because of what others have done, so that they may have sent its messages."""
+    """Return whether a claim was refused because of another run, which may have sent its messages."""
     return isinstance(error, CampaignBusy | CampaignForgotten | SentBefore)
 
 

@@ -16,7 +16,7 @@ from .states import Record
 __all__ = ["UNREADABLE", "Replays", "damaged_results"]
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError)
-"""What is raised where results are not what was packed."""
+"""What is raised if the stored results are not what was packed."""
 _MAX_RESULTS = 4
 
 
@@ -47,12 +47,12 @@ class Replays:
             error = damaged_results(self._name)
             into.failed(messages, OutcomeUnknown(str(error), operation=sending.ENDPOINT.operation))
             return error
-        # The newest comes last.
+        # The newest one comes last.
         self._results[record.token] = results
         await in_steps(results.replay(offset, messages, into), self._turns)
         return None
 
     def forget_old(self) -> None:
-        """Keep only the results that were read last. Call it after a group, which may go to and fro between parts."""
+        """Keep only the results that were read last. Call this after a group, within which parts may alternate."""
         while len(self._results) > _MAX_RESULTS:
             del self._results[next(iter(self._results))]

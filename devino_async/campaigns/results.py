@@ -72,7 +72,7 @@ class _Kept:
     def accepted(self, ids: Sequence[str], segments: Sequence[str] | None) -> None:
         self.marks.append(bytes((Mark.ACCEPTED,)) * len(ids))
         self.ids += ids
-        # The service may write a list over several lines. Here a line feed ends the text of a message.
+        # The service may write a list over several lines, but here a line feed separates messages.
         plain = [""] * len(ids) if segments is None else [each.replace("\n", " ") for each in segments]
         self.segments += plain
 

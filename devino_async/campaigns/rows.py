@@ -1,6 +1,6 @@
 """Rows: cells of a file become messages.
 
-What a column means is in columns.py, and where the cells come from in tables.py.
+columns.py says what a column means. tables.py reads the cells.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,9 +24,9 @@ __all__ = ["LeftOut", "Row", "RowMaker", "describe_reasons"]
 LeftOut = Literal["excluded", "repeated"]
 
 _PLAIN = {"sender", "to", "text"}
-# A number that is valid, for finding what else is wrong with a row.
+# A valid number, used to find what else is wrong with a row.
 _ANY_NUMBER = "79000000000"
-# Objects of JSON lines have names of their own. What they mean is kept for so many kinds of objects.
+# Each object of JSON lines has its own names. Their meaning is kept for this many sets of names.
 _MAX_LAYOUTS = 64
 _MAX_UNUSED = 1_000
 
@@ -35,8 +35,8 @@ class Row(NamedTuple):
     """One row of a file: a message, or the problem with it, or neither if the row is left out.
 
     `line` counts from 1, with the header and blank lines included. `to` is the recipient as written in the file.
-    `left_out` says why the row gets no message: its number is on the stop list, or an earlier row has it. Such a row
-    has what would have been its message in `held`.
+    `left_out` says why the row gets no message: its number is on the stop list, or an earlier row has it. `held` is
+    then the message that is not sent.
     """
 
     line: int
@@ -50,7 +50,7 @@ class Row(NamedTuple):
         return f"Row(line={self.line}, message={self.message}, problem={self.problem!r}, left_out={self.left_out!r})"
 
     def problem_at(self, now: datetime) -> str | None:
-        """Return the problem, or that the message's scheduled time was over a minute ago. No service is asked."""
+        """Return the problem, or that the message's scheduled time was over a minute ago. This asks no service."""
         late = None if self.message is None else missed_schedule(self.message, now)
         return self.problem if late is None else describe_reasons([late])
 
@@ -76,8 +76,8 @@ class _Layout:
 class RowMaker:
     """Makes the rows of one reading. `use_header` comes first, unless the rows are objects of JSON lines.
 
-    `defaults` are the fields of rows without a cell for them. Their text may have placeholders. `on_note` is told of
-    columns that nothing uses.
+    `defaults` are the fields of rows without a cell for them. Their text may have placeholders. `on_note` is called
+    with the columns that nothing uses.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class RowMaker:
             self._header = self._layout_of(header, is_header=True)
             if self._header.text is None and not self._has_text:
                 raise ConfigurationError(
-                    "no column has the texts. Name one of them text or текст in the first row, use --map text=COLUMN "
+                    "no column has the texts. Name a column text or текст in the first row, use --map text=COLUMN "
                     "(columns= in Python), or give one text for all rows with --text (text=)"
                 )
             if self._header.sender is None and "sender" not in self._defaults:
@@ -149,7 +149,7 @@ class RowMaker:
         return [self._row(line, cells) for line, cells in run]
 
     def _plain_rows(self, run: Run, plain: PlainRuns) -> list[Row] | None:
-        """Return the rows of a run without anything unusual, or None."""
+        """Return the rows of a run, or None if anything in it is unusual."""
         lines, cells = zip(*run, strict=True)
         if set(map(type, cells)) != {list}:
             return None
@@ -236,7 +236,7 @@ class RowMaker:
             if isinstance(shown, str):
                 parts.append(shown)
             else:
-                # A text of some kind, so that the message shows what else is wrong.
+                # Any text will do, so that Message finds what else is wrong.
                 parts.append("?")
                 problems.append(shown)
         return "".join(parts), problems

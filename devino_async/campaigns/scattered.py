@@ -1,8 +1,8 @@
-"""Scattered: what became of all recorded messages of a campaign, for an input that comes in another order.
+"""What became of all recorded messages of a campaign, for an input that comes in another order.
 
-The messages of a chunk may then lie in all parts. Reading all parts for every chunk would take time that grows with the
-square of the campaign. So each part is read once, and its results stay in memory: about 30 bytes for each message, and
-more for one with segment ids.
+The messages of a chunk may then be in any part. Reading all parts for every chunk would take time that grows with the
+square of the campaign's size. So each part is read once, and its results stay in memory: about 30 bytes for each
+message, and more for one with segment ids.
 """
 
 import json
@@ -18,7 +18,7 @@ from .states import Mark, Record
 
 __all__ = ["Scattered"]
 
-# Few windows, because a part whose positions are far apart is read in each of them.
+# There are few windows, because a part with positions in several of them is read for each.
 _WINDOWS = 16
 _MIN_WINDOW = 8_000
 _MESSAGES_A_STEP = 256
@@ -32,7 +32,7 @@ class Scattered:
     """The marks and results of recorded messages by position. Use `of` to read them from a journal."""
 
     def __init__(self, size: int) -> None:
-        # What is not recorded may be sent, like what is planned.
+        # A message without a record may be sent, like a planned one.
         self._marks = bytearray((Mark.PLANNED,)) * size
         self._places = array("Q", bytes(8 * size))
         # The results of each part: two lines for an accepted message, and one for any other.
@@ -72,7 +72,7 @@ class Scattered:
         self._texts.append(bytes(text))
 
     def record(self, wanted: Sequence[int], token: str) -> Generator[None, None, Record]:
-        """Return the messages at these positions, in this order, as if one part held them. Skips positions below 0."""
+        """Return the messages at these positions, in this order, as if one part held them. Skips negative positions."""
         marks = bytearray()
         packing = Packing()
         for done, position in enumerate(wanted, 1):
@@ -98,6 +98,6 @@ class Scattered:
 
 def _lines_of(result: Sequence[Any]) -> bytes:
     name, *values = result
-    # Neither an id nor the text of its segment ids holds a line feed, and JSON escapes it.
+    # Ids and the text of segment ids hold no line feed, and JSON escapes it.
     plain = f"{values[0]}\n{values[1]}\n" if name == "ids" else f"{json.dumps(result)}\n" if name else ""
     return plain.encode()

@@ -1,7 +1,7 @@
-"""Templates that operators have registered for a sender, and whether a text matches one of them.
+"""Templates that are registered with operators for a sender, and whether a text matches one of them.
 
-Russian operators bill a text that matches none as advertising. A text is matched in time that grows with its length
-and never more: sets of places in the text are bits of an int, and each part of a template moves all of them at once.
+Russian operators bill a text that matches none as advertising. Matching takes time in proportion to the length of
+the text: a set of places in it is an int with a bit for each, and each part of a template moves all of them at once.
 """
 
 import re
@@ -22,7 +22,7 @@ _MAX_TEMPLATES = 10_000
 _MAX_FILE_BYTES = 10_000_000
 _SHORT = 64
 
-# `%w` and `%d` with `{1,5}`, `{5}`, `+` or nothing behind. Any other use of `%w` and `%d` with a brace is a mistake.
+# `%w` and `%d`, followed by `{1,5}`, `{5}`, `+` or nothing. Any other use of `%w` and `%d` with a brace is a mistake.
 _VARIABLE = re.compile(r"%(?P<kind>[wd])(?:(?P<plus>\+)|\{(?P<bounds>[^{}]*)\}|(?P<broken>\{))?")
 _BOUNDS = re.compile(r"\s*([0-9]{1,3})\s*(?:,\s*([0-9]{1,3})\s*)?", re.ASCII)
 _NOT_WORD = re.compile(r"\s")
@@ -34,7 +34,7 @@ Places = int
 
 @frozen
 class _Subject:
-    """A text to be matched. A set bit of `words` is a character of a word, one of `digits` a digit."""
+    """A text to be matched. A set bit of `words` stands for a character of a word, and one of `digits` for a digit."""
 
     text: str = field(repr=False)
     words: Places
@@ -55,7 +55,7 @@ class _Literal:
     def after(self, subject: _Subject, places: Places) -> Places:
         size = len(self.text)
         if places.bit_count() == 1:
-            # Most often there is one place, as at the beginning.
+            # Most often there is only one place, as at the start.
             at = places.bit_length() - 1
             return places << size if subject.text.startswith(self.text, at) else 0
         found = bytearray(len(subject.text) // 8 + 1)
@@ -70,7 +70,7 @@ class _Literal:
                 yield at
                 at = text.find(self.text, at + 1)
         else:
-            # str.find prepares anew for each search, which takes time for each character of a long literal.
+            # str.find prepares again for each search, which takes time for each character of a long literal.
             bits = bin(places)[:1:-1]
             at = bits.find("1")
             while at >= 0:
@@ -117,7 +117,7 @@ class _Words:
             if number >= self.fewest:
                 reached |= places
         if self.most is None and reached:
-            # Any number of words more is anything that begins with a blank behind a word, and ends with a word.
+            # Any number of further words is anything that begins with a blank after a word and ends with a word.
             first = _one_or_more(reached, blanks)
             lowest = first & -first
             reached |= (words & -lowest) << 1 if lowest else 0
@@ -155,7 +155,7 @@ class SenderTemplates:
             if len(self._templates) > _MAX_TEMPLATES:
                 raise ConfigurationError(f"there are more than {_MAX_TEMPLATES:,} templates")
         if not self._templates:
-            raise ConfigurationError("there are no templates: each must be a line of its own")
+            raise ConfigurationError("there are no templates. Write each on a line of its own")
 
     def __len__(self) -> int:
         return len(self._templates)
@@ -238,12 +238,12 @@ def _places(text: str, others: re.Pattern[str]) -> Places:
     shown = bytearray(b"1" * len(text))
     for found in others.finditer(text):
         shown[found.start()] = 48
-    # A base that is a power of two takes time that grows with the length and no more, and has no limit.
+    # With a power of two as the base, int() takes time in proportion to the length, and has no limit on it.
     return int(bytes(reversed(shown)) or b"0", 2)
 
 
 def _one_or_more(places: Places, characters: Places) -> Places:
-    """Return the places behind one or more of the characters."""
+    """Return the places after one or more of the characters."""
     return _spread((places & characters) << 1, characters)
 
 

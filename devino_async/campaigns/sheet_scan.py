@@ -1,4 +1,4 @@
-"""The zip parts of .xlsx and .ods files, before a library opens them: their sizes, and what it does not tell.
+"""The zip parts of .xlsx and .ods files, before a library opens them: their sizes, and what it does not report.
 
 Cells with errors (#N/A) and formulas without a saved value look empty to calamine. It allocates a sheet from its first
 cell to its last, so one cell in the last corner would cost 500 GB. Reading the cells is in spreadsheets.py.
@@ -27,11 +27,11 @@ _MAX_ROWS = 1_048_576
 _CHUNK = 1_048_576
 _MAX_SHAPES = 255
 
-_DAMAGED = "the zip archive is damaged: save the workbook anew"
+_DAMAGED = "the zip archive is damaged: save the workbook again"
 _LOCKED = "the workbook is protected by a password: save it without one"
 _TOO_LARGE = f"the workbook unpacks to more than {_MAX_UNPACKED:,} bytes: save the sheet as CSV"
 _EXPORT = "save the table as .xlsx or CSV"
-# What a zip archive is by the names in it.
+# What a zip archive is, by the names of its parts.
 _KINDS = (
     (r"xl/workbook\.bin", f"an Excel binary workbook (.xlsb): {_EXPORT}"),
     (r"word/", f"a Word document (.docx): {_EXPORT}"),
@@ -98,7 +98,7 @@ class Findings:
                 self.mark(top + 1, _MERGED, bottom - top)
 
     def rows_from(self, row: int) -> Iterator[int]:
-        """Yield the rows from this one on that hold a cell which looks empty and is not."""
+        """Yield the rows from this one on with a cell that looks empty but is not."""
         return (each for each in range(row, len(self.bits)) if self.bits[each] & (ERROR | _NO_VALUE))
 
     def problem(self, row: int) -> str | None:
@@ -108,7 +108,7 @@ class Findings:
 
 
 def parts_of(data: bytes) -> "Parts":
-    """Return the parts of a workbook. Raises ConfigurationError for another archive, and if it unpacks to too much."""
+    """Return the parts of a workbook. Raises ConfigurationError for any other archive, or if it unpacks to too much."""
     try:
         archive = zipfile.ZipFile(BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -130,7 +130,7 @@ def parts_of(data: bytes) -> "Parts":
     for pattern, what in _KINDS:
         if any(re.match(pattern, name) for name in entries):
             raise ConfigurationError(f"the file is {what}")
-    raise ConfigurationError("the file is a zip archive and no workbook: unpack it first")
+    raise ConfigurationError("the file is a zip archive, not a workbook: unpack it first")
 
 
 @define
@@ -174,7 +174,7 @@ class Parts:
         return b"".join(self.chunks(name)) if name in self.entries else b""
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """Yield a part in pieces. Raises ConfigurationError if all parts that were read are too large in sum."""
+        """Yield a part in pieces. Raises ConfigurationError if all parts so far are too large in total."""
         if name not in self.entries:
             raise ConfigurationError(_DAMAGED)
         try:
@@ -188,7 +188,7 @@ class Parts:
 
 
 def _inflated(data: bytes, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """Yield what an entry really holds. The zipfile module would stop at the size that is declared."""
+    """Yield what an entry really holds. The zipfile module would stop at the declared size."""
     names = data[entry.header_offset + 26 : entry.header_offset + 30]
     start = entry.header_offset + 30 + int.from_bytes(names[:2], "little") + int.from_bytes(names[2:], "little")
     packed = memoryview(data)[start : start + entry.compress_size]
@@ -268,7 +268,7 @@ def _require_size(rows: int, columns: int) -> None:
     if rows > _MAX_ROWS or rows * columns > _MAX_CELLS:
         raise ConfigurationError(
             f"the sheet reaches to row {rows:,} and column {columns:,}, which is more than {_MAX_CELLS:,} cells: "
-            "delete what stands outside the table, or save it as CSV"
+            "delete everything outside the table, or save it as CSV"
         )
 
 

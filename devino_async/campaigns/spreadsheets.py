@@ -1,6 +1,6 @@
 """Sheets of Excel workbooks and OpenDocument spreadsheets by python-calamine, with cells as a person sees them.
 
-What calamine does not tell (cells with errors, merged cells of .ods, how large a sheet is) is looked up in the parts
+What calamine does not report (cells with errors, merged cells of .ods, how large a sheet is) is read from the parts
 of the file beforehand: see sheet_scan.py and xls_scan.py.
 """
 
@@ -23,12 +23,12 @@ __all__ = ["Sheet", "open_sheet"]
 _MAX_FILE = 256 * 1024 * 1024
 _MAX_NAMED = 10
 _LOCKED = "the workbook is protected by a password: save it without one"
-_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it anew, and read that file"
+_DAMAGED = "the workbook cannot be read: open it in a spreadsheet program, save it again, and read that file"
 
 
 @frozen
 class Sheet:
-    """One sheet of a workbook: the names of its columns, its rows, and what is said before them."""
+    """One sheet of a workbook: the names of its columns, its rows, and what the user is told before them."""
 
     form: Form
     header: list[str]
@@ -37,9 +37,9 @@ class Sheet:
 
 
 def open_sheet(file: Ahead, form: Form | None, sheet: str | int | None) -> Sheet:
-    """Open a sheet of the workbook in a file: that of this name or number from 1, or the first that is visible.
+    """Open a sheet of the workbook in a file: the one with this name, or number from 1, or the first visible one.
 
-    Raises ConfigurationError if the file is no workbook, or has no such sheet, or is too large.
+    Raises ConfigurationError if the file is not a workbook, has no such sheet, or is too large.
     """
     data = all_bytes(file, _MAX_FILE)
     parts = parts_of(data) if data.startswith(b"PK") else None
@@ -97,7 +97,7 @@ def _calamine(form: Form) -> Any:
 
 
 def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple[int, list[str]]:
-    """Return the index of the sheet that is wanted, and what is said of others."""
+    """Return the index of the wanted sheet, and what the user is told about the others."""
     places = [index for index, sheet in enumerate(sheets) if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
     if not places:
         raise ConfigurationError("the workbook has no sheet with cells")
@@ -106,7 +106,7 @@ def _choice(calamine: Any, sheets: list[Any], wanted: str | int | None) -> tuple
     if wanted is None:
         visible = (index for index in places if sheets[index].visible == calamine.SheetVisibleEnum.Visible)
         index = next(visible, places[0])
-        several = f"read sheet {sheets[index].name!r} of {names}; --sheet NAME decides"
+        several = f"read sheet {sheets[index].name!r} of {names}. To read another, use --sheet NAME"
         return index, [several] if len(places) > 1 else []
     for index in places:
         if sheets[index].name == str(wanted):

@@ -137,7 +137,7 @@ def go_on(connection: sqlite3.Connection, run: Run, claimer: str, ends: tuple[in
         # Even a forgotten campaign keeps its row.
         raise Damaged
     paused, cancelled, forgotten, running, recorded, span = row
-    # First of all: what another run has sent since must not pass for what was refused by a person.
+    # This comes first. What another run has sent since must not be reported as stopped by a person.
     if running != run.token:
         raise _taken_over(run)
     if forgotten:

@@ -84,7 +84,7 @@ _IN_DOUBT_OR_UNSENT = bytes((Mark.PLANNED, Mark.CLAIMED, Mark.NOT_SENT, Mark.UNC
 
 
 class SentBefore(JournalFailed):
-    """A claim was refused, because by now the journal says that a message of it was sent, or may have been."""
+    """A claim was refused, because the journal now says that one of its messages was sent, or may have been."""
 
 
 @frozen(kw_only=True, eq=False)
@@ -161,9 +161,9 @@ class KeyRecord:
 
 @frozen(kw_only=True)
 class CampaignState:
-    """The counts and the state of a campaign. `messages` is how many the journal knows. Those by state add up to it.
+    """The counts and the state of a campaign. `messages` is how many the journal knows. Counts by state add up to it.
 
-    Messages `in_flight` are being sent by a running process. Those that are `planned` are recorded and proved unsent so
+    Messages `in_flight` are being sent by a running process. `planned` ones are recorded, and are proved unsent so
     far. `complete` says whether any run has read the input to its end. `path` is the file that the input was read from,
     and `outputs` are the files for the results, the last one first, if a run recorded them. A file that another
     campaign used since is not among them. `sent_twice` counts messages whose first request turned out to have arrived

@@ -1,4 +1,4 @@
-"""Stop lists: numbers that get no message, from any kind of file of messages or from plain lines of numbers."""
+"""Stop lists: numbers that get no message. They come from any kind of file of messages, or from one number a line."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ class StopList:
     """Numbers that get no message. The files are read once, when the first number is looked up.
 
     A file may be of any kind that read_messages() reads, or have one number a line. A header, blank lines and lines
-    that begin with `#` do not count. Numbers are normalized for `country`, as in normalize_number(). Each takes about
+    that begin with `#` are ignored. Numbers are normalized for `country`, as in normalize_number(). Each takes about
     60 bytes of memory.
     """
 
@@ -41,7 +41,7 @@ class StopList:
         return f"StopList(<{len(self._sources)} files>)"
 
     def numbers(self) -> set[int]:
-        """Return the numbers. Raises ConfigurationError, in which nothing of a file is shown, if it cannot be used."""
+        """Return the numbers. Raises ConfigurationError, without any content of a file, if one cannot be used."""
         if self._numbers is None:
             normalize = normalizer(self._country)
             numbers: set[int] = set()
@@ -63,7 +63,7 @@ class StopList:
                         continue
                     written = digits_of(cell)[1]
                     if self._country is not None and written:
-                        # It may be a landline, or a number abroad without its plus. Leaving out too many is safe.
+                        # It may be a landline, or a foreign number without its plus. Leaving out too many is safe.
                         numbers.add(int(written))
                         continue
                     count += 1
@@ -79,7 +79,7 @@ class StopList:
 
     def _cells(self, path: Path) -> Iterator[tuple[int, Any]]:
         """Yield the cell with the number of each row, with its line."""
-        # It is read as a whole, because it may be a pipe, and is looked at twice.
+        # The whole file is read, because it is needed twice and may be a pipe.
         file = BytesIO(path.read_bytes())
         plain = self._plain_lines(file)
         if plain is not None:

@@ -1,7 +1,7 @@
 """Rows of cells from a file of any kind: CSV, JSON lines, Excel workbooks and OpenDocument spreadsheets.
 
-What a file is, its first bytes say (file_kinds.py, decoding.py). What the columns mean is in columns.py. No error and
-no problem holds a cell.
+The first bytes of a file decide what it is (file_kinds.py, decoding.py). What the columns mean is in columns.py. No
+error and no problem holds a cell.
 """
 
 import csv
@@ -42,9 +42,9 @@ _FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
 class Table:
     """The rows of an open file.
 
-    - `notes`: what is to be said before the first row, such as which encoding was chosen.
+    - `notes`: what the user should be told before the first row, such as which encoding was chosen.
     - `header`: the names of the columns, with single spaces between words. Columns without a name have an empty one.
-      Those behind the last name are left out. For JSON lines the header is None.
+      Those after the last name are left out. For JSON lines the header is None.
 
     A table is a context manager. It also closes when its rows end.
     """
@@ -86,9 +86,9 @@ def open_table(
 ) -> Table:
     """Open a file of rows. `source` is a path, or a file opened for bytes, which stays open.
 
-    If these are None, the file's first bytes decide the form, its bytes decide the encoding, and the first visible
-    sheet is read. `sheet` is a name, or a number from 1. A file that can be read twice is checked as a whole, so call
-    this in a thread if an event loop runs. Raises ConfigurationError, in one line, for a file that cannot be read.
+    Without `form` and `encoding`, both are detected. Without `sheet`, a name or a number from 1, the first visible
+    one is read. A file that can be read twice is checked as a whole, so call this in a thread if an event loop runs.
+    Raises ConfigurationError, in one line, for a file that cannot be read.
     """
     if form is not None and form not in _FORMS:
         raise ConfigurationError("form must be 'csv', 'jsonl', 'xlsx', 'xls', 'ods' or None")
@@ -148,7 +148,7 @@ def _stamp_of(file: BinaryIO) -> tuple[int, int] | None:
 
 @define
 class _Text:
-    """The lines of a text from its first line that is not blank, which `skipped` others stand before."""
+    """The lines of a text from its first line that is not blank. `skipped` lines come before it."""
 
     lines: Lines
     each: Iterator[str]
@@ -156,17 +156,19 @@ class _Text:
     is_changed: Callable[[], bool]
 
     def odd(self, text: str) -> Problem | None:
-        """Return the problem with a text that holds a character of no text."""
+        """Return the problem with a text that holds a character which no text can have."""
         if UNREADABLE in text:
             return Problem(f"has bytes that are not {self.lines.encoding.name.upper()}: see --encoding NAME")
         return Problem("has a NUL character") if "\0" in text else None
 
     def ending(self, line: int, error: Exception | None) -> list[tuple[int, Cells]]:
-        """Return what is said at the end of the rows, in the line that could not be read."""
+        """Return the row that ends the table if not all of it could be read."""
         if error is not None:
             return [(line, Problem(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
         if self.is_changed():
-            return [(line, Problem("the file changed while it was read: see that it is complete, and run this again"))]
+            return [
+                (line, Problem("the file changed while it was read: check that it is complete, and run this again"))
+            ]
         return []
 
 
@@ -177,11 +179,11 @@ def _why(error: Exception) -> str:
 
 
 def _way_out(error: Exception) -> str:
-    return f": {error}; is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
+    return f": {error}. Is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
 
 
 def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
-    """Return a csv.reader behind the header, and the header. Obeys a line `sep=;` of Excel."""
+    """Return a csv.reader that stands after the header, and the header. Obeys Excel's line `sep=;`."""
     named = _SEPARATOR.fullmatch(first)
     if named:
         next(text.each)
@@ -217,7 +219,7 @@ def _top(lines: Iterator[str]) -> list[str]:
 
 
 def _delimiter_of(top: list[str], text: _Text) -> str:
-    """Return the delimiter that stands most often in the header, outside quotes. Equals are judged by the next line."""
+    """Return the most frequent delimiter in the header, outside quotes. The next line decides a tie."""
     header = _QUOTED.sub("", "".join(top))
     most = max(map(header.count, _DELIMITERS))
     likely = [each for each in _DELIMITERS if header.count(each) == most]
@@ -233,7 +235,7 @@ def _delimiter_of(top: list[str], text: _Text) -> str:
 
 
 def _failing(error: Exception) -> Iterator[str]:
-    """Raise an error where the next line is asked for."""
+    """Raise an error when the next line is requested."""
     raise error
     yield
 
@@ -292,7 +294,7 @@ def _members(text: str) -> dict[str, Any] | Problem:
     try:
         found = json.loads(text, object_pairs_hook=_without_repeats)
     except _Repeated:
-        return Problem("is a JSON object with one name twice")
+        return Problem("is a JSON object with the same name twice")
     except (ValueError, RecursionError):
         found = None
     return found if isinstance(found, dict) else Problem("is not a JSON object")

@@ -1,6 +1,7 @@
-"""A journal seen from outside, while other processes use it. Nothing is written, and no lock outlasts a look.
+"""Reading a journal while other processes use it. Nothing is written, and no lock is held between two looks.
 
-SQLiteJournal, which opens the same file for work, is in sqlite.py. The functions here block, so call them in a thread.
+SQLiteJournal, which opens the same file for writing, is in sqlite.py. The functions here block, so call them in
+a thread.
 """
 
 import os
@@ -26,7 +27,7 @@ _TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN (
 _RUN = "SELECT claimer FROM campaign WHERE name = ? AND run IS NOT NULL"
 _CLAIMED = """SELECT part.claimer, sum(claimed) FROM part JOIN campaign ON campaign.id = part.campaign
     WHERE part.claimer IS NOT NULL AND name = ? GROUP BY part.claimer"""
-_RIGHTS = "Looking needs the rights of the user who runs the campaign"
+_RIGHTS = "this needs the rights of the user who runs the campaign"
 
 
 class NotNow(JournalFailed):
@@ -34,7 +35,7 @@ class NotNow(JournalFailed):
 
 
 class Missing(NotNow):
-    """The file is not there, or is empty. A process that had it open sends nothing more."""
+    """The file is missing or empty. A process that had it open sends nothing more."""
 
 
 @frozen
@@ -49,7 +50,7 @@ class Seen:
 
 
 class JournalView:
-    """The journal at a path. Each look opens the file that lies there now, and closes it again."""
+    """The journal at a path. Each look opens the file that is there now, and closes it again."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         # The files of claimers are named after the resolved path.
@@ -65,7 +66,7 @@ class JournalView:
         """
         if not has_record(self._path):
             raise self._trouble("it is missing or empty. A run that had it open sends nothing more", Missing)
-        # Without a log no other process has it open. Reading it then needs no lock, and leaves no files behind.
+        # Without a log no other process has the file open. Then it can be read without a lock, and no new files appear.
         is_alone = not os.path.exists(f"{self._path}-wal")  # noqa: PTH110 - the path is text throughout
         try:
             with closing(self._opened(is_alone)) as connection:
@@ -117,7 +118,7 @@ class JournalView:
             return self._trouble("it is busy", NotNow)
         if code in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}:
             return self._trouble(_RIGHTS, NotNow)
-        # If a process opened the file meanwhile and changed it, it was read without a lock and may look damaged.
+        # If another process changed the file meanwhile, this read had no lock, and the file may only look damaged.
         return self._trouble(explained(error, self._path), NotNow if is_alone else JournalFailed)
 
     def _trouble(self, problem: str, kind: type[JournalFailed] = JournalFailed) -> JournalFailed:

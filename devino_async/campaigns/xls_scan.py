@@ -14,7 +14,7 @@ from .sheet_scan import ERROR, Findings
 __all__ = ["require_xls", "scan_xls"]
 
 _EXPORT = "save the table as .xlsx or CSV"
-# What an OLE file is by the stream that stands first in it.
+# What an OLE file is, by the first of these streams in it.
 _STREAMS = {
     "EncryptedPackage": "the workbook is protected by a password: save it without one",
     "WordDocument": f"the file is a Word document (.doc): {_EXPORT}",
@@ -29,16 +29,16 @@ _FORMULA, _END, _SHEET, _BOOL_OR_ERROR = 0x06, 0x0A, 0x85, 0x205
 
 
 def require_xls(data: bytes) -> None:
-    """Raise ConfigurationError, which names what the file is, if an OLE file is no workbook."""
+    """Raise ConfigurationError, which names the kind of the file, if an OLE file is not a workbook."""
     places = {name: data.find(f"{name}\0".encode("utf-16-le")) for name in _STREAMS}
     present = [(place, name) for name, place in places.items() if place >= 0]
-    problem = _STREAMS[min(present)[1]] if present else f"the file is no workbook: {_EXPORT}"
+    problem = _STREAMS[min(present)[1]] if present else f"the file is not a workbook: {_EXPORT}"
     if problem is not None:
         raise ConfigurationError(problem)
 
 
 def scan_xls(data: bytes, index: int) -> Findings:
-    """Return the rows with errors in the sheet of this index. Of a file that cannot be followed, none are found."""
+    """Return the rows with errors in the sheet with this index, or none if the file cannot be followed."""
     findings = Findings()
     try:
         stream = _workbook(data)
@@ -74,7 +74,7 @@ def _workbook(data: bytes) -> bytes:
             first, used = unpack_from("<II", directory, at + 116)
             if used >= _SMALL:
                 return _chain(sectors, size, table, first)[:used]
-            # Small streams share one of their own, which is the stream of the first entry, in sectors of 64 bytes.
+            # Small streams share one stream, that of the first entry, in sectors of 64 bytes.
             shared = _chain(sectors, size, table, unpack_from("<I", directory, 116)[0])
             small_table = _chain(sectors, size, table, unpack_from("<I", data, 60)[0])
             return _chain(shared, 64, small_table, first)[:used]
@@ -92,7 +92,7 @@ def _sectors_of_table(data: bytes, size: int) -> Iterator[int]:
 
 
 def _chain(sectors: bytes, size: int, table: bytes, first: int) -> bytes:
-    """Return the sectors of a chain. A damaged chain may be a circle, so it has no more sectors than there are."""
+    """Return the sectors of a chain. A damaged chain may be a circle, so it is cut at the number of all sectors."""
     found = []
     for _ in range(len(sectors) // size + 1):
         if first >= _LAST_SECTOR:

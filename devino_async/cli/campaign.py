@@ -80,7 +80,7 @@ def show(name: str | None, journal: Path | None, json_lines: bool, **options: An
 )
 @click.argument("name", required=False)
 @click.option("--state", type=click.Choice([str(each) for each in State]), help="Only messages in this state.")
-@click.option("--keys", is_flag=True, help="The messages that were sent under a key, and not those of a campaign.")
+@click.option("--keys", is_flag=True, help="Keyed sends, instead of the messages of a campaign.")
 @click.option("--output", callback=output_path, metavar="FILE", help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
 @where
@@ -133,7 +133,7 @@ async def _export(
 ) -> None:
     refuse_database(output, journal)
     if options["keys"] and name is not None:
-        raise click.UsageError("--keys takes no campaign")
+        raise click.UsageError("--keys cannot be used with a campaign")
     async with AsyncExitStack() as stack:
         outcomes: AsyncIterator[Outcome]
         if options["keys"]:

@@ -19,10 +19,10 @@ __all__ = ["key_counts", "one_journal", "resolve_key", "state_of"]
 
 
 async def one_journal(journal: Path | None, stack: AsyncExitStack) -> tuple[SQLiteJournal, Path]:
-    """Open the only journal that is looked into. Raises click.UsageError if there are several, or none with content."""
+    """Open the only journal there is. Raises click.UsageError if there are several, or none with content."""
     places = [place for place in existing(journal, None)[0] if has_record(str(place))]
     if len(places) != 1:
-        raise click.UsageError(f"there are {len(places)} journals here; --journal names the one that has the keys")
+        raise click.UsageError(f"there are {len(places)} journals here. Name the one that has the keys with --journal")
     return await stack.enter_async_context(SQLiteJournal(places[0])), places[0]
 
 
@@ -33,7 +33,7 @@ async def state_of(journal: SQLiteJournal, key: str) -> State | None:
 
 
 async def key_counts(journal: SQLiteJournal) -> str:
-    """Return how many keys are in which state, in words."""
+    """Return how many keys are in each state, in words."""
     counts: Counter[State] = Counter()
     async for each in journal.keys():
         counts[each.state] += 1
@@ -42,7 +42,7 @@ async def key_counts(journal: SQLiteJournal) -> str:
 
 
 async def resolve_key(key: str, how: str, journal: Path | None, *, json_lines: bool, yes: bool) -> int:
-    """Show a key and what is to be done, ask if need be, and do it. Return the exit status."""
+    """Show a key and what will be done, ask if necessary, and do it. Return the exit status."""
     async with AsyncExitStack() as stack:
         opened, place = await one_journal(journal, stack)
         known = await state_of(opened, key)
@@ -54,7 +54,9 @@ async def resolve_key(key: str, how: str, journal: Path | None, *, json_lines: b
             say("the key is not unconfirmed; nothing was changed")
             return USAGE
         if how == "resend":
-            say("The key becomes free: the next send with it goes out, and if the message arrived, arrives twice.")
+            say(
+                "The key becomes free, and the next send with it goes out. If the message did arrive, it arrives twice."
+            )
         else:
             say("Its message counts as sent from now on, and is never sent again. This cannot be undone.")
         if not yes and not agreed():

@@ -84,7 +84,7 @@ def screen(json_lines: bool) -> Iterator[Callable[[Report], None]]:
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    # Without a thread that refreshes it: the screen changes only after a look.
+    # No thread refreshes the screen, because it changes only after a look.
     with Live(console=Console(), auto_refresh=False) as live:
         yield lambda report: live.update(_table(report), refresh=True)
 
@@ -127,7 +127,7 @@ def _table(report: Report) -> "RenderableType":
     table.add_row("last change", _clock(state.changed_at))
     of = "" if report.total is None else f" of about {report.total:,}"
     head = f"Campaign {printable(state.name)}: {report.word}, {report.handled:,}{of} messages"
-    bar = Table.grid()  # A bar by itself does not end its line.
+    bar = Table.grid()  # A bar does not end its own line.
     if report.total is not None:
         bar.add_row(ProgressBar(total=max(report.total, 1), completed=report.handled, width=60))
     return Group(Text(head, style="bold"), bar, table)

@@ -33,20 +33,20 @@ _FINAL = frozenset({"DELIVERED", "EXPIRED", "UNDELIVERABLE", "REJECTED", "CLICKE
 
 @define
 class Statuses:
-    """How many of the accepted messages have which status. `accepted` is how many there are."""
+    """How many of the accepted messages have each status. `accepted` is how many there are."""
 
     accepted: int
     sources: tuple[str, ...]
     asked: int = 0
     counts: Counter[str] = field(factory=Counter)
     conflicting: int = 0
-    # Whether all were asked about. If not, those without a status may be under way, and count as not looked at.
+    # Whether all were asked about. If not, those without a status may still get one, and count as not looked at.
     complete: bool = False
     exit_status: int = 0
 
     @property
     def not_known(self) -> int:
-        """How many were asked about in vain."""
+        """How many were asked about but are not known."""
         return max(self.asked - self.counts.total(), 0) if self.complete else 0
 
     def lines(self) -> Iterator[str]:
@@ -62,7 +62,7 @@ class Statuses:
         if waiting:
             yield f"Not final yet: {waiting:,}. Ask again later."
         if not self.complete:
-            yield f"It was stopped. {self.counts.total():,} of {self.accepted:,} messages were looked at."
+            yield f"Stopped early. {self.counts.total():,} of {self.accepted:,} messages were looked at."
 
     def data(self) -> dict[str, Any]:
         """Return the counts for JSON."""
@@ -88,14 +88,14 @@ class Asking:
         self._deliveries = deliveries
         # An empty file would become a database.
         if deliveries is not None and not has_record(str(deliveries)):
-            raise click.UsageError(f"there is no database {deliveries}; `devino listen --database` makes one")
+            raise click.UsageError(f"there is no database {deliveries}. `devino listen --database` creates one")
 
     async def ask(self, found: Found) -> Statuses:
         """Ask for the statuses of all accepted messages. Ctrl-C ends it, and what is known by then is returned."""
         if self._client is not None and self._address != found.state.address:
             raise click.UsageError(
-                f"the campaign was sent to {found.state.address}, which alone knows its statuses, but this would ask "
-                f"{self._address}; name the service with --base-url"
+                f"the campaign was sent to {found.state.address}, and only it knows the statuses, but this would ask "
+                f"{self._address}. Name the service with --base-url"
             )
         sources = [str(self._deliveries)] if self._deliveries is not None else []
         if self._client is not None:
@@ -137,7 +137,7 @@ class Asking:
     async def _left(
         self, found: Found, statuses: Statuses, store: "devino_async.SQLiteStore | None", advance: Any
     ) -> AsyncGenerator[str, None]:
-        """Yield the ids that the service is to be asked about. What the database knows for good is counted."""
+        """Yield the ids that the service must be asked about. Final statuses from the database are counted."""
         async for ids in _accepted(found):
             deliveries = {} if store is None else await store.get(ids)
             for each in ids:

@@ -67,7 +67,7 @@ def unpause(name: str | None, journal: Path | None, json_lines: bool) -> None:
 
     async def change(found: Found) -> _Done:
         await found.journal.unpause(found.state.name)
-        return _Done("it may go on. This sends nothing: run the same `devino send` again", {})
+        return _Done("it can go on. This command sends nothing: run the same `devino send` again", {})
 
     run(_carry_out(name, journal, json_lines, True, _Verb(_told("Its runs may send again"), change)))
 
@@ -83,7 +83,7 @@ def cancel(name: str | None, journal: Path | None, json_lines: bool, yes: bool) 
         await found.journal.cancel(found.state.name)
         return _Done("it is cancelled", {})
 
-    plan = _told("Nothing more of it is sent, ever. What was accepted cannot be called back. This cannot be undone")
+    plan = _told("Nothing more of it will ever be sent. What was accepted cannot be recalled. This cannot be undone")
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
 
@@ -92,7 +92,7 @@ def cancel(name: str | None, journal: Path | None, json_lines: bool, yes: bool) 
 @click.option("--resend", "how", flag_value="resend", help="Let the next run send them. They may arrive twice.")
 @click.option("--assume-sent", "how", flag_value="assume_sent", help="Count them as sent. They are never sent again.")
 @click.option("--position", "positions", type=click.IntRange(0), multiple=True, help="Only this one. May be repeated.")
-@click.option("--key", metavar="KEY", help="Decide about this key, and not about a campaign.")
+@click.option("--key", metavar="KEY", help="Decide about this key instead of a campaign.")
 @_yes
 @where
 def resolve(
@@ -105,7 +105,7 @@ def resolve(
         raise click.UsageError("give --resend or --assume-sent")
     if options["key"] is not None:
         if name is not None or options["positions"]:
-            raise click.UsageError("--key is about a keyed send, so it takes neither a campaign nor --position")
+            raise click.UsageError("--key cannot be used with a campaign or --position")
         run(resolve_key(options["key"], how, journal, json_lines=json_lines, yes=yes))
     run(_carry_out(name, journal, json_lines, yes, _resolving(how, frozenset(options["positions"]) or None)))
 
@@ -118,12 +118,12 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
         which = f"{count:,} unconfirmed messages" if places is None else f"Of {count:,}, those at --position"
         if how == "assume_sent":
             return f"{which} count as sent from now on, and are never sent again. This cannot be undone"
-        but = ", but none of a batch that is proved to have arrived" if places is None else ", even if they arrived"
-        return f"{which} are sent by the next run{but}. What did arrive is then paid for twice"
+        but = ", except those of a batch that is proved to have arrived" if places is None else ", even if they arrived"
+        return f"{which} will be sent by the next run{but}. What did arrive is then paid for twice"
 
     async def change(found: Found) -> _Done:
         resolved = await found.journal.resolve(found.state.name, how, places)  # type: ignore[arg-type]
-        what = "are sent by the next run" if how == "resend" else "count as sent"
+        what = "will be sent by the next run" if how == "resend" else "count as sent"
         over = f"; passed over, as their batch arrived: {resolved.passed_over:,}" if resolved.passed_over else ""
         return _Done(
             f"{resolved.set:,} messages {what}{over}", {"resolved": resolved.set, "passed_over": resolved.passed_over}
@@ -151,11 +151,11 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
         count = 0
         async for outcome in found.journal.outcomes(found.state.name):
             count += outcome.state == State.REJECTED and any(each.key in reasons for each in outcome.reasons)
-        return f"{count:,} rejected messages are sent by the next run" if count else None
+        return f"{count:,} rejected messages will be sent by the next run" if count else None
 
     async def change(found: Found) -> _Done:
         count = await found.journal.reopen(found.state.name, reasons)
-        return _Done(f"{count:,} messages are sent by the next run", {"reopened": count})
+        return _Done(f"{count:,} messages will be sent by the next run", {"reopened": count})
 
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
@@ -187,10 +187,10 @@ def forget(name: str | None, journal: Path | None, json_lines: bool, even_unconf
     async def change(found: Found) -> _Done:
         count = await found.journal.forget(found.state.name, even_unconfirmed=even_unconfirmed)
         data = {"name": found.state.name, "forgotten": count, "journal": str(found.place)}
-        return _Done(f"{count:,} messages are forgotten. A run with this name is refused", data)
+        return _Done(f"{count:,} messages were forgotten. A run with this name is refused", data)
 
     plan = _told(
-        "All that the journal knows of its messages is deleted. This cannot be undone. Results files are not touched"
+        "All that the journal knows about its messages will be deleted. This cannot be undone. Results files stay"
     )
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
@@ -215,7 +215,7 @@ def _told(text: str) -> Callable[[Found], Awaitable[str | None]]:
 
 
 async def _carry_out(name: str | None, journal: Path | None, json_lines: bool, yes: bool, verb: _Verb) -> int:
-    """Show the campaign and what is to be done, ask if need be, do it, and show the campaign again."""
+    """Show the campaign and what will be done, ask if necessary, do it, and show the campaign again."""
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
         state = found.state
@@ -261,12 +261,12 @@ async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool)
                 journals[place] = await stack.enter_async_context(SQLiteJournal(place))
         go = [each.state for each in found if each.state.finished and each.state.changed_at < before]
         say(f"journals: {', '.join(map(str, journals))}")
-        say(f"finished campaigns without a change for {days:g} days, which are forgotten: {len(go):,}")
+        say(f"finished campaigns without a change for {days:g} days, which will be forgotten: {len(go):,}")
         for state in go[:_SHOWN]:
             say(f"  {printable(state.name)}, {state.messages:,} messages, {state.changed_at.astimezone():%Y-%m-%d}")
         if len(go) > _SHOWN:
             say(f"  and {len(go) - _SHOWN:,} more")
-        say(f"Settled keys of over {days:g} days ago are deleted, and would send again. This cannot be undone.")
+        say(f"Keys settled over {days:g} days ago will be deleted, and can then send again. This cannot be undone.")
         if not yes and not agreed():
             return USAGE
         for place, opened in journals.items():

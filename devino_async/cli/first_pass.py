@@ -68,9 +68,9 @@ class FirstPass:
                 advance()
 
     async def others(self, read: Callable[[], Intake], limit: int | None) -> "AsyncIterator[Sequence[Message]]":
-        """Yield the messages of the file that `messages` did not: of rows that are left out, or behind the limit.
+        """Yield the messages that `messages` did not: those of rows that are left out, or after the limit.
 
-        `read` reads the file once more. That is done only if there can be such messages.
+        `read` reads the file once more. It is called only if there can be such messages.
         """
         if limit is None and not self._left_out:
             return

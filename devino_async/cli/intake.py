@@ -15,7 +15,7 @@ from .console import CommandFailed
 
 __all__ = ["Intake"]
 
-# A thread ends after so many rows.
+# A thread ends after this many rows.
 _ROWS_A_READ = 2_048
 # How long rows of a slow pipe wait for more rows, in seconds.
 _PATIENCE = 0.2
@@ -154,7 +154,7 @@ _NO_MEMORY = CommandFailed("there is not enough memory to read on")
 
 
 def _first_rows(runs: Iterator[list[Row]], limit: int) -> Iterator[list[Row]]:
-    """Yield the first rows. Unlike a slice of single rows, it does not take rows from the runs behind them."""
+    """Yield the first rows. Unlike a slice of single rows, it takes no rows from later runs."""
     for run in runs:
         yield run[:limit]
         limit -= len(run)

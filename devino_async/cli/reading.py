@@ -41,10 +41,12 @@ def reading(command: F) -> F:
                 "--format",
                 "form",
                 type=click.Choice(["csv", "jsonl", "xlsx", "xls", "ods"]),
-                help="Default: what the file's first bytes say.",
+                help="Default: detected from the file's first bytes.",
             ),
-            click.option("--encoding", metavar="NAME", help="Such as cp1251 or utf-8. Default: what the bytes say."),
-            click.option("--sheet", metavar="NAME", help="The name or number of a sheet. Default: the first one."),
+            click.option("--encoding", metavar="NAME", help="Such as cp1251 or utf-8. Default: detected."),
+            click.option(
+                "--sheet", metavar="NAME", help="The name or number of a sheet. Default: the first visible one."
+            ),
             click.option(
                 "--map",
                 "columns",
@@ -65,7 +67,7 @@ def reading(command: F) -> F:
                 "--time-zone", type=zone, metavar="NAME", help="The zone of --window and of times without one."
             ),
             click.option("--country", metavar="CODE", help="Convert national numbers, such as 8 916... with RU."),
-            click.option("--unique", is_flag=True, help="Send one message to each number: its first row."),
+            click.option("--unique", is_flag=True, help="Send one message to each number, from its first row."),
             click.option(
                 "--exclude",
                 type=_FILE,

@@ -33,8 +33,8 @@ _SHOWN = 10
     epilog="Example: devino campaign reconcile campaign.csv --time-zone Europe/Moscow",
 )
 @click.argument("name", required=False)
-@click.option("--key", metavar="KEY", help="Look for the message of this key, and not for those of a campaign.")
-@click.option("--keys", is_flag=True, help="Look for the messages of all keys in doubt.")
+@click.option("--key", metavar="KEY", help="Look for the message with this key instead of a campaign's.")
+@click.option("--keys", is_flag=True, help="Look for the unconfirmed messages of all keys.")
 @time_zone
 @connection
 @where
@@ -105,7 +105,7 @@ def _keys_of(report: "ReconcileReport") -> Iterator[str]:
 def _advice(report: "ReconcileReport", has_zone: bool, which: list[str]) -> Iterator[str]:
     """Yield which options and commands do what the report advises."""
     if report.unclear and not has_zone:
-        yield "The time zone of the service's dates is given with --time-zone, such as Europe/Moscow."
+        yield "Give the time zone of the service's dates with --time-zone, such as Europe/Moscow."
     if report.absent or report.unclear:
         yield "To count the rest as sent, or to let the next run send it, which may deliver it twice:"
         for how in ("--assume-sent", "--resend"):

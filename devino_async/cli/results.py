@@ -176,7 +176,7 @@ class Results:
             )
         elif self.counts["unconfirmed"]:
             yield (
-                "unconfirmed: may have been sent; do not send them again blindly, look them up with "
+                "unconfirmed: may have been sent; before you send them again, look them up with "
                 "`devino details --from ... --to ... --recipient ...` in a few minutes"
             )
         if self.broken is not None:

@@ -54,7 +54,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 def send(file: Path, output: Path | None, json_lines: bool, **options: Any) -> None:
     """Send FILE: CSV or a spreadsheet with a header, or JSON lines. The columns of a message are sender, to, text,
     validity, scheduled_time, priority, callback_url, options (or options.KEY), and usual headers such as phone or
-    Телефон. All other columns can stand in --text, as {Column}. `-` is standard input.
+    Телефон. All other columns can be used in --text, as {Column}. `-` is standard input.
 
     A journal beside the file remembers what was sent. After a crash or a stop, run the same command again: it sends
     only what was not sent. The journal holds the phone numbers and texts of messages in doubt or unsent, compressed,

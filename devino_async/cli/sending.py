@@ -41,7 +41,7 @@ from .waiting import WaitingRows
 __all__ = ["Heard", "Sending"]
 
 _RECEIPTS_A_STEP = 256
-# So many rows are handed over at once. What a client reads in one step blocks the event loop.
+# How many rows are handed over at once. While a client reads them, it blocks the event loop.
 _ROWS_A_LIST = 256
 _BATCH_SIZE = 32_000
 # A kill can leave `in_flight` batches in doubt.
@@ -199,7 +199,7 @@ class Sending:
         while rows := await self._intake.next_run():
             count += len(rows)
             self._left.extend(rows)
-            # Nothing here keeps a message, because a batch packs those that it has alone.
+            # Nothing here keeps a message, because a batch packs only messages that nothing else refers to.
             rows.clear()
             while self._left and not self._intake.stopped:
                 self._handed = self._handed_over()
@@ -212,7 +212,7 @@ class Sending:
             raise _EndedEarly
 
     def _handed_over(self) -> "list[devino_async.Message]":
-        """Put rows among those that wait for their turn. Return their messages, up to a bad row with --strict."""
+        """Add rows to those that wait for their turn. Return their messages, up to a bad row with --strict."""
         messages = []
         for _ in range(min(_ROWS_A_LIST, len(self._left))):
             row = self._left.popleft()

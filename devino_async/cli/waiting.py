@@ -1,7 +1,7 @@
-"""Rows that wait for their turn in the results: messages until their receipt comes, and the rows without one between.
+"""Rows that wait for their turn in the results: messages without a receipt yet, and the other rows between them.
 
-There may be millions of bad rows behind a message whose batch is not full yet. So the bad ones are kept in a temporary
-file, which stays in memory while it is small.
+Millions of bad rows may follow a message whose batch is not full yet. So bad rows are kept in a temporary file, which
+stays in memory while it is small.
 """
 
 import json
@@ -20,7 +20,7 @@ _MAX_IN_MEMORY = 4_000_000
 class WaitingRows:
     """Rows in the order of the input. Of those with a message only the line and the recipient are kept.
 
-    A client packs the messages that nothing else refers to. That spares the garbage collector their scan.
+    A client packs the messages that nothing else refers to, so the garbage collector need not scan them.
     """
 
     def __init__(self) -> None:

@@ -30,9 +30,9 @@ T = TypeVar("T")
 _WINDOW = 60.0
 # How long a journal may be busy before the command gives up, in seconds.
 _PATIENCE = 10.0
-# How many looks in a row may miss it. A file that is moved into its place is missing for a moment.
+# How many looks in a row may miss the file. It is missing for a moment while another is moved into its place.
 _MISSED_LOOKS = 3
-# A look takes at most this share of the time, so that a run with very many parts is not slowed down.
+# Looks take at most this share of the time, so that they do not slow down a run with very many parts.
 _MAX_SHARE = 0.05
 _MAX_BYTES = 2_000_000_000
 _BLOCK = 1 << 20
@@ -83,7 +83,7 @@ class Speed:
     def note(self, at: float, handled: int) -> None:
         """Note how many messages were handled at a moment, in seconds of any clock."""
         if self._points and handled < self._points[-1][1]:
-            # A person decided that some are to be sent again.
+            # A person decided to send some of them again.
             self._points.clear()
         self._points.append((at, handled))
         while len(self._points) > 2 and self._points[1][0] <= at - _WINDOW:
@@ -109,7 +109,7 @@ async def _watch(name: str | None, journal: Path | None, json_lines: bool, inter
     if not work.done():
         work.cancel()
         await asyncio.wait({work})
-        say("the run is left alone; this command only watched it")
+        say("stopped watching. The run goes on")
         return exit_status_of(stopped.result())
     return work.result()
 
@@ -190,7 +190,7 @@ class _Watching:
         found = await _patiently(partial(self._view.look, self._name), min(self._interval, 1.0))
         if self._view.was_replaced and not self._is_replaced:
             self._is_replaced = True
-            say("the journal was replaced by another file while it was watched. A run that had it open sends no more")
+            say("the journal was replaced by another file meanwhile. A run that had it open sends nothing more")
         if not found:
             return None
         [seen] = found
@@ -236,7 +236,7 @@ def _last_words(report: Report) -> Iterator[str]:
     else:
         yield "no process is sending this campaign"
     if state.unconfirmed:
-        yield f"in doubt: {state.unconfirmed:,} messages that may have been sent"
+        yield f"unconfirmed: {state.unconfirmed:,} messages that may have been sent"
     if not state.finished:
         command = ["devino", "campaign", "show", state.name, "--journal", str(report.place)]
         yield f"to see what to do now: {printable(shlex.join(command))}"

@@ -62,7 +62,7 @@ class Journaled:
                     self._journal, name, self._address, only_new=only_new, settling=self._settling, turns=self._turns
                 )
             except CampaignBusy:
-                # Asked only now: if the caller left a stream by `break`, the event loop has closed it meanwhile.
+                # Check only now. If the caller left a stream with `break`, the event loop has closed it meanwhile.
                 if name in self._open:
                     raise CampaignBusy(
                         f"this client is sending the campaign {name!r} in another stream. Read that stream to its end, "

@@ -1,7 +1,7 @@
-"""Reading: readers read a source in runs, some items with the encoded form of each.
+"""Reading: a reader reads a source in runs. A run is some items with the encoded form of each.
 
-There are two ways. Items are encoded one by one, each before the next is read. Or raw items are read, and a whole run
-of items is made of them at once. chunking.py joins runs into chunks, and says how long a run may be.
+There are two ways. Either each item is encoded before the next is read. Or raw items are read, and a whole run
+of items is made from them at once. chunking.py joins runs into chunks, and says how long a run may be.
 """
 
 from collections import deque
@@ -42,7 +42,7 @@ Make = Callable[[list[Any]], tuple[Run[T], Exception | None]]
 class HasRuns(Protocol[T]):
     """An async iterable that can also give its items in lists, which saves an await for each item.
 
-    A list then belongs to the reader, which takes items out of it. What the source takes out before counts as not read.
+    A list then belongs to the reader, which takes items out of it. What the source takes out first counts as not read.
     """
 
     def runs(self) -> AsyncIterable[list[T]]: ...
@@ -152,7 +152,7 @@ class _AsyncRunReader(_Reader[T]):
         super().__init__()
         self._runs = aiter(source.runs())
         self._encode = encode
-        # The items at hand, the next one last. None is kept here once it is taken, so that a batch can pack it.
+        # The items at hand, the next one last. An item is dropped here once it is taken, so that a batch can pack it.
         self._at_hand: list[T] = []
         self._stopped = False
 
@@ -178,7 +178,7 @@ class _AsyncRunReader(_Reader[T]):
 class _RawReader(Generic[T]):
     """Keeps the raw items that were read, until a run of them is taken. The subclasses do the reading.
 
-    Raw items are read a whole run ahead of the check. So those behind one that cannot be used are read in vain.
+    Raw items are read a whole run ahead of the check. So those after an unusable one are read but never sent.
     """
 
     def __init__(self, make: Make[T]) -> None:
@@ -260,7 +260,7 @@ def _emptied(items: deque[T]) -> Iterator[T]:
 def reader_of(
     source: Iterable[Any] | AsyncIterable[Any], encode: Encode[T] | InRuns[T], pacing: Pacing
 ) -> _SyncReader[T] | _AsyncReader[T] | _AsyncRunReader[T] | _SyncRawReader[T] | _AsyncRawReader[T]:
-    """Return the reader for a source of this kind. Raises TypeError for what cannot be iterated."""
+    """Return the reader for a source of this kind. Raises TypeError if it cannot be iterated."""
     if isinstance(encode, InRuns):
         if isinstance(source, AsyncIterable):
             return _AsyncRawReader(source, encode.make, pacing)

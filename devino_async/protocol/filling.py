@@ -20,11 +20,11 @@ from .sending import encode, encoded_rest
 
 __all__ = ["AsyncFilled", "Filled", "FilledRun", "Form", "Layout", "OnInvalid", "RowRun", "RowRuns"]
 
-# Of a recipient, in digits.
+# The number of digits of a recipient.
 _LENGTHS = frozenset(range(7, 16))
 
 OnInvalid = Callable[[int, Any, InvalidMessage], object]
-"""Gets the position of a row, the row, and what is wrong with it."""
+"""Called with the position of a row, the row, and what is wrong with it."""
 
 
 @frozen
@@ -251,7 +251,7 @@ class RowRuns:
         if layout.own.keys() != {"to"} or layout.problems or set(map(len, rows)) != {len(names)}:
             return None
         try:
-            # As many names as the first row, and all of its names: so each row has the same.
+            # A row with as many names as the first one, and with all of its names, has the same names.
             cells = {name: list(map(itemgetter(name), rows)) for name in names}
         except KeyError:
             return None
@@ -290,7 +290,7 @@ def _shown(placeholder: Placeholder, values: list[Any]) -> list[str] | None:
 def _encoded(form: Form, tos: list[str], columns: list[list[str]]) -> RowRun | None:
     """Return a run of good recipients and values, or None if a text may be too long or cannot be encoded."""
     joined = ["".join(column) for column in columns]
-    # Most runs are shorter in all than one text may be.
+    # Most runs are shorter in total than one text may be.
     if form.length + sum(map(len, joined)) > SURELY_SHORT:
         longest = [max(map(len, column)) for column in columns]
         if form.length + sum(longest) > SURELY_SHORT:
@@ -310,7 +310,7 @@ def _encoded(form: Form, tos: list[str], columns: list[list[str]]) -> RowRun | N
 
 
 def _escaped(values: list[str], joined: str) -> list[str]:
-    """Return values as they stand in JSON, without quotes around them."""
+    """Return values as they appear in JSON, without the quotes around them."""
     # A text that was not escaped only got two quotes.
     if len(encode_basestring(joined)) == len(joined) + 2:
         return values

@@ -30,7 +30,7 @@ def _counts(messages: Sequence[Message]) -> list[int]:
 _ALONE = 0 if _references is None else _counts([Message(sender="sender", to="79000000001", text="text")])[0]
 
 
-# As many as are read from an answer at once, so that those runs are shared and not cut.
+# As many as are read from an answer at once, so that those runs can be shared without cutting them.
 _MAX_RUN = 512
 
 Fields = tuple[str, str, str, Any]
@@ -105,7 +105,7 @@ class Packed(Sequence[Message]):
     def __init__(self) -> None:
         self._runs: list[list[Message] | _Columns | Unmade] = []
         self._ends: list[int] = []
-        # The last run, as long as it may grow.
+        # The last run, while it may still grow.
         self._growing: Any = None
 
     def extend(self, messages: list[Message] | Unmade) -> None:
@@ -139,7 +139,7 @@ class Packed(Sequence[Message]):
         return chain.from_iterable(map(_fields_of, self._runs))
 
     def runs(self) -> Iterator[list[Message] | Unmade]:
-        """Yield the messages in runs: made ones in lists, and those that are made when they are asked for."""
+        """Yield the messages in runs: lists of made messages, and runs that make theirs when they are asked for."""
         for run in self._runs:
             yield list(run) if isinstance(run, _Columns) else run
 

@@ -1,6 +1,6 @@
 """Placeholders: `{name}`, `{name:>10}`, `{day:%d.%m.%Y}` and `{name|default}` in the text of a template.
 
-A placeholder says which value it stands for, how the value is shown, and what stands there without a value. Values are
+A placeholder says which value it stands for, how the value is shown, and what replaces a missing value. Values are
 only inserted. They are never parsed, so braces in a value stay as they are. template.py finds the values.
 """
 
@@ -21,7 +21,7 @@ __all__ = ["Placeholder", "has_no_value", "matching_name", "parse"]
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 # The name, then a format after a colon, then a default after a bar. A default may hold both.
 _PARTS = re.compile(r"([^:|]*)(?::([^|]*))?(?:\|(.*))?", re.DOTALL)
-# What would reach into a value in Python's own format strings: {a[0]}, {a.b}, {a!r}.
+# In Python's own format strings, these would reach into a value: {a[0]}, {a.b}, {a!r}.
 _REACHING = re.compile(r"\w\[[^\]]*\]\Z|\A[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+\Z|![rsa]\Z")
 _WIDTH = re.compile(r"(?:.?[<>^])?[1-9][0-9]{0,2}", re.DOTALL)
 _DATE = re.compile(r"(?:[^%]|%[dmYyHMS%])*", re.DOTALL)
@@ -29,12 +29,12 @@ _DIRECTIVE = re.compile("%(.)")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})(?:[ T](.+))?")
 _MAX_PROBLEMS = 5
 _MAX_SHOWN = 40
-# Floats beyond this do not know their last digits.
+# Above this, a float does not hold its last digits.
 _EXACT = 2**53
 
 
 def matching_name(name: str) -> str:
-    """Return the form in which names are compared: without regard to case, to spaces around and to composed letters."""
+    """Return a name in the form in which names are compared: regardless of case, outer spaces and composed letters."""
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
@@ -60,7 +60,7 @@ class Placeholder:
         return f"{{{name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + '…'}}}"
 
     def shown(self, value: object) -> str | Reason:
-        """Return how a value is shown, or the default without one, or what is wrong. The reason shows no value."""
+        """Return how a value is shown, or the default if it is missing, or what is wrong. The reason shows no value."""
         if type(value) is str and not self.format and value.strip():
             return value
         if has_no_value(value):
@@ -99,7 +99,7 @@ class Placeholder:
 
 
 def _plain(value: object) -> str | None:
-    """Return a value as a person writes it, or None for what is no text, number or date."""
+    """Return a value as a person writes it, or None if it is not a text, a number or a date."""
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, bool) or (isinstance(value, float) and isinf(value)):
@@ -164,11 +164,11 @@ def _placeholder(inside: str) -> Placeholder | str:
     if _REACHING.search(name):
         return "a placeholder is only a name, without [index], .attribute or !conversion. Rename the field"
     if matching_name(name) == "text":
-        return "{text} cannot stand in a text, because a row's own text takes the place of the template's"
+        return "{text} cannot be a placeholder, because a row's own text replaces the template's. Rename the field"
     if form is not None and not ((_DATE if "%" in form else _WIDTH).fullmatch(form)):
         return (
-            "after a colon comes a width, as in {name:>10}, or a date of %d %m %Y %y %H %M %S, as in {day:%d.%m.%Y}. "
-            "A field whose name holds a colon must be renamed"
+            "after a colon, give a width, as in {name:>10}, or a date format of %d %m %Y %y %H %M %S, as in "
+            "{day:%d.%m.%Y}. A field whose name holds a colon must be renamed"
         )
     return Placeholder(name, form or "", default)
 
@@ -176,7 +176,7 @@ def _placeholder(inside: str) -> Placeholder | str:
 def _unbalanced(brace: str) -> str:
     if brace == "{":
         return "the brace is never closed, or opened again before it is closed. Write {{ for a brace"
-    return "the brace closes nothing. Write }} for a brace"
+    return "no brace was opened before this one. Write }} for a brace"
 
 
 def _invalid(index: int, why: str) -> Reason:

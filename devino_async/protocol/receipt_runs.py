@@ -1,7 +1,7 @@
 """The receipts of a batch, kept as plain values in runs, and made when they are taken.
 
-Tens of thousands of live receipts would be a long work for the garbage collector, which blocks the event loop. What a
-receipt is stands in receipts.py.
+With tens of thousands of live receipts, the garbage collector would block the event loop. What a receipt is, is in
+receipts.py.
 """
 
 import re

@@ -47,7 +47,7 @@ class Accepted(_Draft):
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
             unmade = self._unmade
             if unmade is None:
-                # Another thread has made it since.
+                # Another thread has made it meanwhile.
                 return self.message
             made = unmade[self._at]
             object.__setattr__(self, "message", made)

@@ -141,7 +141,7 @@ class Template:
         makes the message of a receipt when it is asked for. A row that cannot be a message goes to
         `on_invalid(position, row, error)` and is left out. Without `on_invalid` the stream ends there: InvalidMessage
         with the `position` of the row is raised after the receipts of all rows before it. Positions count from 0.
-        Of the rows behind it, some may have been read, and none is sent.
+        Some of the rows after it may have been read, but none is sent.
         """
         require_callable("on_invalid", on_invalid)
         if iscoroutinefunction(on_invalid):
@@ -164,7 +164,7 @@ class Template:
                 for placeholder, key in zip(self.form.placeholders, layout.keys, strict=True)
             ]
             problems += [each for each in shown if not isinstance(each, str)]
-            # With a text of some kind Message finds what else is wrong.
+            # With any text at all, Message finds what else is wrong.
             own["text"] = self.form.text % tuple(["?" for _ in shown] if problems else shown)
         try:
             # A row without a recipient gets the problem of a wrong one.

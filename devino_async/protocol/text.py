@@ -1,4 +1,4 @@
-"""What a text costs: its alphabet, its segments, and the characters that make it dearer.
+"""What a text costs: its alphabet, its segments, and the characters that make it cost more.
 
 This file only counts. Replacing characters is in typography.py, and whole messages are checked in message.py. The
 service has the last word: it may still reject a text with `text.length.too.long`.
@@ -36,11 +36,11 @@ __all__ = [
 MAX_CYRILLIC_CHARACTERS = 17_085
 MAX_LATIN_CHARACTERS = 34_170
 
-# The first culprits are enough to mend a text. A text of emoji alone could have thousands.
+# The first culprits are enough to fix a text. A text of nothing but emoji could have thousands.
 MAX_CULPRITS = 100
 
 # GSM 03.38: the default alphabet, and the extension table whose characters take two septets. The default alphabet has
-# ESC too, but only as the septet that announces a character of the extension table. In a text it is a stranger.
+# ESC too, but only as the septet that announces a character of the extension table. So an ESC in a text is not GSM-7.
 _GSM7 = (
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
@@ -64,7 +64,7 @@ LOOK_ALIKES = dict(
         strict=True,
     )
 )
-# Letters of an alphabet that is not Latin and that do not look Latin: no digits, fractions or superscripts, no Latin
+# Letters of other alphabets that do not look Latin: no digits, fractions or superscripts, no Latin
 # letters with accents, no modifier letters, no ligatures, and neither wide nor mathematical forms of Latin letters.
 _OF_ANOTHER_ALPHABET = re.compile(
     rf"[^\W\d_{''.join(LOOK_ALIKES)}{''.join(filter(str.isalpha, _GSM7))}\u00aa-\u024f\u02b0-\u02ff\u1d00-\u1dbf"
@@ -73,7 +73,7 @@ _OF_ANOTHER_ALPHABET = re.compile(
 )
 _MAX_SHARE = 10
 
-# The control characters that people paste. unicodedata has no names for any of them.
+# The control characters that people paste. unicodedata names none of them.
 _NAMES = {"\t": "CHARACTER TABULATION", "\v": "LINE TABULATION", "\x1b": "ESCAPE", "\x85": "NEXT LINE"}
 
 
@@ -175,7 +175,7 @@ def name_of(character: str) -> str:
 
 
 def _is_of_another_language(text: str) -> bool:
-    # A text has no more letters than characters. Beyond that share nothing has to be counted, as in most Russian texts.
+    # A text has no more letters than characters. Above that share nothing else is counted, as in most Russian texts.
     enough = len(text) // _MAX_SHARE + 1
     foreign = sum(1 for _ in islice(_OF_ANOTHER_ALPHABET.finditer(text), enough))
     if foreign == enough:
@@ -203,7 +203,7 @@ def _counted_ucs2(text: str) -> tuple[int, int]:
 
 
 def _parts(units: str, lead: str, alone: int, chained: int) -> int:
-    """Return how many segments the units fill, if none ends between a lead and what follows it."""
+    """Return how many segments the units fill, if no segment ends between a lead and its tail."""
     if len(units) <= alone:
         return 1
     parts, end = 1, chained

@@ -1,4 +1,4 @@
-"""Plainer characters for a text: quotes, dashes, spaces and letters that look Latin, where that saves a segment.
+"""Plainer characters for a text: quotes, dashes, spaces and letters that look Latin, if that saves a segment.
 
 Nothing here changes a text unasked. What a text costs is counted in text.py.
 """
@@ -29,7 +29,7 @@ _PLAINER = {
     "…": "...",
     "×": "x",
 }
-# Characters that show nothing, and that no other alphabet and no emoji needs.
+# Invisible characters that no other alphabet and no emoji needs.
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # A letter and its accents, which may be one character as well.
 _ACCENTED = re.compile("[^\\W\\d_][\u0300-\u036f]+")
@@ -38,7 +38,7 @@ _OTHER_FORMS = ("<compat>", "<wide>", "<narrow>", "<noBreak>", "<font>")
 
 
 class Replacement(NamedTuple):
-    """A character that a suggestion replaces, with its name in Unicode, its replacement, and how often it does."""
+    """A character that a suggestion replaces, with its name in Unicode, its replacement, and how often it occurs."""
 
     character: str
     name: str
@@ -59,7 +59,7 @@ class Suggestion(str):
     saves: int
 
     def __new__(cls, text: str, replaced: tuple[Replacement, ...] = (), saves: int = 0) -> Self:
-        """Make the suggestion."""
+        """Make the str from `text`."""
         made = super().__new__(cls, text)
         made.replaced, made.saves = replaced, saves
         return made
@@ -83,7 +83,7 @@ def suggest(text: str, *, profile: Literal["gsm7", "octet"] = "gsm7") -> Suggest
         if replaced is not None:
             made, replacements = replaced
             saves = before.count - segments(made, profile=profile).count
-            # The first of two that save as much is the one that replaces less.
+            # If two save equally much, the first one replaces less.
             if saves > best.saves:
                 best = Suggestion(made, replacements, saves)
     return best

@@ -126,13 +126,13 @@ def test_a_usual_header_beside_a_text_for_all_rows() -> None:
 @pytest.mark.parametrize(
     ("names", "mapping", "problem"),
     [
-        (["name", "city"], None, "no column has the recipients. Name one of them to, phone or телефон"),
+        (["name", "city"], None, "no column has the recipients. Name a column to, phone or телефон"),
         ([], None, "no column has the recipients"),
         (["to"], {"text": "Body"}, "--map text=COLUMN (columns= in Python): there is no such column in the file"),
         (["to", "a", "A"], {"text": "a"}, "2 columns are named 'a'. Rename one of them"),
         (["to"], {"colour": "x"}, "there is no field 'colour' to map. The fields are sender, to, text,"),
         (["to"], {"to": "x", "phone": "y"}, "the field 'to' is mapped twice"),
-        (["to"], {"to": "x", "text": "X"}, "two fields are mapped to one column"),
+        (["to"], {"to": "x", "text": "X"}, "two fields are mapped to one column. Map each to its own"),
     ],
 )
 def test_headers_that_cannot_be_used(names: list[str], mapping: dict[str, str] | None, problem: str) -> None:

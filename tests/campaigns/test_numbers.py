@@ -141,31 +141,31 @@ def test_what_is_wrong_with_a_number_of_a_country(written: str, problem: str) ->
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        ("", "must be an E.164 number, and is empty"),
+        ("", "must be an E.164 number, but is empty"),
         (" \u200b", "must be an E.164 number"),
-        ("oops", "must be an E.164 number, and character 1 is a Latin letter"),
-        ("7916123456O", "must be an E.164 number, and character 11 is a Latin letter"),
-        ("7916123456\u041e", "must be an E.164 number, and character 11 is a Cyrillic letter"),
-        (" '7916*234567", "must be an E.164 number, and character 7 is the asterisk"),
-        ("7916\x00234567", "must be an E.164 number, and character 5 is a control character"),
-        ("7916\udcff234567", "must be an E.164 number, and character 5 is half of a surrogate pair"),
-        ("7916+1234567", "must be an E.164 number, and character 5 is a + that is not in front"),
-        ("++79161234567", "must be an E.164 number, and character 2 is a + that is not in front"),
-        ("=1+1", "must be an E.164 number, and character 1 is the equals sign"),
+        ("oops", "must be an E.164 number, but character 1 is a Latin letter"),
+        ("7916123456O", "must be an E.164 number, but character 11 is a Latin letter"),
+        ("7916123456\u041e", "must be an E.164 number, but character 11 is a Cyrillic letter"),
+        (" '7916*234567", "must be an E.164 number, but character 7 is the asterisk"),
+        ("7916\x00234567", "must be an E.164 number, but character 5 is a control character"),
+        ("7916\udcff234567", "must be an E.164 number, but character 5 is half of a surrogate pair"),
+        ("7916+1234567", "must be an E.164 number, but character 5 is a + that is not at the start"),
+        ("++79161234567", "must be an E.164 number, but character 2 is a + that is not at the start"),
+        ("=1+1", "must be an E.164 number, but character 1 is the equals sign"),
         ("7.9161E+10", "is in scientific notation"),
         ("7,9161E+10", "is in scientific notation"),
-        ("79161234567 79161234568", "has 22 digits, and an E.164 number has at most 15. Are these two numbers?"),
+        ("79161234567 79161234568", "has 22 digits, but an E.164 number has at most 15. Are these two numbers?"),
         ("7916123456", "looks like a national number"),
-        ("791612345678", "has 12 digits, and a number that begins with 7 has 11"),
+        ("791612345678", "has 12 digits, but a number that begins with 7 has 11"),
         ("1234567", "has only 7 digits"),
         ("+123456", "has only 6 digits"),
-        ("1" * 201, "must be an E.164 number, and is 201 characters long"),
+        ("1" * 201, "must be an E.164 number, but is 201 characters long"),
         (True, "must be a str or a whole number, not bool"),
         (None, "must be a str or a whole number, not NoneType"),
         (["79161234567"], "must be a str or a whole number, not list"),
         (79161234567.5, "must be a str or a whole number, not float"),
         (float("nan"), "must be a str or a whole number, not float"),
-        (10**200, "has 100 digits, and an E.164 number has at most 15"),
+        (10**200, "has 100 digits, but an E.164 number has at most 15"),
     ],
 )
 def test_what_is_wrong(written: Any, problem: str) -> None:
@@ -178,7 +178,7 @@ def test_what_is_wrong(written: Any, problem: str) -> None:
 def test_two_numbers(between: str, country: str | None) -> None:
     """Two numbers in a cell are a problem, whatever stands between them."""
     assert problem_of(f"+79161234567{between}79161234568", country) == (
-        "holds more than one number, and a row is one message"
+        "holds more than one number. Give each number a row of its own"
     )
 
 

@@ -87,5 +87,5 @@ def test_what_to_do() -> None:
         "The dates of the service were read as UTC-03:30, because the settled rows agree on it.",
         f"2 are unclear because {zone} (devino: --time-zone Europe/Moscow).",
         "1 are unclear because rows fit several messages, or have no time. Reconcile again later.",
-        "What stays in doubt is decided by a person: resolve it as assume_sent, or as resend.",
+        "What stays unconfirmed is for you to decide: resolve it as assume_sent, or as resend.",
     ]

@@ -177,7 +177,7 @@ def test_an_empty_stop_list(tmp_path: Path) -> None:
     ("content", "problem"),
     [
         ("phone\n89000000001\n", "1 lines of the stop list are not phone numbers: line 2 looks like a national number"),
-        ("79000000001\noops\n", "line 2 must be an E.164 number, and character 1 is a Latin letter"),
+        ("79000000001\noops\n", "line 2 must be an E.164 number, but character 1 is a Latin letter"),
         ("name,city\nAnna,Omsk\n", "no column has the recipients"),
         ("x\n" * 30, "29 lines of the stop list are not phone numbers"),
         (None, "cannot read"),

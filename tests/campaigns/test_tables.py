@@ -168,7 +168,7 @@ def test_a_file_that_is_utf_8_only_at_first() -> None:
     """A file that can be read twice is checked as a whole: a line that is not UTF-8 is found before any row."""
     good = "to;text\n" + "79000000001;Ваш заказ готов, ждём вас\n" * 40_000
     bad = good.encode() + "79000000002;Привет\n".encode("cp1251")
-    with pytest.raises(ConfigurationError, match="line 40,002 is not UTF-8, though what stands before it is"):
+    with pytest.raises(ConfigurationError, match="line 40,002 is not UTF-8, though the lines before it are"):
         table_of(bad)
     line, problem = problem_of(bad, encoding="utf-8")
     assert (line, str(problem)) == (40_002, "has bytes that are not UTF-8: see --encoding NAME")
@@ -220,11 +220,11 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000)
         (b'[\n{"to": "secret"}]', "a JSON array"),
         (b"BEGIN:VCARD\nsecret", "an address book"),
         (DOCUMENT.getvalue(), "a Word document"),
-        (PLAIN_ZIP.getvalue(), "a zip archive and no workbook: unpack it first"),
+        (PLAIN_ZIP.getvalue(), "a zip archive, not a workbook: unpack it first"),
         (b"PK\x03\x04secret", "the zip archive is damaged"),
         (OLE + "WordDocument\0".encode("utf-16-le"), "a Word document"),
         (OLE + "EncryptedPackage\0".encode("utf-16-le"), "protected by a password"),
-        (OLE, "no workbook"),
+        (OLE, "not a workbook"),
         (gzip.compress(gzip.compress(b"a,b", mtime=0), mtime=0), "a gzip archive within another"),
         (gzip.compress(b"to,secret\n", mtime=0)[:-6], "the gzip archive is damaged"),
         (b"\x1f\x8bsecret", "the gzip archive is damaged"),
@@ -324,7 +324,7 @@ def test_runs() -> None:
         (f"to,text\n1,2\n3,{'s' * 200_000}\n4,5\n", 3, "is not valid CSV, and nothing from line 3 on was read"),
         ('{"to": 1}\n\n{"to": "secret"\n', 3, "is not a JSON object"),
         ('{"to": 1}\n["secret"]\n', 2, "is not a JSON object"),
-        ('{"to": 1}\n{"to": "secret", "to": 2}\n', 2, "is a JSON object with one name twice"),
+        ('{"to": 1}\n{"to": "secret", "to": 2}\n', 2, "is a JSON object with the same name twice"),
         ('{"to": 1}\n{"to": "secret\0"}\n', 2, "has a NUL character"),
         ('{"to": 1}\n{"to": ' + "9" * 5000 + "}\n", 2, "is not a JSON object"),
     ],
@@ -363,7 +363,7 @@ def test_a_damaged_archive_in_a_pipe(text: str) -> None:
     pipe = Trickle(packed, 5000, seekable=False)
     [*rows, (_, problem)] = [row for run in open_table(pipe).runs() for row in run]  # type: ignore[arg-type]
     assert rows
-    assert "the gzip archive is damaged or cut short, and nothing from line" in problem
+    assert "the gzip archive is damaged or cut short: copy it or make it again, and nothing from line" in problem
     with pytest.raises(ConfigurationError, match="damaged or cut short"):
         table_of(packed)
 

@@ -125,7 +125,7 @@ def test_a_table_that_stands_aside(path: Path) -> None:
 def test_a_hidden_sheet(path: Path) -> None:
     """The first visible sheet is read, and the notes name the others. A name or a number opens any of them."""
     with open_table(path) as table:
-        assert table.notes == ("read sheet 'Клиенты' of 'Черновик', 'Клиенты'; --sheet NAME decides",)
+        assert table.notes == ("read sheet 'Клиенты' of 'Черновик', 'Клиенты'. To read another, use --sheet NAME",)
         assert table.header == HEADER
     for sheet in ("Черновик", 1, "1"):
         with open_table(path, sheet=sheet) as table:

@@ -64,7 +64,7 @@ def test_resend_of_a_proved_batch(cli: Any, counting: Any) -> None:
     counting.rows = counting.rows[:130]
     assert cli.run("campaign", "reconcile").exit_code == 1
     result = cli.run("campaign", "resolve", "--resend", "--yes")
-    assert "0 messages are sent by the next run; passed over, as their batch arrived: 70" in result.stderr
+    assert "0 messages will be sent by the next run; passed over, as their batch arrived: 70" in result.stderr
     assert cli.run(*SEND).exit_code == 1
     assert counting.twice == []
     assert (shown(cli)["accepted"], shown(cli)["unconfirmed"]) == (230, 70)
@@ -75,7 +75,7 @@ def test_a_batch_that_gave_no_sign(cli: Any, counting: Any) -> None:
     """What is not found stays in doubt, until a person lets the next run send it."""
     counting.rows = counting.rows[:100]
     assert cli.run("campaign", "reconcile").exit_code == 1
-    assert "100 messages are sent" in cli.run("campaign", "resolve", "--resend", "--yes").stderr
+    assert "100 messages will be sent" in cli.run("campaign", "resolve", "--resend", "--yes").stderr
     assert cli.run(*SEND).exit_code == 0
     assert shown(cli)["accepted"] == 300
     assert set(accepted(counting).values()) == {1}
@@ -114,7 +114,7 @@ def test_a_late_answer_after_a_resend(cli: Any, counting: Any, rows: str) -> Non
     # Without this file the process counts as dead.
     [sign] = Path().glob("*.claimer")
     sign.unlink()
-    assert "100 messages are sent" in cli.run("campaign", "resolve", "--resend", "--yes").stderr
+    assert "100 messages will be sent" in cli.run("campaign", "resolve", "--resend", "--yes").stderr
     counting.answers = sys.maxsize
     assert cli.run(*SEND).exit_code == 0
     assert shown(cli)["sent_twice"] == 0

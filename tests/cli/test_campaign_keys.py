@@ -116,5 +116,5 @@ def test_several_journals(cli: Any) -> None:
     """If there are several journals, one must be named."""
     assert cli.run("send", cli.file()).exit_code == 0
     result = cli.run("campaign", "export", "--keys")
-    assert (result.exit_code, "--journal names the one" in result.stderr) == (2, True)
+    assert (result.exit_code, "Name the one that has the keys with --journal" in result.stderr) == (2, True)
     assert cli.run("campaign", "export", "--keys", "--journal", "shop.journal").exit_code == 0

@@ -125,7 +125,7 @@ def test_a_look_up_that_fails(cli: Any, guarded_url: str, monkeypatch: pytest.Mo
     assert cli.run("send", cli.file(f"sender,to,text\n{rows}"), "--api-key", "right").exit_code == 0
     result = cli.run("campaign", "show", "--statuses", "--api-key", "wrong")
     assert result.exit_code == 3
-    assert "It was stopped. 0 of 10 messages were looked at." in result.stderr
+    assert "Stopped early. 0 of 10 messages were looked at." in result.stderr
     assert "401" in result.stderr
 
 

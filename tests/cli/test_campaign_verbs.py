@@ -19,7 +19,7 @@ def test_nothing_happens_unasked(cli: Any, finished: str) -> None:
         assert result.exit_code == 2
         assert "300 messages (270 accepted, 30 rejected)" in result.stderr
         assert "--yes" in result.stderr
-    assert "30 rejected messages are sent by the next run" in result.stderr
+    assert "30 rejected messages will be sent by the next run" in result.stderr
     for verb in (["resolve", "--resend"], ["reopen", "--reason", "x"]):
         result = cli.run("campaign", *verb)
         assert (result.exit_code, "there is nothing to do" in result.stderr) == (0, True)
@@ -45,7 +45,7 @@ def test_resend_what_is_in_doubt(cli: Any, counting: Any, killed: None) -> None:
     """What was in flight at the kill is sent by the next run, after a person has decided so."""
     result = cli.run("campaign", "resolve", "--resend", "--yes")
     assert result.exit_code == 0
-    assert "100 messages are sent by the next run" in result.stderr
+    assert "100 messages will be sent by the next run" in result.stderr
     assert cli.run("send", "campaign.csv", "--batch-size", "100", "--output", "r.csv").exit_code == 1
     assert (shown(cli)["accepted"], shown(cli)["rejected"], shown(cli)["finished"]) == (270, 30, True)
 
@@ -57,12 +57,12 @@ def test_assume_sent(cli: Any, killed: None) -> None:
 
 
 def test_reopen(cli: Any, counting: Any, finished: str) -> None:
-    """The reasons of rejections are listed. Those that are named are sent by the next run."""
+    """The reasons of rejections are listed. Those that are named will be sent by the next run."""
     listed = cli.run("campaign", "reopen")
     assert listed.exit_code == 0
     assert listed.stdout.split() == ["30", "not.available"]
     result = cli.run("campaign", "reopen", "--reason", "not.available", "--yes")
-    assert "30 messages are sent by the next run" in result.stderr
+    assert "30 messages will be sent by the next run" in result.stderr
     assert (shown(cli)["not_sent"], shown(cli)["rejected"]) == (30, 0)
 
 
@@ -93,7 +93,7 @@ def test_prune(cli: Any, finished: str) -> None:
     assert "0 campaigns forgotten" in cli.run("campaign", "prune", "--days", "1", "--yes").stderr
     asked = cli.run("campaign", "prune", "--days", "0")
     assert asked.exit_code == 2
-    assert "which are forgotten: 1\n" in asked.stderr
+    assert "which will be forgotten: 1\n" in asked.stderr
     assert f"{finished}, 300 messages" in asked.stderr
     assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
     assert cli.run("send", "campaign.csv").exit_code == 2

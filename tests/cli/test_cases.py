@@ -66,7 +66,7 @@ CASES = [
         "05 a wrong character",
         "to,text\n7900000000O,a\n",
         status=1,
-        told="line 2: to: to.format.invalid (must be an E.164 number, and character 11 is a Latin letter)",
+        told="line 2: to: to.format.invalid (must be an E.164 number, but character 11 is a Latin letter)",
     ),
     case("06 national numbers", NATIONAL, status=1, told="--country"),
     case(

@@ -62,7 +62,7 @@ def test_a_run_that_is_killed(cli: Any, counting: Any, running: Any) -> None:
     assert status == 1
     assert "stopped: 200 of about 300: 90 accepted, 10 rejected, 100 unconfirmed, 0 in flight" in lines[-1]
     assert "no process is sending this campaign" in said
-    assert "in doubt: 100 messages" in said
+    assert "unconfirmed: 100 messages" in said
     command = said.splitlines()[-1].partition("to see what to do now: devino ")[2]
     assert "In doubt: 100." in cli.run(*command.split()).stdout
 
@@ -74,7 +74,7 @@ def test_it_can_be_left(cli: Any, counting: Any, running: Any, number: int) -> N
     first_line(watching)
     watching.signal(number)
     status, said = watching.end()
-    assert (status, said) == (128 + number, "the run is left alone; this command only watched it\n")
+    assert (status, said) == (128 + number, "stopped watching. The run goes on\n")
     counting.answer_all()
     assert running.end()[0] == 1
     assert (counting.sent.total(), counting.twice) == (300, [])

@@ -59,8 +59,8 @@ def test_what_may_stand_between_braces(text: str, expected: Placeholder) -> None
     [
         ("Hi {name", 4, "never closed"),
         ("Hi {", 4, "never closed"),
-        ("Hi }", 4, "closes nothing"),
-        ("{a}}", 4, "closes nothing"),
+        ("Hi }", 4, "no brace was opened before this one"),
+        ("{a}}", 4, "no brace was opened before this one"),
         ("{{{a}", 0, ""),
         ("{a{b}}", 1, "opened again"),
         ("{}", 1, "no name"),
