@@ -3,6 +3,7 @@
 The comparison itself is in campaigns/. Here its result becomes messages for the person and an exit status.
 """
 
+import asyncio
 import os
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -93,6 +94,9 @@ class JournaledRun:
             await self._journal.check_not_forgotten(self.name)
         except CampaignForgotten as error:
             raise in_options(error) from None
+        # A signal that was read just now has its handler in the queue of the event loop. Let it run first: otherwise it
+        # would say that nothing is sent, and everything would be sent.
+        await asyncio.sleep(0)
         return first.interrupted
 
     async def _choose(
