@@ -42,7 +42,7 @@ __all__ = ["VERSION", "SQLiteJournal"]
 
 Clock = Callable[[], float]
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = (
     # Twice: with a damaged secret every message would be a new one.
     "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
@@ -77,7 +77,7 @@ class SQLiteJournal(JournalFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
-        super().__init__(path, schema=_SCHEMA, version=VERSION)
+        super().__init__(path, schema=_SCHEMA, version=VERSION, upgrades={1: _upgraded_from_1})
         self._clock = clock
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
         self.on_status, self.references = self.evidence.on_status, references
@@ -267,3 +267,9 @@ class SQLiteJournal(JournalFile):
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)
+
+
+def _upgraded_from_1(connection: sqlite3.Connection) -> None:
+    """Add whether messages are scheduled. What is not known to be unscheduled says nothing about the service's zone."""
+    for table in ("part", "keyed"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 1")
