@@ -56,6 +56,7 @@ _SCHEMA = (
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
+_KEYS_A_STEP = 64
 _OUTCOMES_A_STEP = 500
 # What Results raises if it is given anything but what was packed.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, Damaged)
@@ -237,7 +238,10 @@ class SQLiteJournal(JournalFile):
         return await self._do(sqlite_campaigns.states)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, sorted by position."""
+        """Yield what became of each message of a campaign, sorted by position.
+
+        Raises JournalError if there is no such campaign, or if it is forgotten meanwhile.
+        """
         await self._bury()
         await self._do(partial(sqlite_verbs.campaign_of, name=name))
         number = 0
@@ -247,6 +251,8 @@ class SQLiteJournal(JournalFile):
                 found = [outcomes_within(each, start, stop) for each in await self.records(name, start, stop)]
             except _UNREADABLE:
                 raise self._damaged(name) from None
+            # Otherwise the outcomes of a campaign that is forgotten now would end here, as if they were all.
+            await self._do(partial(sqlite_verbs.campaign_of, name=name))
             for outcome in heapq.merge(*found, key=position_of):
                 yield outcome
                 number += 1
@@ -261,12 +267,14 @@ class SQLiteJournal(JournalFile):
         await self._bury()
         after: str | None = None
         while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
-            for after, found, results in rows:
+            for number, (after, found, results) in enumerate(rows, 1):
                 try:
                     [outcome] = Results(bytes((MARKS[State(found)],)), unpack_bytes(results)).outcomes([0])
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)
+                if number % _KEYS_A_STEP == 0:
+                    await asyncio.sleep(0)
 
 
 def _upgraded_from_1(connection: sqlite3.Connection) -> None:

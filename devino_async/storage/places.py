@@ -44,8 +44,8 @@ class Place:
         if stat.S_ISREG(self._before.st_mode) and self._before.st_nlink > 1:
             # SQLite names its log and its locks after the name that it is given.
             return (
-                "it has several names (hard links), and processes that use different ones do not see each other. Delete "
-                f"all names but one. This command lists them: find / -samefile {shlex.quote(self._path)}"
+                "it has several names (hard links), and processes that use different ones do not see each other. "
+                f"Delete all names but one. This command lists them: find / -samefile {shlex.quote(self._path)}"
             )
         return None
 
