@@ -4,21 +4,48 @@ The parsing of rows is in campaigns/.
 """
 
 import asyncio
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 
 import devino_async
 from devino_async.campaigns import Row
 
 from .console import CommandFailed
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "while_unchanged"]
 
 _ROWS_A_READ = 512
 # How long rows of a slow pipe wait for more rows, in seconds.
 _PATIENCE = 0.2
+
+
+def while_unchanged(rows: Iterator[Row], source: BinaryIO) -> Iterator[Row]:
+    """Return the rows that are read from this source. Raises CommandFailed once a regular file has changed since now.
+
+    If a row is inserted before the place that was reached, rows that were read already come again, and would be sent
+    again as new ones.
+    """
+    before = _version_of(source)
+    return rows if before is None else _checked(rows, source, before)
+
+
+def _checked(rows: Iterator[Row], source: BinaryIO, before: tuple[int, int]) -> Iterator[Row]:
+    for row in rows:
+        # After the row was read. So each row that is yielded is of the file as it was.
+        if _version_of(source) != before:
+            raise CommandFailed(
+                "the file changed while it was sent, so reading has stopped. Every row that was read has its result"
+            )
+        yield row
+
+
+def _version_of(source: BinaryIO) -> tuple[int, int] | None:
+    found = os.fstat(source.fileno())
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 class Intake:
