@@ -44,7 +44,11 @@ def _checked(rows: Iterator[Row], source: BinaryIO, before: tuple[int, int]) -> 
 
 
 def _version_of(source: BinaryIO) -> tuple[int, int] | None:
-    found = os.fstat(source.fileno())
+    try:
+        found = os.fstat(source.fileno())
+    except OSError:
+        # Not a file of the operating system.
+        return None
     return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
