@@ -127,7 +127,7 @@ class SQLiteEvidence:
     def _settle_heard(self, connection: sqlite3.Connection, heard: dict[str, dict[int, str]]) -> None:
         """Settle all that is heard by now. It may take a tenth of a second, however few of a large part these are.
 
-        So the first of those who wait does it for all. The others find it done, or do it if that was undone.
+        So the first caller does it for all that wait. The others find it done, or do it if that was undone.
         """
         with self._hearing:
             if self._heard is heard:
