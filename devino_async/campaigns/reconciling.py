@@ -283,7 +283,7 @@ def _doubts_of(lines: Sequence[bytes], places: Sequence[int] | None = None) -> I
 
 
 def _schedules_of(doubt: InDoubt, gap: float) -> list[tuple[float, float]]:
-    """Return the scheduled times that were still to come, as the first and the last of those that are this close."""
+    """Return the scheduled times that were still to come, close ones together: the first and the last of each run."""
     times = {each.scheduled or 0.0 for each in _doubts_of([line for line in doubt.lines if SCHEDULED in line])}
     spans: list[tuple[float, float]] = []
     for each in sorted(times):

@@ -240,7 +240,7 @@ class SQLiteJournal(JournalFile):
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
         """Yield what became of each message of a campaign, sorted by position.
 
-        Raises JournalError if there is no such campaign, or if it is forgotten meanwhile.
+        Raises JournalError if the journal does not have this campaign, or if it is forgotten meanwhile.
         """
         await self._bury()
         await self._do(partial(sqlite_verbs.campaign_of, name=name))
