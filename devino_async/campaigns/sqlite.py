@@ -42,7 +42,7 @@ __all__ = ["VERSION", "SQLiteJournal"]
 
 Clock = Callable[[], float]
 
-VERSION = 1
+VERSION = 2
 _SCHEMA = (
     # Twice: with a damaged secret every message would be a new one.
     "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
@@ -56,6 +56,7 @@ _SCHEMA = (
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
+_KEYS_A_STEP = 64
 _OUTCOMES_A_STEP = 500
 # What Results raises if it is given anything but what was packed.
 _UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, Damaged)
@@ -77,7 +78,7 @@ class SQLiteJournal(JournalFile):
     """
 
     def __init__(self, path: str | os.PathLike[str], *, references: bool = False, clock: Clock = time.time) -> None:
-        super().__init__(path, schema=_SCHEMA, version=VERSION)
+        super().__init__(path, schema=_SCHEMA, version=VERSION, upgrades={1: _upgraded_from_1})
         self._clock = clock
         self.evidence = sqlite_evidence.SQLiteEvidence(self._do, self._together, self._bury, clock)
         self.on_status, self.references = self.evidence.on_status, references
@@ -237,7 +238,10 @@ class SQLiteJournal(JournalFile):
         return await self._do(sqlite_campaigns.states)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
-        """Yield what became of each message of a campaign, sorted by position."""
+        """Yield what became of each message of a campaign, sorted by position.
+
+        Raises JournalError if the journal does not have this campaign, or if it is forgotten meanwhile.
+        """
         await self._bury()
         await self._do(partial(sqlite_verbs.campaign_of, name=name))
         number = 0
@@ -247,6 +251,8 @@ class SQLiteJournal(JournalFile):
                 found = [outcomes_within(each, start, stop) for each in await self.records(name, start, stop)]
             except _UNREADABLE:
                 raise self._damaged(name) from None
+            # Otherwise the outcomes of a campaign that is forgotten now would end here, as if they were all.
+            await self._do(partial(sqlite_verbs.campaign_of, name=name))
             for outcome in heapq.merge(*found, key=position_of):
                 yield outcome
                 number += 1
@@ -261,9 +267,17 @@ class SQLiteJournal(JournalFile):
         await self._bury()
         after: str | None = None
         while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
-            for after, found, results in rows:
+            for number, (after, found, results) in enumerate(rows, 1):
                 try:
                     [outcome] = Results(bytes((MARKS[State(found)],)), unpack_bytes(results)).outcomes([0])
                 except _UNREADABLE:
                     raise self._damaged(None) from None
                 yield evolve(outcome, position=None, key=after)
+                if number % _KEYS_A_STEP == 0:
+                    await asyncio.sleep(0)
+
+
+def _upgraded_from_1(connection: sqlite3.Connection) -> None:
+    """Add whether messages are scheduled. What is not known to be unscheduled says nothing about the service's zone."""
+    for table in ("part", "keyed"):
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 1")

@@ -5,6 +5,7 @@ Every function but those of SQLiteEvidence gets the connection and runs in the t
 
 import json
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -71,6 +72,9 @@ class SQLiteEvidence:
         self._together = together
         self._bury = bury
         self._clock = clock
+        # What callbacks have told since the last piece of work began to write it. Both threads use it.
+        self._heard: dict[str, dict[int, str]] = {}
+        self._hearing = threading.Lock()
 
     async def in_doubt(self, address: str, since: float = 0.0) -> AsyncIterator[InDoubt]:
         """Yield what is in doubt, or being sent, and was claimed at this time or later. One part is read at a time."""
@@ -112,7 +116,24 @@ class SQLiteEvidence:
         """
         found = references_in(events)
         if found:
-            await self._together(partial(_settle_references, found=found, now=self._clock()))
+            await self._together(partial(self._settle_heard, heard=self._add(found)))
+
+    def _add(self, found: Mapping[str, Mapping[int, str]]) -> dict[str, dict[int, str]]:
+        """Add this to what is written next, and return all of that. Callbacks mostly come one by one."""
+        with self._hearing:
+            for token, ids in found.items():
+                self._heard.setdefault(token, {}).update(ids)
+            return self._heard
+
+    def _settle_heard(self, connection: sqlite3.Connection, heard: dict[str, dict[int, str]]) -> None:
+        """Settle all that is heard by now. It may take a tenth of a second, however few of a large part these are.
+
+        So the first caller does it for all that wait. The others find it done, or do it if that was undone.
+        """
+        with self._hearing:
+            if self._heard is heard:
+                self._heard = {}
+        _settle_references(connection, heard, self._clock())
 
 
 def _next_part(connection: sqlite3.Connection, after: int, address: str, since: float) -> tuple[int, InDoubt] | None:

@@ -19,7 +19,7 @@ from . import sqlite_keys, sqlite_parts
 from .blobs import Damaged
 from .claimer import Claimer
 from .states import KeyRecord
-from .troubles import RESTORE, damaged, explained, refuse_network, replaced
+from .troubles import RESTORE, damaged, explained, refuse_place, replaced
 
 __all__ = ["JournalFile", "check_tables", "claimers"]
 
@@ -31,7 +31,14 @@ Work = Callable[[sqlite3.Connection], T]
 class JournalFile:
     """A journal's file, and this process among those that use it."""
 
-    def __init__(self, path: str | os.PathLike[str], *, schema: Sequence[str], version: int) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        schema: Sequence[str],
+        version: int,
+        upgrades: Mapping[int, Work[None]] | None = None,
+    ) -> None:
         # Resolved once: by another path to this file, or after chdir, the signs of life of others would not be found.
         self._path = os.path.realpath(_checked(path))
         self._name = os.path.basename(self._path)  # noqa: PTH119 - the path is text throughout
@@ -43,10 +50,11 @@ class JournalFile:
             self._path,
             schema=schema,
             version=version,
+            upgrades=upgrades,
             kind="journal",
             error=JournalFailed,
             explain=partial(explained, path=self._path),
-            before_opening=partial(refuse_network, self._path),
+            before_opening=partial(refuse_place, self._path),
         )
 
     def __repr__(self) -> str:

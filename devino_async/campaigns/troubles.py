@@ -9,10 +9,11 @@ import re
 import sqlite3
 import stat
 import sys
+from collections.abc import Iterator
 
 from ..errors import JournalFailed
 
-__all__ = ["RESTORE", "damaged", "explained", "network_file_system", "refuse_network", "replaced"]
+__all__ = ["RESTORE", "damaged", "explained", "network_file_system", "refuse_place", "replaced"]
 
 RESTORE = (
     "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
@@ -94,9 +95,10 @@ def replaced(stray: str) -> str:
     )
 
 
-def refuse_network(path: str) -> None:
-    """Raise JournalFailed if the path lies on a network file system, as far as that can be detected."""
-    kind = "network share" if _is_share(path) else network_file_system(path, _mounts())
+def refuse_place(path: str) -> None:
+    """Raise JournalFailed if processes that use this path would not see each other, as far as that can be detected."""
+    mounts = _mounts()
+    kind = "network share" if _is_share(path) else network_file_system(path, mounts)
     if kind and has_record(path):
         raise JournalFailed(
             f"the journal {path!r} lies on a network file system ({kind}), where locks do not work. Move it to a local "
@@ -106,22 +108,32 @@ def refuse_network(path: str) -> None:
         raise JournalFailed(
             f"the journal {path!r} would lie on a network file system ({kind}), where locks do not work. {_ELSEWHERE}"
         )
+    if any(point == path for point, _ in _mounted(mounts)):
+        raise JournalFailed(
+            f"the journal {path!r} is mounted as a single file, without the -wal and .claimer files beside it. What "
+            "they hold would be lost with the container, and others would not see it. Mount the folder of the journal "
+            "instead"
+        )
 
 
 def network_file_system(path: str, mounts: str) -> str | None:
     """Return the file system type of an absolute path if it is a network one. `mounts` is the text of a mountinfo."""
     found, kind = "", ""
-    for line in mounts.splitlines():
-        before, _, after = line.partition(" - ")
-        fields = before.split()
-        if len(fields) < 5 or not after:
-            continue
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4])
+    for point, some in _mounted(mounts):
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         # A later mount on the same point hides the earlier one.
         if inside and len(point) >= len(found):
-            found, kind = point, after.split()[0]
+            found, kind = point, some
     return kind if kind in _NETWORK else None
+
+
+def _mounted(mounts: str) -> Iterator[tuple[str, str]]:
+    """Yield each mount point and the type of its file system."""
+    for line in mounts.splitlines():
+        before, _, after = line.partition(" - ")
+        fields = before.split()
+        if len(fields) >= 5 and after:
+            yield re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), fields[4]), after.split()[0]
 
 
 def _is_share(path: str) -> bool:

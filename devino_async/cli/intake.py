@@ -4,21 +4,52 @@ The parsing of rows is in campaigns/.
 """
 
 import asyncio
+import os
+import stat
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import devino_async
 from devino_async.campaigns import Row
 
 from .console import CommandFailed
 
-__all__ = ["Intake"]
+__all__ = ["Intake", "while_unchanged"]
 
 # A thread ends after this many rows.
 _ROWS_A_READ = 2_048
 # How long rows of a slow pipe wait for more rows, in seconds.
 _PATIENCE = 0.2
+
+
+def while_unchanged(runs: Iterator[list[Row]], source: BinaryIO) -> Iterator[list[Row]]:
+    """Return the rows that are read from this source. Raises CommandFailed once a regular file has changed since now.
+
+    If a row is inserted before the place that was reached, rows that were read already come again, and would be sent
+    again as new ones.
+    """
+    before = _version_of(source)
+    return runs if before is None else _checked(runs, source, before)
+
+
+def _checked(runs: Iterator[list[Row]], source: BinaryIO, before: tuple[int, int]) -> Iterator[list[Row]]:
+    for rows in runs:
+        # After the rows were read. So each row that is yielded is of the file as it was.
+        if _version_of(source) != before:
+            raise CommandFailed(
+                "the file changed while it was sent, so reading has stopped. Every row that was read has its result"
+            )
+        yield rows
+
+
+def _version_of(source: BinaryIO) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(source.fileno())
+    except OSError:
+        # Not a file of the operating system.
+        return None
+    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 class Intake:

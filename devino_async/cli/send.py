@@ -18,7 +18,7 @@ from devino_async.campaigns.troubles import has_record
 from .console import MESSAGES_FAILED, output_path, run, say, standard_input
 from .continuing import JournaledRun, address_of
 from .first_pass import FirstPass
-from .intake import Intake
+from .intake import Intake, while_unchanged
 from .journals import entered, is_stream, journal_for
 from .options import connection, connection_of
 from .reading import reading, reading_of
@@ -95,7 +95,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             if status:
                 return status
         journaled: JournaledRun | None = None
-        intake = Intake(read_messages(source, **given_rows).runs(), options["limit"])
+        intake = Intake(while_unchanged(read_messages(source, **given_rows).runs(), source), options["limit"])
         if journal is not None and place is not None:
             begun = FirstPass()
             # Otherwise input with a wrong header, or without rows, would leave an empty journal.

@@ -1,6 +1,8 @@
 """Where a file lies: whether what is open is still what lies there, and what a lost file has left behind."""
 
 import os
+import shlex
+import stat
 import threading
 from contextlib import suppress
 
@@ -39,6 +41,12 @@ class Place:
         with _creating, suppress(FileExistsError):
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         self._before = _stat(self._path)
+        if stat.S_ISREG(self._before.st_mode) and self._before.st_nlink > 1:
+            # SQLite names its log and its locks after the name that it is given.
+            return (
+                "it has several names (hard links), and processes that use different ones do not see each other. "
+                f"Delete all names but one. This command lists them: find / -samefile {shlex.quote(self._path)}"
+            )
         return None
 
     def remember(self) -> str | None:

@@ -150,6 +150,26 @@ async def test_a_callback_settles_its_message(
     assert [each.message_id for each in report.settled] == ids[:1]
 
 
+async def test_callbacks_that_come_together(
+    devino: DevinoClient, service: Service, account: Account, journal: SQLiteJournal
+) -> None:
+    """Callbacks that come one by one while the journal writes are written together: a part is packed once for all."""
+    account.lost = {0}
+    some = [message(number, callback_url=URL) for number in range(60)]
+    await devino.send_all(some, campaign="sale")
+    events = [event(each.message_id, of) for each, of in zip(account.stored, references(service), strict=True)]
+    before = await journal._file.do(lambda connection: connection.total_changes)
+    calls = [asyncio.create_task(journal.on_status([each])) for each in events]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    told = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(each) for each in told] == [asyncio.CancelledError, *[type(None)] * 59]
+    changes = await journal._file.do(lambda connection: connection.total_changes) - before
+    assert changes < 60 + 10, "each id once, and few changes of the part and the campaign"
+    again = await devino.send_all(some, campaign="sale")
+    assert [each.message_id for each in again.accepted] == [each.message_id for each in account.stored]
+
+
 async def test_callbacks_that_concern_nothing(devino: DevinoClient, account: Account, journal: SQLiteJournal) -> None:
     """References of another journal, of no message, or with an id that serves another message change nothing."""
     account.lost = {0}

@@ -285,3 +285,20 @@ async def test_outcomes_of_an_unknown_campaign(journal: SQLiteJournal) -> None:
     """Looking at a campaign that is not there is the same error as deciding about it."""
     with pytest.raises(JournalError, match="the journal has no campaign 'nosuch'"):
         await collected(journal, "outcomes", "nosuch")
+
+
+async def test_forgotten_while_it_is_read(journal: SQLiteJournal, other: SQLiteJournal) -> None:
+    """If a campaign is forgotten while its outcomes are read, that is an error. A part would pass for the whole."""
+    run = await journal.begin("spring", ADDRESS)
+    for first in (0, 40_000):
+        part = part_of(range(first, first + 3))
+        await journal.claim(run, part)
+        await journal.settle(run, part, *answer(part.positions, "aaa"))
+    await journal.end(run, complete=True)
+    read = []
+    with pytest.raises(JournalError, match="no campaign 'spring'"):
+        async for each in journal.outcomes("spring"):
+            read.append(each.position)
+            if len(read) == 1:
+                await other.forget("spring")
+    assert read == [0, 1, 2]

@@ -176,7 +176,7 @@ async def test_a_journal_of_another_version(path: Path) -> None:
         await journal.begin("spring", ADDRESS)
     changed(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(JournalFailed, match=r"it has format 99, .* reads format 1\. Use the version that made it"):
+    with pytest.raises(JournalFailed, match=r"it has format 99, .* reads format 2\. Use the version that made it"):
         async with SQLiteJournal(path):
             pass
     assert path.read_bytes() == before
