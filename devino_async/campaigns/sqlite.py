@@ -278,6 +278,7 @@ class SQLiteJournal(JournalFile):
 
 
 def _upgraded_from_1(connection: sqlite3.Connection) -> None:
-    """Add whether messages are scheduled. What is not known to be unscheduled says nothing about the service's zone."""
+    """Add whether messages are scheduled, and an index. What may be scheduled says nothing about the service's zone."""
     for table in ("part", "keyed"):
         connection.execute(f"ALTER TABLE {table} ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 1")
+    connection.execute(sqlite_keys.PLANNED_INDEX)

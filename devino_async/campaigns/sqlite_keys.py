@@ -12,10 +12,11 @@ from .blobs import SCHEDULED, Damaged, pack_bytes, unpack_bytes
 from .merging import OPEN
 from .states import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 
-__all__ = ["claim", "find", "page", "release", "settle"]
+__all__ = ["PLANNED_INDEX", "claim", "find", "page", "release", "settle"]
 
 T = TypeVar("T")
 
+PLANNED_INDEX = "CREATE INDEX keyed_planned ON keyed (token) WHERE state = 'planned'"
 SCHEMA = (
     """CREATE TABLE keyed (key TEXT PRIMARY KEY, state TEXT NOT NULL, address TEXT NOT NULL, token TEXT NOT NULL,
         fingerprint BLOB NOT NULL, results BLOB, body BLOB, claimer TEXT, claimed_at REAL, claimed_until REAL NOT NULL,
@@ -23,7 +24,7 @@ SCHEMA = (
     WITHOUT ROWID""",
     "CREATE INDEX keyed_claimer ON keyed (claimer, token) WHERE claimer IS NOT NULL",
     "CREATE INDEX keyed_doubt ON keyed (token) WHERE state = 'unconfirmed'",
-    "CREATE INDEX keyed_planned ON keyed (token) WHERE state = 'planned'",
+    PLANNED_INDEX,
 )
 # SQLite before 3.32 takes at most 999 values in a statement.
 _KEYS_AT_ONCE = 500
