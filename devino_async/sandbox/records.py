@@ -99,7 +99,7 @@ class NotSentOnce(AssertionError):
 
     def __init__(self, repeated: tuple[Repeated, ...]) -> None:
         shown = "\n".join(f"  {each!r}" for each in repeated[:10])
-        super().__init__(f"{len(repeated)} messages were sent more than once:\n{shown}")
+        super().__init__(f"sent more than once (same sender, recipient and text):\n{shown}")
         self.repeated = repeated
 
 
@@ -172,6 +172,7 @@ class Records:
 
     def assert_nothing_sent_twice(self) -> None:
         """Raise NotSentOnce if a message was accepted more than once. The caller is blocked meanwhile."""
+        __tracebackhide__ = True  # pytest shows the line of the test instead.
         found = tuple(map(_repeated, self._store.rows_now(_REPEATED, {"limit": 100})))
         if found:
             raise NotSentOnce(found)

@@ -45,6 +45,7 @@ class Sandbox:
     - `callback_faults`: deliberate duplicates, disorder, delay and loss of status callbacks.
     - `faults`: an attribute. Set its members to make answers and callbacks go wrong while the sandbox runs.
     - `incoming_url`: where `reply` POSTs to, if no message to that phone had a callbackUrl. It must be on loopback.
+    - `keep_alive`: False closes each connection after its answer.
     - `round_ids`: status answers hold ids rounded as by a JavaScript client, like the sample in the API docs.
     """
 
@@ -62,10 +63,12 @@ class Sandbox:
         round_ids: bool = False,
         callback_faults: CallbackFaults | None = None,
         incoming_url: str | None = None,
+        keep_alive: bool = True,
     ) -> None:
         self.faults = Faults(callbacks=callback_faults or CallbackFaults())
         self._host = host
         self._port = port
+        self._keep_alive = keep_alive
         self._clock = clock or SystemClock()
         self._store = Store(database)
         arrivals = Arrivals()
@@ -143,6 +146,7 @@ class Sandbox:
         self, *, to: str | None = None, text: str | None = None, after: str | None = None, timeout: float = 5.0
     ) -> SentMessage:
         """Return the first message that `find` would return, as soon as it is accepted. Raises TimeoutError."""
+        __tracebackhide__ = True  # pytest shows the line of the test instead.
         found = await self._records.wait(timeout, to=to, text=text, after=_number(after), limit=1)
         if found:
             return found[0]
@@ -160,6 +164,7 @@ class Sandbox:
 
     def assert_nothing_sent_twice(self) -> None:
         """Raise NotSentOnce, an AssertionError, if a message was accepted twice: same sender, recipient and text."""
+        __tracebackhide__ = True
         self._records.assert_nothing_sent_twice()
 
     async def reply(self, sender: str, text: str, *, to: str | None = None, url: str | None = None) -> Reply:
@@ -200,6 +205,12 @@ class Sandbox:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await self._answer(request, handler)
+        if not self._keep_alive:
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if is_own_route(request.path):
                 check_origin(request, self._host)
