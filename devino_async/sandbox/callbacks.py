@@ -113,15 +113,19 @@ class Callbacks:
 
     async def post(self, url: str, body: Any) -> bool:
         """POST a body to a loopback address and return whether it answered 200. Other addresses are never called."""
+        return await self.ask(url, body) == 200
+
+    async def ask(self, url: str, body: Any) -> int | None:
+        """POST a body to a loopback address and return the status of the answer, or None if there was no answer."""
         if not is_loopback(url):
-            return False
+            return None
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), trust_env=False)
         try:
             async with self._permits, self._session.post(url, json=body, allow_redirects=False) as response:
-                return response.status == 200
+                return response.status
         except (aiohttp.ClientError, OSError, ValueError):
-            return False
+            return None
 
     async def _report_to(self, url: str, events: list[_Due], failed: set[str]) -> int:
         reached = 0

@@ -10,17 +10,23 @@ from typing import Self
 from aiohttp import web
 
 from .account import Account
+from .arrivals import Arrivals
 from .bodies import json_in
 from .callbacks import Callbacks
 from .clock import Clock, SystemClock
+from .control import Control
 from .details import Details
 from .envelope import Refusal, refused, result
 from .faults import CallbackFaults
+from .guard import check_origin, is_own_route
 from .loopback import is_loopback
+from .records import Records, Repeated, SentMessage, masked
+from .replies import Replies, Reply, incoming
 from .sending import Sending
 from .statistics import Statistics
-from .statuses import Statuses
+from .statuses import Statuses, sqlite_id
 from .store import Store
+from .troubles import Faults, troubled
 
 __all__ = ["Sandbox"]
 
@@ -37,6 +43,8 @@ class Sandbox:
     - `stage`: seconds that a message spends in each of ACCEPTED, ENROUTE and SENT before its last status.
     - `clock`: a ManualClock lets a test move the time.
     - `callback_faults`: deliberate duplicates, disorder, delay and loss of status callbacks.
+    - `faults`: an attribute. Set its members to make answers and callbacks go wrong while the sandbox runs.
+    - `incoming_url`: where `reply` POSTs to, if no message to that phone had a callbackUrl. It must be on loopback.
     - `round_ids`: status answers hold ids rounded as by a JavaScript client, like the sample in the API docs.
     """
 
@@ -53,17 +61,23 @@ class Sandbox:
         clock: Clock | None = None,
         round_ids: bool = False,
         callback_faults: CallbackFaults | None = None,
+        incoming_url: str | None = None,
     ) -> None:
+        self.faults = Faults(callbacks=callback_faults or CallbackFaults())
         self._host = host
         self._port = port
         self._clock = clock or SystemClock()
         self._store = Store(database)
-        self._sending = Sending(self._store, self._clock)
+        arrivals = Arrivals()
+        self._sending = Sending(self._store, self._clock, arrivals)
+        self._records = Records(self._store, self._clock, stage, arrivals)
         self._callbacks = Callbacks(self._store, self._clock, stage, callback_faults)
         self._statuses = Statuses(self._store, self._clock, stage, round_ids)
         self._details = Details(self._store, self._clock, stage)
         self._statistics = Statistics(self._store, self._clock, stage)
         self._account = Account(self._store)
+        self._replies = Replies(self._store, self._clock, self._callbacks, incoming_url)
+        self._control = Control(self._records, self._sending, self._replies, self.faults)
         self._allowed = _header(api_key, login, password)
         self._runner: web.AppRunner | None = None
         self._reporter: asyncio.Task[None] | None = None
@@ -115,6 +129,56 @@ class Sandbox:
         return int(count)
 
     @property
+    def messages(self) -> tuple[SentMessage, ...]:
+        """All accepted messages, in order. For tests: reading them blocks, and more than 10,000 are a RuntimeError."""
+        return self._records.now()
+
+    async def find(
+        self, *, to: str | None = None, text: str | None = None, after: str | None = None, limit: int = 1_000
+    ) -> tuple[SentMessage, ...]:
+        """Return messages to a number, whose text holds `text`, behind the one with the id `after`, in order."""
+        return tuple(await self._records.find(to=to, text=text, after=_number(after), limit=limit))
+
+    async def wait_for(
+        self, *, to: str | None = None, text: str | None = None, after: str | None = None, timeout: float = 5.0
+    ) -> SentMessage:
+        """Return the first message that `find` would return, as soon as it is accepted. Raises TimeoutError."""
+        found = await self._records.wait(timeout, to=to, text=text, after=_number(after), limit=1)
+        if found:
+            return found[0]
+        wanted = [] if to is None else [f"to {masked(to)}"]
+        wanted += [] if text is None else ["with that text"]
+        there = await self._records.find(newest_first=True, limit=5)
+        others = f"the newest are {', '.join(map(repr, there))}" if there else "it has accepted no message"
+        raise TimeoutError(
+            f"no message {' '.join(wanted)}{' ' if wanted else ''}came to the sandbox in {timeout:g} s; {others}"
+        )
+
+    async def repeated(self) -> tuple[Repeated, ...]:
+        """Return the messages that were accepted more than once, at most a thousand of them."""
+        return await self._records.repeated(1_000)
+
+    def assert_nothing_sent_twice(self) -> None:
+        """Raise NotSentOnce, an AssertionError, if a message was accepted twice: same sender, recipient and text."""
+        self._records.assert_nothing_sent_twice()
+
+    async def reply(self, sender: str, text: str, *, to: str | None = None, url: str | None = None) -> Reply:
+        """POST an incoming message from a phone to a receiver, and return what came of it. Raises ValueError.
+
+        `to` is the sender of the last message to that phone by default, and `url` is its callbackUrl.
+        """
+        try:
+            return await self._replies.send(sender, text, to, url)
+        except Refusal as refusal:
+            raise ValueError(f"{refusal.ref} {refusal}") from None
+
+    async def clear(self) -> None:
+        """Forget all messages, replies, counts and faults."""
+        await self._control.clear()
+        self.faults.clear()
+        self.requests.clear()
+
+    @property
     def skipped_callbacks(self) -> int:
         """The number of accepted messages whose callbackUrl is outside loopback. Such a URL is never called."""
         return self._sending.skipped
@@ -131,14 +195,18 @@ class Sandbox:
         app.router.add_get("/sms-stat/statistics/of-group", self._statistics.get)
         app.router.add_get("/billing-api/companies/current/account", self._account.get)
         app.router.add_post("/sandbox/incoming", self._incoming)
+        self._control.add_to(app.router)
         return app
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        self.requests[request.path] += 1
         try:
+            if is_own_route(request.path):
+                check_origin(request, self._host)
+                return await handler(request)
+            self.requests[request.path] += 1
             self._authorize(request.headers.get("Authorization", ""))
-            return await handler(request)
+            return await troubled(request, handler, self.faults)
         except Refusal as refusal:
             return refused(refusal)
         except web.HTTPException as error:
@@ -158,18 +226,7 @@ class Sandbox:
             raise Refusal("invalid", "url", "must be an http or https URL of a loopback address")
         if not isinstance(given, dict):
             raise Refusal("invalid", "message", "must be an object")
-        message = {
-            "incomingMessageId": "3777714415805253122",
-            "to": "MyCompany",
-            "from": "79000000001",
-            "text": "Incoming Message",
-            "transactionId": "a7d76677f699",
-            "prefix": "2135",
-            "operator": "MTS",
-            "countryName": "ru",
-            "ts": str(round(self._clock.now() * 1000)),
-        }
-        reached = await self._callbacks.post(url, message | given)
+        reached = await self._callbacks.post(url, incoming(self._clock.now()) | given)
         return result({"reached": reached})
 
 
@@ -179,6 +236,15 @@ def _header(api_key: str | None, login: str | None, password: str | None) -> str
     if login is None:
         return None
     return "Basic " + base64.b64encode(f"{login}:{password or ''}".encode()).decode()
+
+
+def _number(message_id: str | None) -> int | None:
+    if message_id is None:
+        return None
+    number = sqlite_id(message_id)
+    if number is None:
+        raise ValueError("after must be the id of a message")
+    return number
 
 
 def _is_login(credentials: str) -> bool:
