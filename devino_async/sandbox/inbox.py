@@ -1,6 +1,6 @@
-"""The routes that the inbox page asks: phones, and the lines of a conversation, from any place of either list.
+"""The routes that the inbox asks: phones, and the lines of a conversation, from any place of either list.
 
-A line is an accepted message, a rejected one, or a reply of the phone. The page itself is in page.py.
+A line is an accepted message, a rejected one, or a reply of the phone. The inbox itself is in page.py.
 """
 
 import json
@@ -27,10 +27,10 @@ _REPLY_FOUND = "instr(casefold(reply.text), :search)"
 _PHONES_FOUND = f"""WHERE instr(casefold(number), :search)
     OR number IN (SELECT recipient FROM message WHERE {_FOUND.format("message")}
         UNION SELECT phone FROM rejected WHERE {_FOUND.format("rejected")}
-        UNION SELECT phone FROM reply WHERE {_REPLY_FOUND})"""
+        UNION SELECT phone FROM reply WHERE {_REPLY_FOUND})"""  # noqa: S608 - constants
 _MESSAGE = f"""SELECT id, accepted, starts, sender, text, segments, fate, lifetime, extras, recipient,
     {STATUS}, {EVENT_TIME}, (SELECT count(*) FROM message AS other WHERE other.digest = message.digest)
-    FROM message WHERE id IN (SELECT value FROM json_each(:ids))"""
+    FROM message WHERE id IN (SELECT value FROM json_each(:ids))"""  # noqa: S608 - constants
 _ATTEMPTS = """SELECT message, status, moment, answer FROM attempt
     WHERE message IN (SELECT value FROM json_each(?)) ORDER BY message, rowid"""
 _REJECTED = "SELECT id, moment, sender, text, reasons FROM rejected WHERE id IN (SELECT value FROM json_each(?))"
@@ -38,14 +38,14 @@ _REPLY = "SELECT id, moment, receiver, text, url, answer FROM reply WHERE id IN 
 
 
 class Inbox:
-    """Answers the page."""
+    """Answers the inbox."""
 
     def __init__(self, store: Store, clock: Clock, stage: float) -> None:
         self._store = store
         self._clock = clock
         self._stage = stage
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
+    def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes of this file."""
         router.add_get("/_sandbox/inbox/phones", self.phones)
         router.add_get("/_sandbox/inbox/conversation", self.conversation)

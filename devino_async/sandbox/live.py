@@ -1,6 +1,6 @@
-"""GET /_sandbox/events: the page's server-sent events.
+"""GET /_sandbox/events: the inbox's server-sent events.
 
-An event says that something changed, and holds the counts. It never holds a message: the page asks for what it shows.
+An event says that something changed, and holds the counts. It never holds a message: the inbox asks for what it shows.
 So a campaign of 100,000 messages costs a few events a second, and a slow browser gets the newest event only.
 """
 
@@ -41,7 +41,7 @@ class Live:
             await asyncio.sleep(_PAUSE)
             await arrived.wait()
 
-    async def close(self, _: web.Application | None = None) -> None:
+    def close(self) -> None:
         """End all streams, so that the server need not wait for them."""
         self._closed = True
         self._next_turn()

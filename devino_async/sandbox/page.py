@@ -1,6 +1,6 @@
-"""GET / and the files of the inbox page. They are plain files in the folder `page`, sent as they are.
+"""GET / and the files of the inbox. They are plain files in the folder `page`, sent as they are.
 
-The headers let the page load its own files only, and run no script that is written into a document.
+The headers let the inbox load its own files only, and run no script that is written into a document.
 """
 
 from pathlib import Path
@@ -11,20 +11,10 @@ __all__ = ["add_page"]
 
 _FOLDER = Path(__file__).parent / "page"
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        # The browser itself refuses to make HTML out of a text.
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    )
+# The directives on trusted types make the browser itself refuse to turn a text into HTML.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -36,7 +26,7 @@ _HEADERS = {
 
 
 def add_page(router: web.UrlDispatcher) -> None:
-    """Add a route for each file of the page. The files are read once, so no path of a request reaches the disk."""
+    """Add a route for each file of the inbox. The files are read once, so no path of a request reaches the disk."""
     for path in sorted(_FOLDER.iterdir()):
         if path.suffix in _TYPES:
             answering = _File(path)

@@ -14,6 +14,7 @@ from .arrivals import Arrivals
 from .clock import Clock
 from .stages import EVENT_TIME, STATUS
 from .store import Row, Store
+from .tables import MAX_REJECTED
 from .text import is_latin
 
 __all__ = ["MAX_PAGE", "NotSentOnce", "Records", "Repeated", "SentMessage", "masked"]
@@ -21,6 +22,7 @@ __all__ = ["MAX_PAGE", "NotSentOnce", "Records", "Repeated", "SentMessage", "mas
 MAX_PAGE = 1_000
 # A test that reads more than this at once wants `find`, which pages.
 _MAX_NOW = 10_000
+_REJECTED = {"keep": MAX_REJECTED}
 _COLUMNS = f"id, task, accepted, sender, recipient, text, segments, extras, {STATUS}, {EVENT_TIME}"
 _SAME = """FROM message WHERE digest IN (SELECT digest FROM message GROUP BY digest HAVING count(*) > 1)
     GROUP BY digest ORDER BY min(id) LIMIT :limit"""
@@ -184,12 +186,19 @@ class Records:
     async def delete(self, keep: int = 0) -> int:
         """Delete all messages, or all but the newest. Return how many there were. Statistics are kept by `keep`."""
         if not keep:
-            tables = ("message", "report", "tally", "reply")
+            tables = ("message", "report", "tally", "reply", "rejected", "attempt")
             return await self._store.script(*((f"DELETE FROM {table}", {}) for table in tables))  # noqa: S608
         first = "(SELECT min(id) FROM (SELECT id FROM message ORDER BY id DESC LIMIT :keep))"
         return await self._store.script(
-            *((f"DELETE FROM {table} WHERE id < {first}", {"keep": keep}) for table in ("message", "report"))  # noqa: S608
+            *(
+                (f"DELETE FROM {table} WHERE {key} < {first}", {"keep": keep})  # noqa: S608
+                for table, key in (("message", "id"), ("report", "id"), ("attempt", "message"))
+            )
         )
+
+    async def trim_rejected(self) -> None:
+        """Delete the oldest rejected messages. They are kept for the inbox alone."""
+        await self._store.script(("DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - :keep", _REJECTED))
 
     def _query(
         self, to: str | None, text: str | None, after: int | None, before: int | None

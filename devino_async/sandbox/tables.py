@@ -1,11 +1,11 @@
-"""The tables that the inbox page reads, beside those of store.py. Triggers keep them in step with the messages.
+"""The tables that the inbox reads, beside those of store.py. Triggers keep them in step with the messages.
 
-A phone's row is written by sqlite itself, in the transaction of its message, so the page never counts all messages.
+A phone's row is written by sqlite itself, in the transaction of its message, so the inbox never counts all messages.
 """
 
 __all__ = ["INBOX_TABLES", "MAX_REJECTED"]
 
-# Rejected messages are kept for the page alone: the newest ones are enough.
+# Rejected messages are kept for the inbox alone: the newest ones are enough.
 MAX_REJECTED = 10_000
 # The characters of the last text in the list of phones.
 _EXCERPT = 120
@@ -18,16 +18,15 @@ def _told(event: str, phone: str, moment: str, text: str, unread: int) -> str:
         VALUES (new.{phone}, new.{moment}, substr(new.{text}, 1, {_EXCERPT}), 1, {unread})
         ON CONFLICT (number) DO UPDATE SET moment = excluded.moment, text = excluded.text,
             entries = entries + 1, unread = unread + {unread};
-        END;"""
+        END;"""  # noqa: S608 - constants
 
 
-def _forgotten(event: str, phone: str, also: str = "") -> str:
+def _forgotten(event: str, phone: str) -> str:
     """Return a trigger that takes one line of a conversation out of the row of its phone."""
     return f"""CREATE TRIGGER IF NOT EXISTS {event}_deleted AFTER DELETE ON {event} BEGIN
         UPDATE phone SET entries = entries - 1, unread = min(unread, entries - 1) WHERE number = old.{phone};
         DELETE FROM phone WHERE number = old.{phone} AND entries <= 0;
-        {also}
-        END;"""
+        END;"""  # noqa: S608 - constants
 
 
 INBOX_TABLES = f"""
@@ -43,7 +42,7 @@ CREATE INDEX IF NOT EXISTS reply_phone ON reply (phone, moment);
 {_told("message", "recipient", "accepted", "text", 1)}
 {_told("rejected", "phone", "moment", "text", 1)}
 {_told("reply", "phone", "moment", "text", 0)}
-{_forgotten("message", "recipient", "DELETE FROM attempt WHERE message = old.id;")}
+{_forgotten("message", "recipient")}
 {_forgotten("rejected", "phone")}
 {_forgotten("reply", "phone")}
 """
