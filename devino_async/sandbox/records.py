@@ -1,4 +1,4 @@
-"""What the sandbox has accepted, as tests and its page read it: messages, phones, repeats.
+"""What the sandbox has accepted, as tests and its page read it: messages and repeats.
 
 The routes are in control.py. What the API answers is in the files of its chapters.
 """
@@ -14,6 +14,7 @@ from .arrivals import Arrivals
 from .clock import Clock
 from .stages import EVENT_TIME, STATUS
 from .store import Row, Store
+from .tables import MAX_REJECTED
 from .text import is_latin
 
 __all__ = ["MAX_PAGE", "NotSentOnce", "Records", "Repeated", "SentMessage", "masked"]
@@ -21,6 +22,7 @@ __all__ = ["MAX_PAGE", "NotSentOnce", "Records", "Repeated", "SentMessage", "mas
 MAX_PAGE = 1_000
 # A test that reads more than this at once wants `find`, which pages.
 _MAX_NOW = 10_000
+_REJECTED = {"keep": MAX_REJECTED}
 _COLUMNS = f"id, task, accepted, sender, recipient, text, segments, extras, {STATUS}, {EVENT_TIME}"
 _SAME = """FROM message WHERE digest IN (SELECT digest FROM message GROUP BY digest HAVING count(*) > 1)
     GROUP BY digest ORDER BY min(id) LIMIT :limit"""
@@ -145,6 +147,18 @@ class Records:
                     found = await self.find(**wanted)
         return found
 
+    async def first(self, timeout: float, *, to: str | None, text: str | None, after: int | None) -> SentMessage:
+        """Return the first message that `find` returns, as soon as there is one. Raises TimeoutError."""
+        __tracebackhide__ = True
+        found = await self.wait(timeout, to=to, text=text, after=after, limit=1)
+        if found:
+            return found[0]
+        wanted = [f"to {masked(to)}"] if to is not None else []
+        wanted += ["with that text"] if text is not None else []
+        there = await self.find(newest_first=True, limit=5)
+        others = f"the newest are {', '.join(map(repr, there))}" if there else "it has accepted no message"
+        raise TimeoutError(f"{' '.join(['no message', *wanted])} came to the sandbox in {timeout:g} s; {others}")
+
     def now(self) -> tuple[SentMessage, ...]:
         """Return all messages. The caller is blocked meanwhile."""
         query, values = self._query(None, None, None, None)
@@ -152,19 +166,6 @@ class Records:
         if len(rows) > _MAX_NOW:
             raise RuntimeError(f"the sandbox holds more than {_MAX_NOW:,} messages: read them with find(), by pages")
         return tuple(map(_message, rows))
-
-    async def phones(self, search: str | None, before: int | None, limit: int) -> list[Row]:
-        """Return recipients, newest first, each with its count and the id, text and time of its last message."""
-        where = ""
-        values: dict[str, Any] = {"before": before, "limit": limit}
-        if search:
-            where = """WHERE recipient IN (SELECT recipient FROM message WHERE instr(recipient, :search)
-                OR instr(casefold(sender), :search) OR instr(casefold(text), :search))"""
-            values["search"] = search.casefold()
-        query = f"""SELECT recipient, messages, id, substr(text, 1, 200), accepted FROM message JOIN (
-            SELECT recipient AS phone, count(*) AS messages, max(id) AS last FROM message {where} GROUP BY recipient
-            ) ON id = last WHERE :before IS NULL OR id < :before ORDER BY id DESC LIMIT :limit"""  # noqa: S608
-        return await self._store.rows(query, values)
 
     async def repeated(self, limit: int) -> tuple[Repeated, ...]:
         """Return the messages that were accepted more than once, the first of them first."""
@@ -185,12 +186,19 @@ class Records:
     async def delete(self, keep: int = 0) -> int:
         """Delete all messages, or all but the newest. Return how many there were. Statistics are kept by `keep`."""
         if not keep:
-            tables = ("message", "report", "tally", "reply")
+            tables = ("message", "report", "tally", "reply", "rejected", "attempt")
             return await self._store.script(*((f"DELETE FROM {table}", {}) for table in tables))  # noqa: S608
         first = "(SELECT min(id) FROM (SELECT id FROM message ORDER BY id DESC LIMIT :keep))"
         return await self._store.script(
-            *((f"DELETE FROM {table} WHERE id < {first}", {"keep": keep}) for table in ("message", "report"))  # noqa: S608
+            *(
+                (f"DELETE FROM {table} WHERE {key} < {first}", {"keep": keep})  # noqa: S608
+                for table, key in (("message", "id"), ("report", "id"), ("attempt", "message"))
+            )
         )
+
+    async def trim_rejected(self) -> None:
+        """Delete the oldest rejected messages. They are kept for the inbox alone."""
+        await self._store.script(("DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - :keep", _REJECTED))
 
     def _query(
         self, to: str | None, text: str | None, after: int | None, before: int | None

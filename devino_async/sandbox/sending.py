@@ -22,6 +22,7 @@ from .loopback import is_loopback
 from .message import OPTIONAL, problems_of, scheduled_at
 from .query import MAX_WHOLE, Parameters, whole_in
 from .recipients import ANSWER_LOST, NEVER_REPORTED, SLOW, SLOW_SECONDS
+from .refused_messages import told_of
 from .stages import fate_of
 from .store import Row, Store
 from .text import segment_count
@@ -48,6 +49,7 @@ class _Post:
     results: list[str] = field(factory=list)
     messages: list[Any] = field(factory=list)
     reports: list[Any] = field(factory=list)
+    rejected: list[Any] = field(factory=list)
     digests: list[int] = field(factory=list)
     # The endings of magic recipients that change the answer to the whole POST.
     special: set[str] = field(factory=set)
@@ -90,7 +92,7 @@ class Sending:
             if index % _STEP == _STEP - 1:
                 await asyncio.sleep(0)
         repeated = await self._store.add(
-            post.digests, message=post.messages, tally=post.tally_cells(), report=post.reports
+            post.digests, message=post.messages, tally=post.tally_cells(), report=post.reports, rejected=post.rejected
         )
         self._tell(post, repeated)
         if SLOW in post.special:
@@ -111,6 +113,7 @@ class Sending:
         problems = problems_of(message, post.now)
         if problems:
             post.results.append(_rejected(index, problems))
+            post.rejected.extend((post.now, *told_of(message, problems)))
             return
         text = _shortened(message["text"]) if post.shorten else message["text"]
         parts, own_id = segment_count(text), self._next_id

@@ -5,7 +5,7 @@ import base64
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -19,8 +19,12 @@ from .details import Details
 from .envelope import Refusal, refused, result
 from .faults import CallbackFaults
 from .guard import check_origin, is_own_route
+from .inbox import Inbox
+from .keeping import Keeping
+from .live import Live
 from .loopback import is_loopback
-from .records import Records, Repeated, SentMessage, masked
+from .page import add_page
+from .records import Records, Repeated, SentMessage
 from .replies import Replies, Reply, incoming
 from .sending import Sending
 from .statistics import Statistics
@@ -45,6 +49,7 @@ class Sandbox:
     - `callback_faults`: deliberate duplicates, disorder, delay and loss of status callbacks.
     - `faults`: an attribute. Set its members to make answers and callbacks go wrong while the sandbox runs.
     - `incoming_url`: where `reply` POSTs to, if no message to that phone had a callbackUrl. It must be on loopback.
+    - `keep`: how many messages are kept, the newest ones. By default all are kept.
     - `keep_alive`: False closes each connection after its answer.
     - `round_ids`: status answers hold ids rounded as by a JavaScript client, like the sample in the API docs.
     """
@@ -63,6 +68,7 @@ class Sandbox:
         round_ids: bool = False,
         callback_faults: CallbackFaults | None = None,
         incoming_url: str | None = None,
+        keep: int | None = None,
         keep_alive: bool = True,
     ) -> None:
         self.faults = Faults(callbacks=callback_faults or CallbackFaults())
@@ -71,19 +77,22 @@ class Sandbox:
         self._keep_alive = keep_alive
         self._clock = clock or SystemClock()
         self._store = Store(database)
-        arrivals = Arrivals()
+        self._arrivals = arrivals = Arrivals()
         self._sending = Sending(self._store, self._clock, arrivals)
         self._records = Records(self._store, self._clock, stage, arrivals)
-        self._callbacks = Callbacks(self._store, self._clock, stage, callback_faults)
+        self._callbacks = Callbacks(self._store, self._clock, stage, self.faults, arrivals)
         self._statuses = Statuses(self._store, self._clock, stage, round_ids)
         self._details = Details(self._store, self._clock, stage)
         self._statistics = Statistics(self._store, self._clock, stage)
         self._account = Account(self._store)
         self._replies = Replies(self._store, self._clock, self._callbacks, incoming_url)
         self._control = Control(self._records, self._sending, self._replies, self.faults)
+        self._inbox = Inbox(self._store, self._clock, stage)
+        self._keeping = Keeping(self._records, arrivals, keep)
+        self._live = Live(arrivals, self._snapshot)
         self._allowed = _header(api_key, login, password)
         self._runner: web.AppRunner | None = None
-        self._reporter: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         self.requests: Counter[str] = Counter()
         self.url = ""
 
@@ -105,7 +114,8 @@ class Sandbox:
         except BaseException:
             await self.stop()
             raise
-        self._reporter = asyncio.create_task(self._callbacks.run(), name="sandbox-callbacks")
+        for name, run in (("callbacks", self._callbacks.run), ("live", self._live.run), ("keep", self._keeping.run)):
+            self._running.append(asyncio.create_task(run(), name=f"sandbox-{name}"))
 
     async def _listen(self) -> None:
         self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=1.0)
@@ -116,10 +126,11 @@ class Sandbox:
 
     async def stop(self) -> None:
         """Stop listening and close the database. It may be called twice, or before `start`."""
-        reporter, self._reporter = self._reporter, None
-        if reporter is not None:
-            reporter.cancel()
-            await asyncio.gather(reporter, return_exceptions=True)
+        running, self._running = self._running, []
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        self._live.close()
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
@@ -147,16 +158,7 @@ class Sandbox:
     ) -> SentMessage:
         """Return the first message that `find` would return, as soon as it is accepted. Raises TimeoutError."""
         __tracebackhide__ = True  # pytest shows the line of the test instead.
-        found = await self._records.wait(timeout, to=to, text=text, after=_number(after), limit=1)
-        if found:
-            return found[0]
-        wanted = [] if to is None else [f"to {masked(to)}"]
-        wanted += [] if text is None else ["with that text"]
-        there = await self._records.find(newest_first=True, limit=5)
-        others = f"the newest are {', '.join(map(repr, there))}" if there else "it has accepted no message"
-        raise TimeoutError(
-            f"no message {' '.join(wanted)}{' ' if wanted else ''}came to the sandbox in {timeout:g} s; {others}"
-        )
+        return await self._records.first(timeout, to=to, text=text, after=_number(after))
 
     async def repeated(self) -> tuple[Repeated, ...]:
         """Return the messages that were accepted more than once, at most a thousand of them."""
@@ -201,6 +203,10 @@ class Sandbox:
         app.router.add_get("/billing-api/companies/current/account", self._account.get)
         app.router.add_post("/sandbox/incoming", self._incoming)
         self._control.add_to(app.router)
+        self._inbox.add_to(app.router)
+        app.router.add_post("/_sandbox/keep", self._keeping.post)
+        app.router.add_get("/_sandbox/events", self._live.get)
+        add_page(app.router)
         return app
 
     @web.middleware
@@ -214,7 +220,7 @@ class Sandbox:
         try:
             if is_own_route(request.path):
                 check_origin(request, self._host)
-                return await handler(request)
+                return await self._own(request, handler)
             self.requests[request.path] += 1
             self._authorize(request.headers.get("Authorization", ""))
             return await troubled(request, handler, self.faults)
@@ -222,6 +228,20 @@ class Sandbox:
             return refused(refusal)
         except web.HTTPException as error:
             return refused(Refusal("unknown", request.path, error.reason, error.status))
+
+    async def _own(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request of a test or of the inbox. What it changed is told to every open page."""
+        try:
+            return await handler(request)
+        finally:
+            if request.method != "GET":
+                self._arrivals.notify()
+
+    def _snapshot(self) -> dict[str, Any]:
+        """Return what every event of the inbox holds."""
+        counts = {name: self._sending.counts[name] for name in ("accepted", "rejected", "repeated")}
+        seen = {"now": round(self._clock.now() * 1000), "counts": counts, "keep": self._keeping.keep}
+        return seen | {"skippedCallbacks": self._sending.skipped, "faults": self.faults.as_json()}
 
     def _authorize(self, header: str) -> None:
         kind, _, credentials = header.partition(" ")

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from .tables import INBOX_TABLES
+
 __all__ = ["Row", "Store"]
 
 T = TypeVar("T")
@@ -24,7 +26,7 @@ _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS message (
     id INTEGER PRIMARY KEY, task INTEGER, accepted REAL, starts REAL, sender TEXT, recipient TEXT, text TEXT,
     segments INTEGER, traffic TEXT, fate TEXT, lifetime INTEGER, extras TEXT, digest INTEGER);
-CREATE INDEX IF NOT EXISTS message_recipient ON message (recipient);
+CREATE INDEX IF NOT EXISTS message_recipient ON message (recipient, accepted);
 CREATE INDEX IF NOT EXISTS message_digest ON message (digest);
 CREATE TABLE IF NOT EXISTS tally (
     task INTEGER, accepted REAL, starts REAL, fate TEXT, lifetime INTEGER,
@@ -33,10 +35,16 @@ CREATE TABLE IF NOT EXISTS report (id INTEGER PRIMARY KEY, url TEXT, options TEX
 CREATE INDEX IF NOT EXISTS report_due ON report (due) WHERE due IS NOT NULL;
 CREATE TABLE IF NOT EXISTS reply (
     id INTEGER PRIMARY KEY, moment REAL, phone TEXT, receiver TEXT, text TEXT, url TEXT, answer INTEGER);
+{INBOX_TABLES}
 PRAGMA user_version = {_SCHEMA_VERSION};
 """
 _KNOWN = "SELECT count(*) FROM json_each(?) WHERE EXISTS (SELECT 1 FROM message WHERE digest = value)"
-_TARGETS = {"message": ("message", 13), "tally": ("tally", 9), "report": ("report (id, url, options, due)", 4)}
+_TARGETS = {
+    "message": ("message", 13),
+    "tally": ("tally", 9),
+    "report": ("report (id, url, options, due)", 4),
+    "rejected": ("rejected (moment, phone, sender, text, reasons)", 5),
+}
 # Rows in one INSERT. sqlite releases the GIL for a whole statement, so the event loop runs meanwhile.
 _ROWS_A_STATEMENT = 250
 
