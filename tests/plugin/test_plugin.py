@@ -3,10 +3,7 @@
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
-
-import pytest
 
 README = Path(__file__).parents[2] / "README.md"
 PLUGIN = "devino_async.pytest_plugin"
@@ -183,12 +180,3 @@ def test_it_starts_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["devino_async", PLUGIN]
-
-
-def test_it_is_found_without_configuration(tmp_path: Path) -> None:
-    """pytest finds the plugin by the entry point of the installed package."""
-    if not any(each.value == PLUGIN for each in entry_points(group="pytest11")):
-        pytest.skip("the entry point is not installed: install the package again")
-    (tmp_path / "test_it.py").write_text("def test(devino_sandbox):\n    assert devino_sandbox.url\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLAIN]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
