@@ -10,9 +10,9 @@ const ANSWERS = [
   ["cutAnswer", "Answer cut in half", "after the messages were accepted"],
   ["malformedRows", "Malformed rows", "in statuses and details"],
 ];
-const CHOICES = [["off", "Off", false], ["next", "Next one", 1], ["always", "Always", true]];
+const CHOICES = [["off", "Off", false], ["once", "Once", 1], ["always", "Always", true]];
 
-const choiceOf = (value) => (value === true ? "always" : value ? "next" : "off");
+const choiceOf = (value) => (value === true ? "always" : value ? "once" : "off");
 
 export class Faults {
   constructor(side) {
