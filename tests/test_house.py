@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
     "sandbox": set(),
+    "pytest_plugin": {"", "client", "sandbox"},
 }
 # The libraries of each room, and those modules of Python whose place matters: no clock and no loop where things are
 # pure, no JSON at the seam.
@@ -64,6 +65,7 @@ MAY_USE: dict[str, set[str]] = {
     "tracking": {"asyncio", "attrs", "json", "sqlite3", "time"},
     "contrib": {"aiohttp", "asyncio", "django", "starlette"},
     "sandbox": {"aiohttp", "asyncio", "attrs", "json", "multidict", "sqlite3", "time", "yarl"},
+    "pytest_plugin": {"pytest"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

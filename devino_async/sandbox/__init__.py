@@ -27,6 +27,7 @@ from .recipients import MAGIC as MAGIC_RECIPIENTS
 from .records import NotSentOnce, Repeated, SentMessage
 from .replies import Reply
 from .server import Sandbox
+from .threaded import SandboxThread
 from .troubles import Faults
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "Repeated",
     "Reply",
     "Sandbox",
+    "SandboxThread",
     "SentMessage",
     "SystemClock",
 ]

@@ -4,7 +4,6 @@
 |---|---|
 | `GET messages?to=&text=&wait=&after=&before=&order=&limit=` | messages, the oldest first. `text` is a part of the text, `after` and `before` are ids, `wait` is for how many seconds to wait until one matches |
 | `DELETE messages?keep=` | forgets all messages and replies, or all messages but the newest |
-| `GET phones?search=&before=&limit=` | recipients, newest first |
 | `GET counts` | accepted, rejected and repeated messages |
 | `GET repeated?limit=` | messages that were accepted more than once |
 | `GET`, `POST`, `DELETE faults` | reads, sets or switches off faults (troubles.py) |
@@ -46,7 +45,6 @@ class Control:
         """Add the routes."""
         router.add_get("/_sandbox/messages", self._messages)
         router.add_delete("/_sandbox/messages", self._delete)
-        router.add_get("/_sandbox/phones", self._phones)
         router.add_get("/_sandbox/counts", self._counts)
         router.add_get("/_sandbox/repeated", self._repeated)
         router.add_get("/_sandbox/faults", self._faults_now)
@@ -78,15 +76,6 @@ class Control:
     async def _delete(self, request: web.Request) -> web.Response:
         keep = Parameters(request.query).whole("keep", minimum=1)
         return result({"deleted": await self.clear() if keep is None else await self._records.delete(keep)})
-
-    async def _phones(self, request: web.Request) -> web.Response:
-        parameters, limit = _parameters(request)
-        rows = await self._records.phones(parameters.text("search"), _id(parameters, "before"), limit + 1)
-        phones = [
-            {"phone": phone, "messages": count, "lastId": str(last), "lastText": text, "lastTs": round(moment * 1000)}
-            for phone, count, last, text, moment in rows[:limit]
-        ]
-        return result({"phones": phones, "more": len(rows) > limit})
 
     async def _counts(self, _: web.Request) -> web.Response:
         return result(await self.counts())

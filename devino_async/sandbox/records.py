@@ -1,4 +1,4 @@
-"""What the sandbox has accepted, as tests and its page read it: messages, phones, repeats.
+"""What the sandbox has accepted, as tests and its page read it: messages and repeats.
 
 The routes are in control.py. What the API answers is in the files of its chapters.
 """
@@ -101,7 +101,7 @@ class NotSentOnce(AssertionError):
 
     def __init__(self, repeated: tuple[Repeated, ...]) -> None:
         shown = "\n".join(f"  {each!r}" for each in repeated[:10])
-        super().__init__(f"{len(repeated)} messages were sent more than once:\n{shown}")
+        super().__init__(f"sent more than once (same sender, recipient and text):\n{shown}")
         self.repeated = repeated
 
 
@@ -147,6 +147,18 @@ class Records:
                     found = await self.find(**wanted)
         return found
 
+    async def first(self, timeout: float, *, to: str | None, text: str | None, after: int | None) -> SentMessage:
+        """Return the first message that `find` returns, as soon as there is one. Raises TimeoutError."""
+        __tracebackhide__ = True
+        found = await self.wait(timeout, to=to, text=text, after=after, limit=1)
+        if found:
+            return found[0]
+        wanted = [f"to {masked(to)}"] if to is not None else []
+        wanted += ["with that text"] if text is not None else []
+        there = await self.find(newest_first=True, limit=5)
+        others = f"the newest are {', '.join(map(repr, there))}" if there else "it has accepted no message"
+        raise TimeoutError(f"{' '.join(['no message', *wanted])} came to the sandbox in {timeout:g} s; {others}")
+
     def now(self) -> tuple[SentMessage, ...]:
         """Return all messages. The caller is blocked meanwhile."""
         query, values = self._query(None, None, None, None)
@@ -155,25 +167,13 @@ class Records:
             raise RuntimeError(f"the sandbox holds more than {_MAX_NOW:,} messages: read them with find(), by pages")
         return tuple(map(_message, rows))
 
-    async def phones(self, search: str | None, before: int | None, limit: int) -> list[Row]:
-        """Return recipients, newest first, each with its count and the id, text and time of its last message."""
-        where = ""
-        values: dict[str, Any] = {"before": before, "limit": limit}
-        if search:
-            where = """WHERE recipient IN (SELECT recipient FROM message WHERE instr(recipient, :search)
-                OR instr(casefold(sender), :search) OR instr(casefold(text), :search))"""
-            values["search"] = search.casefold()
-        query = f"""SELECT recipient, messages, id, substr(text, 1, 200), accepted FROM message JOIN (
-            SELECT recipient AS phone, count(*) AS messages, max(id) AS last FROM message {where} GROUP BY recipient
-            ) ON id = last WHERE :before IS NULL OR id < :before ORDER BY id DESC LIMIT :limit"""  # noqa: S608
-        return await self._store.rows(query, values)
-
     async def repeated(self, limit: int) -> tuple[Repeated, ...]:
         """Return the messages that were accepted more than once, the first of them first."""
         return tuple(map(_repeated, await self._store.rows(_REPEATED, {"limit": limit})))
 
     def assert_nothing_sent_twice(self) -> None:
         """Raise NotSentOnce if a message was accepted more than once. The caller is blocked meanwhile."""
+        __tracebackhide__ = True  # pytest shows the line of the test instead.
         found = tuple(map(_repeated, self._store.rows_now(_REPEATED, {"limit": 100})))
         if found:
             raise NotSentOnce(found)
