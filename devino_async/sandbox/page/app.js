@@ -102,7 +102,7 @@ conversation.fate = fate;
 
 by("how-env").textContent = environment();
 by("how-send").textContent =
-  `curl ${location.origin}/sms/messages -H 'Authorization: Key any-key' \\\n  -d '{"messages": [{"from": "MyCompany", "to": "79000000001", "text": "Hello"}]}'`;
+  `curl ${location.origin}/sms/messages \\\n  -H 'Authorization: Key any-key' \\\n  -d '{"messages": [{"from": "Shop", "to": "79000000001", "text": "Hello"}]}'`;
 
 const wanted = decodeURIComponent(location.hash.slice(1));
 if (wanted) {

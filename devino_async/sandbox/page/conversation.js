@@ -92,8 +92,7 @@ export class Conversation {
   }
 
   text(line) {
-    const more = line.length > line.text.length ? el("span", { class: "more" }, ` … ${count(line.length)} characters`) : null;
-    return el("p", { class: "text" }, ...marked(line.text, this.search), more);
+    return el("p", { class: "text" }, ...marked(line.text, this.search));
   }
 
   head(line, who, ...chips) {
@@ -106,7 +105,8 @@ export class Conversation {
       line.priority && line.priority !== "MEDIUM" ? el("span", { class: "chip priority" }, line.priority.toLowerCase()) : null,
       line.scheduledTime ? el("span", { class: "chip later" }, "for ", fullTime(Date.parse(line.scheduledTime))) : null,
     ];
-    const size = `${plural(line.segments, "segment")} · ${line.alphabet}`;
+    const long = line.length > 400 ? ` · ${count(line.length)} characters` : "";
+    const size = `${plural(line.segments, "segment")} · ${line.alphabet}${long}`;
     const calls = line.callbacks.map(callbackChip);
     return [
       this.head(line, line.from, ...chips),
