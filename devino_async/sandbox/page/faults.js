@@ -6,8 +6,8 @@ import { by, el } from "./dom.js";
 const ANSWERS = [
   ["tooManyRequests", "429 Too many requests", "nothing is accepted"],
   ["unavailable", "503 Unavailable", "nothing is accepted"],
-  ["lostAnswer", "Answer lost", "after the messages were accepted"],
-  ["cutAnswer", "Answer cut in half", "after the messages were accepted"],
+  ["lostAnswer", "Answer lost", "after acceptance"],
+  ["cutAnswer", "Answer cut in half", "after acceptance"],
   ["malformedRows", "Malformed rows", "in statuses and details"],
 ];
 const CHOICES = [["off", "Off", false], ["once", "Once", 1], ["always", "Always", true]];
