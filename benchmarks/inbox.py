@@ -1,7 +1,7 @@
-"""The sandbox's inbox in a real browser, with 100,000 messages: first paint, frames while they arrive, frames of scrolling.
+"""The sandbox's inbox in a real browser, with 100,000 messages: first paint, and the time from frame to frame.
 
-Chromium measures by its own performance API. It needs Debian's `chromium` and `pip install playwright`. The sandbox is a
-process of its own, as it is for its users.
+Chromium measures by its own performance API. It needs Debian's `chromium` and `pip install playwright`. The
+sandbox is a process of its own, as it is for its users.
 
     python benchmarks/inbox.py
 """
@@ -102,9 +102,7 @@ async def measure(url: str) -> list[list[str]]:
         await fresh.wait_for_selector("#phones .phone")
         paint = await fresh.evaluate(_PAINT)
         rows.append(row("opening the inbox", await fresh.evaluate(_WATCHED)))
-        print(
-            f"\nfirst paint {paint['paint']:.0f} ms, first phones {paint['rows']:.0f} ms, {MESSAGES:,} messages stored"
-        )
+        print(f"\n{MESSAGES:,} stored: first paint {paint['paint']:.0f} ms, phones {paint['rows']:.0f} ms")
         await browser.close()
     return rows
 

@@ -32,7 +32,7 @@ CHANCE = click.FloatRange(0, 1)
 @click.option("--open", "open_inbox", is_flag=True, help="Show the inbox in the browser.")
 @click.option("--json", "json_lines", is_flag=True, help="The address as one line of JSON.")
 def sandbox(
-    port: int, host: str, database: str, keep: int | None, open_inbox: bool, json_lines: bool, **faults: Any
+    *, port: int, host: str, database: str, keep: int | None, open_inbox: bool, json_lines: bool, **faults: Any
 ) -> None:
     """Run a pretend Devino until Ctrl-C. Any API key is accepted. Messages sent to it can be looked up, paged, counted
     and reported to callback URLs. Its address is an inbox too: open it in a browser to see every message.
@@ -59,8 +59,15 @@ async def _serve(running: "Sandbox", place: str, database: str, open_inbox: bool
         click.echo(as_json({"url": running.url}) if json_lines else running.url)
         say(f"the sandbox listens; use it with:\n  export DEVINO_API_KEY=any-key DEVINO_BASE_URL={running.url}")
         say(f"its inbox shows every message: {running.url}/")
-        if open_inbox and not await asyncio.to_thread(webbrowser.open, f"{running.url}/"):
-            say("no browser was found here")
+        # A browser in a terminal ends with its user, so nothing waits for it.
+        opening = asyncio.create_task(_open(f"{running.url}/")) if open_inbox else None
         await stopped.wait()
+        if opening is not None:
+            opening.cancel()
     finally:
         await running.stop()
+
+
+async def _open(url: str) -> None:
+    if not await asyncio.to_thread(webbrowser.open, url):
+        say(f"no browser was found here: open {url} in one")
