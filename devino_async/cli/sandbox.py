@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from devino_async.sandbox import recipients
+
 from .console import as_json, on_signal, run, say
 
 if TYPE_CHECKING:
@@ -18,7 +20,15 @@ __all__ = ["sandbox"]
 CHANCE = click.FloatRange(0, 1)
 
 
-@click.command(epilog="Example: devino sandbox --port 8025")
+EPILOG = f"""Example: devino sandbox --port 8025
+
+\b
+The last digits of a recipient decide what becomes of its messages:
+{recipients.help_text()}
+"""
+
+
+@click.command(epilog=EPILOG)
 @click.option("--port", type=click.IntRange(0, 65535), default=8025, show_default=True, help="0 chooses a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--database", default=":memory:", show_default=True, help="A file keeps messages between runs.")

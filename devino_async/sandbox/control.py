@@ -20,7 +20,7 @@ from aiohttp import web
 from .bodies import json_in
 from .envelope import Refusal, result
 from .query import Parameters
-from .recipients import MAGIC
+from .recipients import MAGIC_RECIPIENTS
 from .records import MAX_PAGE, Records
 from .replies import Replies
 from .sending import Sending
@@ -114,7 +114,7 @@ class Control:
         return result(made.as_json())
 
     async def _recipients(self, _: web.Request) -> web.Response:
-        return result({"recipients": [{"ending": each.ending, "means": each.means} for each in MAGIC]})
+        return result({"recipients": [{"ending": each.ending, "means": each.means} for each in MAGIC_RECIPIENTS]})
 
 
 def _parameters(request: web.Request) -> tuple[Parameters, int]:

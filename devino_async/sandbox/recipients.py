@@ -5,7 +5,17 @@ The README, `devino sandbox --help` and the inbox page show it.
 
 from attrs import frozen
 
-__all__ = ["ANSWER_LOST", "FATES", "MAGIC", "NEVER_REPORTED", "REFUSED", "SLOW", "SLOW_SECONDS", "Magic", "help_text"]
+__all__ = [
+    "ANSWER_LOST",
+    "FATES",
+    "MAGIC_RECIPIENTS",
+    "NEVER_REPORTED",
+    "REFUSED",
+    "SLOW",
+    "SLOW_SECONDS",
+    "Magic",
+    "help_text",
+]
 
 REFUSED = "9990001"
 NEVER_REPORTED = "9990002"
@@ -25,7 +35,7 @@ class Magic:
 
 # The endings of three digits set the last status. Those of seven digits change the call itself. They are long, so
 # that running numbers of a load test do not meet them.
-MAGIC = (
+MAGIC_RECIPIENTS = (
     Magic("991", "accepted, ends as UNDELIVERABLE", "UNDELIVERABLE"),
     Magic("992", "accepted, ends as EXPIRED, at the end of its validity if it has one", "EXPIRED"),
     Magic("993", "accepted, ends as REJECTED by the operator", "REJECTED"),
@@ -37,9 +47,11 @@ MAGIC = (
     Magic(SLOW, f"accepted, answered after {SLOW_SECONDS} seconds"),
     Magic(ANSWER_LOST, "accepted, but the connection closes without an answer"),
 )
-FATES = {each.ending: each.fate for each in MAGIC if each.fate is not None}
+FATES = {each.ending: each.fate for each in MAGIC_RECIPIENTS if each.fate is not None}
 
 
 def help_text() -> str:
     """Return the table for a terminal."""
-    return "\n".join(f"  ...{each.ending:<8} {each.means}" for each in (*MAGIC, Magic("others", "DELIVERED")))
+    return "\n".join(
+        f"  ...{each.ending:<8} {each.means}" for each in (*MAGIC_RECIPIENTS, Magic("others", "DELIVERED"))
+    )
