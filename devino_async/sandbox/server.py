@@ -37,6 +37,7 @@ __all__ = ["Sandbox"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MAX_BODY = 256 * 2**20
+_NO_FAULTS = Faults()
 
 
 class Sandbox:
@@ -178,12 +179,15 @@ class Sandbox:
             return await self._replies.send(sender, text, to, url)
         except Refusal as refusal:
             raise ValueError(f"{refusal.ref} {refusal}") from None
+        finally:
+            self._arrivals.notify()
 
     async def clear(self) -> None:
         """Forget all messages, replies, counts and faults."""
         await self._control.clear()
         self.faults.clear()
         self.requests.clear()
+        self._arrivals.notify()
 
     @property
     def skipped_callbacks(self) -> int:
@@ -223,11 +227,20 @@ class Sandbox:
                 return await self._own(request, handler)
             self.requests[request.path] += 1
             self._authorize(request.headers.get("Authorization", ""))
-            return await troubled(request, handler, self.faults)
+            return await self._troubled(request, handler)
         except Refusal as refusal:
             return refused(refusal)
         except web.HTTPException as error:
             return refused(Refusal("unknown", request.path, error.reason, error.status))
+
+    async def _troubled(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.faults == _NO_FAULTS:
+            return await handler(request)
+        try:
+            return await troubled(request, handler, self.faults)
+        finally:
+            # A fault of one request may be used up now, and every open inbox shows that.
+            self._arrivals.notify()
 
     async def _own(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request of a test or of the inbox. What it changed is told to every open page."""
