@@ -1,5 +1,6 @@
 """Replies: incoming messages that the sandbox POSTs to a receiver, as when a person answers an SMS."""
 
+import asyncio
 from typing import Any
 
 from attrs import frozen
@@ -61,6 +62,7 @@ class Replies:
         self._clock = clock
         self._callbacks = callbacks
         self._url = url
+        self._numbering = asyncio.Lock()
 
     async def send(self, phone: Any, text: Any, to: Any = None, url: Any = None) -> Reply:
         """POST a reply of this phone. Raises Refusal if a value is unusable, or if no address is known."""
@@ -87,9 +89,10 @@ class Replies:
 
     async def _send(self, phone: str, text: str, to: str, url: str) -> Reply:
         now = self._clock.now()
-        [(new_id,)] = await self._store.rows("SELECT coalesce(max(id) + 1, ?) FROM reply", (_FIRST_ID,))
-        values = {"id": new_id, "now": now, "phone": phone, "to": to, "text": text, "url": url}
-        await self._store.script(("INSERT INTO reply VALUES (:id, :now, :phone, :to, :text, :url, NULL)", values))
+        async with self._numbering:  # Two replies at once must not take the same id.
+            [(new_id,)] = await self._store.rows("SELECT coalesce(max(id) + 1, ?) FROM reply", (_FIRST_ID,))
+            values = {"id": new_id, "now": now, "phone": phone, "to": to, "text": text, "url": url}
+            await self._store.script(("INSERT INTO reply VALUES (:id, :now, :phone, :to, :text, :url, NULL)", values))
         body = incoming(now) | {"incomingMessageId": str(new_id), "from": phone, "to": to, "text": text}
         answer = await self._callbacks.ask(url, body)
         await self._store.script(("UPDATE reply SET answer = :answer WHERE id = :id", {"answer": answer, "id": new_id}))

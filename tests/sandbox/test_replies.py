@@ -1,5 +1,6 @@
 """Replies: incoming messages that the sandbox POSTs to a receiver on loopback."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -31,6 +32,13 @@ async def test_a_reply_that_is_not_taken(asking: Asking, receiver: tuple[Receive
     assert (body["result"]["status"], body["result"]["reached"]) == (500, False)
     nowhere = await asking.sandbox.reply(PHONE, "STOP", url="http://127.0.0.1:9/")
     assert (nowhere.status, nowhere.reached, len(made.bodies)) == (None, False, 1)
+
+
+async def test_replies_at_once(asking: Asking, receiver: tuple[Receiver, str]) -> None:
+    """Replies that are made at once have ids of their own, and each reaches its receiver."""
+    made, url = receiver
+    replies = await asyncio.gather(*(asking.sandbox.reply(PHONE, str(n), url=url) for n in range(20)))
+    assert len({each.incoming_message_id for each in replies}) == len(made.bodies) == 20
 
 
 async def test_replies_are_kept(asking: Asking, receiver: tuple[Receiver, str]) -> None:
