@@ -52,6 +52,6 @@ FATES = {each.ending: each.fate for each in MAGIC_RECIPIENTS if each.fate is not
 
 def help_text() -> str:
     """Return the table for a terminal."""
-    return "\n".join(
-        f"  ...{each.ending:<8} {each.means}" for each in (*MAGIC_RECIPIENTS, Magic("others", "DELIVERED"))
-    )
+    rows = [(f"...{each.ending}", each.means) for each in MAGIC_RECIPIENTS]
+    rows.append(("all others", "accepted, ends as DELIVERED"))
+    return "\n".join(f"  {ending:<11} {means}" for ending, means in rows)
