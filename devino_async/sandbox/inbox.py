@@ -59,7 +59,7 @@ class Inbox:
         if search := (parameters.text("search") or "").strip():
             where, values["search"] = _PHONES_FOUND, search.casefold()
         query = f"""SELECT number, moment, text, entries, unread FROM phone {where}
-            ORDER BY moment DESC, rowid DESC LIMIT :limit OFFSET :offset"""  # noqa: S608 - constants
+            ORDER BY turn DESC LIMIT :limit OFFSET :offset"""  # noqa: S608 - constants
         rows = await self._store.rows(query, values)
         [(total, unread)] = await self._store.rows(
             f"SELECT count(*), coalesce(sum(unread), 0) FROM phone {where}",  # noqa: S608
