@@ -113,9 +113,7 @@ class SandboxThread:
         if _on_a_loop():
             found = self.find(to=to, text=text, after=after, limit=1)
             if not found:
-                raise RuntimeError(
-                    "wait_for would block the event loop: use `await devino_sandbox.wait_for_async(...)`"
-                )
+                raise RuntimeError("wait_for would block the event loop: use `await sandbox.wait_for_async(...)`")
             return found[0]
         try:
             return self.run(self._sandbox.wait_for(to=to, text=text, after=after, timeout=timeout))
