@@ -11,6 +11,9 @@ const KINDS = {
 
 export const statusChip = (status) => el("span", { class: `chip status ${KINDS[status] ?? "moving"}` }, status);
 
+// The sandbox counts to a hundred.
+export const sentTimes = (times) => (times === 2 ? "twice" : times < 100 ? `${times} times` : "100 times or more");
+
 export const answerOf = (attempt) => (attempt.answer === null ? attempt.problem : String(attempt.answer));
 
 export function callbackChip(callback) {
