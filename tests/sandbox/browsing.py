@@ -40,9 +40,9 @@ class Browsing:
 async def browsing(browser: Any, **options: Any) -> AsyncIterator[Browsing]:
     """A sandbox whose clock stands still, and a new page. At the end the page must have made no error."""
     clock = ManualClock()
-    context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800}, **options)
+    context = await browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
     try:
-        async with Sandbox(clock=clock, stage=10.0) as sandbox:
+        async with Sandbox(**{"clock": clock, "stage": 10.0, **options}) as sandbox:
             made = Browsing(sandbox, clock, await context.new_page())
             yield made
             assert made.complaints == []
