@@ -180,3 +180,16 @@ def test_it_starts_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["devino_async", PLUGIN]
+
+
+def test_the_package_bears_what_pytest_does_to_it(tmp_path: Path) -> None:
+    """pytest rewrites the assertions of every package that brings a plugin. All public names are there nevertheless."""
+    rewrite = f'import pytest\npytest.register_assert_rewrite("devino_async")\npytest_plugins = ["{PLUGIN}"]\n'
+    (tmp_path / "conftest.py").write_text(rewrite, encoding="utf-8")
+    source = "from devino_async import *\nimport devino_async\n"
+    source += "def test_names():\n    assert set(devino_async.__all__) <= set(globals())\n"
+    source += "    assert '@pytest_ar' in vars(devino_async)\n"
+    (tmp_path / "test_it.py").write_text(source, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *PLAIN]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
