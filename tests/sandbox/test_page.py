@@ -79,17 +79,19 @@ async def test_a_message_appears_and_its_status_moves(inbox: Browsing, hook: tup
     receiver.status = 500
     inbox.clock.advance(5)
     await expect(line.locator(".callback")).to_have_text("ACCEPTED 500")
+    await inbox.sandbox.report()
+    await expect(line.locator(".callback")).to_have_text("ACCEPTED 500 ×2")
     receiver.status = 200
     inbox.clock.advance(5)
-    await expect(line.locator(".callback").first).to_have_text("ACCEPTED 500, 200")
+    await expect(line.locator(".callback").first).to_have_text("ACCEPTED 500 ×2, 200")
     await expect(line.locator(".status")).to_have_text("ENROUTE")
     inbox.clock.advance(20)
     await expect(line.locator(".status")).to_have_text("DELIVERED")
     await expect(line.locator(".callback")).to_have_text(
-        ["ACCEPTED 500, 200", "ENROUTE 200", "SENT 200", "DELIVERED 200"]
+        ["ACCEPTED 500 ×2, 200", "ENROUTE 200", "SENT 200", "DELIVERED 200"]
     )
     await line.click()
-    await expect(inbox.page.locator("#side .attempts tbody tr")).to_have_count(5)
+    await expect(inbox.page.locator("#side .attempts tbody tr")).to_have_count(6)
     await expect(inbox.page.locator("#side .steps li")).to_have_count(4)
 
 
@@ -98,7 +100,9 @@ async def test_a_status_without_callbacks_moves(browser: Any) -> None:
     async with browsing(browser, clock=SystemClock(), stage=0.5) as made:
         await post(made, message())
         await made.open("/#79000000001")
+        await made.line("Hello").click()
         await expect(made.line("Hello").locator(".status")).to_have_text("DELIVERED")
+        await expect(made.page.locator("#side .facts .status")).to_have_text("DELIVERED")
 
 
 async def test_a_reply_reaches_a_real_receiver(inbox: Browsing) -> None:

@@ -58,7 +58,6 @@ function changed(event) {
   if (document.activeElement !== by("keep")) by("keep").value = event.keep ?? "";
   phones.refresh();
   conversation.refresh();
-  side.refresh();
 }
 
 function fate(phone) {
@@ -102,6 +101,7 @@ by("open-help").addEventListener("click", help);
 phones.counted = layout;
 phones.searched = (search) => conversation.searchFor(search);
 conversation.fate = fate;
+conversation.changed = () => side.refresh();
 
 by("how-env").textContent = environment();
 by("how-send").textContent =

@@ -72,6 +72,7 @@ export class Conversation {
   }
 
   loaded() {
+    this.changed?.();
     const inSight = !document.hidden && by("lines").offsetParent !== null;
     if (inSight && this.seen !== this.list.all && this.list.all) {
       this.seen = this.list.all;
