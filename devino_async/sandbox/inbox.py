@@ -29,7 +29,8 @@ _PHONES_FOUND = f"""WHERE instr(casefold(number), :search)
         UNION SELECT phone FROM rejected WHERE {_FOUND.format("rejected")}
         UNION SELECT phone FROM reply WHERE {_REPLY_FOUND})"""  # noqa: S608 - constants
 _MESSAGE = f"""SELECT id, accepted, starts, sender, text, segments, fate, lifetime, extras, recipient,
-    {STATUS}, {EVENT_TIME}, (SELECT count(*) FROM message AS other WHERE other.digest = message.digest)
+    {STATUS}, {EVENT_TIME}, (SELECT count(*) FROM (
+        SELECT 1 FROM message AS other WHERE other.digest = message.digest LIMIT 100))
     FROM message WHERE id IN (SELECT value FROM json_each(:ids))"""  # noqa: S608 - constants
 _ATTEMPTS = """SELECT message, status, moment, answer FROM attempt
     WHERE message IN (SELECT value FROM json_each(?)) ORDER BY message, rowid"""
@@ -59,7 +60,7 @@ class Inbox:
         if search := (parameters.text("search") or "").strip():
             where, values["search"] = _PHONES_FOUND, search.casefold()
         query = f"""SELECT number, moment, text, entries, unread FROM phone {where}
-            ORDER BY moment DESC, rowid DESC LIMIT :limit OFFSET :offset"""  # noqa: S608 - constants
+            ORDER BY turn DESC LIMIT :limit OFFSET :offset"""  # noqa: S608 - constants
         rows = await self._store.rows(query, values)
         [(total, unread)] = await self._store.rows(
             f"SELECT count(*), coalesce(sum(unread), 0) FROM phone {where}",  # noqa: S608

@@ -39,7 +39,10 @@ function layout() {
   by("choose").hidden = none || talking;
   by("talk").hidden = !talking;
   document.body.classList.toggle("none", none);
-  if (none) document.body.classList.remove("reading");
+  if (none) {
+    document.body.classList.remove("reading");
+    if (conversation.phone !== null && conversation.list.total !== null) conversation.leave();
+  }
 }
 
 function counted({ accepted, rejected, repeated }) {
@@ -55,7 +58,6 @@ function changed(event) {
   if (document.activeElement !== by("keep")) by("keep").value = event.keep ?? "";
   phones.refresh();
   conversation.refresh();
-  side.refresh();
 }
 
 function fate(phone) {
@@ -99,10 +101,17 @@ by("open-help").addEventListener("click", help);
 phones.counted = layout;
 phones.searched = (search) => conversation.searchFor(search);
 conversation.fate = fate;
+conversation.changed = () => side.refresh();
 
 by("how-env").textContent = environment();
 by("how-send").textContent =
   `curl ${location.origin}/sms/messages \\\n  -H 'Authorization: Key any-key' \\\n  -d '{"messages": [{"from": "Shop", "to": "79000000001", "text": "Hello"}]}'`;
+
+// The sandbox may have stopped. What could not be asked is asked again at the next event.
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  console.warn(event.reason);
+});
 
 const wanted = decodeURIComponent(location.hash.slice(1));
 if (wanted) {

@@ -3,7 +3,7 @@
 import { get, post } from "./api.js";
 import { by, count, el, fullTime, marked, plural, time } from "./dom.js";
 import { VirtualList } from "./list.js";
-import { callbackChip, statusChip } from "./status.js";
+import { callbackChip, sentTimes, statusChip } from "./status.js";
 
 const URL_KEY = "devino-sandbox-receiver";
 
@@ -44,6 +44,12 @@ export class Conversation {
     this.again();
   }
 
+  leave() {
+    this.phone = null;
+    this.list.reset();
+    clearTimeout(this.moving);
+  }
+
   searchFor(search) {
     this.search = search;
     if (this.phone !== null) this.again();
@@ -66,7 +72,7 @@ export class Conversation {
   }
 
   loaded() {
-    this.gone?.(this.list.all === 0 && !this.search);
+    this.changed?.();
     const inSight = !document.hidden && by("lines").offsetParent !== null;
     if (inSight && this.seen !== this.list.all && this.list.all) {
       this.seen = this.list.all;
@@ -101,7 +107,7 @@ export class Conversation {
 
   message(line) {
     const chips = [
-      line.times > 1 ? el("span", { class: "chip twice", title: "The same sender, number and text" }, line.times === 2 ? "sent twice" : `sent ${count(line.times)} times`) : null,
+      line.times > 1 ? el("span", { class: "chip twice", title: "The same sender, number and text" }, `sent ${sentTimes(line.times)}`) : null,
       line.priority && line.priority !== "MEDIUM" ? el("span", { class: "chip priority" }, line.priority.toLowerCase()) : null,
       line.scheduledTime ? el("span", { class: "chip later" }, "for ", fullTime(Date.parse(line.scheduledTime))) : null,
     ];

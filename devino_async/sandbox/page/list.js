@@ -58,8 +58,13 @@ export class VirtualList {
     try {
       do {
         this.again = false;
+        const began = performance.now();
         await this.round(generation);
+        // A busy sandbox is asked less often.
+        if (this.again) await new Promise((resolve) => setTimeout(resolve, 2 * (performance.now() - began)));
       } while (this.again && generation === this.generation);
+    } catch (error) {
+      console.warn(error);
     } finally {
       if (generation === this.generation) this.loading = null;
     }
@@ -169,11 +174,16 @@ export class VirtualList {
       const look = item === undefined ? "" : JSON.stringify(item);
       let row = this.rows.get(key);
       if (!row || row.look !== look || row.index !== index) {
-        const element = item === undefined ? el("div", { class: "row waiting" }) : this.render(item, index);
+        const made = item === undefined ? el("div", { class: "row waiting" }) : this.render(item, index);
+        // A row that is there stays there with new contents, so a click that has begun on it ends on it.
+        const element = row ? row.element : made;
+        if (row && row.look !== look) {
+          element.className = made.className;
+          element.replaceChildren(...made.childNodes);
+        }
         element.id = `${this.scroller.id}-${index}`;
         element.dataset.index = index;
-        if (row) row.element.replaceWith(element);
-        else fresh.push(element);
+        if (!row) fresh.push(element);
         row = { element, look, index };
       }
       // Rows move when newer ones come. The active one is known by its key.

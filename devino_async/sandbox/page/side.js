@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { by, count, el, fullTime, plural } from "./dom.js";
-import { answerOf, statusChip } from "./status.js";
+import { answerOf, sentTimes, statusChip } from "./status.js";
 
 export class Side {
   constructor() {
@@ -37,9 +37,16 @@ export class Side {
     this.asked = asked;
     const whole = await get("inbox/message", { kind: line.kind, id: line.id }).catch(() => null);
     if (this.asked !== asked) return;
+    const look = JSON.stringify({ ...whole, now: 0, nextTs: 0 });
+    if (!opened && this.showing === "details" && look === this.look) return;
+    const same = this.showing === "details" && this.shown?.id === line.id;
+    const places = same ? [...document.querySelectorAll("#side-body, #side-body .whole")].map((each) => each.scrollTop) : [];
+    this.look = look;
     const nodes = whole ? detailsOf(whole) : [el("p", { class: "note" }, "The sandbox no longer holds this message.")];
     this.shown = line;
     this.show("details", { message: "Message", rejected: "Rejected message", reply: "Reply" }[line.kind], nodes, { focus: opened });
+    // What is being read stays in sight when a status changes.
+    document.querySelectorAll("#side-body, #side-body .whole").forEach((each, index) => (each.scrollTop = places[index] ?? 0));
   }
 
   // Shows again what may have moved on.
@@ -73,7 +80,7 @@ function detailsOf(line) {
     if (value !== null && value !== undefined && value !== "") facts.push(el("dt", {}, name), el("dd", {}, node ?? String(value)));
   };
   fact("Status", line.status, line.status && statusChip(line.status));
-  if (line.times > 1) fact("Sent", line.times, el("span", { class: "chip twice" }, line.times === 2 ? "twice" : `${count(line.times)} times`));
+  if (line.times > 1) fact("Sent", line.times, el("span", { class: "chip twice" }, sentTimes(line.times)));
   fact("From", line.from);
   fact("To", line.to);
   fact("Accepted", line.kind === "message" ? fullTime(line.ts) : null);
