@@ -27,6 +27,8 @@ EVIL = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Any]:
     async with playwright.async_playwright() as started:
+        # A machine that is busy is no fault of the inbox.
+        expect.set_options(timeout=20_000)
         launched = await started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         await launched.close()
