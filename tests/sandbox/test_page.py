@@ -329,6 +329,20 @@ async def test_a_thousand_phones_and_a_long_conversation(inbox: Browsing) -> Non
         assert await page.locator(rows).count() < 60
 
 
+async def test_rows_above_the_newest(inbox: Browsing) -> None:
+    """A conversation opens at its end, and every line above is there once it comes into sight, without an event."""
+    await inbox.page.route("**/_sandbox/events", lambda route: route.abort())
+    await post(inbox, *[message(text=f"line {index} of it") for index in range(75)])
+    await inbox.open("/#79000000001")
+    await expect(inbox.line("line 74 of it")).to_be_in_viewport()
+    await inbox.page.focus("#lines")
+    for index in range(73, -1, -1):
+        await inbox.page.keyboard.press("ArrowUp")
+        if index % 12 == 0:
+            await expect(inbox.line(f"line {index} of it")).to_be_in_viewport()
+    inbox.complaints.clear()
+
+
 async def test_the_longest_text(inbox: Browsing) -> None:
     """A text of 34,170 characters is shortened in the conversation, and whole in the details."""
     text = "a" * 34_169 + "z"
