@@ -333,6 +333,7 @@ async def test_rows_above_the_newest(inbox: Browsing) -> None:
     """A conversation opens at its end, and every line above is there once it comes into sight, without an event."""
     await inbox.page.route("**/_sandbox/events", lambda route: route.abort())
     await post(inbox, *[message(text=f"line {index} of it") for index in range(75)])
+    inbox.clock.advance(100)
     await inbox.open("/#79000000001")
     await expect(inbox.line("line 74 of it")).to_be_in_viewport()
     await inbox.page.focus("#lines")
