@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a sandbox until SIGINT or SIGTERM. Return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m devino_async.sandbox",
-        description="Run a pretend Devino until Ctrl-C. Any API key is accepted. Its address is an inbox for a browser.",
+        description="Run a pretend Devino until Ctrl-C. Any API key is accepted. A browser shows the messages.",
         epilog=f"The last digits of a recipient decide what becomes of its messages:\n{help_text()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

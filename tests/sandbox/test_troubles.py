@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from asking import Asking, message
 
@@ -50,6 +51,18 @@ async def test_what_a_send_comes_to(
     assert getattr(asking.sandbox.faults, fault) == 0
     status, _ = await asking.ask("GET", "/billing-api/companies/current/account")
     assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [("lost_answer", aiohttp.ServerDisconnectedError), ("cut_answer", aiohttp.ClientPayloadError)]
+)
+async def test_how_an_answer_is_lost(asking: Asking, fault: str, error: type[Exception]) -> None:
+    """A lost answer has no first byte, and a cut one has no last byte. Both are for sends alone."""
+    setattr(asking.sandbox.faults, fault, True)
+    with pytest.raises(error):
+        await asking.send(message())
+    assert (await asking.ask("GET", "/billing-api/companies/current/account"))[0] == 200
+    assert await asking.sandbox.count() == 1
 
 
 async def test_malformed_rows(asking: Asking) -> None:
