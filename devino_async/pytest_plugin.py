@@ -39,9 +39,8 @@ def devino_sandbox(monkeypatch: pytest.MonkeyPatch) -> "Iterator[SandboxThread]"
 @pytest.fixture
 def devino_client(devino_sandbox: "SandboxThread") -> "Iterator[DevinoClient]":
     """A client that talks to the sandbox. It is closed after the test, on whichever event loop the test used it."""
-    from .client.client import DevinoClient  # noqa: PLC0415
-    from .client.release import release  # noqa: PLC0415
+    from .client.release import ReleasableClient  # noqa: PLC0415
 
-    client = DevinoClient("any-key", base_url=devino_sandbox.url)
+    client = ReleasableClient("any-key", base_url=devino_sandbox.url)
     yield client
-    release(client, devino_sandbox.run)
+    client.release(devino_sandbox.run)
