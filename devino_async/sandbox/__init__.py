@@ -17,6 +17,8 @@ callbackUrl elsewhere is accepted and counted in `skipped_callbacks`. `POST /san
 `{"url": ..., "message": {...}}` makes the sandbox POST an incoming message to that URL. The real Devino has
 no such route. `Sandbox(callback_faults=CallbackFaults(...))` makes callbacks come twice, late, in any order or never.
 
+Open `sandbox.url` in a browser to see every message and its callbacks, to reply, and to switch faults on.
+
 Tests read `sandbox.messages`, await `sandbox.wait_for(to=..., text=...)`, and set `sandbox.faults`. The same is under
 `/_sandbox` for programs in other languages: control.py has the list.
 """

@@ -9,6 +9,9 @@
 | `GET`, `POST`, `DELETE faults` | reads, sets or switches off faults (troubles.py) |
 | `GET`, `POST replies` | reads replies, or makes one: `{"from": ..., "text": ..., "to": ..., "url": ...}` |
 | `GET recipients` | the magic recipients |
+| `GET callbacks?message=ID,ID` | the status callbacks of messages, each with its attempts and answers (inbox.py) |
+| `POST keep` | keeps the newest messages only: `{"messages": 1000}`, or null for all (keeping.py) |
+| `GET events` | server-sent events: that something changed, and the counts (live.py) |
 
 Answers are in the envelope of the API, `{"result": ...}`. Ids are strings, and times are milliseconds since 1970.
 """  # noqa: E501

@@ -1,6 +1,6 @@
 """The routes that the inbox asks: phones, and the lines of a conversation, from any place of either list.
 
-A line is an accepted message, a rejected one, or a reply of the phone. The inbox itself is in page.py.
+A line is an accepted message, a rejected one, or a reply of the phone. The inbox itself is in page_files.py.
 """
 
 import json

@@ -23,7 +23,7 @@ from .inbox import Inbox
 from .keeping import Keeping
 from .live import Live
 from .loopback import is_loopback
-from .page import add_page
+from .page_files import add_page
 from .records import Records, Repeated, SentMessage
 from .replies import Replies, Reply, incoming
 from .sending import Sending

@@ -27,6 +27,8 @@ EVIL = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>'
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def browser() -> AsyncIterator[Any]:
     async with playwright.async_playwright() as started:
+        # A machine that is busy is no fault of the inbox.
+        expect.set_options(timeout=20_000)
         launched = await started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield launched
         await launched.close()
@@ -325,6 +327,21 @@ async def test_a_thousand_phones_and_a_long_conversation(inbox: Browsing) -> Non
     await expect(page.locator("#lines .line", has_text="text 7")).to_be_in_viewport()
     for rows in ("#phones .row", "#lines .row"):
         assert await page.locator(rows).count() < 60
+
+
+async def test_rows_above_the_newest(inbox: Browsing) -> None:
+    """A conversation opens at its end, and every line above is there once it comes into sight, without an event."""
+    await inbox.page.route("**/_sandbox/events", lambda route: route.abort())
+    await post(inbox, *[message(text=f"line {index} of it") for index in range(75)])
+    inbox.clock.advance(100)
+    await inbox.open("/#79000000001")
+    await expect(inbox.line("line 74 of it")).to_be_in_viewport()
+    await inbox.page.focus("#lines")
+    for index in range(73, -1, -1):
+        await inbox.page.keyboard.press("ArrowUp")
+        if index % 12 == 0:
+            await expect(inbox.line(f"line {index} of it")).to_be_in_viewport()
+    inbox.complaints.clear()
 
 
 async def test_the_longest_text(inbox: Browsing) -> None:

@@ -113,7 +113,16 @@ addEventListener("unhandledrejection", (event) => {
   console.warn(event.reason);
 });
 
-const wanted = decodeURIComponent(location.hash.slice(1));
+// The address of the page names the phone that is shown, so a reload shows it again.
+function phoneInAddress() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
+const wanted = phoneInAddress();
 if (wanted) {
   phones.list.activeKey = wanted;
   conversation.show(wanted);

@@ -7,6 +7,23 @@ import { callbackChip, sentTimes, statusChip } from "./status.js";
 
 const URL_KEY = "devino-sandbox-receiver";
 
+// A browser that may store nothing raises here. Then the address is typed again.
+function remembered() {
+  try {
+    return localStorage.getItem(URL_KEY) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function remember(url) {
+  try {
+    localStorage.setItem(URL_KEY, url);
+  } catch {
+    // It works without.
+  }
+}
+
 export class Conversation {
   constructor(details) {
     this.phone = null;
@@ -30,8 +47,8 @@ export class Conversation {
         by("reply").requestSubmit();
       }
     });
-    by("reply-url").value = localStorage.getItem(URL_KEY) ?? "";
-    by("reply-url").addEventListener("change", (event) => localStorage.setItem(URL_KEY, event.target.value.trim()));
+    by("reply-url").value = remembered();
+    by("reply-url").addEventListener("change", (event) => remember(event.target.value.trim()));
   }
 
   show(phone) {

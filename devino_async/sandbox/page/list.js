@@ -112,10 +112,12 @@ export class VirtualList {
 
   put(page, items) {
     const before = this.pages.get(page);
-    // The newest rows may cover a part of a page only.
+    // The newest rows may cover a part of a page only. The rest is asked for when it comes into sight.
+    const rows = Math.min(PAGE, this.total - page * PAGE);
+    const stale = Array.from({ length: rows }, (_, place) => items[place]).includes(undefined);
     if (before) before.items.forEach((item, place) => (items[place] ??= item));
     this.pages.delete(page);
-    this.pages.set(page, { items, stale: false });
+    this.pages.set(page, { items, stale });
     for (const old of this.pages.keys()) {
       if (this.pages.size <= MAX_PAGES) break;
       this.pages.delete(old);
