@@ -66,8 +66,8 @@ class Control:
     async def _messages(self, request: web.Request) -> web.Response:
         parameters, limit = _parameters(request)
         wanted: dict[str, Any] = {
-            "to": parameters.text("to"),
-            "text": parameters.text("text"),
+            "to": parameters.text("to") or None,
+            "text": parameters.text("text") or None,
             "after": _id(parameters, "after"),
             "before": _id(parameters, "before"),
             "newest_first": parameters.one_of("order", ("ASC", "DESC")) == "DESC",
@@ -106,7 +106,7 @@ class Control:
 
     async def _replies_of(self, request: web.Request) -> web.Response:
         parameters, limit = _parameters(request)
-        found = await self._replies.of(parameters.text("from"), _id(parameters, "before"), limit + 1)
+        found = await self._replies.of(parameters.text("from") or None, _id(parameters, "before"), limit + 1)
         return result({"replies": [each.as_json() for each in found[:limit]], "more": len(found) > limit})
 
     async def _reply(self, request: web.Request) -> web.Response:

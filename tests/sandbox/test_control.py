@@ -39,12 +39,13 @@ async def test_a_message_is_told_whole(asking: Asking) -> None:
 
 
 async def test_messages_are_filtered_and_paged(asking: Asking) -> None:
-    """`to` is a whole number with or without a plus, `text` a part of a text. Pages go both ways from an id."""
+    """`to` is a whole number with or without a plus, `text` a part of a text, and empty ones are none. Pages go both ways from an id."""
     items = await asking.send(*(message(f"7900000000{n % 2}", text=f"Text {n}%") for n in range(5)))
     ids = [item["messageId"] for item in items]
     assert await texts(asking, "?to=79000000001") == await texts(asking, "?to=%2B79000000001") == ["Text 1%", "Text 3%"]
     assert await texts(asking, "?text=3%25") == ["Text 3%"]
     assert await texts(asking, "?to=79000000000&text=3") == []
+    assert await texts(asking, "?to=&text=3&wait=5") == ["Text 3%"]
     assert await texts(asking, f"?after={ids[2]}&limit=1") == ["Text 3%"]
     assert await texts(asking, f"?before={ids[2]}&order=DESC") == ["Text 1%", "Text 0%"]
     assert [(await asked(asking, f"messages?limit={n}"))["more"] for n in (4, 5)] == [True, False]
