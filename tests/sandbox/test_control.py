@@ -39,7 +39,10 @@ async def test_a_message_is_told_whole(asking: Asking) -> None:
 
 
 async def test_messages_are_filtered_and_paged(asking: Asking) -> None:
-    """`to` is a whole number with or without a plus, `text` a part of a text, and empty ones are none. Pages go both ways from an id."""
+    """`to` is a whole number with or without a plus, `text` a part of a text, and an empty one is none.
+
+    Pages go both ways from an id.
+    """
     items = await asking.send(*(message(f"7900000000{n % 2}", text=f"Text {n}%") for n in range(5)))
     ids = [item["messageId"] for item in items]
     assert await texts(asking, "?to=79000000001") == await texts(asking, "?to=%2B79000000001") == ["Text 1%", "Text 3%"]
