@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 import devino_async
-from devino_async import campaigns
+from devino_async import campaigns, sandbox
 from devino_async.errors import DevinoError
 
 ROOT = Path(devino_async.__file__).parent
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "tracking": {"checks", "protocol", "errors", "storage"},
     "contrib": {"webhooks"},
     "sandbox": set(),
+    "pytest_plugin": {"", "client", "sandbox"},
 }
 # The libraries of each room, and those modules of Python whose place matters: no clock and no loop where things are
 # pure, no JSON at the seam.
@@ -64,6 +65,7 @@ MAY_USE: dict[str, set[str]] = {
     "tracking": {"asyncio", "attrs", "json", "sqlite3", "time"},
     "contrib": {"aiohttp", "asyncio", "django", "starlette"},
     "sandbox": {"aiohttp", "asyncio", "attrs", "json", "multidict", "sqlite3", "time", "yarl"},
+    "pytest_plugin": {"pytest"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 
@@ -176,23 +178,28 @@ def test_front_door() -> None:
         devino_async.import_modul  # noqa: B018
 
 
-def test_door_of_campaigns() -> None:
-    """The names that type checkers see in devino_async.campaigns are what is loaded, listed and shown there."""
-    [seen] = [each for each in ast.parse(inspect.getsource(campaigns)).body if isinstance(each, ast.If)]
+@pytest.mark.parametrize("room", [campaigns, sandbox], ids=["campaigns", "sandbox"])
+def test_doors_of_rooms(room: ModuleType) -> None:
+    """The names that type checkers see in a room with a lazy door are what is loaded, listed and shown there."""
+    [seen] = [each for each in ast.parse(inspect.getsource(room)).body if isinstance(each, ast.If)]
     imports = [each for each in seen.body if isinstance(each, ast.ImportFrom)]
     homes = {alias.name: "." * each.level + str(each.module) for each in imports for alias in each.names}
-    assert homes == campaigns._HOMES
-    assert sorted(homes) == campaigns.__all__
+    assert homes == room._HOMES
+    assert sorted(homes) == room.__all__
     for name, home in homes.items():
-        assert getattr(campaigns, name) is getattr(importlib.import_module(home, campaigns.__name__), name)
-        assert name in dir(campaigns)
+        assert getattr(room, name) is getattr(importlib.import_module(home, room.__name__), name)
+        assert name in dir(room)
     with pytest.raises(AttributeError, match="no_such_name"):
-        campaigns.no_such_name  # noqa: B018
+        room.no_such_name  # noqa: B018
+
+
+def test_files_are_read_without_a_database() -> None:
+    """Reading a file of messages loads no sqlite."""
     program = "import sys; from devino_async.campaigns import read_messages; assert 'sqlite3' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("door", [devino_async, campaigns], ids=["front", "campaigns"])
+@pytest.mark.parametrize("door", [devino_async, campaigns, sandbox], ids=["front", "campaigns", "sandbox"])
 def test_front_door_is_explicit(door: ModuleType) -> None:
     """Every name is imported `as` itself: strict type checkers refuse to import from here what is not."""
     [seen] = [each for each in ast.parse(inspect.getsource(door)).body if isinstance(each, ast.If)]

@@ -95,7 +95,8 @@ def waits_without_its_loop() -> bool:
 def compiles_imports() -> bool:
     code = compile("from .there import name as name", "here", "exec")
     steps = [(step.opname, step.argval) for step in dis.get_instructions(code)]
-    return ("IMPORT_NAME", "there") in steps and ("IMPORT_FROM", "name") in steps
+    place = steps.index(("IMPORT_NAME", "there"))
+    return steps[place - 2][1] == 1 and steps[place + 1] == ("IMPORT_FROM", "name")
 
 
 USES = [

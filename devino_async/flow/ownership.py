@@ -51,6 +51,11 @@ class Owner:
         else:
             raise ConfigurationError("this client was used on another event loop; make one client for each loop")
 
+    @property
+    def home(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it lives on, or None before its first use."""
+        return self._loop
+
     def __len__(self) -> int:
         return len(self._tasks)
 

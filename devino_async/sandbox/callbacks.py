@@ -13,11 +13,13 @@ from typing import Any
 import aiohttp
 from attrs import frozen
 
+from .arrivals import Arrivals
 from .clock import Clock
-from .faults import CallbackFaults, Mishaps
+from .faults import Mishaps
 from .loopback import is_loopback
 from .stages import history
 from .store import Row, Store
+from .troubles import Faults
 
 __all__ = ["Callbacks"]
 
@@ -25,6 +27,8 @@ _EVENTS_A_POST = 1_000
 # Reports read at once. Their events are made in one turn of the event loop.
 _WINDOW = 1_000
 _MAX_TRIES = 5
+# Seconds until a receiver must have answered.
+_TIMEOUT = 10
 _MAX_POSTS_IN_FLIGHT = 8
 _ERROR_CODES = {"REJECTED": 2005, "UNDELIVERABLE": 2001, "EXPIRED": 2002}
 _DUE = """SELECT id, url, options, due, told, accepted, starts, fate, lifetime
@@ -45,11 +49,13 @@ class _Due:
 class Callbacks:
     """Reports each change of status once, in the order of the changes."""
 
-    def __init__(self, store: Store, clock: Clock, stage: float, faults: CallbackFaults | None) -> None:
+    def __init__(self, store: Store, clock: Clock, stage: float, faults: Faults, arrivals: Arrivals) -> None:
         self._store = store
         self._clock = clock
         self._stage = stage
-        self._mishaps = None if faults is None else Mishaps(faults)
+        self._faults = faults
+        self._arrivals = arrivals
+        self._mishaps = Mishaps(faults.callbacks)
         self._tries: dict[str, int] = defaultdict(int)
         self._reporting = asyncio.Lock()
         self._permits = asyncio.Semaphore(_MAX_POSTS_IN_FLIGHT)
@@ -71,24 +77,26 @@ class Callbacks:
         """Report the changes since the last round. Return how many events reached their address."""
         async with self._reporting:
             reached, failed = 0, set[str]()
+            if self._mishaps.faults is not self._faults.callbacks:
+                self._mishaps.follow(self._faults.callbacks)
             async for rows in self._windows():
                 due = self._due(rows, failed)
                 counts = await asyncio.gather(*(self._report_to(url, events, failed) for url, events in due.items()))
                 reached += sum(counts)
-            return reached + (0 if self._mishaps is None else await self._report_held(self._mishaps))
+            return reached + await self._report_held()
 
-    async def _report_held(self, mishaps: Mishaps) -> int:
+    async def _report_held(self) -> int:
         reached = 0
-        for url, events in mishaps.take(self._clock.now()).items():
+        for url, events in self._mishaps.take(self._clock.now()).items():
             for start in range(0, len(events), _EVENTS_A_POST):
                 part = events[start : start + _EVENTS_A_POST]
-                if await self.post(url, part):
+                if await self._attempt(url, part):
                     self._tries.pop(url, None)
                     reached += len(part)
                     continue
                 self._tries[url] += 1
                 if self._tries[url] < _MAX_TRIES:
-                    mishaps.keep(url, part, self._clock.now())
+                    self._mishaps.keep(url, part, self._clock.now())
         return reached
 
     async def _windows(self) -> AsyncIterator[list[Row]]:
@@ -113,23 +121,48 @@ class Callbacks:
 
     async def post(self, url: str, body: Any) -> bool:
         """POST a body to a loopback address and return whether it answered 200. Other addresses are never called."""
+        return await self.ask(url, body) == 200
+
+    async def ask(self, url: str, body: Any) -> int | None:
+        """POST a body to a loopback address and return the status of the answer, or None if there was no answer."""
+        answer = await self._call(url, body)
+        return answer if isinstance(answer, int) else None
+
+    async def _attempt(self, url: str, events: list[dict[str, Any]]) -> bool:
+        """POST status callbacks, record the attempt for each event, and return whether the answer was 200."""
+        answer = await self._call(url, events)
+        await self._record(events, str(answer))
+        return answer == 200
+
+    async def _record(self, events: list[dict[str, Any]], answer: str) -> None:
+        now = self._clock.now()
+        rows = [(int(event["messageId"]), event["status"], now, answer) for event in events]
+        await self._store.change("INSERT INTO attempt VALUES (?, ?, ?, ?)", rows)
+        self._arrivals.notify()
+
+    async def _call(self, url: str, body: Any) -> int | str:
+        """Return the status of the answer, or why there was none."""
         if not is_loopback(url):
-            return False
+            return "not an address of this machine"
         if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10), trust_env=False)
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT), trust_env=False)
         try:
             async with self._permits, self._session.post(url, json=body, allow_redirects=False) as response:
-                return response.status == 200
+                return response.status
+        except TimeoutError:
+            return f"no answer in {_TIMEOUT} s"
         except (aiohttp.ClientError, OSError, ValueError):
-            return False
+            return "no connection"
 
     async def _report_to(self, url: str, events: list[_Due], failed: set[str]) -> int:
         reached = 0
         for start in range(0, len(events), _EVENTS_A_POST):
             part = events[start : start + _EVENTS_A_POST]
-            if self._mishaps is not None:
-                self._mishaps.befall(url, [each.event for each in part], self._clock.now())
-            elif await self.post(url, [each.event for each in part]):
+            whole = [each.event for each in part]
+            if self._mishaps.faults.active:
+                if dropped := self._mishaps.befall(url, whole, self._clock.now()):
+                    await self._record(dropped, "dropped by a fault")
+            elif await self._attempt(url, whole):
                 self._tries.pop(url, None)
                 reached += len(part)
             else:

@@ -29,6 +29,11 @@ class CallbackFaults:
     disorder: bool = False
     seed: int = 0
 
+    @property
+    def active(self) -> bool:
+        """Whether any callback goes wrong."""
+        return bool(self.duplicate or self.drop or self.delay or self.disorder)
+
     def __attrs_post_init__(self) -> None:
         for name, maximum in (("duplicate", 1.0), ("drop", 1.0), ("delay", 86_400.0)):
             value = getattr(self, name)
@@ -45,16 +50,24 @@ class Mishaps:
     _held: list[tuple[float, str, dict[str, Any]]] = field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
-        self._chance = random.Random(self.faults.seed)  # noqa: S311 - no secret depends on it
+        self.follow(self.faults)
 
-    def befall(self, url: str, events: list[dict[str, Any]], now: float) -> None:
-        """Draw the faults of each event, and hold the events that are not dropped until they are due."""
+    def follow(self, faults: CallbackFaults) -> None:
+        """Draw by these faults from now on. What is held stays so until it is due."""
+        self.faults = faults
+        self._chance = random.Random(faults.seed)  # noqa: S311 - no secret depends on it
+
+    def befall(self, url: str, events: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+        """Draw the faults of each event, and hold the events until they are due. Return those that are dropped."""
+        dropped = []
         for event in events:
             if self._chance.random() < self.faults.drop:
+                dropped.append(event)
                 continue
             self._hold(url, event, now)
             if self._chance.random() < self.faults.duplicate:
                 self._hold(url, event, now)
+        return dropped
 
     def take(self, now: float) -> dict[str, list[dict[str, Any]]]:
         """Take the events that are due, grouped by address."""

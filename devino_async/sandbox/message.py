@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
+from .recipients import REFUSED
 from .text import is_too_long
 
-__all__ = ["PRIORITIES", "problems_of", "scheduled_at"]
+__all__ = ["OPTIONAL", "PRIORITIES", "problems_of", "scheduled_at"]
 
 PRIORITIES = {"LOW", "MEDIUM", "HIGH", "REALTIME"}
+OPTIONAL = ("validity", "scheduledTime", "priority", "callbackUrl", "options")
 UNAPPROVED_SENDER = "Unknown"
 _PHONE = re.compile(r"[1-9][0-9]{6,14}", re.ASCII)
 _MAX_VALIDITY = 259_200
@@ -27,7 +29,8 @@ def _problems(message: dict[str, Any], now: float) -> Iterator[tuple[str, str]]:
     sender, text = message.get("from"), message.get("text")
     if not _is_text(sender) or not sender.strip() or sender == UNAPPROVED_SENDER:
         yield "not.available", "from"
-    if not isinstance(message.get("to"), str) or not _PHONE.fullmatch(message["to"]):
+    recipient = message.get("to")
+    if not isinstance(recipient, str) or not _PHONE.fullmatch(recipient) or recipient.endswith(REFUSED):
         yield "to.format.invalid", "to"
     if not _is_text(text) or not text:
         yield "must.be.not.null", "text"

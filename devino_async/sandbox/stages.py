@@ -2,19 +2,12 @@
 
 There are no timers and no stored state. The rule is written twice, as SQL for queries over many messages and as
 Python for the callbacks of one message. A test compares the two. The recipient's last three digits decide the fate, by
-the table in the package's docstring.
+the table in recipients.py.
 """
 
-__all__ = ["EVENT_TIME", "STATUS", "fate_of", "history"]
+from .recipients import FATES
 
-FATES = {
-    "991": "UNDELIVERABLE",
-    "992": "EXPIRED",
-    "993": "REJECTED",
-    "994": "UNKNOWN",
-    "995": "SENT",
-    "996": "CLICKED",
-}
+__all__ = ["EVENT_TIME", "STATUS", "fate_of", "history"]
 
 # A message stays :stage seconds in each status. Every query is given :now and :stage.
 # `lifetime` is 0 unless the message expires at the end of its validity.

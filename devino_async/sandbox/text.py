@@ -1,6 +1,6 @@
 """The count of segments of a text, and the limits that the API docs set for its length."""
 
-__all__ = ["is_too_long", "segment_count"]
+__all__ = ["is_latin", "is_too_long", "segment_count"]
 
 _BASIC = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
@@ -12,7 +12,8 @@ _MAX_LATIN = 34_170
 _MAX_OTHER = 17_085
 
 
-def _is_latin(text: str) -> bool:
+def is_latin(text: str) -> bool:
+    """Return whether a text fits into the GSM alphabet."""
     return _LATIN.issuperset(text)
 
 
@@ -25,7 +26,7 @@ def is_too_long(text: str) -> bool:
     """Return whether the text exceeds the limit for its alphabet."""
     if len(text) <= _MAX_OTHER // 2:
         return False
-    if _is_latin(text):
+    if is_latin(text):
         return len(text) > _MAX_LATIN
     return len(text) + sum(map(_is_wide, text)) > _MAX_OTHER
 
@@ -37,7 +38,7 @@ def segment_count(text: str) -> int:
     """
     if len(text) <= 35:
         return 1
-    latin = _is_latin(text)
+    latin = is_latin(text)
     alone, chained = (160, 153) if latin else (70, 67)
     is_double = _ESCAPED.__contains__ if latin else _is_wide
     doubles = [place for place, character in enumerate(text) if is_double(character)]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import assert_type
+from typing import Any, assert_type
 
 from devino_async import (
     Accepted,
@@ -59,6 +59,7 @@ from devino_async.campaigns import (
     preflight,
     read_messages,
 )
+from devino_async.sandbox import CallbackFaults, Repeated, Reply, Sandbox, SandboxThread, SentMessage
 
 
 def make() -> DevinoClient:
@@ -192,3 +193,26 @@ async def fill(rows: list[dict[str, str]], records: AsyncIterator[dict[str, obje
         assert_type(receipt, Receipt)
         assert_type(receipt.message, Message)
     assert_type(await make().send_all(template.fill(records, on_invalid), campaign="spring-sale"), SendReport)
+
+
+async def pretend() -> None:
+    async with Sandbox(keep=1_000, incoming_url="http://127.0.0.1:8080/") as sandbox:
+        assert_type(sandbox.messages, tuple[SentMessage, ...])
+        assert_type(await sandbox.find(to="79000000001", after="1", limit=5), tuple[SentMessage, ...])
+        assert_type(await sandbox.wait_for(to="79000000001", text="code", timeout=5), SentMessage)
+        assert_type(await sandbox.repeated(), tuple[Repeated, ...])
+        assert_type(await sandbox.reply("79000000001", "STOP", to="MyCompany"), Reply)
+        sandbox.assert_nothing_sent_twice()
+        sandbox.faults.unavailable = 2
+        sandbox.faults.lost_answer = True
+        sandbox.faults.callbacks = CallbackFaults(duplicate=0.1)
+        await sandbox.clear()
+
+
+def test_as_strangers_do(devino_sandbox: SandboxThread, devino_client: DevinoClient) -> None:
+    assert_type(devino_sandbox.wait_for(text="code"), SentMessage)
+    assert_type(devino_sandbox.messages[0].options, dict[str, Any] | None)
+    assert_type(devino_sandbox.reply("79000000001", "STOP"), Reply)
+    devino_sandbox.assert_nothing_sent_twice()
+    devino_sandbox.faults.clear()
+    assert_type(devino_client, DevinoClient)

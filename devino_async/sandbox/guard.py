@@ -1,0 +1,31 @@
+"""The guard of the sandbox's own routes, `/` and `/_sandbox`, which need no credentials.
+
+A web page of another site must neither read them, by a host name that it points at this machine, nor POST to them.
+"""
+
+from aiohttp import web
+from yarl import URL
+
+from .envelope import Refusal
+from .loopback import is_loopback
+
+__all__ = ["check_origin", "is_own_route"]
+
+
+def is_own_route(path: str) -> bool:
+    """Return whether a path belongs to the sandbox itself and not to the API."""
+    return path == "/" or path.startswith(("/_sandbox/", "/page/"))
+
+
+def check_origin(request: web.Request, own_host: str) -> None:
+    """Raise Refusal unless the request names this machine, or the host that the sandbox listens on."""
+    host = request.headers.get("Host", "")
+    try:
+        named = URL(f"http://{host}").host
+    except ValueError:
+        named = None
+    if not is_loopback(f"http://{host}") and (named is None or named != own_host):
+        raise Refusal("forbidden", "Host", "use the address that the sandbox printed, such as 127.0.0.1", 403)
+    origin = request.headers.get("Origin")
+    if origin is not None and origin != f"http://{host}":
+        raise Refusal("forbidden", "Origin", "only the sandbox's own page may call this", 403)
