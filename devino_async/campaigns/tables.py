@@ -9,7 +9,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from os import PathLike
@@ -21,21 +21,25 @@ from attrs import define
 
 from ..checks import require_kind
 from ..errors import ConfigurationError
-from .cells import RUN, Cells, Form, Problem, Run, names_of
-from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
+from .cells import RUN, Cells, Cut, Form, Problem, Run, names_of
+from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, Ahead, encoding_of, plain_bytes
+from .digits import digits_of
 from .file_kinds import EmptyFile, kind_of, refuse_text
+from .lines import FileChanged, Lines, LineTooLong
 from .spreadsheets import open_sheet
 
-__all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
+__all__ = ["RUN", "Cells", "Cut", "Form", "Problem", "Run", "Table", "open_table"]
 
 _JSON_NAMES = {".jsonl", ".ndjson"}
 _BLANK = " \t\r\n\xa0\ufeff;,|\x1a"
 _SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?[\s;,]*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
+_QUOTE = "is a quote opened and never closed"
 _BEGINS_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|$)')
 _DELIMITERS = ",;\t|"
 _MAX_HEADER_LINES = 100
-_NO_MORE = (LineTooLong, *GZIP_ERRORS)
+_NO_MORE = (LineTooLong, FileChanged, *GZIP_ERRORS)
+_DIGITS_OF_A_PHONE = 10
 _FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
 
 
@@ -119,7 +123,7 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         raise ConfigurationError(f"the file is text, not .{form}: leave the form out, or name another file")
     stamp = _stamp_of(file)
     found = encoding_of(plain, encoding)
-    lines = Lines(plain, found)
+    lines = Lines(plain, found, lambda: _stamp_of(file) != stamp)
     each = chain.from_iterable(lines)
     try:
         skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
@@ -129,7 +133,7 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         raise EmptyFile
     if form is None:
         refuse_text(first)
-    text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
+    text = _Text(lines, chain([first], each), skipped)
     notes = [] if found.note is None else [found.note]
     if form == "jsonl" or (form is None and (name.suffix.lower() in _JSON_NAMES or _is_object(first))):
         return Table("jsonl", None, _json_runs(text), notes)
@@ -153,31 +157,31 @@ class _Text:
     lines: Lines
     each: Iterator[str]
     skipped: int
-    is_changed: Callable[[], bool]
 
     def odd(self, text: str) -> Problem | None:
-        """Return the problem with a text that holds a character of no text."""
-        if UNREADABLE in text:
-            return Problem(f"has bytes that are not {self.lines.encoding.name.upper()}: see --encoding NAME")
-        return Problem("has a NUL character") if "\0" in text else None
+        """Return the problem with a text that holds what has no place in a row."""
+        problem = self.lines.problem(text)
+        return None if problem is None else Problem(problem)
 
     def ending(self, line: int, error: Exception | None) -> list[tuple[int, Cells]]:
         """Return what is said at the end of the rows, in the line that could not be read."""
-        if error is not None:
-            return [(line, Problem(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
-        if self.is_changed():
-            return [(line, Problem("the file changed while it was read: see that it is complete, and run this again"))]
-        return []
+        if error is None:
+            return []
+        return [(line, Cut(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, FileChanged):
+        return "cannot be read, because the file changed while it was read"
     if isinstance(error, LineTooLong):
         return f"is longer than {MAX_LINE:,} characters"
     return "is not valid CSV" if isinstance(error, csv.Error) else f"cannot be read, because {DAMAGED}"
 
 
 def _way_out(error: Exception) -> str:
-    return f": {error}; is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
+    if isinstance(error, FileChanged):
+        return ": see that it is complete, and run this again"
+    return f": {error}; {_QUOTE}, or not doubled?" if isinstance(error, csv.Error) else ""
 
 
 def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
@@ -245,13 +249,15 @@ def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
     failed: Exception | None = None
     try:
         for row in reader:
-            cells = row if len(row) == width and row[0] > " " and not lines.odd else _checked(row, width, text)
+            end = skipped + reader.line_num + 1
+            is_plain = len(row) == width and row[0] > " " and end - line == 1 and not lines.odd
+            cells = row if is_plain else _checked(row, width, text, reader.dialect.delimiter)
             if cells is not None:
                 run.append((line, cells))
                 if len(run) == RUN or lines.would_wait():
                     yield run
                     run = []
-            line = skipped + reader.line_num + 1
+            line = end
     except (csv.Error, *_NO_MORE) as error:
         failed = error
     run += text.ending(line, failed)
@@ -259,7 +265,7 @@ def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
         yield run
 
 
-def _checked(row: list[str], width: int, text: _Text) -> list[str] | Problem | None:
+def _checked(row: list[str], width: int, text: _Text, delimiter: str) -> list[str] | Problem | None:
     """Return the cells of a row, or what is wrong with it, or None if no cell is filled."""
     if not any(cell.strip() for cell in row):
         return None
@@ -267,7 +273,23 @@ def _checked(row: list[str], width: int, text: _Text) -> list[str] | Problem | N
         row.pop()
     if len(row) != width:
         return Problem(f"has {len(row)} cells for {width} columns")
+    if _holds_rows(row, delimiter):
+        return Problem(f"has a cell with what looks like other rows: {_QUOTE}?")
     return text.odd("".join(row)) or row
+
+
+def _holds_rows(row: list[str], delimiter: str) -> bool:
+    """Return whether a cell has a line with as many cells, and a phone number where the row has one."""
+    if not any("\n" in cell or "\r" in cell for cell in row):
+        return False
+    numbers = [place for place, cell in enumerate(row) if _is_phone(cell)]
+    inner = (line.split(delimiter) for cell in row for line in cell.splitlines())
+    return any(len(cells) == len(row) and any(_is_phone(cells[place]) for place in numbers) for cells in inner)
+
+
+def _is_phone(cell: str) -> bool:
+    _, digits, problem = digits_of(cell)
+    return problem is None and len(digits) >= _DIGITS_OF_A_PHONE
 
 
 def _json_runs(text: _Text) -> Iterator[Run]:
