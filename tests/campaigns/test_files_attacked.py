@@ -124,7 +124,8 @@ def test_nothing_is_read_of_a_file_that_changed(tmp_path: Path, form: str, how: 
     new = {"shifted": old[9:], "shorter": old[:300_000], "longer": old * 2}[how]
     path = tmp_path / f"a.{form}"
     path.write_text(old, encoding="utf-8")
-    with Changing(path, 4, new.encode()) as file:
+    # CSV is read twice: once as a whole, to find what is wrong with it.
+    with Changing(path, 4 if form == "jsonl" else 13, new.encode()) as file:
         *rows, last = read_messages(file, sender="MyCompany", encoding="utf-8")
     assert 0 < len(rows) < 20_000
     assert [(each.message.to, each.message.text) for each in rows if each.message] == [
