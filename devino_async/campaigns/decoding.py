@@ -13,7 +13,7 @@ from attrs import define, frozen
 
 from ..errors import ConfigurationError
 from .cyrillic import CYRILLIC, russian_encodings
-from .file_kinds import kind_of, refuse_binary
+from .file_kinds import BLANK, kind_of, refuse_binary
 
 __all__ = [
     "DAMAGED",
@@ -88,7 +88,7 @@ class Ahead(io.RawIOBase):
 
     def head(self) -> bytes:
         """Return the first bytes, or those at hand: at least two lines, unless the file or 64 KiB end before."""
-        while len(self._ahead) < _HEAD and (self._start is not None or self._ahead.lstrip().count(b"\n") < 2):
+        while len(self._ahead) < _HEAD and (self._start is not None or self._ahead.lstrip(BLANK).count(b"\n") < 2):
             data = self._read(_HEAD - len(self._ahead))
             if not data:
                 break
@@ -156,7 +156,8 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if given is not None:
         known = _known(given)
-        if marked is None and known in {"utf-16", "utf-32"}:
+        if known in {"utf-16", "utf-32"} and not (marked or "").startswith(known):
+            # Python would want the mark.
             known = (_utf_16_without_mark(head) if known == "utf-16" else None) or f"{known}-le"
         return Encoding(known)
     if marked is not None and marked != "utf-8":

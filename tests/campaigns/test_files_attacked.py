@@ -46,7 +46,8 @@ def test_files_joined_in_two_encodings(encoding: str, is_named: bool) -> None:
 @pytest.mark.parametrize("name", sorted({*aliases.values(), "punycode", "idna"}))
 def test_every_encoding_by_name(name: str) -> None:
     """Whatever encoding is named, each line is read, is a problem, or the name is refused."""
-    for data in (b"to;text\n79000000001;x\n", b"to;text\n79000000001;\xd0\x9f\xff\x80+\n"):
+    text = b"to;text\n79000000001;x\n"
+    for data in (text, b"to;text\n79000000001;\xd0\x9f\xff\x80+\n", b"\xff\xfe" + text, b"\xff\xfe\0\0" + text):
         try:
             rows_of(data, encoding=name)
         except ConfigurationError:
@@ -172,3 +173,20 @@ def test_a_stop_list_is_read_line_by_line(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_text("# left\n" + "".join(f"7900{each:07}\r\n" for each in range(50_000)), encoding="utf-8")
     assert len(StopList(path).numbers()) == 50_000
     assert most < 10_000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1251"])
+@pytest.mark.parametrize("size", [1, 3, 4_096])
+def test_blank_lines_in_front_of_a_pipe(encoding: str, size: int) -> None:
+    """However slowly blank lines come, the rows behind them are read."""
+    data = io.BytesIO(f"\n\n\n \nto;text\n79000000001;{RUSSIAN}\n79000000002;x\n".encode(encoding))
+
+    class Pipe(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            return data.readinto(memoryview(buffer)[:size])
+
+    rows = read_messages(Pipe(), sender="MyCompany", encoding=encoding)  # type: ignore[arg-type]
+    assert [row.message.text for row in rows if row.message] == [RUSSIAN, "x"]
