@@ -6,7 +6,7 @@ A file that can be read twice is checked as a whole, so that nothing of a broken
 import csv
 
 from ..errors import ConfigurationError
-from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE
+from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, Ahead
 from .digits import digits_of
 from .lines import FileChanged, Lines, LineTooLong
 
@@ -16,6 +16,7 @@ NO_MORE = (LineTooLong, FileChanged, *GZIP_ERRORS)
 """What reading lines raises if the rest cannot be read."""
 QUOTE = "is a quote opened and never closed"
 _DIGITS_OF_A_PHONE = 10
+_CHUNK = 65_536
 
 
 def why(error: Exception) -> str:
@@ -34,15 +35,30 @@ def way_out(error: Exception) -> str:
     return f": {error}; {QUOTE}, or not doubled?" if isinstance(error, csv.Error) else ""
 
 
-def require_whole(lines: Lines, delimiter: str) -> None:
-    """Read CSV to its end. Raises ConfigurationError if that fails."""
+def require_whole(plain: Ahead, lines: Lines, delimiter: str) -> None:
+    """Read CSV to its end, and go back to its start. Raises ConfigurationError if that fails."""
     line = 1
-    reader = csv.reader((each for some in lines for each in some), delimiter=delimiter, strict=True)
+    plain.seek(0)
     try:
-        for _ in reader:
-            line = reader.line_num + 1
+        if not _is_simple(plain):
+            plain.seek(0)
+            reader = csv.reader((each for some in lines for each in some), delimiter=delimiter, strict=True)
+            for _ in reader:
+                line = reader.line_num + 1
     except (csv.Error, *NO_MORE) as error:
         raise ConfigurationError(f"line {line:,} {why(error)}{way_out(error)}") from None
+    plain.seek(0)
+
+
+def _is_simple(plain: Ahead) -> bool:
+    """Return whether bytes have no quotes and no long lines. Then it is certain that CSV is not broken."""
+    limit, length = csv.field_size_limit(), 0
+    while data := plain.read(_CHUNK):
+        end = data.find(b"\n")
+        if b'"' in data or length + (end if end >= 0 else len(data)) > limit:
+            return False
+        length = len(data) - data.rfind(b"\n") if end >= 0 else length + len(data)
+    return True
 
 
 def holds_rows(row: list[str], delimiter: str) -> bool:

@@ -132,9 +132,7 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         return Table("jsonl", None, _json_runs(text), notes)
     reader, header, delimiter = _csv_of(text, first)
     if plain.seekable():
-        plain.seek(0)
-        require_whole(Lines(plain, found, is_changed), delimiter)
-        plain.seek(0)
+        require_whole(plain, Lines(plain, found, is_changed), delimiter)
         text, first = _text_of(plain, found, is_changed)
         reader, header, delimiter = _csv_of(text, first)
     return Table("csv", header, _csv_runs(text, reader, header, delimiter), notes)
