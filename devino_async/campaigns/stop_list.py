@@ -21,6 +21,7 @@ from .tables import Problem, Table, open_table
 __all__ = ["StopList"]
 
 _SHOWN_LINES = 5
+_MAX_BYTES = 512 * 1024 * 1024
 _DELIMITERS = re.compile("[,;|\t]")
 
 
@@ -81,7 +82,10 @@ class StopList:
     def _cells(self, path: Path) -> Iterator[tuple[int, Any]]:
         """Yield the cell with the number of each row, with its line."""
         # It is read as a whole, because it may be a pipe, and is looked at twice.
-        file = BytesIO(path.read_bytes())
+        with path.open("rb") as opened:
+            file = BytesIO(opened.read(_MAX_BYTES + 1))
+        if len(file.getbuffer()) > _MAX_BYTES:
+            raise ConfigurationError(f"the stop list has more than {_MAX_BYTES:,} bytes: is it one?")
         plain = self._plain_lines(file)
         if plain is not None:
             return _of_lines(plain)

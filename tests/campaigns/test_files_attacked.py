@@ -190,3 +190,14 @@ def test_blank_lines_in_front_of_a_pipe(encoding: str, size: int) -> None:
 
     rows = read_messages(Pipe(), sender="MyCompany", encoding=encoding)  # type: ignore[arg-type]
     assert [row.message.text for row in rows if row.message] == [RUSSIAN, "x"]
+
+
+def test_a_stop_list_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop list above the limit is refused. No more of it than that is read, so a device cannot fill the memory."""
+    monkeypatch.setattr("devino_async.campaigns.stop_list._MAX_BYTES", 24)
+    path = tmp_path / "stop.txt"
+    path.write_bytes(b"79000000001\n79000000002\n")
+    assert len(StopList(path).numbers()) == 2
+    path.write_bytes(b"79000000001\n79000000002\n\n")
+    with pytest.raises(ConfigurationError, match="has more than 24 bytes"):
+        StopList(path).numbers()
