@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal
 
-__all__ = ["RUN", "Cells", "Form", "Problem", "Run", "names_of"]
+__all__ = ["RUN", "Cells", "Cut", "Form", "Problem", "Run", "names_of"]
 
 RUN = 512
 """The maximum number of rows in a run."""
@@ -13,6 +13,12 @@ Form = Literal["csv", "jsonl", "xlsx", "xls", "ods"]
 
 class Problem(str):
     """Why a row cannot be read, in words that hold none of its cells."""
+
+    __slots__ = ()
+
+
+class Cut(Problem):
+    """Why nothing more of the file can be read."""
 
     __slots__ = ()
 

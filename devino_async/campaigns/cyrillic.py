@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from math import log
 
-__all__ = ["CYRILLIC", "russian_encodings"]
+__all__ = ["CYRILLIC", "UTF_8_LETTERS", "holds_utf_8", "russian_encodings"]
 
 CYRILLIC = {
     "cp1251": "Windows-1251",
@@ -17,6 +17,9 @@ CYRILLIC = {
     "iso8859-5": "ISO 8859-5",
 }
 """The encodings that are tried, and their names."""
+
+UTF_8_LETTERS = re.compile(rb"(?:[\xd0\xd1][\x80-\xbf]){3}")
+"""Three Cyrillic letters in UTF-8. No text in one of these encodings has these bytes."""
 
 # How often letters occur in 10,000 letters of Russian text. Ukrainian and Belarusian letters are rare.
 _LETTERS = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъёіїєґў"
@@ -44,6 +47,11 @@ _SHORT = 2.0
 """How far below the minimum a sample may be in sum. The score of a short one depends on few letters."""
 # Nearly every file that is not UTF-8 is Windows-1251, so another encoding must read better by this much in sum.
 _HANDICAP = {"cp1251": 0.0, "koi8-r": 3.0, "cp866": 3.0, "mac-cyrillic": 8.0, "iso8859-5": 6.0}
+
+
+def holds_utf_8(text: str, encoding: str) -> bool:
+    """Return whether a text that was read in an encoding of one byte a letter has Cyrillic letters in UTF-8."""
+    return UTF_8_LETTERS.search(text.encode(encoding, "ignore")) is not None
 
 
 def russian_encodings(sample: bytes) -> list[str]:

@@ -1,32 +1,28 @@
-"""Bytes of a file to lines of text: gzip, byte order marks, encodings, and a limit on the length of a line.
+"""Bytes of a file: gzip, byte order marks, and which encoding a text has.
 
-The encoding is decided before the first line. The kind of a file is decided in file_kinds.py, and lines become rows in
-tables.py.
+The encoding is decided before the first line. What a file is at all is in file_kinds.py, its lines are in lines.py.
 """
 
 import codecs
 import gzip
 import io
 import zlib
-from collections.abc import Iterator
-from operator import length_hint
 from typing import BinaryIO, cast
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from ..errors import ConfigurationError
 from .cyrillic import CYRILLIC, russian_encodings
-from .file_kinds import kind_of, refuse_binary
+from .file_kinds import BLANK, kind_of, refuse_binary
 
 __all__ = [
     "DAMAGED",
     "GZIP_ERRORS",
     "MAX_LINE",
+    "ON_ERRORS",
     "UNREADABLE",
     "Ahead",
     "Encoding",
-    "LineTooLong",
-    "Lines",
     "all_bytes",
     "encoding_of",
     "plain_bytes",
@@ -42,7 +38,8 @@ _CHUNK = 65_536
 _PASS = 1_048_576
 # In other encodings a few bytes are valid UTF-8 by chance, but not as many as this.
 _MIXED = 20
-_ERRORS = "devino_async.unreadable"
+ON_ERRORS = "devino_async.unreadable"
+"""Decodes such bytes to UNREADABLE."""
 
 # UTF-32 comes first, because its mark begins with that of UTF-16.
 _MARKS = (
@@ -62,11 +59,7 @@ def _mark_unreadable(error: UnicodeError) -> tuple[str, int]:
     return UNREADABLE, error.end
 
 
-codecs.register_error(_ERRORS, _mark_unreadable)
-
-
-class LineTooLong(Exception):
-    """A line has no end within MAX_LINE characters."""
+codecs.register_error(ON_ERRORS, _mark_unreadable)
 
 
 @frozen
@@ -75,6 +68,11 @@ class Encoding:
 
     name: str
     note: str | None = None
+
+    @property
+    def is_unicode(self) -> bool:
+        """Whether it is UTF-8 or the like."""
+        return self.name.startswith("utf")
 
 
 class Ahead(io.RawIOBase):
@@ -90,7 +88,7 @@ class Ahead(io.RawIOBase):
 
     def head(self) -> bytes:
         """Return the first bytes, or those available: at least two lines, unless the file or 64 KiB end before."""
-        while len(self._ahead) < _HEAD and (self._start is not None or self._ahead.lstrip().count(b"\n") < 2):
+        while len(self._ahead) < _HEAD and (self._start is not None or self._ahead.lstrip(BLANK).count(b"\n") < 2):
             data = self._read(_HEAD - len(self._ahead))
             if not data:
                 break
@@ -157,7 +155,11 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
     head = plain.head()
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if given is not None:
-        return Encoding(_known(given))
+        known = _known(given)
+        if known in {"utf-16", "utf-32"} and not (marked or "").startswith(known):
+            # Python would want the mark.
+            known = (_utf_16_without_mark(head) if known == "utf-16" else None) or f"{known}-le"
+        return Encoding(known)
     if marked is not None and marked != "utf-8":
         return Encoding(marked)
     wide = _utf_16_without_mark(head)
@@ -170,8 +172,10 @@ def encoding_of(plain: Ahead, given: str | None) -> Encoding:
 
 def _known(name: str) -> str:
     try:
-        b"a".decode(name, "ignore")
         found = codecs.lookup(name).name
+        for data in (b"a", b"\x80"):
+            if not isinstance(data.decode(name, ON_ERRORS), str):
+                raise LookupError
     except (LookupError, ValueError, TypeError):
         raise ConfigurationError(
             "encoding must be a name that Python knows, such as utf-8, utf-16, windows-1251, koi8-r or cp866"
@@ -264,59 +268,3 @@ def _russian(found: _Utf8Pass, data: bytes, broken: int) -> Encoding:
 
 def _around(data: bytes, broken: int) -> bytes:
     return data[max(0, broken - 4_096) : max(0, broken) + _HEAD]
-
-
-@define
-class Lines:
-    """The lines of a text, in lists. `odd` says whether a line so far holds a character that makes a row unreadable."""
-
-    plain: Ahead
-    encoding: Encoding
-    odd: bool = False
-    _at_hand: Iterator[str] = field(init=False, factory=lambda: iter(()))
-    _is_file: bool = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._is_file = self.plain.seekable()
-
-    def would_wait(self) -> bool:
-        """Return whether the next line of a pipe has not come yet. Rows before it should not wait for it."""
-        return not self._is_file and not length_hint(self._at_hand)
-
-    def __iter__(self) -> Iterator[Iterator[str]]:
-        """Yield lists of lines with their ends. Raises LineTooLong. Lone `\\r` and `\\n`, and both, end a line."""
-        decoder = codecs.getincrementaldecoder(self.encoding.name)(_ERRORS)
-        rest, read = "", self.plain.read
-        while True:
-            data = read(_CHUNK)
-            text = decoder.decode(data or b"", final=not data)
-            if "\ufeff" in text:
-                text = _without_marks(text, rest)
-            if UNREADABLE in text or "\0" in text:
-                self.odd = True
-            rest += text
-            end = rest.rfind("\n") + 1 or rest.rfind("\r", 0, -1) + 1
-            if end:
-                self._at_hand = iter(_split(rest[:end]))
-                yield self._at_hand
-                rest = rest[end:]
-            if len(rest) > MAX_LINE:
-                raise LineTooLong
-            if not data:
-                break
-        if rest:
-            yield iter([rest])
-
-
-def _split(text: str) -> list[str]:
-    """Return the lines of a text that ends with one. Only `\r` and `\n` end lines, though Unicode knows more ends."""
-    lines = text.splitlines(keepends=True)
-    # StringIO splits in the same way, but takes twice as long.
-    return lines if len(lines) == text.count("\n") else list(io.StringIO(text, newline=""))
-
-
-def _without_marks(text: str, rest: str) -> str:
-    """Return text without byte order marks at the start of lines. Files that were joined have them in the middle."""
-    if not rest or rest[-1] in "\r\n":
-        text = text.lstrip("\ufeff")
-    return text.replace("\n\ufeff", "\n").replace("\r\ufeff", "\r")

@@ -8,8 +8,10 @@ from typing import Literal
 
 from ..errors import ConfigurationError
 
-__all__ = ["EmptyFile", "Kind", "kind_of", "refuse_binary", "refuse_text"]
+__all__ = ["BLANK", "EmptyFile", "Kind", "kind_of", "refuse_binary", "refuse_text"]
 
+BLANK = b"\xef\xbb\xbf\xfe\xff \t\r\n\x00\x1a"
+"""What may stand before the first line that is not blank, byte order marks included."""
 _MAX_BLANK = 65_536
 """If a file begins with this many blank bytes, rows may still follow."""
 
@@ -80,7 +82,7 @@ class EmptyFile(ConfigurationError):
 
 def kind_of(head: bytes) -> Kind:
     """Return what opens a file with these first bytes. Raises ConfigurationError for what holds no rows."""
-    if not head.strip(b"\xef\xbb\xbf\xfe\xff \t\r\n\x00\x1a"):
+    if not head.strip(BLANK):
         if len(head) < _MAX_BLANK:
             raise EmptyFile
         return "text"

@@ -13,11 +13,15 @@ __all__ = ["PERCENTAGE", "Shape", "shapes_of", "shown"]
 
 @frozen
 class Shape:
-    """The decimals of a number that are always shown, and those that are shown if they are not zero."""
+    """The decimals of a number that are always shown, and those that are shown if they are not zero.
+
+    `digits` is how many digits stand before them at least, as in the code 00042.
+    """
 
     percent: bool
     minimum: int
     maximum: int
+    digits: int = 1
 
 
 PERCENTAGE = Shape(percent=True, minimum=0, maximum=10)
@@ -58,7 +62,7 @@ def _shape(code: str) -> Shape | None:
     if plain is None or plain[1].rstrip().endswith(","):
         return None
     decimals = plain[2] or ""
-    return Shape(bool(plain[3]), decimals.count("0"), len(decimals))
+    return Shape(bool(plain[3]), decimals.count("0"), len(decimals), plain[1].count("0"))
 
 
 def shown(value: float, shape: Shape | None = None) -> str:
@@ -66,7 +70,7 @@ def shown(value: float, shape: Shape | None = None) -> str:
     # A phone number may have a format with two decimals, which are not part of the number.
     is_plain = shape is None or (not shape.percent and (shape.minimum == 0 or abs(value) >= _PHONE_LIKE))
     if is_plain and abs(value) < 1e15 and value == int(value):
-        return str(int(value))
+        return str(int(value)).zfill(0 if shape is None else shape.digits + (value < 0))
     number = Decimal(f"{value:.15g}")
     if shape is None:
         return format(number, "f")
@@ -75,4 +79,5 @@ def shown(value: float, shape: Shape | None = None) -> str:
     text = format(number.quantize(Decimal(1).scaleb(-shape.maximum), ROUND_HALF_UP), "f")
     for _ in range(shape.maximum - shape.minimum):
         text = text.removesuffix("0")
-    return text.removesuffix(".") + "%" * shape.percent
+    whole, dot, decimals = text.removesuffix(".").partition(".")
+    return whole.zfill(shape.digits + (value < 0)) + dot + decimals + "%" * shape.percent

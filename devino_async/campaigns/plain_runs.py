@@ -11,6 +11,7 @@ from itertools import repeat
 from attrs import frozen
 
 from ..protocol.message import NOTHING_MORE, SURELY_SHORT, Message, encodable, made_again
+from ..protocol.placeholders import all_filled
 from .digits import Normalizer
 
 __all__ = ["PlainRuns"]
@@ -55,10 +56,10 @@ class PlainRuns:
         if self.text_at is not None:
             at = self.text_at
             texts = [cells[at] for cells in run]
-            is_filled = all(map(str.strip, texts))
+            is_filled = all_filled(texts)
         else:
             columns = [[cells[at] for cells in run] for at in self.filled_from]
-            is_filled = all(all(map(str.strip, column)) for column in columns)
+            is_filled = all(map(all_filled, columns))
             filling = self.filling
             texts = (
                 [filling % values for values in zip(*columns, strict=True)] if columns else [filling % ()] * len(run)

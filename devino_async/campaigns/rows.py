@@ -17,7 +17,7 @@ from .columns import Columns, columns_of, converted, matching, shown_names
 from .numbers import normalizer
 from .plain_runs import PlainRuns
 from .stop_list import StopList
-from .tables import Cells, Problem, Run
+from .tables import Cells, Cut, Problem, Run
 
 __all__ = ["LeftOut", "Row", "RowMaker", "describe_reasons"]
 
@@ -48,6 +48,11 @@ class Row(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Row(line={self.line}, message={self.message}, problem={self.problem!r}, left_out={self.left_out!r})"
+
+    @property
+    def ends_reading(self) -> bool:
+        """Whether the problem is that nothing more of the file can be read."""
+        return isinstance(self.problem, Cut)
 
     def problem_at(self, now: datetime) -> str | None:
         """Return the problem, or that the message's scheduled time was over a minute ago. This asks no service."""
@@ -171,7 +176,7 @@ class RowMaker:
         if type(cells) is list and self._header is not None:
             return self._made(line, cells, self._header)
         if isinstance(cells, Problem):
-            return Row(line, problem=str(cells))
+            return Row(line, problem=cells)
         assert isinstance(cells, dict)  # noqa: S101
         layout = self._object_layout(tuple(cells))
         if isinstance(layout, str):
@@ -223,8 +228,11 @@ class RowMaker:
     def _text_of(self, cells: Sequence[Any], layout: _Layout) -> tuple[Any, list[Reason]]:
         """Return the row's own text, or else the text for all rows with its placeholders filled."""
         own = None if layout.text is None else cells[layout.text]
-        if not has_no_value(own) or (own and not self._has_text):
+        if not has_no_value(own):
             return own, []
+        if not self._has_text:
+            # A text that nobody would see is none. Message says so.
+            return "", []
         parts: list[str] = []
         problems: list[Reason] = []
         for piece in layout.filling:

@@ -11,15 +11,17 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .columns import columns_of
-from .decoding import Lines, encoding_of, plain_bytes
+from .decoding import encoding_of, plain_bytes
 from .digits import Normalizer, digits_of
 from .file_kinds import EmptyFile, kind_of
+from .lines import Lines
 from .numbers import normalizer
 from .tables import Problem, Table, open_table
 
 __all__ = ["StopList"]
 
 _SHOWN_LINES = 5
+_MAX_BYTES = 512 * 1024 * 1024
 _DELIMITERS = re.compile("[,;|\t]")
 
 
@@ -79,23 +81,31 @@ class StopList:
 
     def _cells(self, path: Path) -> Iterator[tuple[int, Any]]:
         """Yield the cell with the number of each row, with its line."""
-        # The whole file is read, because it is needed twice and may be a pipe.
-        file = BytesIO(path.read_bytes())
+        # It is read as a whole, because it may be a pipe, and is looked at twice.
+        with path.open("rb") as opened:
+            file = BytesIO(opened.read(_MAX_BYTES + 1))
+        if len(file.getbuffer()) > _MAX_BYTES:
+            raise ConfigurationError(f"the stop list has more than {_MAX_BYTES:,} bytes: is it one?")
         plain = self._plain_lines(file)
         if plain is not None:
             return _of_lines(plain)
         file.seek(0)
         return _of_table(open_table(file, encoding=self._encoding))
 
-    def _plain_lines(self, file: BytesIO) -> list[str] | None:
+    def _plain_lines(self, file: BytesIO) -> Iterator[str] | None:
         """Return the lines of a text that has one number a line, or None for any other file."""
         plain = plain_bytes(file)
         if kind_of(plain.head()) != "text":
             return None
-        lines = list(chain.from_iterable(Lines(plain, encoding_of(plain, self._encoding))))
-        first = next((line for line in lines if _counts(line)), "")
+        lines = chain.from_iterable(Lines(plain, encoding_of(plain, self._encoding)))
+        begin: list[str] = []
+        for line in lines:
+            begin.append(line)
+            if _counts(line):
+                break
+        first = begin[-1] if begin else ""
         is_plain = not _DELIMITERS.search(first) and not first.lstrip().startswith("{")
-        return lines if is_plain or digits_of(_first_cell(first))[2] is None else None
+        return chain(begin, lines) if is_plain or digits_of(_first_cell(first))[2] is None else None
 
 
 def _counts(line: str) -> bool:
@@ -104,7 +114,7 @@ def _counts(line: str) -> bool:
 
 
 def _first_cell(line: str) -> str:
-    return _DELIMITERS.split(line)[0].strip(' "')
+    return _DELIMITERS.split(line)[0].strip().strip(' "')
 
 
 def _of_lines(lines: Iterable[str]) -> Iterator[tuple[int, str]]:

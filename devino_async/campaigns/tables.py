@@ -21,12 +21,14 @@ from attrs import define
 
 from ..checks import require_kind
 from ..errors import ConfigurationError
-from .cells import RUN, Cells, Form, Problem, Run, names_of
-from .decoding import DAMAGED, GZIP_ERRORS, MAX_LINE, UNREADABLE, Ahead, Lines, LineTooLong, encoding_of, plain_bytes
+from .cells import RUN, Cells, Cut, Form, Problem, Run, names_of
+from .decoding import Ahead, Encoding, encoding_of, plain_bytes
 from .file_kinds import EmptyFile, kind_of, refuse_text
+from .lines import Lines
+from .shortcomings import NO_MORE, QUOTE, holds_rows, require_whole, way_out, why
 from .spreadsheets import open_sheet
 
-__all__ = ["RUN", "Cells", "Form", "Problem", "Run", "Table", "open_table"]
+__all__ = ["RUN", "Cells", "Cut", "Form", "Problem", "Run", "Table", "open_table"]
 
 _JSON_NAMES = {".jsonl", ".ndjson"}
 _BLANK = " \t\r\n\xa0\ufeff;,|\x1a"
@@ -35,7 +37,6 @@ _QUOTED = re.compile(r'"[^"]*"?')
 _BEGINS_OBJECT = re.compile(r'\s*\{\s*(?:"(?:[^"\\]|\\.)*"\s*:|$)')
 _DELIMITERS = ",;\t|"
 _MAX_HEADER_LINES = 100
-_NO_MORE = (LineTooLong, *GZIP_ERRORS)
 _FORMS: tuple[Form, ...] = ("csv", "jsonl", "xlsx", "xls", "ods")
 
 
@@ -119,22 +120,35 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         raise ConfigurationError(f"the file is text, not .{form}: leave the form out, or name another file")
     stamp = _stamp_of(file)
     found = encoding_of(plain, encoding)
-    lines = Lines(plain, found)
-    each = chain.from_iterable(lines)
-    try:
-        skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
-    except _NO_MORE as error:
-        raise ConfigurationError(f"the first line {_why(error)}") from None
-    if not first:
-        raise EmptyFile
+
+    def is_changed() -> bool:
+        return _stamp_of(file) != stamp
+
+    text, first = _text_of(plain, found, is_changed)
     if form is None:
         refuse_text(first)
-    text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
     notes = [] if found.note is None else [found.note]
     if form == "jsonl" or (form is None and (name.suffix.lower() in _JSON_NAMES or _is_object(first))):
         return Table("jsonl", None, _json_runs(text), notes)
-    reader, header = _csv_of(text, first)
-    return Table("csv", header, _csv_runs(text, reader, header), notes)
+    reader, header, delimiter = _csv_of(text, first)
+    if plain.seekable():
+        require_whole(plain, Lines(plain, found, is_changed), delimiter)
+        text, first = _text_of(plain, found, is_changed)
+        reader, header, delimiter = _csv_of(text, first)
+    return Table("csv", header, _csv_runs(text, reader, header, delimiter), notes)
+
+
+def _text_of(plain: Ahead, encoding: Encoding, is_changed: Callable[[], bool]) -> "tuple[_Text, str]":
+    """Return a text, and its first line that is not blank."""
+    lines = Lines(plain, encoding, is_changed)
+    each = chain.from_iterable(lines)
+    try:
+        skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
+    except NO_MORE as error:
+        raise ConfigurationError(f"the first line {why(error)}") from None
+    if not first:
+        raise EmptyFile
+    return _Text(lines, chain([first], each), skipped), first
 
 
 def _stamp_of(file: BinaryIO) -> tuple[int, int] | None:
@@ -153,37 +167,21 @@ class _Text:
     lines: Lines
     each: Iterator[str]
     skipped: int
-    is_changed: Callable[[], bool]
 
     def odd(self, text: str) -> Problem | None:
-        """Return the problem with a text that holds a character which no text can have."""
-        if UNREADABLE in text:
-            return Problem(f"has bytes that are not {self.lines.encoding.name.upper()}: see --encoding NAME")
-        return Problem("has a NUL character") if "\0" in text else None
+        """Return the problem with a text that holds what has no place in a row."""
+        problem = self.lines.problem(text)
+        return None if problem is None else Problem(problem)
 
     def ending(self, line: int, error: Exception | None) -> list[tuple[int, Cells]]:
-        """Return the row that ends the table if not all of it could be read."""
-        if error is not None:
-            return [(line, Problem(f"{_why(error)}, and nothing from line {line} on was read{_way_out(error)}"))]
-        if self.is_changed():
-            return [
-                (line, Problem("the file changed while it was read: check that it is complete, and run this again"))
-            ]
-        return []
+        """Return what is said at the end of the rows, in the line that could not be read."""
+        if error is None:
+            return []
+        return [(line, Cut(f"{why(error)}, and nothing from line {line} on was read{way_out(error)}"))]
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, LineTooLong):
-        return f"is longer than {MAX_LINE:,} characters"
-    return "is not valid CSV" if isinstance(error, csv.Error) else f"cannot be read, because {DAMAGED}"
-
-
-def _way_out(error: Exception) -> str:
-    return f": {error}. Is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
-
-
-def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
-    """Return a csv.reader that stands after the header, and the header. Obeys Excel's line `sep=;`."""
+def _csv_of(text: _Text, first: str) -> tuple[Any, list[str], str]:
+    """Return a csv.reader behind the header, the header, and the delimiter. Obeys a line `sep=;` of Excel."""
     named = _SEPARATOR.fullmatch(first)
     if named:
         next(text.each)
@@ -196,14 +194,14 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
         header = next((row for row in reader if any(cell.strip() for cell in row)), [])
     except csv.Error as error:
         raise ConfigurationError(f"the header is not valid CSV: {error}") from None
-    except _NO_MORE as error:
-        raise ConfigurationError(f"the header {_why(error)}") from None
+    except NO_MORE as error:
+        raise ConfigurationError(f"the header {why(error)}") from None
     if not header:
         raise EmptyFile
     odd = text.odd("".join(header))
     if odd is not None:
         raise ConfigurationError(f"the header {odd}")
-    return reader, names_of(header)
+    return reader, names_of(header), delimiter
 
 
 def _top(lines: Iterator[str]) -> list[str]:
@@ -228,7 +226,7 @@ def _delimiter_of(top: list[str], text: _Text) -> str:
     after = ""
     try:
         after = next(text.each, "")
-    except _NO_MORE as error:
+    except NO_MORE as error:
         text.each = _failing(error)
     text.each = chain([after], text.each) if after else text.each
     return max(likely, key=_QUOTED.sub("", after).count)
@@ -240,28 +238,30 @@ def _failing(error: Exception) -> Iterator[str]:
     yield
 
 
-def _csv_runs(text: _Text, reader: Any, header: list[str]) -> Iterator[Run]:
+def _csv_runs(text: _Text, reader: Any, header: list[str], delimiter: str) -> Iterator[Run]:
     width, lines, skipped = len(header), text.lines, text.skipped
     line = skipped + reader.line_num + 1
     run: Run = []
     failed: Exception | None = None
     try:
         for row in reader:
-            cells = row if len(row) == width and row[0] > " " and not lines.odd else _checked(row, width, text)
+            end = skipped + reader.line_num + 1
+            is_plain = len(row) == width and row[0] > " " and end - line == 1 and not lines.odd
+            cells = row if is_plain else _checked(row, width, text, delimiter)
             if cells is not None:
                 run.append((line, cells))
                 if len(run) == RUN or lines.would_wait():
                     yield run
                     run = []
-            line = skipped + reader.line_num + 1
-    except (csv.Error, *_NO_MORE) as error:
+            line = end
+    except (csv.Error, *NO_MORE) as error:
         failed = error
     run += text.ending(line, failed)
     if run:
         yield run
 
 
-def _checked(row: list[str], width: int, text: _Text) -> list[str] | Problem | None:
+def _checked(row: list[str], width: int, text: _Text, delimiter: str) -> list[str] | Problem | None:
     """Return the cells of a row, or what is wrong with it, or None if no cell is filled."""
     if not any(cell.strip() for cell in row):
         return None
@@ -269,6 +269,8 @@ def _checked(row: list[str], width: int, text: _Text) -> list[str] | Problem | N
         row.pop()
     if len(row) != width:
         return Problem(f"has {len(row)} cells for {width} columns")
+    if holds_rows(row, delimiter):
+        return Problem(f"has a cell with what looks like other rows: {QUOTE}?")
     return text.odd("".join(row)) or row
 
 
@@ -283,7 +285,7 @@ def _json_runs(text: _Text) -> Iterator[Run]:
                 if len(run) == RUN or text.lines.would_wait():
                     yield run
                     run = []
-    except _NO_MORE as error:
+    except NO_MORE as error:
         failed = error
     run += text.ending(line + 1, failed)
     if run:

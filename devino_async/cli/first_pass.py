@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
+from devino_async import ConfigurationError
 from devino_async.campaigns import Row
 
 from .console import STOP_SIGNALS, exit_status_of, flush_streams, on_signal, say
@@ -59,6 +60,9 @@ class FirstPass:
     async def messages(self, intake: Intake, advance: Callable[[], None]) -> "AsyncIterator[Sequence[Message]]":
         """Yield the messages of one intake, in runs. `advance` is called for each."""
         async for rows in self.runs(intake):
+            if rows[-1].ends_reading:
+                # What is sent of a file that is cut short may be wrong, so nothing is.
+                raise ConfigurationError(f"line {rows[-1].line} {rows[-1].problem}")
             messages = [row.message for row in rows if row.message is not None]
             left_out = sum(row.left_out is not None for row in rows)
             self.bad += len(rows) - len(messages) - left_out

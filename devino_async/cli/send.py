@@ -4,8 +4,9 @@ Sending itself is in sending.py, results in results.py, the reading thread in in
 campaign of the journal a file belongs to is in continuing.py.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,6 +86,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     target.refuse_databases(place)
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
+        opened = _status_of(path, source)
 
         def read() -> Iterator[list[Row]]:
             return read_messages(_opened(path, stack), **given_rows).runs()
@@ -116,6 +118,7 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             # A row that is late now may have been sent in time by an earlier run of the campaign.
             if first is not None and not journaled.continues and first.refuses_late():
                 return MESSAGES_FAILED
+        _require_unchanged(path, opened)
         # The output file may hold older results, so everything else is checked before it is opened.
         target.check(source, overwrite=options["overwrite"] or (journaled is not None and journaled.owns(output)))
         sending = Sending(client, intake, options, heard, journaled)
@@ -147,6 +150,22 @@ def _client_of(
 
     limits = devino_async.Limits(in_flight=options["in_flight"], segments_per_second=options["segments_per_second"])
     return devino_async.DevinoClient(**given, limits=limits, journal=journal, on_event=on_event)
+
+
+def _status_of(path: Path, source: BinaryIO) -> os.stat_result | None:
+    """Return the status of an open file, or None for what can be read only once."""
+    return None if is_stream(path) else os.fstat(source.fileno())
+
+
+def _require_unchanged(path: Path, opened: os.stat_result | None) -> None:
+    """Raise click.UsageError if a file is not the one that was opened, or has another size or time."""
+    if opened is None:
+        return
+    with suppress(OSError):
+        now = path.stat()
+        if os.path.samestat(now, opened) and (now.st_size, now.st_mtime_ns) == (opened.st_size, opened.st_mtime_ns):
+            return
+    raise click.UsageError(f"{path} changed while it was checked. Nothing was sent: run this again")
 
 
 def _opened(path: Path, stack: AsyncExitStack) -> BinaryIO:

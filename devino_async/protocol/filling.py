@@ -15,7 +15,7 @@ from attrs import field, frozen
 from ..errors import InvalidMessage, Reason
 from .message import SURELY_SHORT, Message, made_again
 from .packing import Fields, rest_of
-from .placeholders import Placeholder
+from .placeholders import Placeholder, all_filled
 from .sending import encode, encoded_rest
 
 __all__ = ["AsyncFilled", "Filled", "FilledRun", "Form", "Layout", "OnInvalid", "RowRun", "RowRuns"]
@@ -281,7 +281,7 @@ def _recipients(tos: list[Any]) -> list[str] | None:
 
 def _shown(placeholder: Placeholder, values: list[Any]) -> list[str] | None:
     """Return values as the placeholder shows them, or None if one of them is wrong."""
-    if not placeholder.format and set(map(type, values)) == {str} and all(map(str.strip, values)):
+    if not placeholder.format and set(map(type, values)) == {str} and all_filled(values):
         return values
     shown = list(map(placeholder.shown, values))
     return shown if set(map(type, shown)) == {str} else None  # type: ignore[return-value]

@@ -6,6 +6,7 @@ only inserted. They are never parsed, so braces in a value stay as they are. tem
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
 from math import isinf
@@ -16,7 +17,7 @@ from attrs import frozen
 from ..errors import Reason
 from ..redaction import mask_phones
 
-__all__ = ["Placeholder", "has_no_value", "matching_name", "parse"]
+__all__ = ["Placeholder", "all_filled", "has_no_value", "matching_name", "parse"]
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 # The name, then a format after a colon, then a default after a bar. A default may hold both.
@@ -29,6 +30,11 @@ _DIRECTIVE = re.compile("%(.)")
 _DAY_FIRST = re.compile(r"([0-9]{1,2})\.([0-9]{1,2})\.([0-9]{4})(?:[ T](.+))?")
 _MAX_PROBLEMS = 5
 _MAX_SHOWN = 40
+# What a person does not see: spaces, controls, and what Unicode has for fonts and directions of writing.
+_BLANK = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff]*"
+)
 # Above this, a float does not hold its last digits.
 _EXACT = 2**53
 
@@ -38,10 +44,18 @@ def matching_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
+def all_filled(texts: Iterable[str]) -> bool:
+    """Return whether each of these has a character that a person sees."""
+    return not any(map(_BLANK.fullmatch, texts))
+
+
 def has_no_value(value: object) -> bool:
-    """Return whether a cell is empty: None, no text but spaces, or what pandas writes for a missing number or date."""
+    """Return whether a cell is empty: None, a text without a character that a person sees, or a missing number or date.
+
+    The last two are what pandas writes.
+    """
     if isinstance(value, str):
-        return not value.strip()
+        return _BLANK.fullmatch(value) is not None
     return value is None or (isinstance(value, float | datetime) and value != value)  # noqa: PLR0124
 
 
@@ -60,11 +74,11 @@ class Placeholder:
         return f"{{{name if len(name) <= _MAX_SHOWN else name[:_MAX_SHOWN] + '…'}}}"
 
     def shown(self, value: object) -> str | Reason:
-        """Return how a value is shown, or the default if it is missing, or what is wrong. The reason shows no value."""
-        if type(value) is str and not self.format and value.strip():
-            return value
+        """Return how a value is shown, or the default without one, or what is wrong. The reason shows no value."""
         if has_no_value(value):
             return self._without_value()
+        if type(value) is str and not self.format:
+            return value
         if "%" in self.format:
             return self._dated(value)
         text = _plain(value)

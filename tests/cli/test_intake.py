@@ -92,10 +92,13 @@ def test_no_thread_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the memory ends while the file is read, every row that was handed on has its result, and it ends in 3."""
-    reader = csv.reader
+    reader, count = csv.reader, 0
 
     def reader_or_fail(lines: Any, **options: Any) -> Any:
-        return _Short(reader(lines, **options))
+        nonlocal count
+        count += 1
+        # The first one finds the header. Without quotes no other checks the file as a whole.
+        return _Short(reader(lines, **options)) if count == 2 else reader(lines, **options)
 
     class _Short:
         line_num = 1
@@ -114,7 +117,7 @@ def test_no_memory_in_the_middle(cli: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(csv, "reader", reader_or_fail)
     rows = "".join(f"MyCompany,7900{number:07},x\n" for number in range(5_000))
-    result = cli.run("send", cli.file("sender,to,text\n" + rows), "--json")
+    result = cli.run("send", cli.file("sender,to,text\n" + rows), "--json", "--no-journal")
     assert result.exit_code == 3, result.output
     # Rows are handed on in runs of 512. Those behind the last whole run count as not read.
     assert len(cli.lines(result.stdout)) == 512
