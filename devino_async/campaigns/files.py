@@ -4,7 +4,7 @@ Rows are read lazily, so a file may have any length or be a pipe. What a file is
 what a column means in columns.py, and how cells become a message in rows.py.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from os import PathLike
 from typing import Any, BinaryIO
@@ -53,6 +53,7 @@ def read_messages(
     encoding: str | None = None,
     sheet: str | int | None = None,
     unique: bool = False,
+    sent_before: Iterable[str] = (),
     exclude: StopList | str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     on_note: Callable[[str], object] | None = None,
 ) -> Rows:
@@ -64,6 +65,7 @@ def read_messages(
       A scheduled time without a zone is read in `time_zone`. Without that its row is a problem.
     - `country` is the country of national numbers, as in normalize_number().
     - `unique` leaves out each row whose number an earlier row has. It takes about 60 bytes of memory for a number.
+    - `sent_before` are numbers with a message already, as digits. With `unique` no row of theirs gets another one.
     - `exclude` leaves out the numbers of these files, or of a StopList, which several readings may share.
     - `on_note` is called with what a person should know before the first row, such as a guessed encoding.
 
@@ -91,6 +93,7 @@ def read_messages(
         country=country,
         time_zone=time_zone,
         unique=unique,
+        sent_before=sent_before,
         exclude=exclude,
         on_note=note,
     )

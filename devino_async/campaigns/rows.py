@@ -88,6 +88,7 @@ class RowMaker:
         country: str | None,
         time_zone: tzinfo | None,
         unique: bool,
+        sent_before: Iterable[str],
         exclude: StopList | None,
         on_note: Callable[[str], object],
     ) -> None:
@@ -105,7 +106,7 @@ class RowMaker:
         self._country = country
         self._normalize = normalizer(country)
         self._time_zone = time_zone
-        self._seen: set[int] | None = set() if unique else None
+        self._seen: set[int] | None = set(map(int, sent_before)) if unique else None
         self._exclude = exclude
         self._stopped: set[int] = set()
         self._on_note = on_note

@@ -4,7 +4,7 @@ Sending itself is in sending.py, results in results.py, the reading thread in in
 campaign of the journal a file belongs to is in continuing.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -86,8 +86,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
     async with AsyncExitStack() as stack:
         source = _opened(path, stack)
 
-        def read() -> Iterator[list[Row]]:
-            return read_messages(_opened(path, stack), **given_rows).runs()
+        def read(sent_before: Collection[str] = ()) -> Iterator[list[Row]]:
+            return read_messages(_opened(path, stack), **given_rows, sent_before=sent_before).runs()
 
         first = FirstPass() if options["strict"] and source.seekable() else None
         if first is not None:
@@ -112,6 +112,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             )
             if decided is not None or begun.interrupted is not None:
                 return decided or begun.interrupted
+            rows = read_messages(source, **given_rows, sent_before=journaled.sent_before)
+            intake = Intake(rows.runs(), options["limit"]) if journaled.sent_before else intake
             try:
                 await journal.check_not_forgotten(journaled.name)
             except CampaignForgotten as error:
