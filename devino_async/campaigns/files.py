@@ -107,7 +107,7 @@ def read_messages(
         with table:
             for each in table.notes:
                 note(each)
-            maker.begin(table.header)
+            maker.begin(table.header, table.members)
             for run in table.runs():
                 yield maker.rows_of(run)
 

@@ -130,7 +130,7 @@ def test_cells_without_columns() -> None:
     ("text", "lines"),
     [
         ("\n\nsender,to,text\n\nA,oops,x\n", [5]),
-        ('\n\n{"to": "oops"}\n\n{"to": "oops"}\n', [3, 5]),
+        ('\n\n{"to": "oops", "sender": "A", "text": "x"}\n\n{"to": "oops"}\n', [3, 5]),
         ('sender,to,text\r\nA,79000000001,"a\r\nb"\r\nA,79000000001,c\r\n', [2, 4]),
     ],
 )
