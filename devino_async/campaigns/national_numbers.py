@@ -99,7 +99,11 @@ def _why(number: "PhoneNumber", region: str, kind: int) -> str:
         return f"it is {_KINDS[kind]}"
     rules = phonenumbers.PhoneMetadata.metadata_for_region(region)
     lengths = () if rules is None or rules.mobile is None else rules.mobile.possible_length
-    length = len(phonenumbers.national_significant_number(number))
+    written = phonenumbers.national_significant_number(number)
+    if rules is not None and rules.national_prefix:
+        # The library leaves the prefix in place if no number without it is known.
+        written = written.removeprefix(rules.national_prefix)
+    length = len(written)
     if lengths and length < min(lengths):
         return f"it is too short by {_digits(min(lengths) - length)}"
     if lengths and length > max(lengths):

@@ -122,6 +122,8 @@ def test_national_numbers_of_a_country(written: Any, country: str, digits: str) 
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
+        ("8 (916) 123-45-6", "is not a mobile number of RU: it is too short by 1 digit."),
+        ("8 (916) 123-45-678", "is not a mobile number of RU: it is too long by 1 digit."),
         ("916123456", "is not a mobile number of RU: it is too short by 1 digit."),
         ("1234567", "is not a mobile number of RU: it is too short by 3 digits."),
         ("+791612345678", "is not a mobile number of RU: it is too long by 1 digit"),
