@@ -217,7 +217,7 @@ def refuse_missing(
 
 
 def _key(name: str) -> str:
-    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold()).replace("ё", "е")
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", matching_name(name)).casefold()).replace("ё", "е")
 
 
 def _named_field(column: str) -> str | None:

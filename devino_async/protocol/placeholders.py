@@ -34,7 +34,13 @@ _EXACT = 2**53
 
 
 def matching_name(name: str) -> str:
-    """Return the form in which names are compared: without regard to case, to spaces around and to composed letters."""
+    """Return the form in which names are compared.
+
+    Case, spaces around, composed letters, and what cannot be seen (zero-width characters and marks of direction) do not
+    count.
+    """
+    if not name.isprintable():
+        name = "".join(each for each in name if unicodedata.category(each) != "Cf")
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
