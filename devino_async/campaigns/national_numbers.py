@@ -61,7 +61,7 @@ def numbers_of(country: str) -> Normalizer:
 
 
 def _usual(rules: "PhoneMetadata") -> re.Pattern[str]:
-    """Return a pattern of the country's mobile numbers, with the country code or with the national prefix.
+    """Return a pattern of the country's mobile numbers, with the country code, with the national prefix, or with none.
 
     A number that it does not match may still be valid, and is left to the library.
     """
@@ -69,7 +69,7 @@ def _usual(rules: "PhoneMetadata") -> re.Pattern[str]:
     if mobile is None or rules.national_prefix_for_parsing != rules.national_prefix:
         return re.compile(r"(?!)()()")
     prefix = rules.national_prefix or ""
-    return re.compile(rf"\+?{rules.country_code}({mobile})|{prefix}({mobile})", re.ASCII)
+    return re.compile(rf"\+?{rules.country_code}({mobile})|(?:{prefix})?({mobile})", re.ASCII)
 
 
 def _looked_up(plus: str, digits: str, region: str) -> tuple[str, str | None]:
