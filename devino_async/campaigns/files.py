@@ -6,6 +6,7 @@ what a column means in columns.py, and how cells become a message in rows.py.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
+from itertools import chain
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ __all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):
-    """The rows of a file, read lazily. They can be read once: one by one, or in runs, which is faster."""
+    """The rows of a file, read lazily. Each can be read once: one by one, or in runs, which is faster."""
 
     def __init__(self, runs: Iterator[list[Row]]) -> None:
         self._runs = runs
@@ -33,8 +34,10 @@ class Rows(Iterator[Row]):
             self._run = iter(next(self._runs))
 
     def runs(self) -> Iterator[list[Row]]:
-        """Yield the rows in lists of a few hundred. A pipe may give fewer at a time."""
-        return self._runs
+        """Return the rows that were not read yet, in lists of a few hundred. A pipe may give fewer at a time."""
+        # Rows of a run of which one was read by itself must not get lost.
+        begun = list(self._run)
+        return chain([begun] if begun else [], self._runs)
 
 
 def read_messages(
