@@ -60,6 +60,14 @@ def describe_reasons(reasons: Iterable[Reason]) -> str:
     return "; ".join(f"{each} ({each.default_message})" if each.default_message else str(each) for each in reasons)
 
 
+def _numbers(given: Iterable[str]) -> set[int]:
+    # A str would be read digit by digit.
+    numbers: list[object] = [""] if isinstance(given, str) else list(given)
+    if not all(isinstance(each, str) and each.isascii() and each.isdigit() for each in numbers):
+        raise ConfigurationError("sent_before must hold numbers as Message.to has them, which are digits")
+    return {int(str(each)) for each in numbers}
+
+
 @frozen
 class _Layout:
     """What the cells of a row mean. `filling` has the literal texts and the placeholders with their columns."""
@@ -106,7 +114,7 @@ class RowMaker:
         self._country = country
         self._normalize = normalizer(country)
         self._time_zone = time_zone
-        self._seen: set[int] | None = set(map(int, sent_before)) if unique else None
+        self._seen: set[int] | None = _numbers(sent_before) if unique else None
         self._exclude = exclude
         self._stopped: set[int] = set()
         self._on_note = on_note

@@ -161,6 +161,17 @@ def test_unique() -> None:
     assert outcomes(rows_of(REPEATED, country="RU")) == ["message"] * 4
 
 
+def test_numbers_with_a_message_already() -> None:
+    """With `unique` no row of a number in `sent_before` has a message. Without `unique` they do not count."""
+    given = "to,text\n79000000001,a\n79000000002,b\n79000000001,c\n"
+    assert outcomes(rows_of(given, unique=True, sent_before=["79000000001"])) == ["repeated", "message", "repeated"]
+    assert outcomes(rows_of(given, sent_before=["79000000001"])) == ["message"] * 3
+    for wrong in ("79000000001", ["+79000000001"], [79000000001], [""]):
+        with pytest.raises(ConfigurationError, match="sent_before must hold numbers") as caught:
+            rows_of(given, unique=True, sent_before=wrong)
+        assert "79000000001" not in str(caught.value)
+
+
 def test_unique_counts_only_messages() -> None:
     """A row that is bad does not keep a later row of the same number from being sent."""
     assert outcomes(rows_of("to,text\n79000000001,\n79000000001,x\n", unique=True)) == ["invalid", "message"]
