@@ -97,19 +97,6 @@ class Ahead(io.RawIOBase):
             self._ahead += data
         return self._ahead
 
-    def holds(self, byte: bytes) -> bool:
-        """Return whether a file that is seekable holds a byte somewhere. Ends at its start."""
-        self.seek(0)
-        try:
-            while data := self.read(_PASS):
-                if byte in data:
-                    return True
-        except GZIP_ERRORS:
-            raise ConfigurationError(DAMAGED) from None
-        finally:
-            self.seek(0)
-        return False
-
     def readable(self) -> bool:
         return True
 

@@ -128,23 +128,17 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         raise ConfigurationError(f"the file is text, not .{form}: leave the form out, or name another file")
     stamp = _stamp_of(file)
     found = encoding_of(plain, encoding)
-    # Only a quote can make CSV unreadable from one row on, if its lines are not too long.
-    has_quotes = plain.seekable() and plain.holds(b'"')
-
-    def begun() -> tuple[_Text, str]:
-        lines = Lines(plain, found)
-        each = chain.from_iterable(lines)
-        try:
-            skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
-        except _NO_MORE as error:
-            raise ConfigurationError(f"the first line {_why(error)}") from None
-        return _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp), first
-
-    text, first = begun()
+    lines = Lines(plain, found)
+    each = chain.from_iterable(lines)
+    try:
+        skipped, first = next(((number, line) for number, line in enumerate(each) if line.strip(_BLANK)), (0, ""))
+    except _NO_MORE as error:
+        raise ConfigurationError(f"the first line {_why(error)}") from None
     if not first:
         raise EmptyFile
     if form is None:
         refuse_text(first)
+    text = _Text(lines, chain([first], each), skipped, lambda: _stamp_of(file) != stamp)
     notes = [] if found.note is None else [found.note]
     if form == "jsonl" or (form is None and (name.suffix.lower() in _JSON_NAMES or _is_object(first))):
         runs = _json_runs(text)
@@ -153,11 +147,6 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         members = dict.fromkeys(tuple(cells) for _, cells in first_run if isinstance(cells, dict))
         return Table("jsonl", None, chain([first_run] if first_run else [], runs), notes, members)
     reader, header = _csv_of(text, first)
-    if has_quotes:
-        _refuse_broken(text, reader)
-        plain.seek(0)
-        text, first = begun()
-        reader, header = _csv_of(text, first)
     return Table("csv", header, _csv_runs(text, reader, header), notes)
 
 
@@ -204,17 +193,6 @@ def _way_out(error: Exception) -> str:
     return f": {error}; is a quote opened and never closed, or not doubled?" if isinstance(error, csv.Error) else ""
 
 
-def _refuse_broken(text: _Text, reader: Any) -> None:
-    """Read a file to its end. Raises ConfigurationError if a row of it cannot be read, so that the rest is unknown."""
-    line = reader.line_num
-    try:
-        # A row in a variable would be in the traceback.
-        while next(reader, None) is not None:
-            line = reader.line_num
-    except (csv.Error, *_NO_MORE) as error:
-        raise ConfigurationError(f"line {text.skipped + line + 1} {_why(error)}{_way_out(error)}") from None
-
-
 def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
     """Return a csv.reader behind the header, and the header. Obeys a line `sep=;` of Excel."""
     named = _SEPARATOR.fullmatch(first)
@@ -227,8 +205,10 @@ def _csv_of(text: _Text, first: str) -> tuple[Any, list[str]]:
         # If this were not strict, a quote that is never closed would make the following rows part of one text.
         reader = csv.reader(chain(top, text.each), delimiter=delimiter, strict=True)
         header = next((row for row in reader if any(cell.strip() for cell in row)), [])
-    except (csv.Error, *_NO_MORE) as error:
-        raise ConfigurationError(f"the header {_why(error)}{_way_out(error)}") from None
+    except csv.Error as error:
+        raise ConfigurationError(f"the header is not valid CSV: {error}") from None
+    except _NO_MORE as error:
+        raise ConfigurationError(f"the header {_why(error)}") from None
     if not header:
         raise EmptyFile
     odd = text.odd("".join(header))
