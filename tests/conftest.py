@@ -10,11 +10,16 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import settings
 
 from devino_async.sandbox import Sandbox
 
 sys.path.insert(0, str(Path(__file__).parent))
 from loopback_service import Service
+
+# No test is timed: the machine may be busy.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture

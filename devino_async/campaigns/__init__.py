@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .comparing import Comparison as Comparison
     from .comparing import Recorded as Recorded
     from .comparing import compare as compare
+    from .files import Rows as Rows
     from .files import read_messages as read_messages
     from .journal import Journal as Journal
     from .numbers import InvalidNumber as InvalidNumber
@@ -55,6 +56,7 @@ _HOMES = {
     "compare": ".comparing",
     "Row": ".rows",
     "describe_reasons": ".rows",
+    "Rows": ".files",
     "read_messages": ".files",
     "CampaignState": ".states",
     "Journal": ".journal",

@@ -6,7 +6,7 @@ Reading a file is in files.py. The rules for the fields themselves are in protoc
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from difflib import SequenceMatcher
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 from attrs import frozen
 
 from ..errors import ConfigurationError
+from ..protocol.placeholders import matching_name
 from ..redaction import mask_phones
 from .digits import digits_of
 
-__all__ = ["Columns", "checked_mapping", "columns_of", "converted", "matching", "shown_names"]
+__all__ = ["Columns", "checked_mapping", "columns_of", "converted", "refuse_missing", "shown_names"]
 
 _FIELDS = ("sender", "to", "text", "validity", "scheduled_time", "priority", "callback_url", "options")
 _OPTION = "options."
@@ -49,18 +50,13 @@ _MAX_SHOWN_NAMES = 20
 class Columns:
     """Where each field, and each value of a placeholder, is in a row of cells.
 
-    `fields` has the index of each field that has a column. `values` has the indexes of the other names, as `matching`
-    gives them. `unused` holds the names of the columns that nothing uses.
+    `fields` has the index of each field that has a column. `values` has the indexes of the other names, as
+    `matching_name` gives them. `unused` holds the names of the columns that nothing uses.
     """
 
     fields: Mapping[str, int]
     values: Mapping[str, int]
     unused: Sequence[str]
-
-
-def matching(name: str) -> str:
-    """Return a name in the form in which columns and placeholders are compared."""
-    return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 
 def shown_names(names: Iterable[str]) -> str:
@@ -86,7 +82,7 @@ def checked_mapping(mapping: Mapping[str, str] | None) -> dict[str, str]:
         if name in checked:
             raise ConfigurationError(f"the field {name!r} is mapped twice")
         checked[name] = column
-    taken = [matching(each) for each in checked.values() if each.strip()]
+    taken = [matching_name(each) for each in checked.values() if each.strip()]
     if len(set(taken)) < len(taken):
         raise ConfigurationError("two fields are mapped to one column. Map each to its own")
     return checked
@@ -103,14 +99,14 @@ def columns_of(
     """Return what each column is for. Raises ConfigurationError, without any cell in it, if that is not certain.
 
     `mapping` names the column of a field. With an empty name the field has no column. `has_text` says that all rows
-    have a text without a column. `placeholders` has the names of its placeholders, as `matching` gives them, and how
-    each is shown. `is_header` is False for the names of a single JSON object, which may lack a mapped column.
+    have a text without a column. `placeholders` has the names in it, as `matching_name` gives them, and how each is
+    shown. `is_header` is False for the names of a single JSON object, which need not have them all.
     """
     if is_header:
         _refuse_data(names)
     alike: dict[str, list[int]] = {}
     for at, each in enumerate(names):
-        alike.setdefault(matching(each), []).append(at)
+        alike.setdefault(matching_name(each), []).append(at)
     fields = _mapped(mapping, alike, is_header=is_header)
     mapped = set(fields.values())
     for at, each in enumerate(names):
@@ -118,7 +114,7 @@ def columns_of(
             _place(at, each, names, fields, mapping, has_text=has_text, placeholders=placeholders)
     _refuse_misspelt(names, fields, mapping, placeholders)
     if is_header:
-        _refuse_missing(names, fields, alike, placeholders)
+        refuse_missing(names, fields, placeholders)
     values = {name: found[0] for name, found in alike.items() if name}
     for name in placeholders:
         _refuse_alike(name, alike)
@@ -134,9 +130,9 @@ def _mapped(mapping: Mapping[str, str], alike: Mapping[str, Sequence[int]], *, i
     for name, column in mapping.items():
         if not column.strip():
             continue
-        found = alike.get(matching(column))
+        found = alike.get(matching_name(column))
         if found:
-            _refuse_alike(matching(column), alike)
+            _refuse_alike(matching_name(column), alike)
             fields[name] = found[0]
         elif is_header:
             raise ConfigurationError(f"--map {name}=COLUMN (columns= in Python): there is no such column in the file")
@@ -169,7 +165,7 @@ def _place(
             f"Choose one with --map {name}=COLUMN (columns= in Python)"
         )
     if name == "text" and has_text and _key(column) not in _OWN_NAMES["text"]:
-        if matching(column) in placeholders:
+        if matching_name(column) in placeholders:
             return
         raise ConfigurationError(
             f"the column {shown_names([column])} may be the text of each row, but --text gives one too. If it is "
@@ -194,7 +190,7 @@ def _refuse_misspelt(
 ) -> None:
     used = set(fields.values())
     for at, each in enumerate(names):
-        if at in used or matching(each) in placeholders or _named_field(each) is not None:
+        if at in used or matching_name(each) in placeholders or _named_field(each) is not None:
             continue
         name = _almost(_key(each))
         if name is not None and name not in mapping and name not in fields:
@@ -204,22 +200,24 @@ def _refuse_misspelt(
             )
 
 
-def _refuse_missing(
-    names: Sequence[str], fields: Mapping[str, int], alike: Mapping[str, Sequence[int]], placeholders: Mapping[str, str]
+def refuse_missing(
+    names: Collection[str], fields: Collection[str], placeholders: Mapping[str, str], *, hint: str = ""
 ) -> None:
+    """Raise ConfigurationError if no column is for the recipients, or none fills a placeholder."""
     if "to" not in fields:
         raise ConfigurationError(
             "no column has the recipients. Name a column to, phone or телефон in the first row, or use --map "
             "to=COLUMN (columns= in Python)"
         )
-    missing = [shown for name, shown in placeholders.items() if name not in alike and name not in fields]
+    filled = {*map(matching_name, names), *fields}
+    missing = [shown for name, shown in placeholders.items() if name not in filled]
     if missing:
         known = shown_names(each for each in names if each.strip())
-        raise ConfigurationError(f"no column fills {', '.join(missing)} in the text. The columns are {known}")
+        raise ConfigurationError(f"no column fills {', '.join(missing)} in the text. The columns are {known}{hint}")
 
 
 def _key(name: str) -> str:
-    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", name).casefold()).replace("ё", "е")
+    return _SEPARATORS.sub("", unicodedata.normalize("NFKC", matching_name(name)).casefold()).replace("ё", "е")
 
 
 def _named_field(column: str) -> str | None:

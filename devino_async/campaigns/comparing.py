@@ -27,12 +27,25 @@ _MESSAGES_A_MATCH = 8_000
 class Recorded:
     """Messages with a final receipt in the journal that this run must not send."""
 
-    def __init__(self, fingerprints: Fingerprints, counts: "Counter[bytes]") -> None:
+    def __init__(self, fingerprints: Fingerprints) -> None:
         self._fingerprints = fingerprints
-        self._counts = counts
+        self._counts: Counter[bytes] = Counter()
+        self._arrived: set[bytes] = set()
 
     def __repr__(self) -> str:
         return f"Recorded(<{self._counts.total()} messages>)"
+
+    def add(self, fingerprint: bytes, mark: int) -> None:
+        """Add a message with its mark in the journal, unless a run may still send it."""
+        if mark in MAY_BE_SENT:
+            return
+        self._counts[fingerprint] += 1
+        if mark != Mark.REJECTED:
+            self._arrived.add(fingerprint)
+
+    def may_have_arrived(self, message: Message) -> bool:
+        """Return whether the message is one of them, and was not rejected."""
+        return self._fingerprints.of(message) in self._arrived
 
     def take(self, message: Message) -> bool:
         """Return whether the message is one of them. Equal messages are counted: each can be taken once."""
@@ -147,8 +160,8 @@ async def _compare(
     unsent = content.missing(MAY_BE_SENT)
     unchanged = await _match(content, fingerprints)
     unsent -= content.missing(MAY_BE_SENT)
-    final: Counter[bytes] = Counter()
-    shared = unchanged + await _match(content, others, final)
+    recorded = Recorded(Fingerprints(await journal.secret()))
+    shared = unchanged + await _match(content, others, recorded)
     return shared, Comparison(
         name=campaign.name,
         free_name=free_name,
@@ -158,22 +171,20 @@ async def _compare(
         new=len(fingerprints) // SIZE - unchanged,
         missing_sent=content.missing(_SENT),
         missing_in_doubt=content.missing(_IN_DOUBT),
-        recorded=Recorded(Fingerprints(await journal.secret()), final),
+        recorded=recorded,
     )
 
 
-async def _match(content: Content, fingerprints: bytes, final: "Counter[bytes] | None" = None) -> int:
-    """Return how many of the fingerprints match a recorded message. Those with a final receipt are added to `final`."""
+async def _match(content: Content, fingerprints: bytes, recorded: Recorded | None = None) -> int:
+    """Return how many of the fingerprints match a recorded message. These are added to `recorded`."""
     count = 0
-    marks = b"" if final is None else content.marks
+    marks = b"" if recorded is None else content.marks
     for start in range(0, len(fingerprints), SIZE * _MESSAGES_A_MATCH):
         run = fingerprints[start : start + SIZE * _MESSAGES_A_MATCH]
         found = await in_steps(content.match_in_steps(run))
         count += len(found) - found.count(-1)
-        if final is not None:
-            final.update(
-                run[number * SIZE : (number + 1) * SIZE]
-                for number, at in enumerate(found)
-                if at >= 0 and marks[at] not in MAY_BE_SENT
-            )
+        if recorded is not None:
+            for number, at in enumerate(found):
+                if at >= 0:
+                    recorded.add(run[number * SIZE : (number + 1) * SIZE], marks[at])
     return count

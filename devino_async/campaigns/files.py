@@ -4,8 +4,9 @@ Rows are read lazily, so a file may have any length or be a pipe. tables.py read
 columns.py says what a column means, and rows.py makes messages of cells.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
+from itertools import chain
 from os import PathLike
 from typing import Any, BinaryIO
 
@@ -20,7 +21,7 @@ __all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):
-    """The rows of a file, read lazily. They can be read once, one by one or in runs. Runs are faster."""
+    """The rows of a file, read lazily. Each can be read once: one by one, or in runs, which is faster."""
 
     def __init__(self, runs: Iterator[list[Row]]) -> None:
         self._runs = runs
@@ -33,8 +34,10 @@ class Rows(Iterator[Row]):
             self._run = iter(next(self._runs))
 
     def runs(self) -> Iterator[list[Row]]:
-        """Yield the rows in lists of a few hundred. A pipe may give fewer at a time."""
-        return self._runs
+        """Return the rows that were not read yet, in lists of a few hundred. A pipe may give fewer at a time."""
+        # Rows of a run of which one was read by itself must not get lost.
+        begun = list(self._run)
+        return chain([begun] if begun else [], self._runs)
 
 
 def read_messages(
@@ -53,6 +56,7 @@ def read_messages(
     encoding: str | None = None,
     sheet: str | int | None = None,
     unique: bool = False,
+    sent_before: Iterable[str] = (),
     exclude: StopList | str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     on_note: Callable[[str], object] | None = None,
 ) -> Rows:
@@ -64,6 +68,7 @@ def read_messages(
       A scheduled time without a zone is read in `time_zone`. Without `time_zone` its row is a bad row.
     - `country` is the country of national numbers, as in normalize_number().
     - `unique` leaves out each row whose number an earlier row has. It takes about 60 bytes of memory for each number.
+    - `sent_before` are numbers with a message already, as digits. With `unique` no row of theirs gets another one.
     - `exclude` leaves out the numbers of these files, or of a StopList, which several calls may share.
     - `on_note` is called with what the user should know before the first row, such as a guessed encoding.
 
@@ -91,6 +96,7 @@ def read_messages(
         country=country,
         time_zone=time_zone,
         unique=unique,
+        sent_before=sent_before,
         exclude=exclude,
         on_note=note,
     )
@@ -104,7 +110,7 @@ def read_messages(
         with table:
             for each in table.notes:
                 note(each)
-            maker.begin(table.header)
+            maker.begin(table.header, table.members)
             for run in table.runs():
                 yield maker.rows_of(run)
 

@@ -151,10 +151,14 @@ def first_difference(known: Sequence[Known], fingerprints: bytes) -> int | None:
 
 
 def in_order(wanted: Sequence[int]) -> range | None:
-    """Return positions as a range if each is one more than the one before. Negative ones may come after them."""
+    """Return positions as a range if each is one more than the one before. -1 stands for none, and may come after."""
     count = len(wanted) - wanted.count(-1)
-    here = range(wanted[0], wanted[0] + count) if count else range(0)
-    return here if count == 0 or (wanted[count - 1] == here[-1] and list(wanted[:count]) == list(here)) else None
+    if count == 0:
+        return range(0)
+    here = range(wanted[0], wanted[0] + count)
+    # With -1 in front, the numbers would still be in order.
+    is_range = here[0] >= 0 and wanted[count - 1] == here[-1] and list(wanted[:count]) == list(here)
+    return here if is_range else None
 
 
 def stretches(looked: Looked) -> Iterator[tuple[int, int, Known | None]]:

@@ -61,7 +61,7 @@ def numbers_of(country: str) -> Normalizer:
 
 
 def _usual(rules: "PhoneMetadata") -> re.Pattern[str]:
-    """Return a pattern of the country's mobile numbers, with the country code or with the national prefix.
+    """Return a pattern of the country's mobile numbers, with the country code, with the national prefix, or with none.
 
     A number that it does not match may still be valid, and is left to the library.
     """
@@ -69,7 +69,7 @@ def _usual(rules: "PhoneMetadata") -> re.Pattern[str]:
     if mobile is None or rules.national_prefix_for_parsing != rules.national_prefix:
         return re.compile(r"(?!)()()")
     prefix = rules.national_prefix or ""
-    return re.compile(rf"\+?{rules.country_code}({mobile})|{prefix}({mobile})", re.ASCII)
+    return re.compile(rf"\+?{rules.country_code}({mobile})|(?:{prefix})?({mobile})", re.ASCII)
 
 
 def _looked_up(plus: str, digits: str, region: str) -> tuple[str, str | None]:
@@ -99,7 +99,11 @@ def _why(number: "PhoneNumber", region: str, kind: int) -> str:
         return f"it is {_KINDS[kind]}"
     rules = phonenumbers.PhoneMetadata.metadata_for_region(region)
     lengths = () if rules is None or rules.mobile is None else rules.mobile.possible_length
-    length = len(phonenumbers.national_significant_number(number))
+    written = phonenumbers.national_significant_number(number)
+    if rules is not None and rules.national_prefix:
+        # The library leaves the prefix in place if no number without it is known.
+        written = written.removeprefix(rules.national_prefix)
+    length = len(written)
     if lengths and length < min(lengths):
         return f"it is too short by {_digits(min(lengths) - length)}"
     if lengths and length > max(lengths):

@@ -3,7 +3,7 @@
 columns.py says what a column means. tables.py reads the cells.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, tzinfo
 from itertools import repeat
 from typing import Any, Literal, NamedTuple
@@ -12,8 +12,8 @@ from attrs import frozen
 
 from ..errors import ConfigurationError, InvalidMessage, Reason
 from ..protocol.message import Message, missed_schedule
-from ..protocol.placeholders import Placeholder, has_no_value, parse
-from .columns import Columns, columns_of, converted, matching, shown_names
+from ..protocol.placeholders import Placeholder, has_no_value, matching_name, parse
+from .columns import Columns, columns_of, converted, refuse_missing, shown_names
 from .numbers import normalizer
 from .plain_runs import PlainRuns
 from .stop_list import StopList
@@ -65,6 +65,14 @@ def describe_reasons(reasons: Iterable[Reason]) -> str:
     return "; ".join(f"{each} ({each.default_message})" if each.default_message else str(each) for each in reasons)
 
 
+def _numbers(given: Iterable[str]) -> set[int]:
+    # A str would be read digit by digit.
+    numbers: list[object] = [""] if isinstance(given, str) else list(given)
+    if not all(isinstance(each, str) and each.isascii() and each.isdigit() for each in numbers):
+        raise ConfigurationError("sent_before must hold numbers as Message.to has them, which are digits")
+    return {int(str(each)) for each in numbers}
+
+
 @frozen
 class _Layout:
     """What the cells of a row mean. `filling` has the literal texts and the placeholders with their columns."""
@@ -93,6 +101,7 @@ class RowMaker:
         country: str | None,
         time_zone: tzinfo | None,
         unique: bool,
+        sent_before: Iterable[str],
         exclude: StopList | None,
         on_note: Callable[[str], object],
     ) -> None:
@@ -104,13 +113,13 @@ class RowMaker:
         if problems:
             raise ConfigurationError(f"the text cannot be used: {describe_reasons(problems)}")
         self._placeholders = {
-            matching(each.name): each.shown_name for each in self._pieces if isinstance(each, Placeholder)
+            matching_name(each.name): each.shown_name for each in self._pieces if isinstance(each, Placeholder)
         }
         self._columns = columns
         self._country = country
         self._normalize = normalizer(country)
         self._time_zone = time_zone
-        self._seen: set[int] | None = set() if unique else None
+        self._seen: set[int] | None = _numbers(sent_before) if unique else None
         self._exclude = exclude
         self._stopped: set[int] = set()
         self._on_note = on_note
@@ -130,20 +139,43 @@ class RowMaker:
         except ValueError as error:
             raise ConfigurationError(f"no row can use these values: {error}") from None
 
-    def begin(self, header: Sequence[str] | None) -> None:
-        """Use the header, which is None for JSON lines, and read the stop list. Raises ConfigurationError."""
+    def begin(self, header: Sequence[str] | None, members: Sequence[tuple[str, ...]] = ()) -> None:
+        """Use the header, and read the stop list. Raises ConfigurationError.
+
+        For JSON lines the header is None, and `members` has the names of the first objects, as far as they are known.
+        """
         if header is not None:
             self._header = self._layout_of(header, is_header=True)
-            if self._header.text is None and not self._has_text:
-                raise ConfigurationError(
-                    "no column has the texts. Name a column text or текст in the first row, use --map text=COLUMN "
-                    "(columns= in Python), or give one text for all rows with --text (text=)"
-                )
-            if self._header.sender is None and "sender" not in self._defaults:
-                raise ConfigurationError("no column has the sender. Give one for all rows with --sender (sender=)")
+            self._refuse_missing(self._header.columns.fields)
             self._tell_unused(self._header.columns.unused)
+        elif members:
+            self._check_objects(members)
         if self._exclude is not None:
             self._stopped = self._exclude.numbers()
+
+    def _check_objects(self, members: Sequence[tuple[str, ...]]) -> None:
+        """Raise ConfigurationError if none of the first JSON objects has what every row needs, or fills a placeholder.
+
+        Otherwise a misspelt name would give every row the default of a placeholder.
+        """
+        layouts = [self._object_layout(each) for each in members]
+        good = [each for each in layouts if not isinstance(each, str)]
+        if not good:
+            raise ConfigurationError(str(layouts[0]))
+        fields = {name for each in good for name in each.columns.fields}
+        names = list(dict.fromkeys(name for each in members for name in each))
+        hint = ". If a row further down has it, give the first row this name too, with null as its value"
+        refuse_missing(names, fields, self._placeholders, hint=hint)
+        self._refuse_missing(fields)
+
+    def _refuse_missing(self, fields: Collection[str]) -> None:
+        if "text" not in fields and not self._has_text:
+            raise ConfigurationError(
+                "no column has the texts. Name one of them text or текст in the first row, use --map text=COLUMN "
+                "(columns= in Python), or give one text for all rows with --text (text=)"
+            )
+        if "sender" not in fields and "sender" not in self._defaults:
+            raise ConfigurationError("no column has the sender. Give one for all rows with --sender (sender=)")
 
     def rows_of(self, run: Run) -> list[Row]:
         """Return the rows of a run of cells."""
@@ -269,7 +301,8 @@ class RowMaker:
         )
         fields = columns.fields
         filling = [
-            each if isinstance(each, str) else (each, columns.values.get(matching(each.name))) for each in self._pieces
+            each if isinstance(each, str) else (each, columns.values.get(matching_name(each.name)))
+            for each in self._pieces
         ]
         is_plain = not fields.keys() - _PLAIN
         return _Layout(

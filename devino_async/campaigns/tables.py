@@ -46,13 +46,22 @@ class Table:
     - `notes`: what the user should be told before the first row, such as which encoding was chosen.
     - `header`: the names of the columns, with single spaces between words. Columns without a name have an empty one.
       Those after the last name are left out. For JSON lines the header is None.
+    - `members`: for JSON lines of a file that can be read twice, the names in its first objects, each kind once.
 
     A table is a context manager. It also closes when its rows end.
     """
 
-    def __init__(self, form: Form, header: list[str] | None, runs: Iterator[Run], notes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        form: Form,
+        header: list[str] | None,
+        runs: Iterator[Run],
+        notes: Iterable[str] = (),
+        members: Iterable[tuple[str, ...]] = (),
+    ) -> None:
         self.form = form
         self.header = header
+        self.members = tuple(members)
         self.notes = tuple(notes)
         self._runs = runs
         self._stack = ExitStack()
@@ -129,7 +138,11 @@ def _text_table(file: BinaryIO, plain: Ahead, name: PurePath, form: Form | None,
         refuse_text(first)
     notes = [] if found.note is None else [found.note]
     if form == "jsonl" or (form is None and (name.suffix.lower() in _JSON_NAMES or _is_object(first))):
-        return Table("jsonl", None, _json_runs(text), notes)
+        runs = _json_runs(text)
+        # A pipe may give its second row much later.
+        first_run = next(runs, []) if plain.seekable() else []
+        members = dict.fromkeys(tuple(cells) for _, cells in first_run if isinstance(cells, dict))
+        return Table("jsonl", None, chain([first_run] if first_run else [], runs), notes, members)
     reader, header, delimiter = _csv_of(text, first)
     if plain.seekable():
         require_whole(plain, Lines(plain, found, is_changed), delimiter)

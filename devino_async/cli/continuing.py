@@ -6,7 +6,7 @@ The comparison itself is in campaigns/. Here its result becomes messages for the
 import asyncio
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from devino_async.campaigns import CampaignState, SQLiteJournal
 
 __all__ = ["JournaledRun", "address_of", "in_options"]
+
+Read = Callable[[Collection[str]], Iterator[list[Row]]]
 
 _DAY = timedelta(days=1)
 _PORTS = {"http": 80, "https": 443}
@@ -72,10 +74,12 @@ class JournaledRun:
         self.only_new = True
         # The results that rows which are left out have from an earlier run.
         self.recorded: Recorded | None = None
+        # The numbers whose message was sent from another row than the first one that has the number now.
+        self.sent_before: Collection[str] = ()
 
     async def choose(
         self,
-        read: Callable[[], Iterator[list[Row]]],
+        read: Read,
         first: FirstPass,
         *,
         name: str | None,
@@ -84,8 +88,8 @@ class JournaledRun:
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide, or a signal came.
 
-        `read` begins to read the rows, and `first` reads them. Only the first `limit` of them are to be sent. Without a
-        `name`, the campaign is named after the file. Raises CampaignForgotten.
+        `read` begins to read the rows, and is given `sent_before`. `first` reads them. Only the first `limit` rows are to
+        be sent. Without a `name`, the campaign is named after the file. Raises CampaignForgotten.
         """
         decided = await self._choose(read, first, name, only_new, limit)
         if decided is not None:
@@ -101,7 +105,7 @@ class JournaledRun:
 
     async def _choose(
         self,
-        read: Callable[[], Iterator[list[Row]]],
+        read: Read,
         first: FirstPass,
         name: str | None,
         only_new: bool,
@@ -115,15 +119,11 @@ class JournaledRun:
             self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
         default = default_name(self._file, self._address)
-        with counting("comparing") as advance:
-            found = await compare(
-                self._journal,
-                first.messages(Intake(read(), limit), advance),
-                name=name or default,
-                address=self._address,
-                path=None if name else stored_path(self._file, self._place),
-                rest=first.others(lambda: Intake(read()), limit),
-            )
+        found = await self._compared(read, first, name or default, is_named=bool(name), limit=limit)
+        if found.recorded is not None:
+            self.sent_before = await first.sent_repeats(lambda: Intake(read(())), found.recorded)
+        if self.sent_before and first.interrupted is None:
+            found = await self._compared(read, first, name or default, is_named=bool(name), limit=limit)
         if first.interrupted is not None:
             return first.interrupted
         if not only_new and found.missing:
@@ -141,6 +141,25 @@ class JournaledRun:
         self._outputs = await self._noted_outputs()
         self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None
+
+    async def _compared(
+        self, read: Read, first: FirstPass, name: str, *, is_named: bool, limit: int | None
+    ) -> Comparison:
+        """Return how the file differs from its campaign in the journal. `first` reads it, and counts its rows."""
+        first.begin_counting()
+
+        def intake() -> Intake:
+            return Intake(read(self.sent_before))
+
+        with counting("comparing") as advance:
+            return await compare(
+                self._journal,
+                first.messages(Intake(read(self.sent_before), limit), advance),
+                name=name,
+                address=self._address,
+                path=None if is_named else stored_path(self._file, self._place),
+                rest=first.others(intake, limit),
+            )
 
     async def _noted_outputs(self) -> Sequence[str]:
         """Return where the results of this campaign went, even if its last run ended before its first request."""

@@ -1,13 +1,13 @@
 """The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from devino_async import ConfigurationError
-from devino_async.campaigns import Row
+from devino_async.campaigns import Recorded, Row
 
 from .console import STOP_SIGNALS, exit_status_of, flush_streams, on_signal, say
 from .intake import Intake
@@ -30,6 +30,7 @@ class FirstPass:
         self.interrupted: int | None = None
         self.bad = 0
         self._left_out = 0
+        self._has_repeated = False
         self._intake: Intake | None = None
         self._late: list[str] = []
         self._count_late = 0
@@ -48,6 +49,11 @@ class FirstPass:
             flush_streams()
             os._exit(self.interrupted)
         return self.interrupted
+
+    def begin_counting(self) -> None:
+        """Count the rows from 0. Call it before the file is read once more."""
+        self.bad = self._left_out = 0
+        self._has_repeated = False
 
     async def runs(self, intake: Intake) -> AsyncIterator[list[Row]]:
         """Yield the rows of one intake, in runs."""
@@ -80,10 +86,25 @@ class FirstPass:
             return
         count = 0
         async for rows in self.runs(read()):
+            self._has_repeated = self._has_repeated or any(row.left_out == "repeated" for row in rows)
             bound = len(rows) if limit is None else max(0, limit - count)
             count += len(rows)
             found = [row.held for row in rows[:bound]] + [row.message or row.held for row in rows[bound:]]
             yield [message for message in found if message is not None]
+
+    async def sent_repeats(self, read: Callable[[], Intake], recorded: Recorded) -> Collection[str]:
+        """Return the numbers of rows that are left out as repeated, although an earlier run sent or may have sent them.
+
+        That is so if the row before them is new, or was mended. `read` reads the file once more, if there can be any.
+        """
+        if not self._has_repeated:
+            return ()
+        return {
+            row.held.to
+            async for rows in self.runs(read())
+            for row in rows
+            if row.left_out == "repeated" and row.held is not None and recorded.may_have_arrived(row.held)
+        }
 
     async def bad_rows(self, intake: Intake, *, late: bool) -> int:
         """Return how many bad rows there are, and show the first of them.

@@ -5,7 +5,7 @@ campaign of the journal a file belongs to is in continuing.py.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,8 +88,8 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
         source = _opened(path, stack)
         opened = _status_of(path, source)
 
-        def read() -> Iterator[list[Row]]:
-            return read_messages(_opened(path, stack), **given_rows).runs()
+        def read(sent_before: Collection[str] = ()) -> Iterator[list[Row]]:
+            return read_messages(_opened(path, stack), **given_rows, sent_before=sent_before).runs()
 
         first = FirstPass() if options["strict"] and source.seekable() else None
         if first is not None:
@@ -115,6 +115,9 @@ async def _send(path: Path, output: Path | None, options: dict[str, Any]) -> int
             # It may have said that nothing is sent, so no await comes between this and the next handlers of signals.
             if decided is not None:
                 return decided
+            if journaled.sent_before:
+                rows = read_messages(source, **given_rows, sent_before=journaled.sent_before)
+                intake = Intake(while_unchanged(rows.runs(), source), options["limit"])
             # A row that is late now may have been sent in time by an earlier run of the campaign.
             if first is not None and not journaled.continues and first.refuses_late():
                 return MESSAGES_FAILED

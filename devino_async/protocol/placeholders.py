@@ -40,7 +40,13 @@ _EXACT = 2**53
 
 
 def matching_name(name: str) -> str:
-    """Return a name in the form in which names are compared: regardless of case, outer spaces and composed letters."""
+    """Return the form in which names are compared.
+
+    Case, spaces around, composed letters, and what cannot be seen (zero-width characters and marks of direction) do not
+    count.
+    """
+    if not name.isprintable():
+        name = "".join(each for each in name if unicodedata.category(each) != "Cf")
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
 
 

@@ -41,6 +41,8 @@ def problem_of(names: list[str], mapping: dict[str, str] | None = None, **option
         *((name, "to") for name in ("Телефон", "телефон", "Номер телефона", "НОМЕР", "тел.", "Мобильный телефон")),
         *((name, "text") for name in ("message", "Сообщение", "Текст", "Текст сообщения", "SMS")),
         ("Отправитель", "sender"),
+        ("\u200bТеле\u00adфон\ufeff", "to"),
+        ("\u200fto\u200e", "to"),
     ],
 )
 def test_names(column: str, field: str) -> None:
@@ -55,6 +57,12 @@ def test_merge_columns() -> None:
     assert columns.fields == {"to": 1}
     assert [columns.values[each] for each in ("имя", "телефон")] == [0, 1]
     assert columns.unused == ["city", "gender"]
+
+
+def test_what_cannot_be_seen_in_a_name() -> None:
+    """Zero-width characters and marks of direction do not count in the names of merge columns and placeholders."""
+    columns = placed(["to", "\u200fשם\u200e", "И\u0306мя\u200b"], placeholders=("שם", "ймя"), has_text=True)
+    assert (columns.values["שם"], columns.values["ймя"]) == (1, 2)
 
 
 def test_the_recipient_in_a_text() -> None:

@@ -108,6 +108,19 @@ def test_the_form_of_a_file(tmp_path: Path, name: str, form: Any, is_json: bool 
                         next(rows)
 
 
+def test_rows_and_runs() -> None:
+    """Rows can be read one by one and then in runs, or the other way round, and none is lost."""
+    lines = list(range(2, 1_202))
+    content = ("sender,to,text\n" + "A,79000000001,x\n" * len(lines)).encode()
+    for first in (0, 1, 511, 512, 513):
+        rows = read_messages(io.BytesIO(content))
+        read = [next(rows).line for _ in range(first)]
+        read += [row.line for row in next(rows.runs())]
+        read.append(next(rows).line)
+        read += [row.line for run in rows.runs() for row in run]
+        assert read == lines
+
+
 def test_a_quote_that_is_never_closed() -> None:
     """Rows after an open quote never become part of a text, so no recipient gets the numbers of others."""
     text = 'sender,to,text\nMyCompany,79000000001,a\nMyCompany,79000000002,"b\nMyCompany,79000000003,c\n'
@@ -129,7 +142,7 @@ def test_cells_without_columns() -> None:
     ("text", "lines"),
     [
         ("\n\nsender,to,text\n\nA,oops,x\n", [5]),
-        ('\n\n{"to": "oops"}\n\n{"to": "oops"}\n', [3, 5]),
+        ('\n\n{"to": "oops", "sender": "A", "text": "x"}\n\n{"to": "oops"}\n', [3, 5]),
         ('sender,to,text\r\nA,79000000001,"a\r\nb"\r\nA,79000000001,c\r\n', [2, 4]),
     ],
 )

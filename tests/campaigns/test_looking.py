@@ -2,13 +2,14 @@
 
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise, product
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from devino_async import Message
 from devino_async.campaigns.fingerprints import SIZE
-from devino_async.campaigns.looking import Looked, first_difference, found, stretches, to_send
+from devino_async.campaigns.looking import Looked, first_difference, found, in_order, stretches, to_send
 from devino_async.campaigns.states import MAY_BE_SENT, Mark, Record
 from devino_async.flow.steps import at_once
 
@@ -51,6 +52,18 @@ def states(records: list[Record]) -> dict[int, int]:
         for position, mark in zip(record.positions, record.marks, strict=True)
         if mark != Mark.MOVED
     }
+
+
+def test_positions_in_order() -> None:
+    """Positions are a range if they are consecutive and all before the places without one, wherever these stand."""
+    for length in range(1, 6):
+        for wanted in product(range(-1, 4), repeat=length):
+            there = [each for each in wanted if each >= 0]
+            consecutive = all(after == before + 1 for before, after in pairwise(there))
+            is_first = list(wanted[: len(there)]) == there
+            expected = list(there) if consecutive and is_first else None
+            result = in_order(wanted)
+            assert (None if result is None else list(result)) == expected, wanted
 
 
 def looked_up(wanted: Sequence[int], records: list[Record], *, end: int | None = None) -> Looked:

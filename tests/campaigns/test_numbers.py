@@ -122,6 +122,8 @@ def test_national_numbers_of_a_country(written: Any, country: str, digits: str) 
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
+        ("8 (916) 123-45-6", "is not a mobile number of RU: it is too short by 1 digit."),
+        ("8 (916) 123-45-678", "is not a mobile number of RU: it is too long by 1 digit."),
         ("916123456", "is not a mobile number of RU: it is too short by 1 digit."),
         ("1234567", "is not a mobile number of RU: it is too short by 3 digits."),
         ("+791612345678", "is not a mobile number of RU: it is too long by 1 digit"),
@@ -237,8 +239,13 @@ def test_the_fast_way_and_the_library() -> None:
                 if found is not None:
                     count += 1
                     slow, problem = _looked_up(plus, digits, region)
-                    assert problem or slow == code + (found[1] or found[2]), region
-    assert count > 5_000
+                    if problem is None:
+                        assert slow == code + (found[1] or found[2]), region
+                    else:
+                        # Of numbers without a plus that may be a landline, the country code decides.
+                        assert region in {"DE", "ID", "XK"}, region
+                        assert (plus, digits) == ("", code + changed), region
+    assert count > 10_000
 
 
 def test_without_the_library() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,37 @@ def test_a_placeholder_that_no_column_fills() -> None:
     """A placeholder without a column is an error of the file, before its first row."""
     with pytest.raises(ConfigurationError, match=r"no column fills \{name\} in the text"):
         rows_of("to\n79000000001\n", text="Hi {name}")
-    assert "text.placeholder.empty" in str(texts_of('{"to": "79000000001"}', text="Hi {name}")[0])
+    some = '{"to": "79000000001"}\n{"to": "79000000002", "name": "Anna"}\n'
+    assert "text.placeholder.empty" in str(texts_of(some, text="Hi {name}")[0])
+    assert texts_of(some, text="Hi {name|you}") == ["Hi you", "Hi Anna"]
+
+
+@pytest.mark.parametrize(
+    ("given", "text", "problem"),
+    [
+        ('{"to": "79000000001", "name": "Anna"}', "Hi {nmae|you}", r"no column fills \{nmae\}"),
+        ('{"too": "79000000001", "name": "Anna"}', "Hi {name}", "no column has the recipients"),
+        ('{"to": "79000000001", "name": "Anna"}', None, "no column has the texts"),
+        ('{"to": "79000000001", "schedule_time": "2027-01-01"}', "x", "'schedule_time' is not a field"),
+        ('{"to": "79000000001", "tel": "79000000001"}', "x", "two columns stand for the field 'to'"),
+        ('{"to": "79000000001", "message": "Hi"}', "x", "the column 'message' may be the text"),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3, 2_000])
+def test_names_that_no_object_has(given: str, text: str | None, problem: str, count: int) -> None:
+    """What is wrong with the names of all first objects is an error of the file, before its first row."""
+    with pytest.raises(ConfigurationError, match=problem):
+        rows_of(f"{given}\n" * count, text=text)
+
+
+def test_names_of_a_pipe() -> None:
+    """The first object of a pipe does not stand for all of them, because the next one may come much later."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb") as end:
+        end.write(b'{"to": "79000000001"}\n{"to": "79000000002", "name": "Anna"}\n')
+        end.close()
+        rows = list(read_messages(pipe, sender="A", text="Hi {name|you}"))
+    assert [row.message.text for row in rows if row.message] == ["Hi you", "Hi Anna"]
 
 
 def test_a_text_column_is_taken_as_it_is() -> None:
@@ -67,7 +98,10 @@ def test_a_text_column_is_taken_as_it_is() -> None:
 
 def test_columns_that_nothing_uses() -> None:
     """Columns that nothing uses are told once, before the first row, and never those of a placeholder."""
-    for content in ("to,name,city,age\n" + "7,Anna,Omsk,5\n" * 600, '{"to": "7", "city": "x", "age": 5}\n' * 3):
+    for content in (
+        "to,name,city,age\n" + "7,Anna,Omsk,5\n" * 600,
+        '{"to": "7", "city": "x", "age": 5, "name": null}\n' * 3,
+    ):
         told: list[str] = []
         rows = read_messages(io.BytesIO(content.encode()), sender="A", text="{name|x}", on_note=told.append)
         next(rows)
@@ -125,6 +159,17 @@ def test_unique() -> None:
     assert [row.held.text for row in rows if row.held] == ["b", "c"]
     assert all(row.problem is None for row in rows)
     assert outcomes(rows_of(REPEATED, country="RU")) == ["message"] * 4
+
+
+def test_numbers_with_a_message_already() -> None:
+    """With `unique` no row of a number in `sent_before` has a message. Without `unique` they do not count."""
+    given = "to,text\n79000000001,a\n79000000002,b\n79000000001,c\n"
+    assert outcomes(rows_of(given, unique=True, sent_before=["79000000001"])) == ["repeated", "message", "repeated"]
+    assert outcomes(rows_of(given, sent_before=["79000000001"])) == ["message"] * 3
+    for wrong in ("79000000001", ["+79000000001"], [79000000001], [""]):
+        with pytest.raises(ConfigurationError, match="sent_before must hold numbers") as caught:
+            rows_of(given, unique=True, sent_before=wrong)
+        assert "79000000001" not in str(caught.value)
 
 
 def test_unique_counts_only_messages() -> None:

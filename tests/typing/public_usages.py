@@ -1,9 +1,10 @@
 """Public usages that the type checker must accept; never run. mypy --strict reads this file in CI."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, assert_type
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, assert_type
 
 from devino_async import (
     Accepted,
@@ -28,6 +29,7 @@ from devino_async import (
     NotSent,
     PoolOptions,
     Priority,
+    Reason,
     Receipt,
     Rejected,
     RetryPolicy,
@@ -48,16 +50,22 @@ from devino_async import (
 )
 from devino_async.campaigns import (
     CampaignState,
+    InvalidNumber,
     Outcome,
     Preflight,
     PreflightPass,
     ReconcileReport,
+    Row,
+    Rows,
     Schedule,
     SenderTemplates,
     SQLiteJournal,
     State,
+    StopList,
+    normalize_number,
     preflight,
     read_messages,
+    read_sender_templates,
 )
 from devino_async.sandbox import CallbackFaults, Repeated, Reply, Sandbox, SandboxThread, SentMessage
 
@@ -179,6 +187,47 @@ def check_first(path: str) -> None:
     check = PreflightPass(price=Decimal("4.2"))
     check.feed(list(read_messages(path)))
     assert_type(check.result().cost, Decimal | None)
+
+
+def read(file: BinaryIO) -> list[Message]:
+    rows = read_messages(
+        Path("clients.xlsx"),
+        form="xlsx",
+        columns={"to": "Contact"},
+        sender="MyCompany",
+        text="Hi {name|client}",
+        validity=3_600,
+        scheduled_time=datetime(2027, 1, 1, tzinfo=UTC),
+        priority="HIGH",
+        time_zone=UTC,
+        country="RU",
+        encoding="cp1251",
+        sheet=1,
+        unique=True,
+        sent_before={"79000000001"},
+        exclude=["stop.txt", Path("stop.xlsx")],
+        on_note=print,
+    )
+    assert_type(rows, Rows)
+    assert_type(next(rows), Row)
+    assert_type(rows.runs(), Iterator[list[Row]])
+    for row in read_messages(file, exclude=StopList("stop.txt", country="RU"), sheet="Clients"):
+        assert_type(row.message, Message | None)
+        assert_type(row.held, Message | None)
+        assert_type(row.problem, str | None)
+        assert_type(row.left_out, Literal["excluded", "repeated"] | None)
+        assert_type(row.problem_at(datetime.now(UTC)), str | None)
+    return [row.message for row in read_messages(file) if row.message]
+
+
+def normalize(cell: str) -> str | None:
+    assert_type(normalize_number(79000000001), str)
+    assert_type(read_sender_templates("templates.txt"), SenderTemplates)
+    try:
+        return normalize_number(cell, country="RU")
+    except InvalidNumber as error:
+        assert_type(error.problems, tuple[Reason, ...])
+        return None
 
 
 async def fill(rows: list[dict[str, str]], records: AsyncIterator[dict[str, object]]) -> None:
