@@ -88,8 +88,8 @@ class JournaledRun:
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide, or a signal came.
 
-        `read` begins to read the rows, and is given `sent_before`. `first` reads them. Only the first `limit` rows are to
-        be sent. Without a `name`, the campaign is named after the file. Raises CampaignForgotten.
+        `read` begins to read the rows, and is given `sent_before`. `first` reads them. Only the first `limit` of these
+        are to be sent. Without a `name`, the campaign is named after the file. Raises CampaignForgotten.
         """
         decided = await self._choose(read, first, name, only_new, limit)
         if decided is not None:

@@ -149,9 +149,9 @@ def test_the_results_file_breaks(cli: Any) -> None:
 
 @pytest.mark.parametrize("mute", [True], indirect=True)
 def test_unconfirmed(cli: Any, mute: Any) -> None:
-    """Messages that may have been sent end in 1, with the advice not to repeat them blindly."""
+    """Messages that may have been sent end in 1, with the advice what to do before they are sent again."""
     result = cli.run("send", cli.file(), "--json", "--no-journal", "--base-url", mute.url)
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["unconfirmed", "unconfirmed"]
     assert result.exit_code == 1
-    assert "the same command does not send them" in result.stderr
+    assert "before you send them again, look them up" in result.stderr
     assert "7900000" not in result.stderr

@@ -153,6 +153,8 @@ def test_a_campaign_that_goes(cli: Any, counting: Any, running: Any) -> None:
     watching = cli.start(*WATCH, "--interval", "1")
     first_line(watching)
     running.signal(signal.SIGKILL)
+    # Its lock is gone when it has ended, not when the signal was sent.
+    running.end()
     assert cli.run("campaign", "forget", "--even-unconfirmed", "--yes").exit_code == 0
     status, said = watching.end()
     assert status == 2
