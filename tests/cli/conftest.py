@@ -172,6 +172,8 @@ class Counting:
         self.batches: list[int] = []
         self.rows: list[dict[str, Any]] = []
         self.answers = self.affords = sys.maxsize
+        # POSTs that begin with this recipient or a higher one are held, in whatever order they come.
+        self.held_from = "8"
         self.refusal = {"key": "not.available", "ref": "from", "defaultMessage": "no such sender"}
         self.tells = threading.Event()
         self.tells.set()
@@ -197,7 +199,7 @@ class Counting:
             assert self._holding.acquire(timeout=60)
 
     def answer_all(self) -> None:
-        self.answers = sys.maxsize
+        self.answers, self.held_from = sys.maxsize, "8"
         self._released.set()
         self.tells.set()
 
@@ -225,7 +227,7 @@ class Counting:
                 for each, is_poor in zip(messages, poor, strict=True)
                 if each["from"] != "Unknown" and not is_poor
             ]
-            is_held = len(self.batches) > self.answers
+            is_held = len(self.batches) > self.answers or messages[0]["to"] >= self.held_from
         if is_held:
             self._holding.release()
             self._released.wait(60)
