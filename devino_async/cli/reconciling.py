@@ -120,7 +120,13 @@ def _as_data(report: "ReconcileReport") -> dict[str, Any]:
         "arrived": report.arrived,
         "under_way": report.under_way,
         "searched": [
-            {"from": _shown(each.start), "to": _shown(each.end), "rows": each.rows, "complete": each.complete}
+            {
+                "from": _shown(each.start),
+                "to": _shown(each.end),
+                "rows": each.rows,
+                "complete": each.complete,
+                "stopped": each.stopped,
+            }
             for each in report.searched
         ],
     }
