@@ -15,7 +15,7 @@ class TooManyRows(Exception):
 
 
 async def up_to(rows: int, pages: AsyncIterator[DetailPage]) -> AsyncIterator[DetailPage]:
-    """Yield the pages. Raises TooManyRows at a page that comes when that many rows were read."""
+    """Yield each page. Raises TooManyRows if another one comes when that many rows were read."""
     async for page in pages:
         if rows <= 0:
             raise TooManyRows

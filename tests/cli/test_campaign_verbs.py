@@ -113,7 +113,7 @@ def test_prune(cli: Any, finished: str) -> None:
     assert asked.exit_code == 2
     assert "which will be forgotten: 1\n" in asked.stderr
     assert f"{finished}, 300 messages" in asked.stderr
-    assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
+    assert "1 campaign forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
     assert cli.run("send", "campaign.csv").exit_code == 2
 
 
