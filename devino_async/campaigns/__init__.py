@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .sender_templates import read_sender_templates as read_sender_templates
     from .sqlite import SQLiteJournal as SQLiteJournal
     from .states import CampaignState as CampaignState
+    from .states import ForgottenCampaign as ForgottenCampaign
     from .states import Outcome as Outcome
     from .states import Pruned as Pruned
     from .states import Resolved as Resolved
@@ -59,6 +60,7 @@ _HOMES = {
     "Rows": ".files",
     "read_messages": ".files",
     "CampaignState": ".states",
+    "ForgottenCampaign": ".states",
     "Journal": ".journal",
     "InvalidNumber": ".numbers",
     "normalize_number": ".numbers",

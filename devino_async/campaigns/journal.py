@@ -9,7 +9,20 @@ from datetime import timedelta
 from typing import Protocol
 
 from .evidence import Evidence
-from .states import CampaignState, How, KeyedSend, KeyRecord, Outcome, Part, Pruned, Record, Resolved, Run, State
+from .states import (
+    CampaignState,
+    ForgottenCampaign,
+    How,
+    KeyedSend,
+    KeyRecord,
+    Outcome,
+    Part,
+    Pruned,
+    Record,
+    Resolved,
+    Run,
+    State,
+)
 
 __all__ = ["Journal"]
 
@@ -152,7 +165,11 @@ class Journal(Protocol):
     # Looking
 
     async def campaigns(self) -> tuple[CampaignState, ...]:
-        """Return all campaigns, the oldest first."""
+        """Return all campaigns, the oldest first. Forgotten ones are not among them."""
+        ...
+
+    async def forgotten(self) -> tuple[ForgottenCampaign, ...]:
+        """Return what stays of the campaigns that were forgotten, the oldest first."""
         ...
 
     def outcomes(self, name: str) -> AsyncIterator[Outcome]:
@@ -160,7 +177,10 @@ class Journal(Protocol):
         ...
 
     def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state.
+
+        Raises JournalError if keys are pruned meanwhile, because their outcomes would be missing.
+        """
         ...
 
     async def aclose(self) -> None:

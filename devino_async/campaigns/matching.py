@@ -1,10 +1,12 @@
 """Matching: which rows of the service's details are messages in doubt. Pure, and told everything that it knows.
 
 A row is evidence only if it fits one message, or as many equal ones as there are rows. What fits in two ways settles
-nothing. How rows are read, and what is then written down, is reconciling.py's.
+nothing. Nor does an id that is on rows of two recipients. How rows are read, and what is then written down, is
+reconciling.py's.
 """
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -111,8 +113,8 @@ class Matcher:
     """Rows against messages in doubt. Feed it all rows of the time in question, in any order, then ask for the verdict.
 
     `zones` are the possible zones of the service's clock, in quarters of an hour from UTC. They are `proved` if they
-    come from known rows or from the user. It keeps the rows that may be evidence, and of each message a few numbers,
-    but no text, except where links are shortened.
+    come from known rows or from the user. It keeps the rows that may be evidence, of any other row 16 bytes, and of
+    each message a few numbers, but no text, except where links are shortened.
     """
 
     def __init__(self, posts: Iterable[Post] = (), zones: Collection[int] = ANY_ZONE, *, proved: bool = False) -> None:
@@ -127,6 +129,9 @@ class Matcher:
         self._texts: dict[int, str] = {}
         self._contested: set[int] = set()
         self._rows: dict[str, _Row] = {}
+        # The groups of all rows of an id, at whatever time, and hashes of the id and the recipient of every row.
+        self._groups_of_id: dict[str, tuple[int, ...]] = {}
+        self._seen = array("q"), array("q")
         self._newest = float("-inf")
         self._posts = 0
         for post in posts:
@@ -167,11 +172,17 @@ class Matcher:
         """Look at one row. The last row of an id counts, as rows change while they are read."""
         if row.sent_date_time is not None and row.status in _WAS_SENT:
             self._newest = max(self._newest, seconds_of(row.sent_date_time))
-        if row.message_id is None or row.recipient is None or row.source_address is None or row.text is None:
+        if row.message_id is None or row.recipient is None:
             return
-        groups = self._groups_of(row.recipient.removeprefix("+"), row.source_address, row.text)
+        recipient = row.recipient.removeprefix("+")
+        self._seen[0].append(hash(row.message_id))
+        self._seen[1].append(hash(recipient))
+        if row.source_address is None or row.text is None:
+            return
+        groups = self._groups_of(recipient, row.source_address, row.text)
         if not groups:
             return
+        self._groups_of_id[row.message_id] = (*{*groups, *self._groups_of_id.get(row.message_id, ())},)
         # What was not sent yet has only the time of its last event, which is soon after its acceptance.
         when = row.sent_date_time or row.event_date_time
         if when is None:
@@ -206,15 +217,17 @@ class Matcher:
         if not self._proved:
             # In all other zones, the account's newest row would lie in the future.
             zones = frozenset(each for each in zones if self._newest - each * ZONE_STEP <= now + SLACK)
+        shared = self._shared()
         rows = {each: row for each, row in self._rows.items() if each not in known and _may_fit(row, zones)}
         zone = self._zone(rows, zones)
         found: list[dict[int, str]] = [{} for _ in range(self._posts)]
         # A group is unclear if a row of it has no time at all. Without a zone, all groups with rows are unclear,
         # because the rows make sense in no zone, or in several.
         unclear = [fit[0] for _, fits in rows.values() for fit in fits if zone is None or fit[1:] == _NO_ZONE]
+        unclear += shared
         # Without a zone, no row belongs to a group here.
         for ids, groups in _components(rows, zone):
-            pairs = self._paired(rows, ids, groups, zone)
+            pairs = self._paired(rows, ids, groups, zone) if shared.isdisjoint(groups) else None
             if pairs is None:
                 unclear += groups
             for group, place, each in pairs or ():
@@ -225,6 +238,16 @@ class Matcher:
         left = (frozenset(some - ids.keys()) for some, ids in zip(places, found, strict=True))
         needs_zone = zone is None and any(fit[1:] != _NO_ZONE for _, fits in rows.values() for fit in fits)
         return Verdict(found, list(left), zone, needs_zone)
+
+    def _shared(self) -> frozenset[int]:
+        """Return the groups with a row whose id is also on a row of another recipient."""
+        ids = {hash(each): each for each in self._groups_of_id}
+        recipients: dict[int, int] = {}
+        shared: set[int] = set()
+        for each, recipient in zip(*self._seen, strict=True):
+            if each in ids and recipients.setdefault(each, recipient) != recipient:
+                shared.update(self._groups_of_id[ids[each]])
+        return frozenset(shared)
 
     def _zone(self, rows: Mapping[str, _Row], possible: frozenset[int]) -> int | None:
         """Return the one zone in which the rows make sense, or None. The rows of all POSTs must agree on it."""

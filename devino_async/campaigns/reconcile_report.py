@@ -65,13 +65,15 @@ class Outcomes(Sequence[Outcome]):
 class Searched:
     """A range of dates that was searched, as the service shows dates, and how many rows it has there.
 
-    `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile.
+    `complete` says that the service's count of them agreed. If it is False, rows came or went meanwhile. `stopped` says
+    that there were so many that they were not all read.
     """
 
     start: datetime
     end: datetime
     rows: int = 0
     complete: bool = True
+    stopped: bool = False
 
 
 @frozen(kw_only=True)
@@ -86,7 +88,8 @@ class ReconcileReport:
     accepted. So the POST arrived, and these must not be sent again. `under_way` is how many are being sent now.
 
     `without_zone` is how many of the unclear ones would be clear if the zone of the service's dates were known: give
-    the client a `time_zone`. `agreed` holds the offsets from UTC that nothing proved but the rows that were settled.
+    the client a `time_zone`. `unread` is how many of them are unclear because there were more rows than are read: see
+    `stopped` in Searched. `agreed` holds the offsets from UTC that nothing proved but the rows that were settled.
     """
 
     settled: Sequence[Outcome] = ()
@@ -96,6 +99,7 @@ class ReconcileReport:
     under_way: int = 0
     searched: tuple[Searched, ...] = ()
     without_zone: int = 0
+    unread: int = 0
     agreed: tuple[timedelta, ...] = ()
 
     def __str__(self) -> str:
@@ -105,8 +109,10 @@ class ReconcileReport:
         """Yield what was found, where it was looked for, and what to do about the rest, a line each."""
         yield f"settled: {len(self.settled):,}, absent: {len(self.absent):,}, unclear: {len(self.unclear):,}"
         for each in self.searched:
-            moved = "" if each.complete else ", which changed while they were read"
-            yield f"looked at {each.rows:,} rows, {each.start:%Y-%m-%d %H:%M:%S} to {each.end:%Y-%m-%d %H:%M:%S}{moved}"
+            moved = "" if each.complete or each.stopped else ", which changed while they were read"
+            looked = "stopped after" if each.stopped else "looked at"
+            rows = f"{each.rows:,} row{'' if each.rows == 1 else 's'}"
+            yield f"{looked} {rows}, {each.start:%Y-%m-%d %H:%M:%S} to {each.end:%Y-%m-%d %H:%M:%S}{moved}"
         for offset in self.agreed:
             yield f"The dates of the service were read as UTC{_signed(offset)}, because the settled rows agree on it."
         if self.absent:
@@ -116,7 +122,13 @@ class ReconcileReport:
                 f"{self.without_zone:,} are unclear because the zone of the service's dates is not known. Reconcile "
                 "again with a client that has it: time_zone= (devino: --time-zone Europe/Moscow)."
             )
-        others = len(self.unclear) - self.without_zone
+        if self.unread:
+            yield (
+                f"{self.unread:,} are unclear because the service has too many rows at these times. Reconcile again "
+                "with a client that has the zone of its dates: time_zone= (devino: --time-zone Europe/Moscow). If it "
+                "has it already, reconcile again later."
+            )
+        others = len(self.unclear) - self.without_zone - self.unread
         if others:
             yield f"{others:,} are unclear because rows fit several messages, or have no time. Reconcile again later."
         if self.arrived:

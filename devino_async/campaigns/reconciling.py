@@ -23,6 +23,7 @@ from .blobs import SCHEDULED
 from .evidence import InDoubt
 from .journal import Journal
 from .matching import ANY_ZONE, SLACK, ZONE_STEP, Doubt, Matcher, Post, seconds_of, zones_of
+from .page_limits import TooManyRows, up_to
 from .reconcile_report import Outcomes, ReconcileReport, Searched
 from .states import State
 
@@ -32,6 +33,9 @@ Pages = Callable[[DetailQuery], AsyncIterator[DetailPage]]
 _MESSAGES_A_STEP = 256
 _ROWS_A_STEP = 64
 _MAX_READINGS = 3
+# A range of dates with more rows is given up. Rows that show the zone need not be many.
+_MAX_ROWS = 5_000_000
+_MAX_ZONE_ROWS = 10_000
 # About how many bytes a message has. This is used where the message itself is gone.
 _MESSAGE_BYTES = 300
 
@@ -66,7 +70,7 @@ class Reconciling:
     """Looks up what one journal has in doubt at one address.
 
     `pages` gives all rows of a query, page by page. `total_for` gives the seconds that an attempt may take, by size.
-    `has_zone` says that the user named the zone of the service's dates, so that they are aware.
+    `has_zone` says that the user named the zone of the service's dates. Ranges with more than `max_rows` are given up.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Reconciling:
         total_for: Callable[[int], float],
         has_zone: bool,
         now: Callable[[], float] = time.time,
+        max_rows: int = _MAX_ROWS,
     ) -> None:
         self._journal = journal
         self._evidence = journal.evidence
@@ -88,10 +93,11 @@ class Reconciling:
         self._total_for = total_for
         self._has_zone = has_zone
         self._now = now
+        self._max_rows = max_rows
         self._settled = Outcomes(State.ACCEPTED)
         self._absent = Outcomes(State.UNCONFIRMED)
         self._unclear = Outcomes(State.UNCONFIRMED)
-        self._arrived = self._without_zone = 0
+        self._arrived = self._without_zone = self._unread = 0
         self._searched: list[Searched] = []
         self._agreed: set[timedelta] = set()
 
@@ -117,6 +123,7 @@ class Reconciling:
             under_way=under_way,
             searched=tuple(self._searched),
             without_zone=self._without_zone,
+            unread=self._unread,
             agreed=tuple(sorted(self._agreed)),
         )
 
@@ -167,7 +174,7 @@ class Reconciling:
         }
         votes: Counter[int] = Counter()
         # A key may be allowed to ask for dates only.
-        with suppress(Refused):
+        with suppress(Refused, TooManyRows):
             async for row in self._rows_of(list(known)):
                 each = known.get(row.message_id or "")
                 if each is not None and row.sent_date_time is not None:
@@ -181,7 +188,7 @@ class Reconciling:
 
     async def _rows_of(self, ids: Sequence[str]) -> AsyncIterator[DetailRow]:
         if ids:
-            async for page in self._pages(DetailQuery(message_ids=ids)):
+            async for page in up_to(_MAX_ZONE_ROWS, self._pages(DetailQuery(message_ids=ids))):
                 for row in page.rows:
                     yield row
 
@@ -197,8 +204,10 @@ class Reconciling:
         for case in doubted:
             # In a thread, because 32,000 messages take a third of a second. The same holds for the verdict.
             await asyncio.to_thread(matcher.add, case.post())
-        for start, end in _joined([each for case in cases for each in case.windows(zones)]):
-            await self._read(matcher, start, end, recipient)
+        windows = _joined([each for case in cases for each in case.windows(zones)])
+        if not all([await self._read(matcher, start, end, recipient) for start, end in windows]):
+            await self._leave(doubted)
+            return
         # An answer will say which rows are theirs. Until then, equal rows are left to them.
         rivals = [case for case in cases if case.doubt.is_live]
         rivals += [case async for case in self._begun_since(began, cases, zones)]
@@ -216,6 +225,13 @@ class Reconciling:
                 if settled and verdict.zone is not None and not proved:
                     self._agreed.add(timedelta(seconds=verdict.zone * ZONE_STEP))
 
+    async def _leave(self, cases: Sequence[_Case]) -> None:
+        """Leave it all unclear, because a row that was not read could be of any of these messages."""
+        for case in cases:
+            if case.is_wanted:
+                self._unread += len(case.doubt.places)
+                await self._report(case.doubt, {}, frozenset(case.doubt.places))
+
     async def _begun_since(self, began: float, cases: Sequence[_Case], zones: Sequence[int]) -> AsyncIterator[_Case]:
         """Yield the POSTs that began after these cases were read, but whose rows may have been read with theirs."""
         listed = {(case.doubt.token, case.doubt.claimed_at) for case in cases}
@@ -224,26 +240,33 @@ class Reconciling:
             if (doubt.token, doubt.claimed_at) not in listed and len(_overlapping([*cases, case], zones)) == 1:
                 yield case
 
-    async def _read(self, matcher: Matcher, start: float, end: float, recipient: str | None) -> None:
-        """Feed all rows between these times to the matcher. They are read again if pages shifted meanwhile."""
+    async def _read(self, matcher: Matcher, start: float, end: float, recipient: str | None) -> bool:
+        """Feed all rows between these times to the matcher. They are read again if pages shifted meanwhile.
+
+        Returns False if there are too many.
+        """
         first, last = self._moment(start), self._moment(end + 1)
         query = DetailQuery(date_time_from=first, date_time_to=last, calculate_total_count=True, recipient=recipient)
-        rows, complete = 0, False
+        rows, complete, stopped = 0, False, False
         for _ in range(_MAX_READINGS):
             rows, total, complete = 0, 0, True
-            async for page in self._pages(query):
-                rows += len(page.rows)
-                if page.total is not None:
-                    # When rows disappear, others move up to pages that were read already.
-                    complete, total = complete and total <= page.total, page.total
-                for number, row in enumerate(page.rows):
-                    matcher.feed(row)
-                    if number % _ROWS_A_STEP == 0:
-                        await self._turns.give()
+            try:
+                async for page in up_to(self._max_rows, self._pages(query)):
+                    rows += len(page.rows)
+                    if page.total is not None:
+                        # When rows disappear, others move up to pages that were read already.
+                        complete, total = complete and total <= page.total, page.total
+                    for number, row in enumerate(page.rows):
+                        matcher.feed(row)
+                        if number % _ROWS_A_STEP == 0:
+                            await self._turns.give()
+            except TooManyRows:
+                stopped = True
             complete = complete and total <= rows
-            if complete:
+            if complete or stopped:
                 break
-        self._searched.append(Searched(first, last, rows, complete))
+        self._searched.append(Searched(first, last, rows, complete and not stopped, stopped))
+        return not stopped
 
     def _moment(self, seconds: float) -> datetime:
         moment = datetime.fromtimestamp(int(seconds), UTC)

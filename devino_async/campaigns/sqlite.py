@@ -13,10 +13,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 from attrs import evolve
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, JournalError
 from ..storage.sqlite import truncate_log
 from . import sqlite_campaigns, sqlite_evidence, sqlite_keys, sqlite_parts, sqlite_verbs
 from .blobs import Damaged, unpack_bytes
@@ -25,6 +26,7 @@ from .sqlite_store import JournalFile, check_tables
 from .states import (
     MARKS,
     CampaignState,
+    ForgottenCampaign,
     How,
     KeyedSend,
     KeyRecord,
@@ -40,12 +42,15 @@ from .states import (
 
 __all__ = ["VERSION", "SQLiteJournal"]
 
+T = TypeVar("T")
 Clock = Callable[[], float]
 
 VERSION = 2
+# How often keys were deleted. A list of keys that is being read would be short otherwise, and not say so.
+_PRUNED = "pruned INTEGER NOT NULL DEFAULT 0"
 _SCHEMA = (
     # Twice: with a damaged secret every message would be a new one.
-    "CREATE TABLE meta (secret BLOB NOT NULL, again BLOB)",
+    f"CREATE TABLE meta (secret BLOB NOT NULL, again BLOB, {_PRUNED})",
     "INSERT INTO meta (secret) VALUES (randomblob(32))",
     "UPDATE meta SET again = secret",
     "CREATE TABLE claimer (name TEXT PRIMARY KEY) WITHOUT ROWID",
@@ -56,6 +61,8 @@ _SCHEMA = (
 )
 _POSITIONS_AT_ONCE = 32_000
 _KEYS_AT_ONCE = 1_000
+_KEYS_PRUNED_AT_ONCE = 250
+_CAMPAIGNS_AT_ONCE = 250
 _KEYS_A_STEP = 64
 _OUTCOMES_A_STEP = 500
 # What Results raises if it is given anything but what was packed.
@@ -220,22 +227,48 @@ class SQLiteJournal(JournalFile):
         return forgotten
 
     async def prune(self, older_than: timedelta) -> Pruned:
-        """Forget finished campaigns and delete settled keys that have not changed for this long."""
+        """Forget finished campaigns and delete settled keys that have not changed for this long.
+
+        It takes many short transactions, so that others can send meanwhile. If it is cut short, the rest is left.
+        """
         await self._bury()
         before = self._clock() - older_than.total_seconds()
-        campaigns = await self._together(partial(sqlite_verbs.prune_campaigns, before=before, now=self._clock()))
-        keys, work = 0, partial(sqlite_verbs.prune_keys, before=before, count=_KEYS_AT_ONCE)
-        while pruned := await self._together(work):
+        campaigns = keys = 0
+        old = await self._do(partial(sqlite_verbs.old_campaigns, before=before))
+        while old:
+            work = partial(sqlite_verbs.prune_campaigns, campaigns=old, before=before, now=self._clock())
+            looked, forgotten = await self._in_turn(work)
+            campaigns, old = campaigns + forgotten, old[looked:]
+        after: str | None = ""
+        while after is not None:
+            some = partial(sqlite_verbs.prune_keys, after=after, before=before, count=_KEYS_PRUNED_AT_ONCE)
+            pruned, after = await self._in_turn(some)
             keys += pruned
         await self._do(truncate_log)
         return Pruned(campaigns, keys)
 
+    async def _in_turn(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work in a transaction. Then leave the file to other processes for as long as that took."""
+        began = time.monotonic()
+        result = await self._together(work)
+        await asyncio.sleep(time.monotonic() - began)
+        return result
+
     # Looking
 
     async def campaigns(self) -> tuple[CampaignState, ...]:
-        """Return all campaigns, the oldest first."""
+        """Return all campaigns, the oldest first. Forgotten ones are not among them."""
         await self._bury()
-        return await self._do(sqlite_campaigns.states)
+        found: list[CampaignState] = []
+        after, some = await self._do(partial(sqlite_campaigns.page, after=0, count=_CAMPAIGNS_AT_ONCE))
+        while some:
+            found += some
+            after, some = await self._do(partial(sqlite_campaigns.page, after=after, count=_CAMPAIGNS_AT_ONCE))
+        return tuple(found)
+
+    async def forgotten(self) -> tuple[ForgottenCampaign, ...]:
+        """Return what stays of the campaigns that were forgotten, the oldest first."""
+        return await self._do(sqlite_campaigns.forgotten)
 
     async def outcomes(self, name: str) -> AsyncIterator[Outcome]:
         """Yield what became of each message of a campaign, sorted by position.
@@ -260,13 +293,23 @@ class SQLiteJournal(JournalFile):
                     await asyncio.sleep(0)
 
     async def keys(self, state: State | str | None = None) -> AsyncIterator[Outcome]:
-        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state."""
+        """Yield what became of each keyed send, sorted by key. `state` limits it to those in one state.
+
+        Raises JournalError if keys are pruned meanwhile.
+        """
         if state is not None and state not in [*State]:
             raise ConfigurationError(f"state must be one of {', '.join(State)}")
         wanted = None if state is None else State(state)
         await self._bury()
         after: str | None = None
-        while rows := await self._do(partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)):
+        prunings = await self._do(sqlite_keys.prunings)
+        while True:
+            page = partial(sqlite_keys.page, after=after, state=wanted, count=_KEYS_AT_ONCE)
+            rows, now = await self._do(page)
+            if now != prunings:
+                raise JournalError("keys were pruned while they were read. Read them again")
+            if not rows:
+                return
             for number, (after, found, results) in enumerate(rows, 1):
                 try:
                     [outcome] = Results(bytes((MARKS[State(found)],)), unpack_bytes(results)).outcomes([0])
@@ -281,4 +324,5 @@ def _upgraded_from_1(connection: sqlite3.Connection) -> None:
     """Add whether messages are scheduled, and an index. What may be scheduled says nothing about the service's zone."""
     for table in ("part", "keyed"):
         connection.execute(f"ALTER TABLE {table} ADD COLUMN scheduled INTEGER NOT NULL DEFAULT 1")
+    connection.execute(f"ALTER TABLE meta ADD COLUMN {_PRUNED}")
     connection.execute(sqlite_keys.PLANNED_INDEX)

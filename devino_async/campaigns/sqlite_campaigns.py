@@ -10,9 +10,21 @@ from typing import Any
 
 from ..errors import CampaignBusy, CampaignCancelled, CampaignChanged, CampaignForgotten, CampaignPaused
 from .blobs import Damaged
-from .states import CampaignState, Mark, Run
+from .states import CampaignState, ForgottenCampaign, Mark, Run
 
-__all__ = ["COUNTED", "SCHEMA", "begin", "check_not_forgotten", "end", "go_on", "note_more", "states", "touch"]
+__all__ = [
+    "COUNTED",
+    "SCHEMA",
+    "begin",
+    "check_not_forgotten",
+    "end",
+    "forgotten",
+    "go_on",
+    "note_more",
+    "page",
+    "states",
+    "touch",
+]
 
 SCHEMA = (
     """CREATE TABLE campaign (
@@ -36,11 +48,11 @@ COUNTED = {
 }
 _TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part AS late ON late.id = evidence.part
     WHERE late.campaign = campaign.id)"""
-_STATES = f"""SELECT name, address, path, output, started_at, changed_at, complete, paused, cancelled, {_TWICE},
-    {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
+_STATES = f"""SELECT campaign.id, name, address, path, output, started_at, changed_at, complete, paused, cancelled,
+    {_TWICE}, {", ".join(f"coalesce(sum(part.{each}), 0)" for each in COUNTED)}
     FROM campaign LEFT JOIN part ON part.campaign = campaign.id
-    WHERE NOT forgotten AND name = coalesce(?, name)
-    GROUP BY campaign.id ORDER BY campaign.id"""  # noqa: S608 - names of ours
+    WHERE NOT forgotten AND campaign.id > ? AND name = coalesce(?, name)
+    GROUP BY campaign.id ORDER BY campaign.id LIMIT ?"""  # noqa: S608 - names of ours
 
 
 _SENT = """SELECT coalesce(sum(claimed + accepted + rejected + unconfirmed + assumed_sent), 0) FROM part
@@ -179,11 +191,28 @@ def touch(connection: sqlite3.Connection, run: Run, now: float) -> None:
 
 def states(connection: sqlite3.Connection, name: str | None = None) -> tuple[CampaignState, ...]:
     """Return the counts and states of all campaigns, the oldest first, or of the one with this name."""
-    return tuple(map(_state_of, connection.execute(_STATES, (name,))))
+    return tuple(map(_state_of, connection.execute(_STATES, (0, name, -1))))
+
+
+def page(connection: sqlite3.Connection, after: int, count: int) -> tuple[int, list[CampaignState]]:
+    """Return up to so many campaigns whose ids are above `after`, the oldest first, and the id of the last one."""
+    rows = connection.execute(_STATES, (after, None, count)).fetchall()
+    return (rows[-1][0] if rows else after), list(map(_state_of, rows))
+
+
+def forgotten(connection: sqlite3.Connection) -> tuple[ForgottenCampaign, ...]:
+    """Return what stays of the campaigns that were forgotten, the oldest first."""
+    query = "SELECT name, address, forgotten_messages, changed_at FROM campaign WHERE forgotten ORDER BY id"
+    return tuple(
+        ForgottenCampaign(
+            name=name, address=address, messages=messages, forgotten_at=datetime.fromtimestamp(changed_at, UTC)
+        )
+        for name, address, messages, changed_at in connection.execute(query)
+    )
 
 
 def _state_of(row: Sequence[Any]) -> CampaignState:
-    name, address, path, output, started_at, changed_at, complete, paused, cancelled, twice, *counts = row
+    _, name, address, path, output, started_at, changed_at, complete, paused, cancelled, twice, *counts = row
     states = dict(zip(COUNTED, counts, strict=True))
     states["in_flight"] = states.pop("claimed")
     return CampaignState(

@@ -12,7 +12,7 @@ from .blobs import SCHEDULED, Damaged, pack_bytes, unpack_bytes
 from .merging import OPEN
 from .states import MARKS, MAY_BE_SENT, KeyedSend, KeyRecord, State
 
-__all__ = ["PLANNED_INDEX", "claim", "find", "page", "release", "settle"]
+__all__ = ["PLANNED_INDEX", "claim", "find", "page", "prunings", "release", "settle"]
 
 T = TypeVar("T")
 
@@ -133,14 +133,22 @@ def settle(connection: sqlite3.Connection, token: str, outcomes: Mapping[str, tu
     _upsert(connection, rows, _SETTLED)
 
 
-def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> list[Any]:
-    """Return the next rows, sorted by key: key, state and packed results of each."""
+def prunings(connection: sqlite3.Connection) -> int:
+    """Return a number that is another one after keys were deleted."""
+    [pruned] = connection.execute("SELECT pruned FROM meta").fetchone()
+    return int(pruned)
+
+
+def page(connection: sqlite3.Connection, after: str | None, state: State | None, count: int) -> tuple[list[Any], int]:
+    """Return the next rows, sorted by key: key, state and packed results of each. Return the prunings after that."""
     # Two statements: with `? IS NULL OR key > ?` each page would go through all the keys before it.
     beginning = "SELECT key, state, results FROM keyed WHERE "
     end = "(? IS NULL OR state = ?) ORDER BY key LIMIT ?"
     if after is None:
-        return connection.execute(beginning + end, (state, state, count)).fetchall()
-    return connection.execute(f"{beginning} key > ? AND {end}", (after, state, state, count)).fetchall()
+        rows = connection.execute(beginning + end, (state, state, count)).fetchall()
+    else:
+        rows = connection.execute(f"{beginning} key > ? AND {end}", (after, state, state, count)).fetchall()
+    return rows, prunings(connection)
 
 
 def _upsert(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]], on_conflict: str) -> None:

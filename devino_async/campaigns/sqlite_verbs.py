@@ -5,7 +5,7 @@ Every function gets the connection and runs in the thread of the file. What mark
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from ..errors import CampaignBusy, JournalError
@@ -14,16 +14,29 @@ from .merging import remarked
 from .sqlite_parts import rewrite
 from .states import Mark, Resolved, State, needs_bodies
 
-__all__ = ["campaign_of", "forget", "prune_campaigns", "prune_keys", "reopen", "resolve", "resolve_key", "switch"]
+__all__ = [
+    "campaign_of",
+    "forget",
+    "old_campaigns",
+    "prune_campaigns",
+    "prune_keys",
+    "reopen",
+    "resolve",
+    "resolve_key",
+    "switch",
+]
 
 _RESOLVED = {"resend": Mark.PLANNED, "assume_sent": Mark.ASSUMED_SENT}
 _RESOLVED_KEY = {"resend": State.PLANNED, "assume_sent": State.ASSUMED_SENT}
 _ARRIVED = (Mark.ACCEPTED, Mark.REJECTED)
 _FINISHED = """SELECT campaign.id FROM campaign LEFT JOIN part ON part.campaign = campaign.id
-    WHERE NOT forgotten AND complete AND changed_at < ?
+    WHERE NOT forgotten AND complete AND changed_at < :before AND campaign.id BETWEEN :first AND :last
         AND (run IS NULL OR campaign.claimer NOT IN (SELECT name FROM claimer)) GROUP BY campaign.id
     HAVING coalesce(sum(planned + claimed + not_sent + unconfirmed), 0) = 0"""
 _CERTAIN = f"({', '.join(repr(each.value) for each in State if each is not State.UNCONFIRMED)})"
+_LAST_ID = 2**63 - 1
+# So many rows of the tables are changed, and then other transactions have their turn.
+_ROWS_AT_ONCE = 100
 _SETTLED_KEYS = "('accepted', 'rejected', 'assumed_sent', 'not_sent', 'planned')"
 
 
@@ -108,19 +121,43 @@ def forget(connection: sqlite3.Connection, name: str, even_unconfirmed: bool, no
     return _bury_campaign(connection, campaign, now)
 
 
-def prune_campaigns(connection: sqlite3.Connection, before: float, now: float) -> int:
-    """Forget finished campaigns that have not changed since, and return how many they were."""
-    found = [campaign for (campaign,) in connection.execute(_FINISHED, (before,)).fetchall()]
-    for campaign in found:
-        _bury_campaign(connection, campaign, now)
-    return len(found)
+def old_campaigns(connection: sqlite3.Connection, before: float) -> list[int]:
+    """Return the ids of finished campaigns that have not changed since."""
+    which = {"before": before, "first": 0, "last": _LAST_ID}
+    return [campaign for (campaign,) in connection.execute(_FINISHED, which).fetchall()]
 
 
-def prune_keys(connection: sqlite3.Connection, before: float, count: int) -> int:
-    """Delete up to `count` keys that are not in doubt, and were claimed or decided about before. Return how many."""
-    query = f"""DELETE FROM keyed WHERE key IN (SELECT key FROM keyed
-        WHERE state IN {_SETTLED_KEYS} AND coalesce(claimed_at, 0) < ? LIMIT ?)"""  # noqa: S608 - words of ours
-    return connection.execute(query, (before, count)).rowcount
+def prune_campaigns(
+    connection: sqlite3.Connection, campaigns: Sequence[int], before: float, now: float
+) -> tuple[int, int]:
+    """Forget some of these campaigns, the first ones, which are still finished and have not changed.
+
+    Return how many were looked at, and how many of those were forgotten.
+    """
+    looked = forgotten = 0
+    changes = connection.total_changes
+    while looked < len(campaigns) and connection.total_changes - changes < _ROWS_AT_ONCE:
+        which = {"before": before, "first": campaigns[looked], "last": campaigns[looked]}
+        looked += 1
+        if connection.execute(_FINISHED, which).fetchone() is not None:
+            _bury_campaign(connection, campaigns[looked - 1], now)
+            forgotten += 1
+    return looked, forgotten
+
+
+def prune_keys(connection: sqlite3.Connection, after: str, before: float, count: int) -> tuple[int, str | None]:
+    """Of the next `count` keys, delete those that are not in doubt, and were claimed or decided about before.
+
+    Return how many, and the last of the keys, or None if there are no more.
+    """
+    next_keys = "SELECT max(key) FROM (SELECT key FROM keyed WHERE key > ? ORDER BY key LIMIT ?)"
+    [last] = connection.execute(next_keys, (after, count)).fetchone()
+    query = f"""DELETE FROM keyed WHERE key > ? AND key <= ?
+        AND state IN {_SETTLED_KEYS} AND coalesce(claimed_at, 0) < ?"""  # noqa: S608 - words of ours
+    pruned = connection.execute(query, (after, last, before)).rowcount
+    if pruned:
+        connection.execute("UPDATE meta SET pruned = pruned + 1")
+    return pruned, last
 
 
 def _bury_campaign(connection: sqlite3.Connection, campaign: int, now: float) -> int:

@@ -18,6 +18,7 @@ __all__ = [
     "MAY_BE_SENT",
     "STATES",
     "CampaignState",
+    "ForgottenCampaign",
     "How",
     "KeyRecord",
     "KeyedSend",
@@ -198,6 +199,16 @@ class CampaignState:
     def finished(self) -> bool:
         """Whether the input was read to its end and every message is accepted, rejected or assumed sent."""
         return self.complete and self.messages == self.accepted + self.rejected + self.assumed_sent
+
+
+@frozen(kw_only=True)
+class ForgottenCampaign:
+    """What stays of a campaign that was forgotten: how many messages it had, and when they were forgotten."""
+
+    name: str
+    address: str
+    messages: int
+    forgotten_at: datetime
 
 
 @frozen(kw_only=True)

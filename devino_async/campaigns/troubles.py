@@ -18,6 +18,9 @@ __all__ = ["RESTORE", "damaged", "explained", "network_file_system", "refuse_pla
 RESTORE = (
     "Stop all that use it, put the file back, and reconcile before anything is sent: what was sent since is not in it"
 )
+# File systems take 255 bytes, of which a .claimer file needs 17 for itself.
+_MAX_NAME = 238
+_SHOWN_NAME = 40
 _MOUNTS = "/proc/self/mountinfo"
 # On these, locks or shared memory do not work between machines.
 _NETWORK = frozenset(
@@ -97,6 +100,12 @@ def replaced(stray: str) -> str:
 
 def refuse_place(path: str) -> None:
     """Raise JournalFailed if processes that use this path would not see each other, as far as that can be detected."""
+    name = os.path.basename(path)  # noqa: PTH119 - the path is text throughout
+    if len(os.fsencode(name)) > _MAX_NAME:
+        raise JournalFailed(
+            f"the name of the journal {name[:_SHOWN_NAME]!r}... is too long: the names of the files beside it would "
+            f"have more than 255 bytes. Give it one of up to {_MAX_NAME} bytes (devino send: --journal PATH)"
+        )
     mounts = _mounts()
     kind = "network share" if _is_share(path) else network_file_system(path, mounts)
     if kind and has_record(path):

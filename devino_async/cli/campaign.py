@@ -7,14 +7,14 @@ found_campaigns.py, how it is shown in campaign_words.py, and what changes it in
 import re
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Any
 
 import click
 
-from devino_async.campaigns import Outcome, State, describe_reasons
+from devino_async.campaigns import ForgottenCampaign, Outcome, State, describe_reasons
 
 from .campaign_keys import one_journal
 from .campaign_statuses import Asking
@@ -23,13 +23,14 @@ from .campaign_words import as_data, lines_of, word_of
 from .cells import CsvWriter
 from .console import as_json, open_output, output_path, printable, run
 from .databases import refuse_database
-from .found_campaigns import listed, one_campaign, where
+from .found_campaigns import forgotten_here, listed, one_campaign, where
 from .options import connection
 from .reconciling import reconcile
 from .watching import watch
 
 __all__ = ["campaign"]
 
+_SHOWN = 10
 _COLUMNS = ("state", "message_id", "segment_ids", "reasons")
 # The place of a message within its request means nothing here.
 _INDEX = re.compile(r"messages\[[0-9]+\](?:\.|: )", re.ASCII)
@@ -97,6 +98,7 @@ def export(name: str | None, journal: Path | None, json_lines: bool, output: Pat
 async def _list(file: str | None, journal: Path | None, json_lines: bool) -> None:
     async with AsyncExitStack() as stack:
         found = [(each.state, each.place) for each in await listed(journal, file, stack)]
+        forgotten = await forgotten_here(journal, None, stack) if file is None else []
     if not json_lines:
         click.echo(f"{'campaign':40} {'messages':>10} {'accepted':>10} {'in doubt':>8} {'to send':>8}  state")
     for state, place in found:
@@ -106,6 +108,8 @@ async def _list(file: str | None, journal: Path | None, json_lines: bool) -> Non
             in_doubt, to_send = state.unconfirmed + state.in_flight, state.not_sent + state.planned
             counts = f"{state.messages:>10,} {state.accepted:>10,} {in_doubt:>8,} {to_send:>8,}"
             click.echo(f"{printable(state.name):40} {counts}  {word_of(state)}")
+    if forgotten and not json_lines:
+        click.echo(f"{len(forgotten):,} forgotten: {_names_of(forgotten)}")
 
 
 async def _show(name: str | None, journal: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
@@ -113,7 +117,14 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool, option
     wanted, deliveries = options.pop("statuses"), options.pop("deliveries")
     asking = Asking(service=wanted, deliveries=deliveries, options=options) if wanted or deliveries else None
     async with AsyncExitStack() as stack:
-        found = await one_campaign(journal, name, stack)
+        try:
+            found = await one_campaign(journal, name, stack)
+        except click.UsageError:
+            forgotten = await forgotten_here(journal, name, stack)
+            if not forgotten or (name is None and len(forgotten) > 1):
+                raise
+            _show_forgotten(forgotten, json_lines)
+            return 0
         if found.state.rejected and not json_lines:
             async for outcome in found.journal.outcomes(found.state.name):
                 if outcome.state == State.REJECTED:
@@ -126,6 +137,28 @@ async def _show(name: str | None, journal: Path | None, json_lines: bool, option
         for line in (*lines_of(found.state, found.place, reasons), *(() if statuses is None else statuses.lines())):
             click.echo(line)
     return 0 if statuses is None else statuses.exit_status
+
+
+def _show_forgotten(forgotten: Sequence[tuple[ForgottenCampaign, Path]], json_lines: bool) -> None:
+    for each, place in forgotten:
+        if json_lines:
+            at = each.forgotten_at
+            data = {"name": each.name, "address": each.address, "forgotten": each.messages, "forgotten_at": at}
+            click.echo(as_json({**data, "journal": str(place)}))
+        else:
+            click.echo(
+                f"Campaign {printable(each.name)}: forgotten on {each.forgotten_at.astimezone():%Y-%m-%d at %H:%M}"
+            )
+            click.echo(f"  {'messages':14}{each.messages:>12,}")
+            click.echo(f"  {'journal':14}{printable(str(place))}")
+            click.echo(f"  {'service':14}{printable(each.address)}")
+            click.echo("What became of them is no longer known. A run with this name is refused: choose another one.")
+
+
+def _names_of(forgotten: Sequence[tuple[ForgottenCampaign, Path]]) -> str:
+    names = [printable(each.name) for each, _ in forgotten]
+    more = f", and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return f"{', '.join(names[:_SHOWN])}{more}"
 
 
 async def _export(

@@ -12,7 +12,7 @@ import click
 from devino_async.campaigns import JournalError, SQLiteJournal, State
 from devino_async.campaigns.troubles import has_record
 
-from .console import USAGE, agreed, as_json, printable, say
+from .console import USAGE, agreed, as_json, counted, printable, say
 from .journals import existing
 
 __all__ = ["key_counts", "one_journal", "resolve_key", "state_of"]
@@ -38,7 +38,7 @@ async def key_counts(journal: SQLiteJournal) -> str:
     async for each in journal.keys():
         counts[each.state] += 1
     parts = ", ".join(f"{count:,} {state.value.replace('_', ' ')}" for state, count in counts.most_common())
-    return f"{counts.total():,} keys" + (f" ({parts})" if parts else "")
+    return counted(counts.total(), "key") + (f" ({parts})" if parts else "")
 
 
 async def resolve_key(key: str, how: str, journal: Path | None, *, json_lines: bool, yes: bool) -> int:

@@ -18,7 +18,7 @@ from devino_async.campaigns import CampaignState, JournalError, SQLiteJournal, S
 
 from .campaign_keys import resolve_key
 from .campaign_words import as_data
-from .console import USAGE, agreed, as_json, printable, run, say
+from .console import USAGE, agreed, as_json, counted, printable, run, say
 from .found_campaigns import Found, campaigns_here, one_campaign, where
 from .journals import existing
 
@@ -115,7 +115,7 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
         count = found.state.unconfirmed
         if not count:
             return None
-        which = f"{count:,} unconfirmed messages" if places is None else f"Of {count:,}, those at --position"
+        which = counted(count, "unconfirmed message") if places is None else f"Of {count:,}, those at --position"
         if how == "assume_sent":
             return f"{which} count as sent from now on, and are never sent again. This cannot be undone"
         but = ", except those of a batch that is proved to have arrived" if places is None else ", even if they arrived"
@@ -126,7 +126,8 @@ def _resolving(how: str, places: frozenset[int] | None) -> _Verb:
         what = "will be sent by the next run" if how == "resend" else "count as sent"
         over = f"; passed over, as their batch arrived: {resolved.passed_over:,}" if resolved.passed_over else ""
         return _Done(
-            f"{resolved.set:,} messages {what}{over}", {"resolved": resolved.set, "passed_over": resolved.passed_over}
+            f"{counted(resolved.set, 'message')} {what}{over}",
+            {"resolved": resolved.set, "passed_over": resolved.passed_over},
         )
 
     return _Verb(plan, change)
@@ -151,11 +152,11 @@ def reopen(name: str | None, journal: Path | None, json_lines: bool, reasons: tu
         count = 0
         async for outcome in found.journal.outcomes(found.state.name):
             count += outcome.state == State.REJECTED and any(each.key in reasons for each in outcome.reasons)
-        return f"{count:,} rejected messages will be sent by the next run" if count else None
+        return f"{counted(count, 'rejected message')} will be sent by the next run" if count else None
 
     async def change(found: Found) -> _Done:
         count = await found.journal.reopen(found.state.name, reasons)
-        return _Done(f"{count:,} messages will be sent by the next run", {"reopened": count})
+        return _Done(f"{counted(count, 'message')} will be sent by the next run", {"reopened": count})
 
     run(_carry_out(name, journal, json_lines, yes, _Verb(plan, change)))
 
@@ -187,7 +188,7 @@ def forget(name: str | None, journal: Path | None, json_lines: bool, even_unconf
     async def change(found: Found) -> _Done:
         count = await found.journal.forget(found.state.name, even_unconfirmed=even_unconfirmed)
         data = {"name": found.state.name, "forgotten": count, "journal": str(found.place)}
-        return _Done(f"{count:,} messages were forgotten. A run with this name is refused", data)
+        return _Done(f"forgotten: {counted(count, 'message')}. A run with this name is refused", data)
 
     plan = _told(
         "All that the journal knows about its messages will be deleted. This cannot be undone. Results files stay"
@@ -248,7 +249,7 @@ def _counts(state: CampaignState) -> str:
     counts = [(each.value.replace("_", " "), getattr(state, each.value)) for each in states]
     counts.append(("in flight", state.in_flight))
     parts = [f"{count:,} {words}" for words, count in counts if count]
-    return f"{state.messages:,} messages" + (f" ({', '.join(parts)})" if parts else "")
+    return counted(state.messages, "message") + (f" ({', '.join(parts)})" if parts else "")
 
 
 async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool) -> int:
@@ -263,7 +264,8 @@ async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool)
         say(f"journals: {', '.join(map(str, journals))}")
         say(f"finished campaigns without a change for {days:g} days, which will be forgotten: {len(go):,}")
         for state in go[:_SHOWN]:
-            say(f"  {printable(state.name)}, {state.messages:,} messages, {state.changed_at.astimezone():%Y-%m-%d}")
+            changed = f"{state.changed_at.astimezone():%Y-%m-%d}"
+            say(f"  {printable(state.name)}, {counted(state.messages, 'message')}, {changed}")
         if len(go) > _SHOWN:
             say(f"  and {len(go) - _SHOWN:,} more")
         say(f"Keys settled over {days:g} days ago will be deleted, and can then send again. This cannot be undone.")
@@ -274,5 +276,7 @@ async def _prune(journal: Path | None, json_lines: bool, days: float, yes: bool)
             if json_lines:
                 click.echo(as_json({"journal": str(place), "campaigns": pruned.campaigns, "keys": pruned.keys}))
             else:
-                say(f"{place}: {pruned.campaigns:,} campaigns forgotten, {pruned.keys:,} keys deleted")
+                say(
+                    f"{place}: {counted(pruned.campaigns, 'campaign')} forgotten, {counted(pruned.keys, 'key')} deleted"
+                )
     return 0

@@ -29,6 +29,7 @@ __all__ = [
     "CommandFailed",
     "agreed",
     "as_json",
+    "counted",
     "exit_status_of",
     "flush_streams",
     "on_signal",
@@ -213,6 +214,11 @@ def on_signal(number: int, call: Callable[[], object]) -> None:
 def exit_status_of(number: int) -> int:
     """Return the exit status after a signal, as shells report it."""
     return 128 + number
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count and what it counts, such as `1 row` or `2,000 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def as_json(value: Any) -> str:

@@ -23,7 +23,7 @@ from devino_async.campaigns import (
     compare,
 )
 
-from .console import USAGE, say
+from .console import USAGE, counted, say
 from .first_pass import FirstPass
 from .intake import Intake
 from .journals import DEFAULT_HOST, default_name, is_stream, stored_path
@@ -199,8 +199,12 @@ class JournaledRun:
             return [f"{_all_sent(found, some_bad=some_bad)}; nothing is sent", *_mended(found)]
         unsent = f" ({found.unsent:,} of them not sent yet)" if found.unsent else ""
         gone = f"; no longer in the file: {_gone(found)}" if found.missing else ""
-        counts = f"{found.unchanged:,} rows unchanged{unsent}, {found.new:,} new{gone}"
+        counts = f"{counted(found.unchanged, 'row')} unchanged{unsent}, {found.new:,} new{gone}"
         return [f"campaign {found.name!r} continues: {counts}"]
+
+
+def _all(count: int, noun: str = "row") -> str:
+    return f"the only {noun}" if count == 1 else f"all {counted(count, noun)}"
 
 
 def _gone(found: Comparison) -> str:
@@ -212,7 +216,8 @@ def _all_sent(found: Comparison, *, some_bad: bool) -> str:
     """Return what became of a campaign that finished. Not all of it was sent if some was rejected."""
     state = found.campaign
     if state is None or not (state.rejected or state.assumed_sent):
-        return f"all {found.unchanged:,} {'valid ' if some_bad else ''}rows were sent in campaign {found.name!r}"
+        which = _all(found.unchanged, "valid row" if some_bad else "row")
+        return f"{which} {'was' if found.unchanged == 1 else 'were'} sent in campaign {found.name!r}"
     counts = {"accepted": state.accepted, "rejected": state.rejected, "assumed sent": state.assumed_sent}
     told = ", ".join(f"{count:,} {words}" for words, count in counts.items() if count)
     return f"nothing is left to send in campaign {found.name!r}: {told}"
@@ -241,20 +246,20 @@ def _unfinished_or_recent(earlier: "Sequence[CampaignState]") -> "CampaignState 
 
 def _say_nothing_in_common(found: Comparison, earlier: "CampaignState", file: Path) -> None:
     state = "finished" if earlier.finished else "cancelled" if earlier.cancelled else "not finished"
-    counts = f"{earlier.messages:,} messages, {earlier.accepted:,} of them accepted"
+    counts = f"{counted(earlier.messages, 'message')}, {earlier.accepted:,} of them accepted"
     say(f"no row of {file.name} is the same as in its campaign {earlier.name!r}. That has {counts}, and is {state}")
     say(f"it last changed on {earlier.changed_at.astimezone():%Y-%m-%d at %H:%M}. Nothing was sent now")
     say("if an option such as --sender, --text or --priority differs from then, every row is another message. Choose:")
     say("  the same options as before  to go on with that campaign")
-    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {found.new:,} rows, as a new campaign")
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send {_all(found.new)}, as a new campaign")
 
 
 def _say_missing(found: Comparison, file: Path) -> None:
     say(f"{file.name} has changed since campaign {found.name!r}. No longer in it: {_gone(found)}")
     say(f"unchanged: {found.unchanged:,}, new: {found.new:,}. Nothing was sent now. Add one of these to the command:")
-    say(f"  --only-new  to continue, and send what is not in the journal: {found.new + found.unsent:,} rows")
+    say(f"  --only-new  to continue, and send what is not in the journal: {counted(found.new + found.unsent, 'row')}")
     every = found.unchanged + found.new
-    say(f"  --campaign {shlex.quote(found.free_name)}  to send all {every:,} rows, as a new campaign")
+    say(f"  --campaign {shlex.quote(found.free_name)}  to send {_all(every)}, as a new campaign")
 
 
 def _say_finished(found: Comparison, at: datetime, *, some_bad: bool) -> None:

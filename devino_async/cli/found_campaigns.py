@@ -4,21 +4,21 @@ Where journals are is in journals.py.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import click
 from attrs import frozen
 
-from devino_async.campaigns import CampaignState, JournalFailed, SQLiteJournal
+from devino_async.campaigns import CampaignState, ForgottenCampaign, JournalFailed, SQLiteJournal
 from devino_async.campaigns.troubles import has_record
 
 from .console import printable, say
 from .databases import is_writable
-from .journals import beside, existing, stored_path
+from .journals import beside, default_name, existing, stored_path
 
-__all__ = ["Found", "campaigns_here", "chosen", "listed", "one_campaign", "where"]
+__all__ = ["Found", "campaigns_here", "chosen", "forgotten_here", "listed", "one_campaign", "where"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = TypeVar("P", bound="Placed")
@@ -104,6 +104,24 @@ async def listed(journal: Path | None, name: str | None, stack: AsyncExitStack) 
     if not found:
         raise click.UsageError(f"there is no such campaign. {_names(everything)}")
     return found
+
+
+async def forgotten_here(
+    journal: Path | None, name: str | None, stack: AsyncExitStack
+) -> list[tuple[ForgottenCampaign, Path]]:
+    """Return what stays of forgotten campaigns, all of them or those of this name or file, and where it is."""
+    found = []
+    for place in existing(journal, name)[0]:
+        if has_record(str(place)):
+            with suppress(JournalFailed):
+                opened = await stack.enter_async_context(SQLiteJournal(place))
+                found += [(each, place) for each in await opened.forgotten()]
+    # Its path was forgotten too, but a campaign is named after its file.
+    return [
+        (each, place)
+        for each, place in found
+        if name is None or each.name in {name, default_name(Path(name), each.address)}
+    ]
 
 
 async def one_campaign(journal: Path | None, name: str | None, stack: AsyncExitStack) -> Found:

@@ -13,8 +13,8 @@ _STEP = 1_000
 
 
 @contextmanager
-def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """Yield a function to call after each item."""
+def counting(what: str, total: int | None = None, *, step: int = _STEP) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each item. After each `step` items the display shows their number."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
@@ -30,7 +30,7 @@ def counting(what: str, total: int | None = None) -> Iterator[Callable[[], None]
             # The display is refreshed ten times a second. Updating it for every message would cost more than sending.
             nonlocal done
             done += 1
-            if done % _STEP == 0:
+            if done % step == 0:
                 progress.update(task, completed=done)
 
         yield advance

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import devino_async
+from devino_async.campaigns import SQLiteJournal
 
 from .campaign_keys import key_counts, one_journal, state_of
 from .campaign_words import as_data
 from .console import MESSAGES_FAILED, USAGE, as_json, printable, run, say
 from .found_campaigns import one_campaign, where
 from .options import connection, connection_of, time_zone
+from .progress import counting
 
 if TYPE_CHECKING:
     from devino_async.campaigns import Outcome, ReconcileReport
@@ -54,10 +56,8 @@ async def _reconcile(name: str | None, journal: Path | None, json_lines: bool, o
     has_zone = options["time_zone"] is not None
     async with AsyncExitStack() as stack:
         found = await one_campaign(journal, name, stack)
-        client = devino_async.DevinoClient(**connection_of(options), journal=found.journal)
-        async with client:
-            say(f"campaign {printable(found.state.name)} in {found.place}: {found.state.unconfirmed:,} unconfirmed")
-            report = await client.reconcile(campaign=found.state.name)
+        say(f"campaign {printable(found.state.name)} in {found.place}: {found.state.unconfirmed:,} unconfirmed")
+        report = await _asked(found.journal, options, campaign=found.state.name)
         [state] = [each for each in await found.journal.campaigns() if each.name == found.state.name]
         if json_lines:
             click.echo(as_json({**as_data(state, found.place), "reconciled": _as_data(report)}))
@@ -74,16 +74,14 @@ async def _reconcile_keys(key: str | None, journal: Path | None, json_lines: boo
     has_zone = options["time_zone"] is not None
     async with AsyncExitStack() as stack:
         opened, place = await one_journal(journal, stack)
-        client = devino_async.DevinoClient(**connection_of(options), journal=opened)
-        async with client:
-            if key is None:
-                say(f"{place}: {await key_counts(opened)}")
-            elif (known := await state_of(opened, key)) is None:
-                say(f"the journal {place} does not know this key. `devino campaign export --keys` lists its keys")
-                return USAGE
-            else:
-                say(f"key {printable(key)} in {place}: {known.value.replace('_', ' ')}")
-            report = await client.reconcile(key=key) if key is not None else await client.reconcile()
+        if key is None:
+            say(f"{place}: {await key_counts(opened)}")
+        elif (known := await state_of(opened, key)) is None:
+            say(f"the journal {place} does not know this key. `devino campaign export --keys` lists its keys")
+            return USAGE
+        else:
+            say(f"key {printable(key)} in {place}: {known.value.replace('_', ' ')}")
+        report = await _asked(opened, options, key=key)
         if json_lines:
             click.echo(as_json({"journal": str(place), "reconciled": _as_data(report)}))
         else:
@@ -92,6 +90,23 @@ async def _reconcile_keys(key: str | None, journal: Path | None, json_lines: boo
             for line in _advice(report, has_zone, ["--key", key or "KEY", "--journal", str(place)]):
                 click.echo(line)
     return MESSAGES_FAILED if report.absent or report.unclear or report.under_way else 0
+
+
+async def _asked(
+    journal: SQLiteJournal, options: dict[str, Any], *, campaign: str | None = None, key: str | None = None
+) -> "ReconcileReport":
+    """Return what the service says. A terminal shows meanwhile how many pages of rows were asked for."""
+    with counting("pages of rows", step=1) as advance:
+
+        def on_event(event: "devino_async.ClientEvent") -> None:
+            if isinstance(event, devino_async.AttemptStarted) and event.attempt == 1:
+                advance()
+
+        given = {**connection_of(options), "on_event": on_event}
+        async with devino_async.DevinoClient(**given, journal=journal) as client:
+            if campaign is not None:
+                return await client.reconcile(campaign=campaign)
+            return await client.reconcile(key=key) if key is not None else await client.reconcile()
 
 
 def _keys_of(report: "ReconcileReport") -> Iterator[str]:
@@ -120,7 +135,13 @@ def _as_data(report: "ReconcileReport") -> dict[str, Any]:
         "arrived": report.arrived,
         "under_way": report.under_way,
         "searched": [
-            {"from": _shown(each.start), "to": _shown(each.end), "rows": each.rows, "complete": each.complete}
+            {
+                "from": _shown(each.start),
+                "to": _shown(each.end),
+                "rows": each.rows,
+                "complete": each.complete,
+                "stopped": each.stopped,
+            }
             for each in report.searched
         ],
     }

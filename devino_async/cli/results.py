@@ -19,7 +19,7 @@ import devino_async
 from devino_async.campaigns import CampaignCancelled, Row, describe_reasons
 
 from .cells import CsvWriter
-from .console import as_json, open_output, refuse_existing, say, silence
+from .console import as_json, counted, open_output, refuse_existing, say, silence
 from .databases import is_writable, refuse_database
 
 __all__ = ["OutputFile", "Results"]
@@ -159,7 +159,7 @@ class Results:
 
     def summary(self) -> Iterator[str]:
         """Yield the counts, and advice where it is needed."""
-        yield f"{self.counts.total():,} rows: " + ", ".join(
+        yield f"{counted(self.counts.total(), 'row')}: " + ", ".join(
             f"{self.counts[outcome]:,} {outcome.replace('_', ' ')}"
             for outcome in _OUTCOMES
             if self.counts[outcome] or outcome == "accepted"

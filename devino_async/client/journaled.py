@@ -80,7 +80,9 @@ class Journaled:
         """Note that the stream of a campaign is closed, and that this task ends its run."""
 
         def has_ended(_: object) -> None:
-            del self._ending[name]
+            # If the ends of two runs overlap, the later one is waited for.
+            if self._ending.get(name) is ending:
+                del self._ending[name]
             self._ended += 1
 
         self._open.discard(name)

@@ -287,11 +287,14 @@ def _or_complete_order(query: DetailQuery, name: str) -> Any:
     return value
 
 
-def key_of(query: DetailQuery, row: DetailRow) -> tuple[str, str | None] | None:
-    """Return a key that is unique among the rows of this query, or None if the row lacks the columns for it."""
+def key_of(query: DetailQuery, row: DetailRow) -> tuple[str | None, ...] | None:
+    """Return a key that is unique among the rows of this query, or None if the row lacks the columns for it.
+
+    The recipient is part of it, because a wrong id that is on rows of two recipients must not hide one of them.
+    """
     if row.message_id is None or (query.by_segments and row.segment_id is None):
         return None
-    return row.message_id, row.segment_id
+    return row.message_id, row.segment_id, row.recipient
 
 
 def read(answer: Answer, *, zone: tzinfo | None = None) -> Generator[None, None, DetailPage]:

@@ -5,6 +5,7 @@ First the answer is read in small steps, because reading 32,000 results at once 
 in skimming.py.
 """
 
+import re
 from collections.abc import Generator, Sequence
 from enum import Enum
 from functools import partial
@@ -28,6 +29,8 @@ __all__ = ["Facts", "Meaning", "account_reasons", "decide", "read"]
 # Answers up to this length, about a hundred results, are read in one piece.
 _SHORT_BYTES = 8_192
 _ITEMS_A_STEP = 64
+# The `ref` of a reason that lies with no message: empty, or a message without a field of it, or a sender.
+_OF_THE_ACCOUNT = re.compile(r"(?:messages?)?(?:\[\w*\]|\.\d+)?|(?:.*\.)?from")
 
 
 class Meaning(Enum):
@@ -90,15 +93,15 @@ def read(answer: Answer, messages: Sequence[Message]) -> Generator[None, None, R
 def account_reasons(receipts: Receipts) -> Generator[None, None, tuple[Reason, ...]]:
     """Return the reason why every message was rejected, if the cause is the account or the sender.
 
-    This is the case if all reasons have the same key, and a `ref` that is empty or names the sender. Otherwise the
-    result is empty. Yields after every few dozen receipts.
+    This is the case if all reasons have the same key, and a `ref` that is empty, or names only the message, or names
+    the sender. Otherwise the result is empty. Yields after every few dozen receipts.
     """
     shared: Reason | None = None
     for number, receipt in enumerate(receipts, 1):
         reasons = receipt.reasons if isinstance(receipt, Rejected) else ()
         for reason in reasons:
             shared = shared or reason
-            if reason.key != shared.key or (reason.ref or "from").rpartition(".")[2] != "from":
+            if reason.key != shared.key or not _OF_THE_ACCOUNT.fullmatch(reason.ref or ""):
                 return ()
         if not reasons:
             return ()

@@ -124,6 +124,28 @@ async def test_a_stream_that_is_still_open(service: Service, journal: SQLiteJour
         assert len([each async for each in stream]) == COUNT - 1
 
 
+@pytest.mark.parametrize("first", [0, 1])
+async def test_ends_that_overlap(service: Service, journal: SQLiteJournal, first: int) -> None:
+    """Two runs of one campaign whose ends overlap, in either order, disturb nothing. The next run begins."""
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with DevinoClient("key", base_url=service.url, journal=journal) as devino:
+        ends = [asyncio.Event(), asyncio.Event()]
+
+        async def end(number: int) -> None:
+            await ends[number].wait()
+
+        tasks = [asyncio.create_task(end(number)) for number in (0, 1)]
+        for each in tasks:
+            devino._dispatch.journaled_for("campaign").ends(NAME, each)
+        for number in (first, 1 - first):
+            ends[number].set()
+            await tasks[number]
+            await asyncio.sleep(0)
+        assert not failures
+        assert len((await devino.send_all(messages(COUNT), campaign=NAME)).accepted) == COUNT
+
+
 async def test_waiting_can_be_cancelled(service: Service, journal: SQLiteJournal) -> None:
     """A run that waits for an earlier one ends at once if it is cancelled, and the name stays free for a third."""
     held = Held(service)

@@ -77,6 +77,16 @@ CASES = [
     Case("an id that the journal knows is no evidence", [ONE], [row("1")], [{}], known=["1"]),
     Case("what is found does not depend on what is not", [TWO], [row("1")], [{0: "1"}]),
     Case("a row that is read twice is one row, as it is read last", [ONE], [row("1", **WAITS), row("1")], [{0: "1"}]),
+    Case("an id that is on rows of two people settles neither", [TWO], [row("1"), row("1", to=BORIS)], [{}], [{0, 1}]),
+    Case("even if only one of them is in doubt", [ONE], [row("1"), row("1", to=BORIS)], [{}], [{0}]),
+    Case("whatever else the other row says, or leaves out", [ONE], [
+        row("1", -DAY, BORIS, source_address=None, text=None), row("1")
+    ], [{}], [{0}]),
+    Case("and a good row beside it is no proof", [TWO], [row("1"), row("2"), row("1", to="7" * 11)], [{}], [{0}]),
+    Case("what has ids of its own is found", [TWO], [row("1"), row("1", to="7" * 11), row("2", to=BORIS)], [
+        {1: "2"}
+    ], [{0}]),
+    Case("a person with and without a plus is one", [ONE], [row("1", to=f"+{ANNA}"), row("1")], [{0: "1"}]),
     # Equal messages
     Case("twins are settled by count", [post(doubt(0), doubt(1))], [row("2"), row("1")], [{0: "1", 1: "2"}]),
     Case("one row settles one of two twins", [post(doubt(0), doubt(1))], [row("1")], [{0: "1"}]),
@@ -179,7 +189,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_rules(case: Case) -> None:
     """Each case is a rule. It holds in whatever order the rows are read, and shows nothing of them."""
-    is_repeated = len({each.message_id for each in case.rows}) < len(case.rows)
+    is_repeated = len({(each.message_id, each.recipient) for each in case.rows}) < len(case.rows)
     for rows in [case.rows] if is_repeated else [case.rows, case.rows[::-1]]:
         matcher = Matcher(case.posts, case.zones, proved=len(case.zones) == 1)
         for each in rows:

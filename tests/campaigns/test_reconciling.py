@@ -1,6 +1,7 @@
 """Reconciling with a real journal against a real service on loopback that loses answers."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -15,9 +16,12 @@ from sqlite_lab import bodies_of, selected
 
 from devino_async import Accepted, ConfigurationError, DevinoClient, Message, OutcomeUnknown, Unconfirmed
 from devino_async.campaigns import CampaignChanged, JournalError, KeyConflict, ReconcileReport, SQLiteJournal, State
+from devino_async.campaigns.reconciling import Reconciling
 from devino_async.campaigns.results import pack
 from devino_async.campaigns.states import Part
 from devino_async.flow.steps import at_once
+from devino_async.protocol.detail_rows import DetailRow
+from devino_async.protocol.details import DetailPage, DetailQuery
 from devino_async.protocol.receipt_runs import Receipts
 from devino_async.protocol.sending import encode
 from devino_async.sandbox import Sandbox
@@ -374,6 +378,52 @@ async def test_rows_that_go_while_pages_are_read(devino: DevinoClient, account: 
     report = await devino.reconcile(campaign="sale")
     assert figures(report) == (1_200, 0, 0)
     assert all(each.complete for each in report.searched)
+
+
+@pytest.mark.parametrize("on_a_page", [500, 1])
+async def test_rows_without_end(devino: DevinoClient, account: Account, on_a_page: int) -> None:
+    """A service that always has more rows is left after so many, and what is in doubt there stays so, with advice."""
+    account.lost = {0}
+    await devino.send_all(messages(5), campaign="sale")
+
+    async def pages(_: DetailQuery) -> AsyncIterator[DetailPage]:
+        for page in range(10_000):
+            rows = [DetailRow(message_id=f"{page}-{row}", recipient="79000000001") for row in range(on_a_page)]
+            yield DetailPage(rows=tuple(rows), more=True)
+        raise AssertionError("it does not end")
+
+    journaled = devino._dispatch.journaled_for("reconcile")
+    report = await Reconciling(
+        journaled._journal,
+        journaled._address,
+        pages,
+        turns=journaled._turns,
+        total_for=journaled._total_for,
+        has_zone=False,
+        max_rows=2_000,
+    ).run("sale", None)
+    assert figures(report) == (0, 0, 5)
+    assert report.unread == 5
+    [searched] = report.searched
+    assert searched.stopped
+    assert searched.rows == 20 * on_a_page if on_a_page == 1 else searched.rows == 2_000
+    assert f"stopped after {searched.rows:,} rows" in str(report)
+    assert "too many rows at these times" in str(report)
+    assert "fit several" not in str(report)
+    # The honest service is asked, and the same messages are found.
+    assert figures(await devino.reconcile(campaign="sale")) == (5, 0, 0)
+
+
+async def test_ids_that_several_people_share(devino: DevinoClient, account: Account) -> None:
+    """Where the service gives one id to messages of two people, neither of them gets it, across pages too."""
+    account.lost = {0}
+    some = messages(600)
+    await devino.send_all(some, campaign="sale")
+    account.stored = [evolve(each, message_id=str(int(each.message_id) // 7 * 7)) for each in account.stored]
+    report = await devino.reconcile(campaign="sale")
+    alone = [each for each, count in Counter(each.message_id for each in account.stored).items() if count == 1]
+    assert [each.message_id for each in report.settled] == alone
+    assert len(report.unclear) == 600 - len(alone)
 
 
 async def test_texts_go(devino: DevinoClient, account: Account, journal: SQLiteJournal) -> None:

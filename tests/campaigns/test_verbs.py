@@ -1,5 +1,6 @@
 """Verbs: what a person decides about campaigns and keys, and what the next run makes of it."""
 
+import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from loopback_service import Service, accept_all
+from stores import answer
 
 from devino_async import Accepted, ConfigurationError, DevinoClient, Message, NotSent, Receipt, Rejected, Unconfirmed
 from devino_async.campaigns import (
@@ -22,6 +24,7 @@ from devino_async.campaigns import (
     SQLiteJournal,
     State,
 )
+from devino_async.campaigns.states import KeyedSend
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 NAME = "spring-sale"
@@ -262,6 +265,84 @@ async def test_prune_counts_from_the_settling(service: Service, journal: SQLiteJ
         assert len(sent(service)) == 1
         NOW[0] += 86_400 * 31
         assert await journal.prune(timedelta(days=30)) == (0, 1)
+
+
+async def claimed(journal: SQLiteJournal, keys: list[str]) -> None:
+    """Settled keys, of which an answer came a moment after the claim."""
+    for at in range(0, len(keys), 500):
+        some = keys[at : at + 500]
+        sends = [KeyedSend(key=each, fingerprint=b"8 bytes.", body=b"{}") for each in some]
+        assert not await journal.claim_keys(str(at), "https://api.example:443", sends, NOW[0] + 60)
+        await journal.settle_keys(str(at), dict.fromkeys(some, (State.ACCEPTED, answer([0], "a")[1])))
+
+
+async def test_prune_gives_turns(journal: SQLiteJournal) -> None:
+    """However many old keys and campaigns there are, others write between its transactions, and exactly they stay."""
+    await claimed(journal, [f"old {number}" for number in range(3_000)])
+    for number in range(300):
+        run = await journal.begin(f"old {number}", "https://api.example:443")
+        await journal.end(run, complete=True)
+    NOW[0] += 86_400 * 31
+    pruning = asyncio.ensure_future(journal.prune(timedelta(days=30)))
+    young = 0
+    while not pruning.done():
+        young += 1
+        await claimed(journal, [f"new {young}"])
+    assert await pruning == (300, 3_000)
+    assert young > 10
+    assert len([each async for each in journal.keys(None)]) == young
+    assert [each.name for each in await journal.forgotten()] == [f"old {number}" for number in range(300)]
+    assert await journal.campaigns() == ()
+
+
+async def test_prune_leaves_what_changes_meanwhile(journal: SQLiteJournal) -> None:
+    """A campaign that a person goes on with while others are pruned stays."""
+    runs = [await journal.begin(f"old {number}", "https://api.example:443") for number in range(300)]
+    for each in runs:
+        await journal.end(each, complete=True)
+    NOW[0] += 86_400 * 31
+    pruning = asyncio.ensure_future(journal.prune(timedelta(days=30)))
+    while len(await journal.forgotten()) < 1:
+        await asyncio.sleep(0)
+    await journal.cancel("old 299")
+    assert await pruning == (299, 0)
+    assert [each.name for each in await journal.campaigns()] == ["old 299"]
+
+
+@pytest.mark.parametrize("state", [None, State.ACCEPTED])
+async def test_keys_that_are_pruned_while_they_are_read(
+    journal: SQLiteJournal, tmp_path: Path, state: State | None
+) -> None:
+    """A list of keys that another process prunes meanwhile ends in an error. It is never short without a word."""
+    await claimed(journal, [f"key {number:04}" for number in range(2_500)])
+    NOW[0] += 86_400 * 31
+    read: list[str | None] = []
+    async with SQLiteJournal(tmp_path / "sms.journal", clock=lambda: NOW[0]) as other:
+        with pytest.raises(JournalError, match=r"pruned while they were read\. Read them again"):
+            async for each in journal.keys(state):
+                read.append(each.key)
+                if len(read) == 10:
+                    assert await other.prune(timedelta(days=30)) == (0, 2_500)
+    assert len(read) == 1_000
+    assert [each async for each in journal.keys(state)] == []
+
+
+async def test_many_campaigns(journal: SQLiteJournal) -> None:
+    """All campaigns are listed, the oldest first, however many there are. Others have their turn between."""
+    for number in range(600):
+        await journal.end(await journal.begin(f"{number}", "https://api.example:443"), complete=True)
+        if number % 2:
+            await journal.forget(f"{number}")
+    assert [each.name for each in await journal.campaigns()] == [f"{number}" for number in range(0, 600, 2)]
+    forgotten = await journal.forgotten()
+    assert [each.name for each in forgotten] == [f"{number}" for number in range(1, 600, 2)]
+    assert forgotten[0].forgotten_at.timestamp() == NOW[0]
+    listing = asyncio.ensure_future(journal.campaigns())
+    looks = 0
+    while not listing.done():
+        looks += 1
+        await journal.find_keys(["key"])
+    assert looks >= 2
 
 
 @pytest.mark.parametrize(("how", "after"), [("resend", State.ACCEPTED), ("assume_sent", State.ASSUMED_SENT)])

@@ -50,6 +50,24 @@ def test_resend_what_is_in_doubt(cli: Any, counting: Any, killed: None) -> None:
     assert (shown(cli)["accepted"], shown(cli)["rejected"], shown(cli)["finished"]) == (270, 30, True)
 
 
+def test_what_was_forgotten_is_said(cli: Any, finished: str) -> None:
+    """A forgotten campaign is named by `list`, and `show` says when it was forgotten and how many messages it had."""
+    assert cli.run("campaign", "forget", "--yes").exit_code == 0
+    assert cli.run("campaign", "list").stdout.splitlines()[1:] == [f"1 forgotten: {finished}"]
+    assert cli.run("campaign", "list", "--json").stdout == ""
+    for name in ([], [finished], ["campaign.csv"]):
+        result = cli.run("campaign", "show", *name)
+        assert result.exit_code == 0
+        first, *lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+        assert first.startswith(f"Campaign {finished}: forgotten on 20")
+        assert {"messages 300", "journal campaign.csv.journal"} <= set(lines)
+        assert "A run with this name is refused" in lines[-1]
+        [known] = cli.lines(cli.run("campaign", "show", *name, "--json").stdout)
+        assert (known["name"], known["forgotten"], known["journal"]) == (finished, 300, "campaign.csv.journal")
+    result = cli.run("campaign", "show", "other")
+    assert (result.exit_code, "there is no such campaign" in result.stderr) == (2, True)
+
+
 def test_assume_sent(cli: Any, killed: None) -> None:
     """What counts as sent by decision is final, and is counted by itself."""
     assert cli.run("campaign", "resolve", "--assume-sent", "--yes").exit_code == 0
@@ -95,7 +113,7 @@ def test_prune(cli: Any, finished: str) -> None:
     assert asked.exit_code == 2
     assert "which will be forgotten: 1\n" in asked.stderr
     assert f"{finished}, 300 messages" in asked.stderr
-    assert "1 campaigns forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
+    assert "1 campaign forgotten" in cli.run("campaign", "prune", "--days", "0", "--yes").stderr
     assert cli.run("send", "campaign.csv").exit_code == 2
 
 

@@ -137,7 +137,7 @@ def test_a_signal_while_tracking(cli: Any) -> None:
     assert process.stdout.read() == ""
     status, told = process.end()
     assert status == 143, told
-    assert "1 rows: 1 accepted" in told
+    assert "1 row: 1 accepted" in told
 
 
 @pytest.fixture

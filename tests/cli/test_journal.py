@@ -1,6 +1,7 @@
 """`devino send` with a journal: the same command again after every kind of end, and files that changed in between."""
 
 import os
+import re
 import signal
 import sqlite3
 import sys
@@ -153,6 +154,23 @@ def test_rows_mended_and_added(cli: Any, counting: Any) -> None:
     assert result.exit_code == 0, result.stderr
     assert "continues: 3 rows unchanged, 3 new" in result.stderr
     assert counting.sent == {(f"7900{number:07}", "x"): 1 + (number == 4) for number in range(1, 7)}
+
+
+def test_one_row_is_no_rows(cli: Any, counting: Any) -> None:
+    """Counts of one are said in the singular, wherever a run says what it continues."""
+    path = cli.file(rows(1))
+    assert cli.run("send", path).exit_code == 0
+    said = [cli.run("send", path).stderr]
+    assert "the only row was sent in campaign" in said[0]
+    cli.file(rows(1, 2))
+    said.append(cli.run("send", path).stderr)
+    assert "continues: 1 row unchanged, 1 new" in said[-1]
+    cli.file(rows(2))
+    said.append(cli.run("send", path).stderr)
+    cli.file(rows(3))
+    said.append(cli.run("send", path).stderr)
+    assert "to send the only row, as a new campaign" in said[-1]
+    assert not [each for each in said if re.search(r"\b1 (valid )?(rows|messages)\b", each)]
 
 
 def test_equal_rows_are_counted(cli: Any, counting: Any) -> None:

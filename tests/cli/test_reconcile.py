@@ -1,5 +1,9 @@
 """`devino campaign reconcile`, in a folder where a killed `devino send` left messages in doubt."""
 
+import os
+import subprocess
+import sys
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -40,6 +44,28 @@ def test_what_is_not_shown_stays(cli: Any, counting: Any) -> None:
     assert told["reconciled"]["absent"] == list(range(130, 200))
     assert told["reconciled"]["arrived"] == 70
     assert told["reconciled"]["searched"][0]["complete"] is True
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a terminal of Unix")
+@pytest.mark.usefixtures("killed")
+def test_a_terminal_shows_progress(cli: Any, counting: Any) -> None:
+    """On a terminal it shows how many pages of rows it has read so far, and nothing of that stays there."""
+    import pty  # Windows has none.
+
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-W", "error", "-m", "devino_async", "campaign", "reconcile"]
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal, env=environment) as looking:
+        os.close(terminal)
+        shown = b""
+        with suppress(OSError):  # The terminal is closed.
+            while more := os.read(controller, 65_536):
+                shown += more
+        assert looking.stdout is not None
+        assert b"settled: 100" in looking.stdout.read()
+        assert looking.wait(60) == 0
+    os.close(controller)
+    assert b"pages of rows" in shown
 
 
 @pytest.mark.usefixtures("killed")

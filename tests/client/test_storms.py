@@ -116,7 +116,9 @@ class Rejecting:
         ref = "null" if self.ref is None else f'"{self.ref}"'
         reason = f'{{"key":"{self.key}","ref":{ref}}}'
         item = f'{{"code":"REJECTED","reasons":[{reason}]}}' if rejected else '{"code":"OK","messageId":"1"}'
-        return Answer(status=200, body=('{"result":[' + ",".join([item] * call.messages) + "]}").encode())
+        # `#` stands for the place of the message in the request.
+        items = ",".join(item.replace("#", str(place)) for place in range(call.messages))
+        return Answer(status=200, body=f'{{"result":[{items}]}}'.encode())
 
 
 @pytest.mark.parametrize(
@@ -125,8 +127,25 @@ class Rejecting:
         ("billing.error", None, True),
         ("forbidden", "", True),
         ("not.available", "messages[0].from", True),
+        ("not.available", "messages[#].from", True),
+        ("not.available", "messages[i].from", True),
         ("something.new", "from", True),
+        ("billing.error", "messages[#]", True),
+        ("billing.error", "messages[i]", True),
+        ("billing.error", "messages.#", True),
+        ("billing.error", "message[#]", True),
+        ("billing.error", "messages", True),
+        ("billing.error", "[#]", True),
         ("to.format.invalid", "messages[0].to", False),
+        ("to.format.invalid", "messages[#].to", False),
+        ("to.format.invalid", "messages[i].to", False),
+        ("scheduledTime.is.invalid", "messages[i].scheduledTime", False),
+        ("text.length.too.long", "messages[i].text", False),
+        ("validity.is.invalid", "messages[i].validity", False),
+        ("priority.is.not.match", "messages[i].priority", False),
+        ("callbackUrl.format.invalid", "messages[i].callbackUrl", False),
+        ("to.format.invalid", "to", False),
+        ("something.new", "messages[#].options[0]", False),
         ("something.new", "text", False),
     ],
 )

@@ -267,12 +267,13 @@ def test_complete_order(given_order: dict[str, Any], travels: tuple[str, str | N
 
 
 def test_what_tells_rows_apart() -> None:
-    """A row is known by its message id and segment id. A part of a message without a segment id is not known."""
+    """A row is known by its ids and its recipient. A part of a message without a segment id is not known."""
     whole, parts = DetailQuery(task_id=1), DetailQuery(task_id=1, by_segments=True)
     for query in (whole, parts):
-        assert details.key_of(query, DetailRow(message_id="5", segment_id="6")) == ("5", "6")
+        row = DetailRow(message_id="5", segment_id="6", recipient="79000000001")
+        assert details.key_of(query, row) == ("5", "6", "79000000001")
         assert details.key_of(query, DetailRow(segment_id="6")) is None
-    assert details.key_of(whole, DetailRow(message_id="5")) == ("5", None)
+    assert details.key_of(whole, DetailRow(message_id="5")) == ("5", None, None)
     assert details.key_of(parts, DetailRow(message_id="5")) is None
 
 

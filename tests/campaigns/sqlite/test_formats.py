@@ -23,11 +23,12 @@ async def test_the_first_format(path: Path) -> None:
         await journal.claim_keys("1", ADDRESS, [keyed("order")], LATER)
         columns = await selected(journal, COLUMNS)
     changed(path, *(f"ALTER TABLE {table} DROP COLUMN scheduled" for table in ("part", "keyed")))
-    changed(path, "DROP INDEX keyed_planned")
+    changed(path, "DROP INDEX keyed_planned", "ALTER TABLE meta DROP COLUMN pruned")
     changed(path, "PRAGMA user_version = 1")
     async with SQLiteJournal(path) as journal:
         assert sorted(await selected(journal, COLUMNS)) == sorted(columns)
         assert await selected(journal, "SELECT 1 FROM sqlite_schema WHERE name = 'keyed_planned'")
+        assert await selected(journal, "SELECT pruned FROM meta") == [(0,)]
         run = await journal.begin("spring", ADDRESS)
         await journal.claim(run, part_of(range(3, 5)))
         assert current(await journal.records("spring", 0, 9)) == dict(enumerate("auucc"))
@@ -38,7 +39,20 @@ async def test_the_first_format(path: Path) -> None:
 def test_another_schema_is_another_format() -> None:
     """A change of the tables needs a new format number. Otherwise an older file fails in the middle of a run."""
     found = hashlib.sha256("\n".join(sqlite._SCHEMA).encode()).hexdigest()[:16]
-    assert (sqlite.VERSION, found) == (2, "aa54c84b2c1c95e8")
+    assert (sqlite.VERSION, found) == (2, "50a8f3a59ca245a7")
+
+
+@pytest.mark.parametrize("letter", ["j", "ж"])
+async def test_a_long_name(tmp_path: Path, letter: str) -> None:
+    """A name that is too long for the files beside a journal is refused at opening. The longest one can be used."""
+    name = letter * (238 // len(letter.encode()))
+    with pytest.raises(JournalFailed, match=r"too long.* up to 238 bytes"):
+        await SQLiteJournal(tmp_path / f"{name}x").campaigns()
+    assert list(tmp_path.iterdir()) == []
+    async with SQLiteJournal(tmp_path / name) as journal:
+        run = await journal.begin("spring", ADDRESS)
+        await journal.claim(run, part_of(range(3)))
+        assert max(len(each.name.encode()) for each in tmp_path.iterdir()) == 255
 
 
 async def test_a_second_name(path: Path) -> None:
