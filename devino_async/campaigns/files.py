@@ -20,10 +20,16 @@ __all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):
-    """The rows of a file, read lazily. They can be read once: one by one, or in runs, which is faster."""
+    """The rows of a file, read lazily. They can be read once: one by one, or in runs, which is faster.
+
+    As soon as the first run is read, `header` has the names of the columns, and `recipients_at` the index of that with
+    the recipients. Both are None for JSON lines.
+    """
 
     def __init__(self, runs: Iterator[list[Row]]) -> None:
         self._runs = runs
+        self.header: Sequence[str] | None = None
+        self.recipients_at: int | None = None
         self._run: Iterator[Row] = iter(())
 
     def __next__(self) -> Row:
@@ -55,6 +61,7 @@ def read_messages(
     unique: bool = False,
     exclude: StopList | str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     on_note: Callable[[str], object] | None = None,
+    keep_cells: bool = False,
 ) -> Rows:
     """Read the rows of a file. `source` is a path, or a file opened for bytes, which stays open.
 
@@ -66,6 +73,7 @@ def read_messages(
     - `unique` leaves out each row whose number an earlier row has. It takes about 60 bytes of memory for a number.
     - `exclude` leaves out the numbers of these files, or of a StopList, which several readings may share.
     - `on_note` is called with what a person should know before the first row, such as a guessed encoding.
+    - `keep_cells` gives each row its cells of the file, in the order of the header, or the members of its JSON object.
 
     Raises ConfigurationError for arguments that no message could have. Reading the first row raises it too, if the
     file cannot be read, or if it is not certain what a column means.
@@ -93,6 +101,7 @@ def read_messages(
         unique=unique,
         exclude=exclude,
         on_note=note,
+        keep_cells=keep_cells,
     )
     maker.check_defaults()
 
@@ -105,10 +114,12 @@ def read_messages(
             for each in table.notes:
                 note(each)
             maker.begin(table.header)
+            rows.header, rows.recipients_at = table.header, maker.recipients_at
             for run in table.runs():
                 yield maker.rows_of(run)
 
-    return Rows(runs())
+    rows = Rows(runs())
+    return rows
 
 
 def _say_nothing(note: str) -> None:

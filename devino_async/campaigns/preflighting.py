@@ -5,10 +5,12 @@ recipients: about 17 bytes each.
 """
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import compress
 from types import MappingProxyType
 from typing import Protocol
 
@@ -19,7 +21,7 @@ from ..errors import ConfigurationError
 from ..protocol.message import Message, missed_schedule
 from ..protocol.text import NOT_GSM7, Alphabet, Culprit, segments, segments_of
 from ..protocol.typography import plainer
-from .preflight_results import BadRows, CulpritCost, Preflight, Repeat
+from .preflight_results import BadRows, CulpritCost, Preflight, Repeat, Selection
 from .recipients import Recipients
 from .sender_templates import SenderTemplates
 
@@ -103,7 +105,10 @@ class _Tally:
 
 
 class PreflightPass:
-    """Counts rows as they come, a run after the other. `result` may be asked for at any time."""
+    """Counts rows as they come, a run after the other. `result` may be asked for at any time.
+
+    With `keep_sizes`, `selection` may be asked for too. That takes four bytes of memory for each message.
+    """
 
     def __init__(
         self,
@@ -111,7 +116,10 @@ class PreflightPass:
         price: Decimal | float | str | None = None,
         templates: SenderTemplates | None = None,
         now: datetime | None = None,
+        keep_sizes: bool = False,
     ) -> None:
+        # The segments of each message in both profiles, one after the other.
+        self._each: array[int] | None = array("H") if keep_sizes else None
         require_kind("templates", templates, SenderTemplates, optional=True)
         self._price = None if price is None else _price(price)
         self._templates = templates
@@ -140,8 +148,24 @@ class PreflightPass:
             elif row.message.scheduled_time is not None and missed_schedule(row.message, self._now) is not None:
                 self._counts["scheduled_in_the_past"] += 1
                 self._count_bad(row.line, "scheduledTime: scheduledTime.is.invalid (is in the past)")
+                if self._each is not None:
+                    self._each.extend((0, 0))
             else:
                 self._count_message(row.line, row.message)
+
+    def selection(self, going: bytes) -> Selection:
+        """Return what the messages cost for which `going` has a byte that is not 0, or all if it is empty.
+
+        `going` has a byte for each row with a message, in the order of the rows.
+        """
+        if self._each is None or not going:
+            counts = self._counts
+            rows = sum(self._alphabets.values())
+            return Selection(rows=rows, segments=sum(self._segments.values()), segments_max=counts["segments_max"])
+        most = list(compress(self._each[1::2], going))
+        return Selection(
+            rows=len(most) - most.count(0), segments=sum(compress(self._each[::2], going)), segments_max=sum(most)
+        )
 
     def result(self) -> Preflight:
         """Return what the rows so far would send and cost."""
@@ -219,6 +243,8 @@ class PreflightPass:
         self._segments[verdict.alphabet] += verdict.segments
         self._sizes[verdict.segments] += 1
         counts["segments_max"] += verdict.segments_max
+        if self._each is not None:
+            self._each.extend((verdict.segments, verdict.segments_max))
         if verdict.culprits:
             for culprit in verdict.culprits.values():
                 _add(self._culprits, culprit.character, culprit.name, line, verdict.extra)

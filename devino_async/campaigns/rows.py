@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     `line` counts from 1, with the header and blank lines included. `to` is the recipient as written in the file.
     `left_out` says why the row gets no message: its number is on the stop list, or an earlier row has it. Such a row
-    has what would have been its message in `held`.
+    has what would have been its message in `held`. `cells` are those of the file, if they are asked for.
     """
 
     line: int
@@ -45,6 +45,7 @@ class Row(NamedTuple):
     to: str = ""
     left_out: LeftOut | None = None
     held: Message | None = None
+    cells: Sequence[Any] | Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Row(line={self.line}, message={self.message}, problem={self.problem!r}, left_out={self.left_out!r})"
@@ -90,7 +91,9 @@ class RowMaker:
         unique: bool,
         exclude: StopList | None,
         on_note: Callable[[str], object],
+        keep_cells: bool = False,
     ) -> None:
+        self._keeps_cells = keep_cells
         self._defaults = {name: value for name, value in defaults.items() if name != "text"}
         text = self._text = defaults.get("text")
         self._has_text = text is not None
@@ -140,13 +143,22 @@ class RowMaker:
         if self._exclude is not None:
             self._stopped = self._exclude.numbers()
 
+    @property
+    def recipients_at(self) -> int | None:
+        """The index of the column of the recipients, or None for JSON lines."""
+        return None if self._header is None else self._header.to
+
     def rows_of(self, run: Run) -> list[Row]:
         """Return the rows of a run of cells."""
         if self._header is not None and self._header.plain_runs is not None:
             rows = self._plain_rows(run, self._header.plain_runs)
             if rows is not None:
                 return rows
-        return [self._row(line, cells) for line, cells in run]
+        rows = [self._row(line, cells) for line, cells in run]
+        if self._keeps_cells:
+            pairs = zip(rows, run, strict=True)
+            rows = [row if isinstance(cells, Problem) else row._replace(cells=cells) for row, (_, cells) in pairs]
+        return rows
 
     def _plain_rows(self, run: Run, plain: PlainRuns) -> list[Row] | None:
         """Return the rows of a run without anything unusual, or None."""
@@ -165,6 +177,8 @@ class RowMaker:
                 if len(numbers) < len(messages) or not self._seen.isdisjoint(numbers):
                     return None
                 self._seen |= numbers
+        if self._keeps_cells:
+            return list(map(Row, lines, messages, repeat(None), written, repeat(None), repeat(None), cells))
         return list(map(Row, lines, messages, repeat(None), written))
 
     def _row(self, line: int, cells: Cells) -> Row:

@@ -31,6 +31,7 @@ __all__ = [
     "as_json",
     "exit_status_of",
     "flush_streams",
+    "ignore_no_longer",
     "on_signal",
     "open_output",
     "output_path",
@@ -208,6 +209,16 @@ def on_signal(number: int, call: Callable[[], object]) -> None:
         loop.add_signal_handler(number, call)
     except NotImplementedError:  # Windows
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
+def ignore_no_longer() -> None:
+    """Let signals end the process again, as before `on_signal`. One that `nohup` made ignored stays ignored."""
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        try:
+            loop.remove_signal_handler(number)
+        except NotImplementedError:  # Windows
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def exit_status_of(number: int) -> int:

@@ -71,14 +71,23 @@ class JournaledRun:
         self.only_new = True
         # The results that rows which are left out have from an earlier run.
         self.recorded: Recorded | None = None
+        # Which messages go out now, as in Comparison.
+        self.going = b""
 
     async def choose(
-        self, read: Callable[[], Iterator[list[Row]]], *, name: str | None, only_new: bool, limit: int | None
+        self,
+        intake: Intake,
+        read: Callable[[], Iterator[list[Row]]],
+        *,
+        first: FirstPass,
+        name: str | None,
+        only_new: bool,
+        limit: int | None,
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide.
 
-        `read` begins to read the rows. Only the first `limit` of them are to be sent. Without a `name`, the campaign is
-        named after the file.
+        `intake` has the rows to send, which `first` counts: only the first `limit` rows. `read` begins to read all rows
+        again. Without a `name`, the campaign is named after the file.
         """
         if is_stream(self._file):
             # It cannot be compared before it is sent. So each message must be the same as in the earlier run.
@@ -87,12 +96,11 @@ class JournaledRun:
             self.continues = any(each.name == name and each.messages for each in states)
             self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
-        first = FirstPass()
         default = default_name(self._file, self._address)
         with counting("comparing") as advance:
             found = await compare(
                 self._journal,
-                first.messages(Intake(read(), limit), advance),
+                first.messages(intake, advance),
                 name=name or default,
                 address=self._address,
                 path=None if name else stored_path(self._file, self._place),
@@ -112,6 +120,7 @@ class JournaledRun:
             _say_nothing_in_common(found, recent, self._file)
             return USAGE
         self.name, self.continues, self.recorded = found.name, found.campaign is not None, found.recorded
+        self.going = found.going
         self._outputs = await self._noted_outputs()
         self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None
@@ -124,6 +133,7 @@ class JournaledRun:
         """Say which campaign begins or continues. It is called when the run can no longer be refused."""
         for line in self._words:
             say(line)
+        self._words = []
 
     def owns(self, output: Path | None) -> bool:
         """Return whether this campaign's results were written to this file before, and no other campaign's since."""
