@@ -17,7 +17,7 @@ from devino_async.campaigns import Preflight
 
 from .approval import Approval
 from .console import FAILED, MESSAGES_FAILED, as_json, printable, run, say
-from .costs import costing, costs_of
+from .costs import costing, costs_of, money
 from .intake import Intake
 from .learning import learnt
 from .options import connection, connection_of
@@ -120,8 +120,8 @@ def _client_of(options: dict[str, Any]) -> "devino_async.DevinoClient | None":
 def _money(found: Preflight, balance: Decimal | None) -> list[str]:
     if balance is None:
         return []
-    lines = ["", f"{'balance':11} {balance:,f}"]
+    lines = ["", f"{'balance':11} {money(balance)}"]
     most = found.cost_max
     if most is not None and most > balance:
-        lines.append(f"the balance does not cover a cost of {most:,f}: {most - balance:,f} are missing")
+        lines.append(f"the balance does not cover a cost of {money(most)}: {money(most - balance)} are missing")
     return lines

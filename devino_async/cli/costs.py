@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from devino_async.campaigns import PreflightPass, SenderTemplates, read_sender_templates
 
-__all__ = ["Costs", "amount", "costing", "costs_of"]
+__all__ = ["Costs", "amount", "costing", "costs_of", "money"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -50,6 +50,12 @@ def costing(command: F) -> F:
     return command
 
 
+def money(value: Decimal) -> str:
+    """Return an amount as text: exact, with at least two decimals."""
+    exponent = value.as_tuple().exponent
+    return f"{value:,f}" if isinstance(exponent, int) and exponent <= -2 else f"{value:,.2f}"
+
+
 @frozen
 class Costs:
     """The options about costs."""
@@ -72,8 +78,10 @@ class Costs:
         """Yield what to say about each limit that so many segments exceed."""
         if self.max_segments is not None and segments > self.max_segments:
             yield f"up to {segments:,} segments would go out, and --max-segments is {self.max_segments:,}"
-        if self.max_cost is not None and self.price is not None and segments * self.price > self.max_cost:
-            yield f"it would cost up to {segments * self.price:,f}, and --max-cost is {self.max_cost:,f}"
+        if self.max_cost is not None and self.price is None:
+            yield "no price is known, so nothing can be said about --max-cost"
+        elif self.max_cost is not None and self.price is not None and segments * self.price > self.max_cost:
+            yield f"it would cost up to {money(segments * self.price)}, and --max-cost is {money(self.max_cost)}"
 
 
 def costs_of(options: dict[str, Any], *, learns: bool = False) -> Costs:

@@ -25,8 +25,9 @@ _ROWS_A_STEP = 100
 class FirstPass:
     """Reads rows to their end or until a signal comes. `interrupted` is then the exit status.
 
-    `counter` counts what the rows cost. With `shows_bad`, the first bad rows are shown as they come. `bad` is
-    how many of the rows so far were not messages, without those that were left out. `was_read` says whether `messages` came to the end of the file.
+    `counter` counts what the rows cost. With `shows_bad`, the first bad rows are shown as they come. `bad`
+    is how many of the rows so far were not messages, without those that were left out. `was_read` says whether
+    `messages` came to the end of the file.
     """
 
     def __init__(self, counter: PreflightPass | None = None, *, shows_bad: bool = False) -> None:

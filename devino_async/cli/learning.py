@@ -31,14 +31,15 @@ async def learnt(client: "devino_async.DevinoClient", days: int) -> tuple[Decima
     )
     seen: dict[tuple[str, str], tuple[int, Decimal]] = {}
     async for row in client.details(query):
-        # The price is that of the message, and a message without a count has at least one segment.
+        # API docs, "PRICE": the price of a segment. A message without a count has at least one segment.
         if row.price is None or row.price <= 0:
             continue
         key = (row.mog_name or "an unknown operator", str(row.traffic or ""))
         if key not in seen and len(seen) >= _MAX_KINDS:
             key = _OTHERS
         segments, price = seen.get(key, (0, Decimal(0)))
-        seen[key] = (segments + max(1, row.segment_count or 1), price + row.price)
+        more = max(1, row.segment_count or 1)
+        seen[key] = (segments + more, price + more * row.price)
     total = sum(segments for segments, _ in seen.values())
     if not total:
         return None, ["", f"no message of the last {days} days has a price, so no price is known"]
@@ -59,6 +60,5 @@ def _table(seen: dict[tuple[str, str], tuple[int, Decimal]], days: int) -> Itera
 
 def _rounded(price: Decimal | int) -> Decimal:
     rounded = Decimal(price).quantize(_CENT, ROUND_HALF_UP)
-    # At least two decimals, as of money.
     short = rounded.quantize(Decimal("0.01"))
     return short if short == rounded else rounded

@@ -8,6 +8,7 @@ from devino_async.campaigns import Preflight
 
 from ..redaction import mask_phone, mask_phones
 from .console import printable
+from .costs import money
 
 if TYPE_CHECKING:
     from devino_async import Message
@@ -87,9 +88,9 @@ def counted(number: int, thing: str) -> str:
 
 
 def between(least: int | Decimal, most: int | Decimal | None) -> str:
-    """Return a range, or one number if both are the same. Amounts have no exponent."""
-    form = ",f" if isinstance(least, Decimal) else ","
-    return f"{least:{form}}" if most is None or most == least else f"{least:{form}} to {most:{form}}"
+    """Return a range, or one number if both are the same."""
+    shown = [money(each) if isinstance(each, Decimal) else f"{each:,}" for each in (least, most) if each is not None]
+    return " to ".join(dict.fromkeys(shown))
 
 
 def _counts(found: Preflight) -> Iterator[str]:
