@@ -19,7 +19,8 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 _COLUMN = "messageid"
 # What keeps a spreadsheet from reading an id as a number: ="123" or '123.
 _AS_TEXT = re.compile(r"""\s*(?:="(.*)"|'?(.*?))\s*""", re.DOTALL)
-_LOST = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_ID = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
+_ROUNDED = re.compile(r"[0-9]+[eE][0-9]+", re.ASCII)
 _MAX_EXACT = 2**53
 
 
@@ -92,4 +93,6 @@ def _id_of(value: Any) -> str | None:
     text = str(value)
     found = _AS_TEXT.fullmatch(text)
     text = (found[1] or found[2] or "").strip() if found else text
-    return None if _LOST.fullmatch(text) else text
+    if not text or (_ID.fullmatch(text) and not _ROUNDED.fullmatch(text)):
+        return text
+    return None
