@@ -97,7 +97,8 @@ class Approval:
             say(line)
         price = self._costs.price
         cost = "" if price is None else f", cost {between(out.segments * price, out.segments_max * price)}"
-        now = "to send now" if continues else "to send"
+        # A stream is not compared with its earlier run.
+        now = "to send now" if going else "to send at most" if continues else "to send"
         segments = between(out.segments, out.segments_max)
         thing = "segment" if out.segments_max == 1 else "segments"
         say(f"{now}: {counted(out.rows, 'message')}, {segments} {thing}{cost}")

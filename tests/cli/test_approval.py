@@ -156,8 +156,21 @@ def test_a_limit_of_what_is_left(cli: Any, counting: Any, order: int) -> None:
     assert not counting.twice
 
 
-def test_a_limit_of_what_was_proved_unsent(cli: Any, counting: Any) -> None:
-    """Messages that an earlier run read and did not send count as those to send, and messages in doubt do not."""
+def test_a_limit_of_what_was_proved_unsent(cli: Any, guarded_url: str) -> None:
+    """Messages that the journal records as not sent count as those to send."""
+    command = ["send", cli.file(ROWS), "--sender", "A", "--base-url", guarded_url]
+    assert cli.run(*command, "--api-key", "wrong").exit_code == 3
+    [state] = cli.lines(cli.run("campaign", "list", cli.folder / "campaign.csv", "--json").stdout)
+    assert state["not_sent"] == 10
+    refused = cli.run(*command, "--api-key", "right", "--max-segments", 19)
+    assert refused.exit_code == 2
+    assert "up to 20 segments would go out" in refused.stderr
+    assert cli.run(*command, "--api-key", "right", "--max-segments", 20).exit_code == 0
+
+
+@UNIX
+def test_a_limit_of_what_is_not_in_doubt(cli: Any, counting: Any) -> None:
+    """Messages in doubt after a kill are not sent again, so they do not count."""
     counting.answers = 0
     process = cli.start("send", cli.file(ROWS), "--sender", "A", "--batch-size", "4", "--in-flight", "1")
     counting.wait_until_held(1)

@@ -188,7 +188,7 @@ def test_a_failed_look_up(cli: Any, guarded_url: str) -> None:
 def test_prices_that_are_learnt(cli: Any, fast_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cost is counted with what a segment of the account's own messages cost, by operator and kind of traffic."""
     monkeypatch.setenv("DEVINO_BASE_URL", fast_url)
-    path = cli.file("to,text\n79000000001,a\n79000000002,b\n")
+    path = cli.file(f"to,text\n79000000001,a\n79000000002,{'я' * 71}\n")
     options = ["--learn-prices", "3", "--max-cost", "1"]
     nothing = cli.run("check", path, "--sender", "A", *options)
     assert "no message of the last 3 days has a price" in nothing.stdout
@@ -197,9 +197,9 @@ def test_prices_that_are_learnt(cli: Any, fast_url: str, monkeypatch: pytest.Mon
     assert cli.run("send", path, "--sender", "A").exit_code == 0
     result = cli.run("check", path, "--sender", "A", *options)
     assert result.exit_code == 1, result.output
-    assert "cost        4.70" in result.stdout
-    assert "2.35  MOG, ADVERTISING (2 segments)" in result.stdout
-    assert "it would cost up to 4.70, and --max-cost is 1" in result.stderr
+    assert "cost        7.05" in result.stdout
+    assert "2.35  MOG, ADVERTISING (3 segments)" in result.stdout
+    assert "it would cost up to 7.05, and --max-cost is 1" in result.stderr
 
 
 @pytest.mark.usefixtures("no_credentials")

@@ -150,7 +150,7 @@ def test_the_results_file_breaks(cli: Any) -> None:
 @pytest.mark.parametrize("mute", [True], indirect=True)
 def test_unconfirmed(cli: Any, mute: Any) -> None:
     """Messages that may have been sent end in 1, with the advice not to repeat them blindly."""
-    result = cli.run("send", cli.file(), "--json", "--base-url", mute.url)
+    result = cli.run("send", cli.file(), "--json", "--no-journal", "--base-url", mute.url)
     assert [row["outcome"] for row in cli.lines(result.stdout)] == ["unconfirmed", "unconfirmed"]
     assert result.exit_code == 1
     assert "do not send them again blindly" in result.stderr
