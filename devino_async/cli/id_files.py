@@ -20,6 +20,8 @@ _COLUMN = "messageid"
 # What keeps a spreadsheet from reading an id as a number: ="123" or '123.
 _AS_TEXT = re.compile(r"""\s*(?:="(.*)"|'?(.*?))\s*""", re.DOTALL)
 _ID = re.compile(r"[0-9a-zA-Z_-]{1,64}", re.ASCII)
+# A number of a spreadsheet keeps 15 digits. What stands for the others are zeros.
+_CUT = re.compile(r"[0-9]{15}0+", re.ASCII)
 _ROUNDED = re.compile(r"[0-9]+[eE][0-9]+", re.ASCII)
 _MAX_EXACT = 2**53
 
@@ -61,6 +63,7 @@ def _key(name: str) -> str:
 
 
 def _of_table(table: Table, at: int | None) -> tuple[list[str], bool]:
+    is_sheet = table.form not in {"csv", "jsonl"}
     found: list[str] = []
     lost: list[int] = []
     for line, cells in chain.from_iterable(table.runs()):
@@ -72,7 +75,7 @@ def _of_table(table: Table, at: int | None) -> tuple[list[str], bool]:
         elif at is not None:
             value = cells[at]
         each_id = _id_of(value)
-        if each_id is None:
+        if each_id is None or (is_sheet and _CUT.fullmatch(each_id)):
             lost.append(line)
         elif each_id:
             found.append(each_id)
@@ -88,7 +91,7 @@ def _id_of(value: Any) -> str | None:
     """Return the id in a cell, "" if there is none, or None if its digits are lost."""
     if value is None:
         return ""
-    if isinstance(value, float):
+    if isinstance(value, float):  # Of JSON lines.
         return str(int(value)) if value.is_integer() and abs(value) < _MAX_EXACT else None
     text = str(value)
     found = _AS_TEXT.fullmatch(text)

@@ -176,6 +176,21 @@ def test_ids_that_lost_their_digits(cli: Any) -> None:
     )
 
 
+def test_ids_of_a_workbook(cli: Any) -> None:
+    """A workbook keeps 15 digits of a number, so an id in a cell of numbers is lost, and one in a text is read."""
+    openpyxl = pytest.importorskip("openpyxl")
+    one, two = cli.sent()
+    workbook = openpyxl.Workbook()
+    for cell in ("message_id", int(one), two):
+        workbook.active.append([cell])
+    path = cli.folder / "ids.xlsx"
+    workbook.save(path)
+    result = cli.run("status", "--file", path, "--json")
+    assert result.exit_code == 1
+    assert [row["message_id"] for row in cli.lines(result.stdout)] == [two]
+    assert "1 rows have an id that" in result.stderr
+
+
 def test_a_file_without_ids(cli: Any) -> None:
     """A table without a column message_id ends in 2, with no cell in the error. An empty file has no ids."""
     result = cli.run("status", "--file", cli.file("a,b\n1,2\n", "a.csv"))
