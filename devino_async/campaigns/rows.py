@@ -157,7 +157,7 @@ class RowMaker:
         rows = [self._row(line, cells) for line, cells in run]
         if self._keeps_cells:
             pairs = zip(rows, run, strict=True)
-            rows = [row if isinstance(cells, Problem) else row._replace(cells=cells) for row, (_, cells) in pairs]
+            rows = [row if isinstance(cells, Problem) else Row(*row[:-1], cells) for row, (_, cells) in pairs]
         return rows
 
     def _plain_rows(self, run: Run, plain: PlainRuns) -> list[Row] | None:

@@ -171,8 +171,10 @@ class _Smart:
             self._saved += self._last.saves
             for each in self._last.replaced:
                 self._replaced[each.name] += each.times
-            return row._replace(message=message)
-        return row if row.held is None else row._replace(held=self._message(row.held))
+            return Row(row.line, message, None, row.to, cells=row.cells)
+        if row.held is None:
+            return row
+        return Row(row.line, None, None, row.to, row.left_out, self._message(row.held), row.cells)
 
     def _message(self, message: "devino_async.Message") -> "devino_async.Message":
         if message.text != self._text:

@@ -159,7 +159,7 @@ class Results:
         if isinstance(receipt, devino_async.Rejected):
             late = next((str(each) for each in receipt.reasons if each.key == _LATE), None)
             if late is not None:
-                self._show(row, row._replace(message=receipt.message).problem_at(datetime.now(UTC)) or late)
+                self._show(row, Row(row.line, receipt.message).problem_at(datetime.now(UTC)) or late)
         elif isinstance(receipt, devino_async.NotSent):
             self._is_cancelled |= isinstance(receipt.error.__cause__, CampaignCancelled)
         self._add({"line": row.line, "to": row.to, **_cells_of(receipt)}, row)

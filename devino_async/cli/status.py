@@ -1,5 +1,6 @@
 """`devino status`: delivery statuses by message id."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,7 @@ def status(ids: tuple[str, ...], file: Path | None, json_lines: bool, **options:
     """Look up delivery statuses of any number of messages. `-` reads ids from standard input, one a line."""
     if not ids and file is None:
         raise click.UsageError("give ids, - or --file")
-    of_file, complete = ([], True) if file is None or str(file) == "-" else ids_of_file(file)
-    wanted = [*_wanted(ids), *of_file, *(_wanted("-") if str(file) == "-" else ())]
-    run(_show(wanted, json_lines, options, complete=complete))
+    run(_show(ids, file, json_lines, options))
 
 
 def _wanted(ids: Iterable[str]) -> Iterator[str]:
@@ -43,10 +42,16 @@ def _wanted(ids: Iterable[str]) -> Iterator[str]:
             yield each
 
 
-async def _show(ids: list[str], json_lines: bool, options: dict[str, Any], *, complete: bool) -> int:
+async def _show(ids: tuple[str, ...], file: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
     shortfalls = Shortfalls()
+    wanted, complete = list(_wanted(ids)), True
+    if str(file) == "-":
+        wanted += _wanted("-")
+    elif file is not None:
+        found, complete = await asyncio.to_thread(ids_of_file, file)
+        wanted += found
     async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
-        unknown = dict.fromkeys(ids)
+        unknown = dict.fromkeys(wanted)
         async for each in devino.iter_statuses(unknown):
             unknown.pop(each.message_id, None)
             changed = each.status_date_time
