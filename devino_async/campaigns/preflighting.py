@@ -19,7 +19,7 @@ from attrs import field, frozen
 from ..checks import require_kind
 from ..errors import ConfigurationError
 from ..protocol.message import Message, missed_schedule
-from ..protocol.text import NOT_GSM7, Alphabet, Culprit, segments, segments_of
+from ..protocol.text import NOT_GSM7, Alphabet, Culprit, culprits_of, segments, segments_of
 from ..protocol.typography import plainer
 from .preflight_results import BadRows, CulpritCost, Preflight, Repeat, Selection
 from .recipients import Recipients
@@ -33,6 +33,9 @@ _MAX_SAMPLES = 3
 # Kinds of problems, culprits and unfilled placeholders that are told apart.
 _MAX_KINDS = 1_000
 _PLACEHOLDER = re.compile(r"\{[^{}\n]{1,64}\}")
+_BEYOND_UFFFF = re.compile("[\U00010000-\U0010ffff]")
+# 70 characters of UCS-2, or of GSM-7 with two septets or octets each.
+_SURELY_ONE = 70
 _DIGITS = re.compile(r"\d+")
 _OTHER_PROBLEMS = "other problems"
 
@@ -79,7 +82,6 @@ def preflight(
 class _Verdict:
     """What is to be known of a text. Rows often have the same text one after the other."""
 
-    text: str = field(repr=False)
     alphabet: Alphabet
     segments: int
     segments_max: int
@@ -87,6 +89,10 @@ class _Verdict:
     extra: int
     unfilled: tuple[str, ...] = field(repr=False)
     is_registered: bool
+
+
+_ONE_OF_GSM7 = _Verdict(Alphabet.GSM7, 1, 1, {}, 0, (), True)
+_ONE_OF_UCS2 = _Verdict(Alphabet.UCS2, 1, 1, {}, 0, (), True)
 
 
 @frozen
@@ -135,6 +141,7 @@ class PreflightPass:
         self._repeats: list[Repeat] = []
         self._unmatched = _Tally("")
         self._samples: list[Message] = []
+        self._text = ""
         self._verdict = self._judged("")
 
     def feed(self, rows: Iterable[CheckedRow]) -> None:
@@ -236,9 +243,10 @@ class PreflightPass:
         counts["repeated"] += self._count_recipient(line, message.to)
         if len(self._samples) < _MAX_SAMPLES:
             self._samples.append(message)
+        text = message.text
+        if text != self._text:
+            self._text, self._verdict = text, self._judged(text)
         verdict = self._verdict
-        if message.text != verdict.text:
-            verdict = self._verdict = self._judged(message.text)
         self._alphabets[verdict.alphabet] += 1
         self._segments[verdict.alphabet] += verdict.segments
         self._sizes[verdict.segments] += 1
@@ -254,13 +262,18 @@ class PreflightPass:
             self._unmatched.add(line)
 
     def _judged(self, text: str) -> _Verdict:
+        # The usual short text has one segment in either profile. Judging it alone is twice as fast.
+        if len(text) <= _SURELY_ONE and self._templates is None and "{" not in text:
+            if NOT_GSM7.search(text) is None:
+                return _ONE_OF_GSM7
+            if _BEYOND_UFFFF.search(text) is None and not culprits_of(text):
+                return _ONE_OF_UCS2
         found = segments(text)
         # Most texts of GSM-7 fit into one segment of either profile.
         is_short = found.alphabet is Alphabet.UCS2 or found.units <= 140
         most = found.count if is_short else segments(text, profile="octet").count
         plain = segments_of(NOT_GSM7.sub(_stand_in, text)) if found.culprits else found.count
         return _Verdict(
-            text,
             found.alphabet,
             found.count,
             most,

@@ -30,7 +30,7 @@ def csv_cell(value: Any) -> Any:
     """
     if value is None:
         return ""
-    if isinstance(value, str):
+    if isinstance(value, str) and not value[:1].isalnum():
         seen = value.lstrip(_DROPPED)
         if seen.startswith(_FORMULA) and not _NUMBER.fullmatch(seen):
             return f"'{value}"
@@ -76,9 +76,12 @@ class CsvWriter:
 
     def cells(self, values: Iterable[Any]) -> str:
         """Return cells as they stand in a row."""
-        cells = [self._cell(value) for value in values]
-        odd = any(isinstance(cell, str) and _QUOTED.search(cell) for cell in cells)
-        (self._quoting if odd else self._usual).writerow(cells)
+        cells = [*map(self._cell, values)]
+        text = self._written(self._usual, cells)
+        return text if _QUOTED.search(text) is None else self._written(self._quoting, cells)
+
+    def _written(self, writer: Any, cells: list[Any]) -> str:
+        writer.writerow(cells)
         text = self._buffer.getvalue()
         self._buffer.seek(0)
         self._buffer.truncate()
