@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import callbacks
 import campaign
+import check
 import codec
 import footprint
 import journal
@@ -34,7 +35,19 @@ def versions() -> str:
 def main() -> None:
     began = time.perf_counter()
     print(versions())
-    for part in (campaign, template, singles, latency, codec, json_libraries, reads, callbacks, journal, footprint):
+    for part in (
+        campaign,
+        template,
+        singles,
+        latency,
+        codec,
+        json_libraries,
+        reads,
+        callbacks,
+        journal,
+        check,
+        footprint,
+    ):
         part.table()
     print(f"\n{time.perf_counter() - began:.0f} s in all")
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "transport": {"checks", "exchange", "errors", "events", "redaction", "version"},
     "client": {"campaigns", "checks", "flow", "protocol", "transport", "events", "exchange", "errors", "redaction"},
     "campaigns": {"checks", "errors", "exchange", "flow", "protocol", "redaction", "storage"},
-    "cli": {"", "campaigns", "contrib", "sandbox", "version"},
+    "cli": {"", "campaigns", "contrib", "redaction", "sandbox", "version"},
     "webhooks": {"checks", "flow", "protocol", "errors", "events", "redaction"},
     "storage": {"errors"},
     "tracking": {"checks", "protocol", "errors", "storage"},

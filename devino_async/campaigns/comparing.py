@@ -65,7 +65,8 @@ class Comparison:
     `missing_sent` and `missing_in_doubt` are in the journal but no longer in the file. Equal messages are counted:
     two in the journal match two in the file. `free_name` is a name that no campaign has taken. If the file shares no
     message with any of its campaigns, `earlier` holds these campaigns, the newest first. `recorded` has the messages of
-    `rest` that need no sending, because they have their final receipts.
+    `rest` that need no sending, because they have their final receipts. `going` has a byte for each message of the
+    file, which is 1 if a run would send it now. It is empty if the messages were not compared, because all go out.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Comparison:
     missing_sent: int = 0
     missing_in_doubt: int = 0
     recorded: Recorded | None = field(default=None, eq=False)
+    going: bytes = field(default=b"", repr=False)
 
     @property
     def missing(self) -> int:
@@ -158,7 +160,8 @@ async def _compare(
     """Return how many messages the file shares with the campaign, and the comparison."""
     content = await Content.of(journal, campaign.name)
     unsent = content.missing(MAY_BE_SENT)
-    unchanged = await _match(content, fingerprints)
+    going = bytearray()
+    unchanged = await _match(content, fingerprints, going=going)
     unsent -= content.missing(MAY_BE_SENT)
     recorded = Recorded(Fingerprints(await journal.secret()))
     shared = unchanged + await _match(content, others, recorded)
@@ -172,17 +175,25 @@ async def _compare(
         missing_sent=content.missing(_SENT),
         missing_in_doubt=content.missing(_IN_DOUBT),
         recorded=recorded,
+        going=bytes(len(going)) if campaign.cancelled else bytes(going),
     )
 
 
-async def _match(content: Content, fingerprints: bytes, recorded: Recorded | None = None) -> int:
-    """Return how many of the fingerprints match a recorded message. These are added to `recorded`."""
+async def _match(
+    content: Content, fingerprints: bytes, recorded: Recorded | None = None, *, going: bytearray | None = None
+) -> int:
+    """Return how many of the fingerprints match a recorded message. These are added to `recorded`.
+
+    For each fingerprint, `going` is told whether its message goes out.
+    """
     count = 0
-    marks = b"" if recorded is None else content.marks
+    marks = content.marks
     for start in range(0, len(fingerprints), SIZE * _MESSAGES_A_MATCH):
         run = fingerprints[start : start + SIZE * _MESSAGES_A_MATCH]
         found = await in_steps(content.match_in_steps(run))
         count += len(found) - found.count(-1)
+        if going is not None:
+            going += bytes(at < 0 or marks[at] in MAY_BE_SENT for at in found)
         if recorded is not None:
             for number, at in enumerate(found):
                 if at >= 0:

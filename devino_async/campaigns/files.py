@@ -21,10 +21,16 @@ __all__ = ["Rows", "read_messages"]
 
 
 class Rows(Iterator[Row]):
-    """The rows of a file, read lazily. Each can be read once: one by one, or in runs, which is faster."""
+    """The rows of a file, read lazily. Each can be read once: one by one, or in runs, which is faster.
+
+    As soon as the first run is read, `header` has the names of the columns, and `recipients_at` the index of that with
+    the recipients. Both are None for JSON lines.
+    """
 
     def __init__(self, runs: Iterator[list[Row]]) -> None:
         self._runs = runs
+        self.header: Sequence[str] | None = None
+        self.recipients_at: int | None = None
         self._run: Iterator[Row] = iter(())
 
     def __next__(self) -> Row:
@@ -59,6 +65,7 @@ def read_messages(
     sent_before: Iterable[str] = (),
     exclude: StopList | str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     on_note: Callable[[str], object] | None = None,
+    keep_cells: bool = False,
 ) -> Rows:
     """Read the rows of a file. `source` is a path, or a file opened for bytes, which stays open.
 
@@ -71,6 +78,7 @@ def read_messages(
     - `sent_before` are numbers with a message already, as digits. With `unique` no row of theirs gets another one.
     - `exclude` leaves out the numbers of these files, or of a StopList, which several calls may share.
     - `on_note` is called with what the user should know before the first row, such as a guessed encoding.
+    - `keep_cells` gives each row its cells of the file, in the order of the header, or the members of its JSON object.
 
     Raises ConfigurationError for arguments that no message could have. Reading the first row raises it too, if the
     file cannot be read, or if it is not certain what a column means.
@@ -99,6 +107,7 @@ def read_messages(
         sent_before=sent_before,
         exclude=exclude,
         on_note=note,
+        keep_cells=keep_cells,
     )
     maker.check_defaults()
 
@@ -111,10 +120,12 @@ def read_messages(
             for each in table.notes:
                 note(each)
             maker.begin(table.header, table.members)
+            rows.header, rows.recipients_at = table.header, maker.recipients_at
             for run in table.runs():
                 yield maker.rows_of(run)
 
-    return Rows(runs())
+    rows = Rows(runs())
+    return rows
 
 
 def _say_nothing(note: str) -> None:

@@ -5,13 +5,13 @@ test checks that the outcome is the same.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 
 from attrs import frozen
 
 from ..protocol.message import NOTHING_MORE, SURELY_SHORT, Message, encodable, made_again
-from ..protocol.placeholders import all_filled
+from ..protocol.placeholders import Placeholder, all_filled
 from .digits import Normalizer
 
 __all__ = ["PlainRuns"]
@@ -36,6 +36,36 @@ class PlainRuns:
     text_at: int | None
     filling: str
     filled_from: Sequence[int]
+
+    @classmethod
+    def of(
+        cls,
+        fields: Mapping[str, int],
+        filling: Sequence[str | tuple[Placeholder, int | None]],
+        normalize: Normalizer,
+        country: str | None,
+        sender: str | None,
+    ) -> "PlainRuns | None":
+        """Return how to make messages of a whole run, or None if the rows are not simple enough for that."""
+        values = [each for each in filling if not isinstance(each, str)]
+        at = [index for _, index in values if index is not None]
+        if (
+            "to" not in fields
+            or len(at) < len(values)
+            or any(placeholder.format for placeholder, _ in values)
+            or (sender is not None and not sender.isalnum())
+        ):
+            return None
+        return cls(
+            to=fields["to"],
+            normalize=normalize,
+            is_international=country is None,
+            sender=sender,
+            sender_at=fields.get("sender"),
+            text_at=fields.get("text"),
+            filling="".join(each.replace("%", "%%") if isinstance(each, str) else "%s" for each in filling),
+            filled_from=at,
+        )
 
     def messages(self, run: Sequence[Sequence[str]]) -> tuple[list[Message], list[str]] | None:
         """Return the messages of rows, and the recipients as written, or None if any of the rows is unusual."""

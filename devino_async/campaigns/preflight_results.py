@@ -12,7 +12,7 @@ from ..protocol.message import Message
 from ..protocol.text import LOOK_ALIKES
 from ..protocol.typography import plainer
 
-__all__ = ["BadRows", "CulpritCost", "Preflight", "Repeat"]
+__all__ = ["BadRows", "CulpritCost", "Preflight", "Repeat", "Selection"]
 
 
 @frozen(kw_only=True)
@@ -55,6 +55,15 @@ class Repeat:
 
     line: int
     first_line: int
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Some of the messages: how many there are, and their segments in both profiles."""
+
+    rows: int
+    segments: int
+    segments_max: int
 
 
 @frozen(kw_only=True)

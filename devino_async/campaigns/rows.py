@@ -36,7 +36,7 @@ class Row(NamedTuple):
 
     `line` counts from 1, with the header and blank lines included. `to` is the recipient as written in the file.
     `left_out` says why the row gets no message: its number is on the stop list, or an earlier row has it. `held` is
-    then the message that is not sent.
+    then the message that is not sent. `cells` are those of the file, if they are asked for.
     """
 
     line: int
@@ -45,6 +45,7 @@ class Row(NamedTuple):
     to: str = ""
     left_out: LeftOut | None = None
     held: Message | None = None
+    cells: Sequence[Any] | Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
         return f"Row(line={self.line}, message={self.message}, problem={self.problem!r}, left_out={self.left_out!r})"
@@ -104,7 +105,9 @@ class RowMaker:
         sent_before: Iterable[str],
         exclude: StopList | None,
         on_note: Callable[[str], object],
+        keep_cells: bool = False,
     ) -> None:
+        self._keeps_cells = keep_cells
         self._defaults = {name: value for name, value in defaults.items() if name != "text"}
         text = self._text = defaults.get("text")
         self._has_text = text is not None
@@ -177,13 +180,22 @@ class RowMaker:
         if "sender" not in fields and "sender" not in self._defaults:
             raise ConfigurationError("no column has the sender. Give one for all rows with --sender (sender=)")
 
+    @property
+    def recipients_at(self) -> int | None:
+        """The index of the column of the recipients, or None for JSON lines."""
+        return None if self._header is None else self._header.to
+
     def rows_of(self, run: Run) -> list[Row]:
         """Return the rows of a run of cells."""
         if self._header is not None and self._header.plain_runs is not None:
             rows = self._plain_rows(run, self._header.plain_runs)
             if rows is not None:
                 return rows
-        return [self._row(line, cells) for line, cells in run]
+        rows = [self._row(line, cells) for line, cells in run]
+        if self._keeps_cells:
+            pairs = zip(rows, run, strict=True)
+            rows = [row if isinstance(cells, Problem) else Row(*row[:-1], cells) for row, (_, cells) in pairs]
+        return rows
 
     def _plain_rows(self, run: Run, plain: PlainRuns) -> list[Row] | None:
         """Return the rows of a run, or None if anything in it is unusual."""
@@ -202,6 +214,8 @@ class RowMaker:
                 if len(numbers) < len(messages) or not self._seen.isdisjoint(numbers):
                     return None
                 self._seen |= numbers
+        if self._keeps_cells:
+            return list(map(Row, lines, messages, repeat(None), written, repeat(None), repeat(None), cells))
         return list(map(Row, lines, messages, repeat(None), written))
 
     def _row(self, line: int, cells: Cells) -> Row:
@@ -305,6 +319,9 @@ class RowMaker:
             for each in self._pieces
         ]
         is_plain = not fields.keys() - _PLAIN
+        plain_runs = None
+        if is_plain and is_header and self._has_plain_defaults:
+            plain_runs = PlainRuns.of(fields, filling, self._normalize, self._country, self._defaults.get("sender"))
         return _Layout(
             columns=columns,
             filling=filling,
@@ -312,33 +329,7 @@ class RowMaker:
             text=fields.get("text"),
             sender=fields.get("sender"),
             is_plain=is_plain,
-            plain_runs=self._plain_runs(fields, filling) if is_plain and is_header else None,
-        )
-
-    def _plain_runs(
-        self, fields: Mapping[str, int], filling: Sequence[str | tuple[Placeholder, int | None]]
-    ) -> PlainRuns | None:
-        """Return how to make messages of a whole run, or None if the rows are not simple enough for that."""
-        values = [each for each in filling if not isinstance(each, str)]
-        at = [index for _, index in values if index is not None]
-        sender = self._defaults.get("sender")
-        if (
-            not self._has_plain_defaults
-            or "to" not in fields
-            or len(at) < len(values)
-            or any(placeholder.format for placeholder, _ in values)
-            or (sender is not None and not sender.isalnum())
-        ):
-            return None
-        return PlainRuns(
-            to=fields["to"],
-            normalize=self._normalize,
-            is_international=self._country is None,
-            sender=sender,
-            sender_at=fields.get("sender"),
-            text_at=fields.get("text"),
-            filling="".join(each.replace("%", "%%") if isinstance(each, str) else "%s" for each in filling),
-            filled_from=at,
+            plain_runs=plain_runs,
         )
 
     def _tell_unused(self, names: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ aiohttp.
 Data goes to stdout, everything else to stderr. The exit status is one of these:
 
 - 0: all is well
-- 1: some messages were rejected, not sent or unconfirmed
+- 1: some messages were rejected, not sent or unconfirmed, or something is wrong with a checked file
 - 2: wrong usage or configuration
 - 3: the call failed
 - 128 plus the number of a signal: the signal stopped the command
@@ -28,6 +28,7 @@ __all__ = ["devino"]
 _COMMANDS = {
     "demo": "A whole campaign against the built-in sandbox. Needs no account.",
     "send": "Send a file of messages, CSV or JSON lines.",
+    "check": "What a file would send and cost. Nothing is sent.",
     "campaign": "Campaigns: list, show and watch them, and decide about them.",
     "status": "Delivery statuses by message id.",
     "details": "All that is known about sent messages.",

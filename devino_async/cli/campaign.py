@@ -24,7 +24,7 @@ from .cells import CsvWriter
 from .console import as_json, open_output, output_path, printable, run
 from .databases import refuse_database
 from .found_campaigns import forgotten_here, listed, one_campaign, where
-from .options import connection
+from .options import connection, excel
 from .reconciling import reconcile
 from .watching import watch
 
@@ -84,6 +84,7 @@ def show(name: str | None, journal: Path | None, json_lines: bool, **options: An
 @click.option("--keys", is_flag=True, help="Keyed sends, instead of the messages of a campaign.")
 @click.option("--output", callback=output_path, metavar="FILE", help="CSV or JSON lines.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
+@excel
 @where
 def export(name: str | None, journal: Path | None, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Write what became of each message of a campaign, or of each key, as CSV or JSON lines. Positions count messages
@@ -167,6 +168,8 @@ async def _export(
     refuse_database(output, journal)
     if options["keys"] and name is not None:
         raise click.UsageError("--keys cannot be used with a campaign")
+    if options["excel"] and (json_lines or (output is not None and output.suffix.lower() != ".csv")):
+        raise click.UsageError("--excel needs CSV, such as --output FILE.csv")
     async with AsyncExitStack() as stack:
         outcomes: AsyncIterator[Outcome]
         if options["keys"]:
@@ -180,7 +183,7 @@ async def _export(
         if output is not None:
             file = stack.enter_context(open_output(output, overwrite=options["overwrite"]))
             json_lines = json_lines or output.suffix.lower() != ".csv"
-        writer = CsvWriter(file)
+        writer = CsvWriter(file, excel=options["excel"])
         if not json_lines:
             writer.row(columns)
         async for outcome in outcomes:

@@ -30,6 +30,7 @@ __all__ = [
     "agreed",
     "as_json",
     "counted",
+    "end_at_signals",
     "exit_status_of",
     "flush_streams",
     "on_signal",
@@ -209,6 +210,17 @@ def on_signal(number: int, call: Callable[[], object]) -> None:
         loop.add_signal_handler(number, call)
     except NotImplementedError:  # Windows
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(call))
+
+
+def end_at_signals() -> None:
+    """Have signals end the process at once, until the next `on_signal`. One that `nohup` made ignored stays ignored."""
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        try:
+            if loop.remove_signal_handler(number):
+                signal.signal(number, signal.SIG_DFL)
+        except NotImplementedError:  # Windows
+            signal.signal(number, signal.SIG_DFL)
 
 
 def exit_status_of(number: int) -> int:

@@ -74,11 +74,14 @@ class JournaledRun:
         self.only_new = True
         # The results that rows which are left out have from an earlier run.
         self.recorded: Recorded | None = None
+        # Which messages go out now, as in Comparison.
+        self.going = b""
         # The numbers whose message was sent from another row than the first one that has the number now.
         self.sent_before: Collection[str] = ()
 
     async def choose(
         self,
+        intake: Intake,
         read: Read,
         first: FirstPass,
         *,
@@ -88,10 +91,11 @@ class JournaledRun:
     ) -> int | None:
         """Choose the campaign. Return None, or the exit status if a person must decide, or a signal came.
 
-        `read` begins to read the rows, and is given `sent_before`. `first` reads them. Only the first `limit` of these
-        are to be sent. Without a `name`, the campaign is named after the file. Raises CampaignForgotten.
+        `intake` has the rows to send, which are the first `limit` rows, and `first` reads them. `read` begins to read
+        all rows again, and is given `sent_before`. Without a `name`, the campaign is named after the file. Raises
+        CampaignForgotten.
         """
-        decided = await self._choose(read, first, name, only_new, limit)
+        decided = await self._choose(intake, read, first, name=name, only_new=only_new, limit=limit)
         if decided is not None:
             return decided
         try:
@@ -105,8 +109,10 @@ class JournaledRun:
 
     async def _choose(
         self,
+        intake: Intake,
         read: Read,
         first: FirstPass,
+        *,
         name: str | None,
         only_new: bool,
         limit: int | None,
@@ -119,11 +125,12 @@ class JournaledRun:
             self._outputs = next((each.outputs for each in states if each.name == name), ())
             return None
         default = default_name(self._file, self._address)
-        found = await self._compared(read, first, name or default, is_named=bool(name), limit=limit)
+        found = await self._compared(intake, read, first, name or default, is_named=bool(name), limit=limit)
         if found.recorded is not None:
             self.sent_before = await first.sent_repeats(lambda: Intake(read(())), found.recorded)
         if self.sent_before and first.interrupted is None:
-            found = await self._compared(read, first, name or default, is_named=bool(name), limit=limit)
+            intake = Intake(read(self.sent_before), limit)
+            found = await self._compared(intake, read, first, name or default, is_named=bool(name), limit=limit)
         if first.interrupted is not None:
             return first.interrupted
         if not only_new and found.missing:
@@ -138,27 +145,28 @@ class JournaledRun:
             _say_nothing_in_common(found, recent, self._file)
             return USAGE
         self.name, self.continues, self.recorded = found.name, found.campaign is not None, found.recorded
+        self.going = found.going
         self._outputs = await self._noted_outputs()
         self._words = self._words_for(found, is_first=found.name == (name or default), some_bad=first.bad > 0)
         return None
 
     async def _compared(
-        self, read: Read, first: FirstPass, name: str, *, is_named: bool, limit: int | None
+        self, intake: Intake, read: Read, first: FirstPass, name: str, *, is_named: bool, limit: int | None
     ) -> Comparison:
         """Return how the file differs from its campaign in the journal. `first` reads it, and counts its rows."""
         first.begin_counting()
 
-        def intake() -> Intake:
+        def again() -> Intake:
             return Intake(read(self.sent_before))
 
         with counting("comparing") as advance:
             return await compare(
                 self._journal,
-                first.messages(Intake(read(self.sent_before), limit), advance),
+                first.messages(intake, advance),
                 name=name,
                 address=self._address,
                 path=None if is_named else stored_path(self._file, self._place),
-                rest=first.others(intake, limit),
+                rest=first.others(again, limit),
             )
 
     async def _noted_outputs(self) -> Sequence[str]:
@@ -169,6 +177,7 @@ class JournaledRun:
         """Say which campaign begins or continues. It is called when the run can no longer be refused."""
         for line in self._words:
             say(line)
+        self._words = []
 
     def owns(self, output: Path | None) -> bool:
         """Return whether this campaign's results were written to this file before, and no other campaign's since."""

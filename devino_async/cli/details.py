@@ -12,7 +12,7 @@ import devino_async
 
 from .console import MESSAGES_FAILED, open_output, output_path, run, say
 from .databases import refuse_database
-from .options import connection, connection_of, moment, time_zone, upper
+from .options import connection, connection_of, excel, moment, time_zone, upper
 from .rendering import Rendering
 from .shortfalls import Shortfalls
 
@@ -52,23 +52,28 @@ _TABLE_ROWS = 100
 @click.option("--page-size", type=click.IntRange(1), default=500, show_default=True)
 @click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="The first row, to resume from.")
 @click.option("--max-rows", type=click.IntRange(1), help=f"Stop after so many rows. Default for tables: {_TABLE_ROWS}.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(["table", "csv", "jsonl"]), help="Default: table.")
 @click.option("--json", "json_lines", is_flag=True, help="The same as --format jsonl.")
 @click.option("--output", callback=output_path, metavar="FILE", help="Write here, not to stdout.")
 @click.option("--overwrite", is_flag=True, help="Replace an --output file that exists.")
+@excel
 @time_zone
 @connection
-def details(form: str, json_lines: bool, output: Path | None, **options: Any) -> None:
+def details(form: str | None, json_lines: bool, output: Path | None, **options: Any) -> None:
     """Show rows of sent messages. Give exactly one of these combinations: --task-id, --task-id with --trigger-id,
     --from with --to, all four of these, or --message-id. If the number of rows differs from the service's
     total, the exit status is 1.
     """
     prints = output is None or str(output) == "-"
-    run(_show("jsonl" if json_lines else form, None if prints else output, options), prints=prints)
+    if options["excel"] and (json_lines or form not in {None, "csv"}):
+        raise click.UsageError("--excel is for --format csv alone")
+    form = "jsonl" if json_lines else form or ("csv" if options["excel"] else "table")
+    run(_show(form, None if prints else output, options), prints=prints)
 
 
 async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     page_size, offset, overwrite = options.pop("page_size"), options.pop("offset"), options.pop("overwrite")
+    for_excel = options.pop("excel")
     max_rows = options.pop("max_rows") or (_TABLE_ROWS if form == "table" else None)
     # The output file may hold older rows, so the query and the credentials are checked before it is opened.
     shortfalls = Shortfalls(counted=bool(options["calculate_total_count"]))
@@ -78,7 +83,7 @@ async def _show(form: str, output: Path | None, options: dict[str, Any]) -> int:
     rows = client.details(query, page_size=min(page_size, max_rows or page_size), start_offset=offset)
     with ExitStack() as stack:
         file = sys.stdout if output is None else stack.enter_context(open_output(output, overwrite=overwrite))
-        rendering = Rendering(form, file, query.out_fields)
+        rendering = Rendering(form, file, query.out_fields, excel=for_excel)
         try:
             async with client:
                 await _write(rows, rendering, max_rows, say_total=query.message_ids is None)

@@ -1,5 +1,6 @@
 """The first pass: rows of a file are read before any is sent. A signal ends it, and then nothing is sent."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from devino_async import ConfigurationError
-from devino_async.campaigns import Recorded, Row
+from devino_async.campaigns import PreflightPass, Recorded, Row
 
 from .console import STOP_SIGNALS, exit_status_of, flush_streams, on_signal, say
 from .intake import Intake
@@ -18,42 +19,56 @@ if TYPE_CHECKING:
 __all__ = ["FirstPass"]
 
 _SHOWN_PROBLEMS = 20
+# Counting so many rows takes a few milliseconds.
+_ROWS_A_STEP = 100
 
 
 class FirstPass:
     """Reads rows to their end or until a signal comes. `interrupted` is then the exit status.
 
-    `bad` is how many of the rows so far were not messages, without those that were left out.
+    `count` begins to count what the rows cost, with `counter`. With `shows_bad`, the first bad rows are shown as they
+    come. `bad` is how many of the rows so far were not messages, without those that were left out. `was_read` says
+    whether `messages` came to the end of the file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[], PreflightPass] | None = None, *, shows_bad: bool = False) -> None:
         self.interrupted: int | None = None
         self.bad = 0
+        self.was_read = False
+        self.counter = None if count is None else count()
+        self._begin_counter = count
         self._left_out = 0
         self._has_repeated = False
         self._intake: Intake | None = None
-        self._late: list[str] = []
-        self._count_late = 0
+        self._now = datetime.now(UTC)
+        self._shows_bad = shows_bad
+        self._shown_bad = 0
+        # What to say of the first rows whose scheduled time has passed.
+        self._shown_late: list[str] = []
+        self._late = 0
+        self.handle_signals()
+
+    def handle_signals(self) -> None:
+        """Have a signal end the reading from now on."""
         for number in STOP_SIGNALS:
             on_signal(number, partial(self._interrupt, number))
 
     async def begin(self, intake: Intake) -> int | None:
-        """Read the first rows of input that can be read only once. Return the exit status after a signal, else None.
+        """Read the first rows of an intake. Return the exit status after a signal, else None.
 
         Raises what `Intake.begin` raises.
         """
         self._intake = intake
         await intake.begin()
-        if self.interrupted is not None and intake.stuck:
-            # A thread is blocked reading standard input. A normal exit would wait for it, or crash.
-            flush_streams()
-            os._exit(self.interrupted)
+        self._end_if_stuck()
         return self.interrupted
 
     def begin_counting(self) -> None:
         """Count the rows from 0. Call it before the file is read once more."""
-        self.bad = self._left_out = 0
-        self._has_repeated = False
+        self.bad = self._left_out = self._late = 0
+        self._has_repeated = self.was_read = False
+        self._shown_late = []
+        self.counter = None if self._begin_counter is None else self._begin_counter()
 
     async def runs(self, intake: Intake) -> AsyncIterator[list[Row]]:
         """Yield the rows of one intake, in runs."""
@@ -62,20 +77,19 @@ class FirstPass:
             return
         while rows := await intake.next_run():
             yield rows
+        self._end_if_stuck()
 
     async def messages(self, intake: Intake, advance: Callable[[], None]) -> "AsyncIterator[Sequence[Message]]":
-        """Yield the messages of one intake, in runs. `advance` is called for each."""
+        """Count the rows of one intake, and yield their messages, in runs. `advance` is called for each."""
         async for rows in self.runs(intake):
             if rows[-1].ends_reading:
                 # What is sent of a file that is cut short may be wrong, so nothing is.
                 raise ConfigurationError(f"line {rows[-1].line} {rows[-1].problem}")
-            messages = [row.message for row in rows if row.message is not None]
-            left_out = sum(row.left_out is not None for row in rows)
-            self.bad += len(rows) - len(messages) - left_out
-            self._left_out += left_out
+            messages = await self._count(rows)
             yield messages
             for _ in messages:
                 advance()
+        self.was_read = self.interrupted is None
 
     async def others(self, read: Callable[[], Intake], limit: int | None) -> "AsyncIterator[Sequence[Message]]":
         """Yield the messages that `messages` did not: those of rows that are left out, or after the limit.
@@ -106,36 +120,48 @@ class FirstPass:
             if row.left_out == "repeated" and row.held is not None and recorded.may_have_arrived(row.held)
         }
 
-    async def bad_rows(self, intake: Intake, *, late: bool) -> int:
-        """Return how many bad rows there are, and show the first of them.
+    def refuses(self, *, late: bool) -> bool:
+        """Return whether there were bad rows, and say so.
 
-        With `late`, rows whose scheduled time has passed are bad rows too. Otherwise `refuses_late` may be asked about
-        them later.
+        With `late`, rows whose scheduled time has passed are bad rows too. The first of them are shown.
         """
-        bad = 0
-        now = datetime.now(UTC)
-        async for rows in self.runs(intake):
-            for row in rows:
-                problem = row.problem_at(now)
-                if problem is None:
-                    continue
-                told = f"line {row.line}: {problem}"
-                if row.message is None or late:
-                    bad += 1
-                    if bad <= _SHOWN_PROBLEMS:
-                        say(told)
-                else:
-                    self._count_late += 1
-                    self._late += [told][: _SHOWN_PROBLEMS - len(self._late)]
-        return bad
-
-    def refuses_late(self) -> bool:
-        """Return whether there were rows whose scheduled time has passed, and show the first of them."""
-        for told in self._late:
+        for told in self._shown_late if late else ():
             say(told)
-        if self._count_late:
-            say(f"{self._count_late:,} bad rows; nothing was sent")
-        return self._count_late > 0
+        count = self.bad + (self._late if late else 0)
+        if count:
+            say(f"{count:,} bad rows; nothing was sent")
+        return count > 0
+
+    async def _count(self, rows: list[Row]) -> "list[Message]":
+        """Return the messages of the rows."""
+        messages = []
+        for row in rows:
+            if row.message is None:
+                if row.left_out is not None:
+                    self._left_out += 1
+                    continue
+                self.bad += 1
+                # A second count shows nothing again.
+                if self._shows_bad and self._shown_bad < min(self.bad, _SHOWN_PROBLEMS):
+                    self._shown_bad += 1
+                    say(f"line {row.line}: {row.problem}")
+                continue
+            messages.append(row.message)
+            if row.message.scheduled_time is not None and (problem := row.problem_at(self._now)) is not None:
+                self._late += 1
+                if len(self._shown_late) < _SHOWN_PROBLEMS:
+                    self._shown_late.append(f"line {row.line}: {problem}")
+        if self.counter is not None:
+            for start in range(0, len(rows), _ROWS_A_STEP):
+                self.counter.feed(rows[start : start + _ROWS_A_STEP])
+                await asyncio.sleep(0)
+        return messages
+
+    def _end_if_stuck(self) -> None:
+        if self.interrupted is not None and self._intake is not None and self._intake.stuck:
+            # A thread is blocked reading standard input. A normal exit would wait for it, or crash.
+            flush_streams()
+            os._exit(self.interrupted)
 
     def _interrupt(self, number: int) -> None:
         if self.interrupted is None:

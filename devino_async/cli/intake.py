@@ -77,6 +77,11 @@ class Intake:
         self.stopped = True
         self._stopping.set()
 
+    @property
+    def first(self) -> Row | None:
+        """The first row, after `begin`."""
+        return self._first[0] if self._first else None
+
     async def begin(self) -> None:
         """Read the first run. Raises ConfigurationError if the header cannot be used, or if there are no rows.
 

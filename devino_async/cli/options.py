@@ -15,7 +15,7 @@ import devino_async
 
 from .console import say
 
-__all__ = ["connection", "connection_of", "moment", "time_zone", "upper", "zone"]
+__all__ = ["connection", "connection_of", "excel", "moment", "time_zone", "upper", "zone"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 # Proxy variables that other programs use. The library ignores them, so the user must be told.
@@ -53,6 +53,13 @@ def connection_of(options: dict[str, Any]) -> dict[str, Any]:
     if (named := options.pop("time_zone", None)) is not None:
         given["time_zone"] = named
     return given
+
+
+def excel(command: F) -> F:
+    """Add the option of every command that writes CSV."""
+    return click.option(
+        "--excel", is_flag=True, help="CSV that a Russian Excel opens by double click, with ids and numbers intact."
+    )(command)
 
 
 def time_zone(command: F) -> F:

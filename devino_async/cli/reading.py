@@ -3,18 +3,22 @@
 They become arguments of read_messages.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
+import attrs
 import click
 
-from devino_async.campaigns import StopList
+import devino_async
+from devino_async.campaigns import Row, StopList, read_messages
 
-from .console import say
+from .console import say, standard_input
 from .options import moment, zone
 
-__all__ = ["reading", "reading_of"]
+__all__ = ["Reading", "opened", "reading", "reading_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -67,6 +71,9 @@ def reading(command: F) -> F:
                 "--time-zone", type=zone, metavar="NAME", help="The zone of --window and of times without one."
             ),
             click.option("--country", metavar="CODE", help="Convert national numbers, such as 8 916... with RU."),
+            click.option(
+                "--smart", is_flag=True, help="Replace typographic characters in texts where that saves a segment."
+            ),
             click.option("--unique", is_flag=True, help="Send one message to each number, from its first row."),
             click.option(
                 "--exclude",
@@ -87,6 +94,7 @@ def reading_of(options: dict[str, Any]) -> dict[str, Any]:
     if scheduled is not None and scheduled.tzinfo is None and options["time_zone"] is None:
         raise click.UsageError("--scheduled-time must have a time zone, such as 2026-12-01T10:00:00+03:00")
     given = {name: options[name] for name in _PASSED_ON}
+    given["smart"] = options["smart"]
     if options["text_file"] is not None:
         if given["text"] is not None:
             raise click.UsageError("--text and --text-file cannot be used together")
@@ -105,6 +113,78 @@ def reading_of(options: dict[str, Any]) -> dict[str, Any]:
 
     given["on_note"] = note
     return given
+
+
+def opened(path: Path, stack: ExitStack | AsyncExitStack) -> BinaryIO:
+    """Open a file of rows until the stack ends. `-` is standard input. Raises click.UsageError if it cannot be read."""
+    if str(path) == "-":
+        return standard_input().buffer
+    try:
+        return stack.enter_context(path.open("rb"))
+    except OSError as error:
+        raise click.UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+class Reading:
+    """One reading of a file. `given` is what reading_of() returned. `rows` has the header after the first run."""
+
+    def __init__(self, source: BinaryIO, given: dict[str, Any], *, keep_cells: bool = False) -> None:
+        self._smart = _Smart(given["on_note"]) if given["smart"] else None
+        rest = {name: value for name, value in given.items() if name != "smart"}
+        self.rows = read_messages(source, **rest, keep_cells=keep_cells)
+
+    def runs(self) -> Iterator[list[Row]]:
+        """Yield the rows in lists, as Rows does."""
+        return self.rows.runs() if self._smart is None else self._smart.runs(self.rows.runs())
+
+
+class _Smart:
+    """Replaces typographic characters in the texts of rows where that saves a segment, and says how often."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._replaced: Counter[str] = Counter()
+        self._rows = self._saved = 0
+        # Rows often have the same text one after the other.
+        self._last = devino_async.suggest("")
+        self._text = ""
+
+    def runs(self, runs: Iterator[list[Row]]) -> Iterator[list[Row]]:
+        """Yield the rows with their new texts. At the end, the note says what was replaced."""
+        try:
+            for run in runs:
+                yield [self._row(row) for row in run]
+        finally:
+            # With --limit, the rows are not read to their end.
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._rows:
+            names = ", ".join(f"{name} {times:,} times" for name, times in self._replaced.most_common(5))
+            more = f", and {len(self._replaced) - 5:,} more" if len(self._replaced) > 5 else ""
+            self._note(f"--smart saves {self._saved:,} segments in {self._rows:,} rows. Replaced: {names}{more}")
+
+    def _row(self, row: Row) -> Row:
+        if row.message is not None:
+            message = self._message(row.message)
+            if message is row.message:
+                return row
+            self._rows += 1
+            self._saved += self._last.saves
+            for each in self._last.replaced:
+                self._replaced[each.name] += each.times
+            return Row(row.line, message, None, row.to, cells=row.cells)
+        if row.held is None:
+            return row
+        return Row(row.line, None, None, row.to, row.left_out, self._message(row.held), row.cells)
+
+    def _message(self, message: "devino_async.Message") -> "devino_async.Message":
+        if message.text != self._text:
+            self._text, self._last = message.text, devino_async.suggest(message.text)
+        if not self._last.saves:
+            return message
+        fields = {each.name: getattr(message, each.name) for each in attrs.fields(devino_async.Message)}
+        return devino_async.Message(**{**fields, "text": str(self._last)})
 
 
 def _text_of(path: Path) -> str:

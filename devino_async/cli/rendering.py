@@ -23,10 +23,10 @@ _MEASURED_ROWS = 100
 class Rendering:
     """Writes rows to a file. Columns that this version does not know are in JSON lines only."""
 
-    def __init__(self, form: str, file: IO[str], fields: Sequence[str] | None) -> None:
+    def __init__(self, form: str, file: IO[str], fields: Sequence[str] | None, *, excel: bool = False) -> None:
         self._form = form
         self._file = file
-        self._csv = CsvWriter(file)
+        self._csv = CsvWriter(file, excel=excel)
         self._all = tuple(each.name for each in attrs.fields(devino_async.DetailRow) if each.name != "extra")
         self._columns = tuple(each.lower() for each in fields or ()) or (_IN_TABLE if form == "table" else self._all)
         # The first rows of a table are held back here until there are enough of them to set the column widths.

@@ -17,7 +17,9 @@ import click
 
 import devino_async
 from devino_async.campaigns import CampaignCancelled, Row, describe_reasons
+from devino_async.campaigns.files import Rows
 
+from .carrying import Carrying
 from .cells import CsvWriter
 from .console import as_json, counted, open_output, refuse_existing, say, silence
 from .databases import is_writable, refuse_database
@@ -40,12 +42,27 @@ class OutputFile:
     `form` is CSV if the suffix is .csv, else JSON lines.
     """
 
-    def __init__(self, path: Path | None, *, replaces_at_end: bool = False) -> None:
+    def __init__(self, path: Path | None, *, replaces_at_end: bool = False, excel: bool = False) -> None:
+        self.excel = excel
+        self.carrying: Carrying | None = None
         self.form = "csv" if path is not None and path.suffix.lower() == ".csv" else "jsonl"
         self.file: IO[str] | None = sys.stdout if str(path) == "-" else None
+        self.path = path
         self._path = None if str(path) == "-" else path
         self._replaces_at_end = replaces_at_end
         self._unfinished: Path | None = None
+        if excel and self.form != "csv":
+            raise click.UsageError("--excel needs --output FILE.csv")
+
+    @property
+    def carries(self) -> bool:
+        """Whether the results carry the columns of the input."""
+        return self.form == "csv"
+
+    def carry(self, rows: Rows, first: Row | None) -> None:
+        """Have the results carry the columns of these rows, of which the first run was read."""
+        if self.carries:
+            self.carrying = Carrying(rows, first, _COLUMNS)
 
     def refuse_databases(self, journal: Path | None) -> None:
         """Raise click.UsageError if results would replace a journal. Call it before the journal is opened."""
@@ -105,21 +122,30 @@ class Results:
         self._has_journal = has_journal
         self._continues = continues
         self.message_ids: list[str] = []
-        self._csv = CsvWriter(file) if file is not None and output.form == "csv" else None
+        self._csv: CsvWriter | None = None
+        if file is not None and output.form == "csv":
+            self._csv = CsvWriter(file, excel=output.excel)
+        self._carrying = output.carrying
         self.broken: str | None = None
         self.counts: Counter[str] = Counter()
         self._shown = 0
         self._is_cancelled = False
         if self._csv is not None:
-            self._csv.row(_COLUMNS)
+            self._csv.row((*_COLUMNS, *(self._carrying.names if self._carrying is not None else ())))
+
+    def keep(self, row: Row) -> str:
+        """Return the cells of a row that its result carries, as a text, so that the row need not be kept."""
+        if self._csv is None or self._carrying is None:
+            return ""
+        return self._carrying.written(row, self._csv)
 
     def without_message(self, row: Row) -> None:
         """Add a row that is not a message, or is left out."""
         if row.left_out is not None:
-            self._add({"line": row.line, "to": row.to, "outcome": row.left_out})
+            self._add({"line": row.line, "to": row.to, "outcome": row.left_out}, row)
             return
         self._show(row, row.problem)
-        self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem})
+        self._add({"line": row.line, "to": row.to, "outcome": "invalid", "error": row.problem}, row)
 
     def receipt(self, row: Row, receipt: "devino_async.Receipt") -> None:
         """Add the receipt of a row."""
@@ -136,7 +162,7 @@ class Results:
                 self._show(row, Row(row.line, receipt.message).problem_at(datetime.now(UTC)) or late)
         elif isinstance(receipt, devino_async.NotSent):
             self._is_cancelled |= isinstance(receipt.error.__cause__, CampaignCancelled)
-        self._add({"line": row.line, "to": row.to, **_cells_of(receipt)})
+        self._add({"line": row.line, "to": row.to, **_cells_of(receipt)}, row)
 
     def not_handed_over(self, row: Row, why: str) -> None:
         """Add a row that was read, but not given to the client."""
@@ -146,7 +172,7 @@ class Results:
             outcome = "unconfirmed" if self._continues else "not_sent"
             if self._continues:
                 why += ", so it was not looked up whether an earlier run sent it; run the same command again"
-            self._add({"line": row.line, "to": row.to, "outcome": outcome, "error": why})
+            self._add({"line": row.line, "to": row.to, "outcome": outcome, "error": why}, row)
 
     def flush(self) -> None:
         """Make the results so far visible to their reader."""
@@ -204,19 +230,19 @@ class Results:
             say("more bad rows follow; they are in the results and in the summary")
         self._shown += 1
 
-    def _add(self, result: dict[str, Any]) -> None:
+    def _add(self, result: dict[str, Any], row: Row) -> None:
         self.counts[result["outcome"]] += 1
         if self._file is None:
             return
         try:
-            self._write(self._file, result)
+            self._write(self._file, result, row)
         except OSError as error:
             self._break(self._file, error)
 
-    def _write(self, file: IO[str], result: dict[str, Any]) -> None:
+    def _write(self, file: IO[str], result: dict[str, Any], row: Row) -> None:
         if self._csv is not None:
             cells = {**result, "segment_ids": " ".join(result.get("segment_ids", ()))}
-            self._csv.row(cells.get(name) for name in _COLUMNS)
+            self._csv.row((cells.get(name) for name in _COLUMNS), self.keep(row))
         else:
             file.write(as_json(result) + "\n")
 

@@ -99,7 +99,7 @@ class Sending:
         self._recorded = None if journaled is None else journaled.recorded
         self._results: Results | None = None
         # Rows that were handed to the client, and the bad rows between them, in the order of the input.
-        self._waiting = WaitingRows()
+        self._waiting = WaitingRows(self._kept_of)
         # Rows that were read but not handed over when the reading was stopped.
         self._left: deque[Row] = deque()
         # The messages of the last list that the client has not taken yet.
@@ -236,7 +236,10 @@ class Sending:
         """Return a row that is left out as one to send if an earlier run sent it. It gets its recorded receipt."""
         if row.held is None or self._recorded is None or not self._recorded.take(row.held):
             return row
-        return Row(row.line, row.held, to=row.to)
+        return Row(row.line, row.held, to=row.to, cells=row.cells)
+
+    def _kept_of(self, row: Row) -> str:
+        return "" if self._results is None else self._results.keep(row)
 
     def _is_bad(self, row: Row) -> bool:
         if row.left_out is not None:

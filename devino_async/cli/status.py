@@ -1,13 +1,16 @@
 """`devino status`: delivery statuses by message id."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 import devino_async
 
-from .console import as_json, printable, run, say, standard_input
+from .console import MESSAGES_FAILED, as_json, printable, run, say, standard_input
+from .id_files import ids_in, ids_of_file
 from .options import connection, connection_of, time_zone
 from .shortfalls import Shortfalls
 
@@ -16,34 +19,39 @@ __all__ = ["status"]
 
 @click.command(epilog="Example: devino status 3701172084729885952")
 @click.argument("ids", nargs=-1, metavar="ID...")
-@click.option("--file", type=click.File(encoding="utf-8-sig", errors="replace"), help="A file of ids, one a line.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+    help="Results of `devino send`, any file with a column message_id, or ids, one a line.",
+)
 @click.option("--json", "json_lines", is_flag=True, help="JSON lines on stdout.")
 @time_zone
 @connection
-def status(ids: tuple[str, ...], file: IO[str] | None, json_lines: bool, **options: Any) -> None:
+def status(ids: tuple[str, ...], file: Path | None, json_lines: bool, **options: Any) -> None:
     """Look up delivery statuses of any number of messages. `-` reads ids from standard input, one a line."""
     if not ids and file is None:
         raise click.UsageError("give ids, - or --file")
-    wanted = [*_wanted(ids), *_ids_in(file or ())]
-    run(_show(wanted, json_lines, options))
+    run(_show(ids, file, json_lines, options))
 
 
-def _wanted(ids: tuple[str, ...]) -> Iterator[str]:
+def _wanted(ids: Iterable[str]) -> Iterator[str]:
     for each in ids:
         if each == "-":
-            yield from _ids_in(standard_input())
+            yield from ids_in(standard_input())
         else:
             yield each
 
 
-def _ids_in(lines: Iterable[str]) -> Iterator[str]:
-    return (line.strip().strip("\ufeff") for line in lines if line.strip())
-
-
-async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> None:
+async def _show(ids: tuple[str, ...], file: Path | None, json_lines: bool, options: dict[str, Any]) -> int:
     shortfalls = Shortfalls()
+    wanted, complete = list(_wanted(ids)), True
+    if str(file) == "-":
+        wanted += _wanted("-")
+    elif file is not None:
+        found, complete = await asyncio.to_thread(ids_of_file, file)
+        wanted += found
     async with devino_async.DevinoClient(**connection_of(options), on_event=shortfalls) as devino:
-        unknown = dict.fromkeys(ids)
+        unknown = dict.fromkeys(wanted)
         async for each in devino.iter_statuses(unknown):
             unknown.pop(each.message_id, None)
             changed = each.status_date_time
@@ -56,3 +64,4 @@ async def _show(ids: list[str], json_lines: bool, options: dict[str, Any]) -> No
     for each_id in unknown:
         say(f"{each_id}: {why}")
     shortfalls.tell()
+    return 0 if complete else MESSAGES_FAILED

@@ -308,3 +308,23 @@ def test_objects_with_names_of_their_own() -> None:
     ]
     assert "two columns stand for the field 'to'" in str(rows[2].problem)
     assert "'schedule_time' is not a field" in str(rows[3].problem)
+
+
+@pytest.mark.parametrize("options", [{}, {"unique": True}])
+def test_the_cells_of_rows(options: dict[str, Any]) -> None:
+    """Rows have their cells if that is asked for, whether made all at once or one by one. No repr shows a cell."""
+    given = b"to;text;Name\n79000000001;a;Anna\n790;b;Bob\n79000000001;c;Carl\n1;2\n"
+    for data, cells in (
+        (given[:32], [["79000000001", "a", "Anna"]]),
+        (
+            given,
+            [["79000000001", "a", "Anna"], ["790", "b", "Bob"], ["79000000001", "c", "Carl"], None],
+        ),
+        (b'{"to": "79000000001", "text": "a", "n": 1}\n', [{"to": "79000000001", "text": "a", "n": 1}]),
+    ):
+        rows = read_messages(io.BytesIO(data), sender="A", keep_cells=True, **options)
+        found = list(rows)
+        assert [row.cells for row in found] == cells
+        assert rows.recipients_at == (0 if data.startswith(b"to") else None)
+        assert "Anna" not in repr(found)
+    assert {row.cells for row in read_messages(io.BytesIO(given), sender="A", **options)} == {None}

@@ -202,7 +202,7 @@ def test_commands_in_the_order_of_use(cli: Any) -> None:
     """The group lists its commands in the order in which a user needs them."""
     listed = cli.run("--help").stdout.partition("Commands:")[2]
     names = re.findall(r"^  (\w+)  +\S", listed, re.MULTILINE)
-    assert names == ["demo", "send", "campaign", "status", "details", "stats", "account", "listen", "sandbox"]
+    assert names == ["demo", "send", "check", "campaign", "status", "details", "stats", "account", "listen", "sandbox"]
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-import devino_async.cli.send as sending
+from devino_async.cli.approval import Approval
 from devino_async.cli.continuing import JournaledRun
 
 HEADER = "sender,to,text\n"
@@ -49,7 +49,7 @@ def test_a_file_that_a_person_saves_between_check_and_sending(
 ) -> None:
     """What was checked is what is sent. If the file changes in between, nothing is sent, and the next run goes on."""
     path = cli.file(rows(5))
-    owner, name = (sending, "_check") if options else (JournaledRun, "choose")
+    owner, name = (Approval, "read") if options else (JournaledRun, "choose")
     real = getattr(owner, name)
 
     async def then_harmed(*given: Any, **named: Any) -> Any:
