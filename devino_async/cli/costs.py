@@ -13,6 +13,8 @@ from attrs import field, frozen
 
 from devino_async.campaigns import PreflightPass, SenderTemplates, read_sender_templates
 
+from .console import counted
+
 __all__ = ["Costs", "amount", "costing", "costs_of", "money"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +79,7 @@ class Costs:
     def passed(self, segments: int) -> Iterator[str]:
         """Yield what to say about each limit that so many segments exceed."""
         if self.max_segments is not None and segments > self.max_segments:
-            yield f"up to {segments:,} segments would go out, and --max-segments is {self.max_segments:,}"
+            yield f"up to {counted(segments, 'segment')} would go out, and --max-segments is {self.max_segments:,}"
         if self.max_cost is not None and self.price is None:
             yield "no price is known, so nothing can be said about --max-cost"
         elif self.max_cost is not None and self.price is not None and segments * self.price > self.max_cost:

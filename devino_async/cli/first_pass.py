@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from devino_async import ConfigurationError
 from devino_async.campaigns import PreflightPass, Recorded, Row
 
-from .console import STOP_SIGNALS, exit_status_of, flush_streams, on_signal, say
+from .console import STOP_SIGNALS, counted, exit_status_of, flush_streams, on_signal, say
 from .intake import Intake
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class FirstPass:
             say(told)
         count = self.bad + (self._late if late else 0)
         if count:
-            say(f"{count:,} bad rows; nothing was sent")
+            say(f"{counted(count, 'bad row')}; nothing was sent")
         return count > 0
 
     async def _count(self, rows: list[Row]) -> "list[Message]":

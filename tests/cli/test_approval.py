@@ -200,6 +200,26 @@ def test_a_limit_of_what_is_not_in_doubt(cli: Any, counting: Any) -> None:
     assert not counting.twice
 
 
+def test_a_limit_if_a_number_was_sent_from_another_row(cli: Any, counting: Any) -> None:
+    """With --unique such a file is compared twice. Its rows count once for the limits, and bad rows are shown once."""
+    cli.run("send", cli.file("to,text\n79000000001,two\n79000000002,x\n"), "--sender", "S", "--unique")
+    edited = "to,text\n79000000001,one\n79000000001,two\n79000000002,x\n79000000003,new\nbad,y\n"
+    command = ["send", cli.file(edited), "--sender", "S", "--unique"]
+    refused = cli.run(*command, "--max-segments", "0")
+    assert refused.exit_code == 2
+    assert "up to 1 segment would go out, and --max-segments is 0" in refused.stderr
+    strict = cli.run(*command, "--strict")
+    assert strict.exit_code == 1
+    assert strict.stderr.count("line 6: ") == 1
+    assert "1 bad row; nothing was sent" in strict.stderr
+    assert counting.sent.total() == 2
+    done = cli.run(*command, "--max-segments", "1")
+    assert "to send now: 1 message, 1 segment" in done.stderr
+    assert done.exit_code == 1
+    assert counting.sent.total() == 3
+    assert counting.twice == []
+
+
 def test_a_limit_for_what_can_be_read_once(cli: Any, counting: Any) -> None:
     """A pipe cannot be read before it is sent, so limits for it end in 2. A redirected file can be read twice."""
     path = cli.file(ROWS)

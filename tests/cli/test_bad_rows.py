@@ -107,7 +107,7 @@ def test_strict_and_late_rows(cli: Any, counting: Any, options: list[str]) -> No
     result = cli.run("send", cli.file(LATE), "--strict", *options)
     assert result.exit_code == 1
     assert TOLD_LATE in result.stderr.splitlines()
-    assert "1 bad rows; nothing was sent" in result.stderr
+    assert "1 bad row; nothing was sent" in result.stderr
     assert counting.batches == []
 
 

@@ -114,7 +114,8 @@ PAST = (datetime.now(UTC) - timedelta(days=1)).isoformat()
         ("to,text\n79000000001,a\n79000000001,a\n", [], 0),
         ("to,text\n,a\n79000000001,a\n", [], 1),
         ("to,text\n79000000001,Hello {Name}\n", [], 1),
-        (f"to,text,scheduled_time\n79000000001,a,{PAST}\n", [], 1),
+        # Without an id, each worker of xdist would have another name for it.
+        pytest.param(f"to,text,scheduled_time\n79000000001,a,{PAST}\n", [], 1, id="past"),
         ("to,name\n79000000001,\n", ["--text", "Hello {name}"], 1),
         ("to,text\n79000000001,a\n", ["--max-segments", "0"], 1),
         ("to,text\n79000000001,a\n", ["--max-segments", "1", "--strict"], 0),
