@@ -43,7 +43,14 @@ class Terminal:
         os.write(self._master, keys)
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        """Send a signal, and again if it came just before the read that waits for an answer. Python sees it after."""
+        for _ in range(5):
+            self._process.send_signal(number)
+            try:
+                self._process.wait(3)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def end(self) -> int:
         try:
