@@ -2,6 +2,7 @@
 
 import csv
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -25,26 +26,36 @@ class Terminal:
 
     def hear(self, words: str) -> None:
         while words not in self.told:
-            try:
-                more = os.read(self._master, 65_536)
-            except OSError:
-                more = b""
+            more = self._more()
             assert more, self.told
-            self.told += more.decode().replace("\r\n", "\n")
+            self.told += more
+
+    def _more(self) -> str:
+        """What it says next, or nothing if it has closed its end."""
+        ready, _, _ = select.select([self._master], [], [], 60)
+        assert ready, self.told
+        try:
+            return os.read(self._master, 65_536).decode(errors="replace").replace("\r\n", "\n")
+        except OSError:
+            return ""  # Linux says so when the other end is closed.
 
     def answer(self, keys: bytes) -> None:
         os.write(self._master, keys)
 
     def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+        """Send a signal, and again if it came just before the read that waits for an answer. Python sees it after."""
+        for _ in range(5):
+            self._process.send_signal(number)
+            try:
+                self._process.wait(3)
+            except subprocess.TimeoutExpired:
+                continue
+            return
 
     def end(self) -> int:
         try:
-            while more := os.read(self._master, 65_536):
-                self.told += more.decode().replace("\r\n", "\n")
-        except OSError:
-            pass  # Linux says so when the other end is closed.
-        try:
+            while more := self._more():
+                self.told += more
             return self._process.wait(60)
         finally:
             self._process.kill()
