@@ -276,10 +276,11 @@ async def claimed(journal: SQLiteJournal, keys: list[str]) -> None:
         await journal.settle_keys(str(at), dict.fromkeys(some, (State.ACCEPTED, answer([0], "a")[1])))
 
 
-async def test_prune_gives_turns(journal: SQLiteJournal) -> None:
+@pytest.mark.parametrize(("keys", "campaigns"), [(3_000, 0), (0, 500)])
+async def test_prune_gives_turns(journal: SQLiteJournal, keys: int, campaigns: int) -> None:
     """However many old keys and campaigns there are, others write between its transactions, and exactly they stay."""
-    await claimed(journal, [f"old {number}" for number in range(3_000)])
-    for number in range(300):
+    await claimed(journal, [f"old {number}" for number in range(keys)])
+    for number in range(campaigns):
         run = await journal.begin(f"old {number}", "https://api.example:443")
         await journal.end(run, complete=True)
     NOW[0] += 86_400 * 31
@@ -288,10 +289,10 @@ async def test_prune_gives_turns(journal: SQLiteJournal) -> None:
     while not pruning.done():
         young += 1
         await claimed(journal, [f"new {young}"])
-    assert await pruning == (300, 3_000)
-    assert young > 10
+    assert await pruning == (campaigns, keys)
+    assert young >= 5
     assert len([each async for each in journal.keys(None)]) == young
-    assert [each.name for each in await journal.forgotten()] == [f"old {number}" for number in range(300)]
+    assert [each.name for each in await journal.forgotten()] == [f"old {number}" for number in range(campaigns)]
     assert await journal.campaigns() == ()
 
 
