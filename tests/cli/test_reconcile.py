@@ -1,6 +1,7 @@
 """`devino campaign reconcile`, in a folder where a killed `devino send` left messages in doubt."""
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -65,7 +66,7 @@ def test_a_terminal_shows_progress(cli: Any, counting: Any) -> None:
         assert b"settled: 100" in looking.stdout.read()
         assert looking.wait(60) == 0
     os.close(controller)
-    assert b"pages of rows" in shown
+    assert re.search(rb"pages of rows.*[1-9][0-9]*/\?", shown)
 
 
 @pytest.mark.usefixtures("killed")
