@@ -109,7 +109,10 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the database and listen. Raises OSError for an unusable port, sqlite3.Error for an unusable database."""
+        """Open the database and listen. It starts once.
+
+        Raises OSError for an unusable port, sqlite3.Error for an unusable database.
+        """
         try:
             await self._store.open()
             await self._sending.resume()
