@@ -21,11 +21,13 @@ def is_own_route(path: str) -> bool:
 def check_host(request: web.Request, own_host: str) -> None:
     """Raise Refusal unless the request names this machine, or the host that the sandbox listens on."""
     host = request.headers.get("Host", "")
+    if is_loopback(f"http://{host}"):
+        return
     try:
         named = URL(f"http://{host}").host
     except ValueError:
         named = None
-    if not is_loopback(f"http://{host}") and (named is None or named != own_host.lower()):
+    if named is None or named != own_host.lower():
         raise Refusal("forbidden", "Host", "use the address that the sandbox printed, such as 127.0.0.1", 403)
 
 
