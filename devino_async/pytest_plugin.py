@@ -3,8 +3,8 @@
 pytest loads this file wherever the package is installed. It imports nothing else until a test asks for a fixture.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -43,4 +43,13 @@ def devino_client(devino_sandbox: "SandboxThread") -> "Iterator[DevinoClient]":
 
     client = ReleasableClient("any-key", base_url=devino_sandbox.url)
     yield client
-    client.release(devino_sandbox.run)
+    client.release(_elsewhere)
+
+
+def _elsewhere(work: "Coroutine[Any, Any, None]") -> None:
+    """Run a coroutine in another thread. This one may run an event loop, and a test may have stopped the sandbox."""
+    import asyncio  # noqa: PLC0415
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()

@@ -65,7 +65,7 @@ MAY_USE: dict[str, set[str]] = {
     "tracking": {"asyncio", "attrs", "json", "sqlite3", "time"},
     "contrib": {"aiohttp", "asyncio", "django", "starlette"},
     "sandbox": {"aiohttp", "asyncio", "attrs", "json", "multidict", "sqlite3", "time", "yarl"},
-    "pytest_plugin": {"pytest"},
+    "pytest_plugin": {"asyncio", "pytest"},
 }
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 

@@ -26,18 +26,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8025, help="default 8025; 0 chooses a free one")
     parser.add_argument("--host", default="127.0.0.1", help="default 127.0.0.1")
     parser.add_argument("--database", default=":memory:", help="a file keeps messages between runs; default :memory:")
+    parser.add_argument("--keep", type=int, help="how many messages are kept, the newest ones; by default all are")
     asked = parser.parse_args(arguments)
     if not 0 <= asked.port <= 65_535:
         parser.error("--port must be from 0 to 65535")
-    return asyncio.run(_serve(asked.host, asked.port, asked.database))
+    if asked.keep is not None and asked.keep < 1:
+        parser.error("--keep must be at least 1")
+    return asyncio.run(_serve(asked.host, asked.port, asked.database, asked.keep))
 
 
-async def _serve(host: str, port: int, database: str) -> int:
+async def _serve(host: str, port: int, database: str, keep: int | None) -> int:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         # Process 1 of a container ignores SIGTERM unless it has a handler.
         signal.signal(number, lambda *_: loop.call_soon_threadsafe(stopped.set))
-    sandbox = Sandbox(host=host, port=port, database=database)
+    sandbox = Sandbox(host=host, port=port, database=database, keep=keep)
     try:
         await sandbox.start()
     except OSError as error:

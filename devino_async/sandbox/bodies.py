@@ -6,6 +6,7 @@ The meaning of the messages is in message.py and sending.py.
 import json
 import re
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from aiohttp import web
@@ -20,12 +21,20 @@ _SLICE = 16_384
 _HEAD = re.compile(r'\s*\{\s*"messages"\s*:\s*\[\s*(?=\{)')
 _BETWEEN = re.compile(r"\s*,\s*")
 _TAIL = re.compile(r"\s*\]\s*\}\s*")
-_DECODER = json.JSONDecoder()
+# Half a surrogate pair comes by an escape only, because the body is UTF-8.
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 async def json_in(request: web.Request) -> Any:
-    """Return the parsed body. Raises Refusal if it is not JSON in UTF-8."""
-    return _parsed(_decoded(await request.read()))
+    """Return the parsed body. Raises Refusal if it is not JSON in UTF-8, or holds half a surrogate pair."""
+    text = _decoded(await request.read())
+    parsed = _parsed(text)
+    if _SURROGATE.search(text):
+        try:
+            json.dumps(parsed, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Refusal("invalid", "", "the body must hold no half of a surrogate pair") from None
+    return parsed
 
 
 def slices_of(body: bytes) -> Iterator[list[Any]]:
@@ -86,9 +95,20 @@ def _decoded(body: bytes) -> str:
 
 def _parsed(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _DECODER.decode(text)
     except (ValueError, RecursionError):
         raise _no_json() from None
+
+
+def _finite(number: str) -> float:
+    """Return a number that an answer in JSON can hold: Infinity and NaN are no JSON."""
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError("the number is too big")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
 
 
 def _no_json() -> Refusal:

@@ -21,7 +21,13 @@ class Refusal(Exception):
 
 def result(value: Any) -> web.Response:
     """Return the answer to a call that was carried out."""
-    return web.json_response({"result": value}, dumps=lambda data: json.dumps(data, ensure_ascii=False))
+    answer = {"result": value}
+    try:
+        body = json.dumps(answer, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        # The options of a message can hold half a surrogate pair, which only an escape can say.
+        body = json.dumps(answer).encode()
+    return web.Response(body=body, content_type="application/json", charset="utf-8")
 
 
 def refused(refusal: Refusal) -> web.Response:

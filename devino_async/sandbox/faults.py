@@ -39,6 +39,10 @@ class CallbackFaults:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= maximum:
                 raise ValueError(f"CallbackFaults.{name} must be a number from 0 to {maximum:,.0f}")
+        if not isinstance(self.disorder, bool):
+            raise ValueError("CallbackFaults.disorder must be true or false")
+        if type(self.seed) is not int:
+            raise ValueError("CallbackFaults.seed must be a whole number")
 
 
 @define

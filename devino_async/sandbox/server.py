@@ -18,7 +18,7 @@ from .control import Control
 from .details import Details
 from .envelope import Refusal, refused, result
 from .faults import CallbackFaults
-from .guard import check_origin, is_own_route
+from .guard import check_host, check_origin, is_own_route
 from .inbox import Inbox
 from .keeping import Keeping
 from .live import Live
@@ -37,6 +37,8 @@ __all__ = ["Sandbox"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _MAX_BODY = 256 * 2**20
+# A body for a route of the sandbox itself is parsed in one turn of the event loop.
+_MAX_OWN_BODY = 2**18
 _NO_FAULTS = Faults()
 
 
@@ -107,7 +109,10 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Open the database and listen. Raises OSError for an unusable port, sqlite3.Error for an unusable database."""
+        """Open the database and listen. It starts once.
+
+        Raises OSError for an unusable port, sqlite3.Error for an unusable database.
+        """
         try:
             await self._store.open()
             await self._sending.resume()
@@ -224,8 +229,9 @@ class Sandbox:
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
+            check_host(request, self._host)
             if is_own_route(request.path):
-                check_origin(request, self._host)
+                check_origin(request)
                 return await self._own(request, handler)
             self.requests[request.path] += 1
             self._authorize(request.headers.get("Authorization", ""))
@@ -246,11 +252,14 @@ class Sandbox:
 
     async def _own(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer a request of a test or of the inbox. What it changed is told to every open page."""
-        try:
+        if request.method == "GET":
             return await handler(request)
+        try:
+            return await handler(request.clone(client_max_size=_MAX_OWN_BODY))
+        except web.HTTPRequestEntityTooLarge:
+            raise Refusal("invalid", "", f"the body must have at most {_MAX_OWN_BODY:,} bytes", 413) from None
         finally:
-            if request.method != "GET":
-                self._arrivals.notify()
+            self._arrivals.notify()
 
     def _snapshot(self) -> dict[str, Any]:
         """Return what every event of the inbox holds."""

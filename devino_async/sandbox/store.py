@@ -56,9 +56,12 @@ class Store:
         self._path = path
         self._thread = ThreadPoolExecutor(1, "sandbox-store")
         self._connection: sqlite3.Connection | None = None
+        self._closed = False
 
     async def open(self) -> None:
         """Open or create the database. Raises sqlite3.Error if the file is not a database, or has another schema."""
+        if self._closed:
+            raise RuntimeError("the sandbox was stopped and cannot start again: make a new one")
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
 
     async def close(self) -> None:
@@ -66,6 +69,7 @@ class Store:
         if self._connection is not None:
             await self._do(lambda connection: connection.close())
             self._connection = None
+        self._closed = True
         self._thread.shutdown()
 
     async def add(self, digests: Sequence[int], **cells: Sequence[Any]) -> int:

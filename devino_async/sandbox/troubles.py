@@ -6,7 +6,6 @@ Faults of callbacks are drawn in faults.py.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from math import isfinite
 from typing import Any
 
 from aiohttp import web
@@ -34,7 +33,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def _seconds(_: Any, attribute: Any, value: Any) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not isfinite(value) or not 0 <= value <= _MAX_LATENCY:
+    if not number or not 0 <= value <= _MAX_LATENCY:
         raise ValueError(f"{attribute.name} must be a number of seconds from 0 to {_MAX_LATENCY:.0f}")
 
 

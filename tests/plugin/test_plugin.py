@@ -57,6 +57,13 @@ def test(devino_client, devino_sandbox):
     with pytest.raises(TimeoutError):
         asyncio.run(hurried())
 """,
+    "a_sandbox_that_is_stopped": f"""
+def test(devino_client, devino_sandbox):
+    asyncio.run(devino_client.send({SEND}))
+    devino_sandbox.stop()
+def test_never_used(devino_client, devino_sandbox):
+    devino_sandbox.stop()
+""",
     "from_the_environment": f"""
 def test(devino_sandbox):
     async def app():
@@ -112,7 +119,7 @@ def test_without_an_async_plugin(tmp_path: Path) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     [readme] = [block for block in blocks if "devino_sandbox" in block]
     uses = {name: HEAD + source + TAIL for name, source in USES.items()}
-    assert passed(tmp_path, {**uses, "readme": readme}, *PLAIN) == 21
+    assert passed(tmp_path, {**uses, "readme": readme}, *PLAIN) == 24
 
 
 def test_with_pytest_asyncio(tmp_path: Path) -> None:

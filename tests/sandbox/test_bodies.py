@@ -47,6 +47,14 @@ def test_cut_bodies_are_refused(messages: list[Any], data: st.DataObject) -> Non
         read(text[: data.draw(st.integers(0, len(text) - 1))])
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400"])
+@pytest.mark.parametrize("body", ['{{"messages": [{{"text": {}}}]}}', '{{"other": {}, "messages": []}}'])
+def test_numbers_that_no_answer_could_hold(number: str, body: str) -> None:
+    """A number that is not finite is refused, because an answer that repeats it would not be JSON."""
+    with pytest.raises(Refusal):
+        read(body.format(number))
+
+
 @pytest.mark.parametrize("end", ["]", "]}}", "]} x", ",]}", ']"a":1}', "}"])
 def test_rubbish_after_the_messages(end: str) -> None:
     """The rest of the body after the messages must be JSON too."""

@@ -1,10 +1,15 @@
 """The routes under /_sandbox that tests of any language use. No wait here is longer than what it waits for."""
 
 import asyncio
+import io
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from asking import START, Asking, message
+
+from devino_async.sandbox.guard import check_host
 
 OWN = ["messages", "counts", "repeated", "faults", "replies", "recipients"]
 NOW = round(START.timestamp() * 1000)
@@ -131,6 +136,60 @@ async def test_another_site_gets_nothing(asking: Asking, path: str, headers: dic
     sent = {name: value.format(own=own) for name, value in headers.items()}
     status, body = await asking.ask("POST" if "faults" in path else "GET", path, headers=sent)
     assert (status, body["reasons"][0]["ref"]) == (403, next(iter(headers)))
+
+
+@pytest.mark.parametrize("path", ["/sms-stat/detail?limit=1&offset=0&taskId=1", "/sandbox/incoming", "/nowhere"])
+async def test_the_api_is_no_way_round(asking: Asking, path: str) -> None:
+    """The API accepts any key, so it refuses a host name that another site points at this machine too."""
+    status, body = await asking.ask("GET", path, headers={"Host": "sms.example.com"})
+    assert (status, body["reasons"][0]["ref"]) == (403, "Host")
+
+
+async def test_the_name_that_the_sandbox_listens_on() -> None:
+    """The host that the sandbox was given is answered in any case of letters."""
+    request = make_mocked_request("GET", "/", headers={"Host": "devino.example:8025"})
+    check_host(request, "Devino.example")
+
+
+HALF = "\ud800"
+POSTS = {
+    "replies": [{"from": "79000000001", "text": HALF, "url": "http://127.0.0.1:9/"}, {"from": HALF, "text": "x"}],
+    "faults": [{"callbacks": {"seed": HALF}}, {"callbacks": {"seed": [1]}}, {"callbacks": {"disorder": "x"}}],
+    "inbox/seen": [{"phone": HALF}],
+    "keep": [{"messages": HALF}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [(path, body) for path, bodies in POSTS.items() for body in bodies], ids=ascii
+)
+async def test_values_that_cannot_be(asking: Asking, path: str, body: Any) -> None:
+    """Half a surrogate pair, or a value of another type, is refused in the envelope and does no harm."""
+    status, answer = await asking.ask("POST", f"/_sandbox/{path}", json=body)
+    assert (status, bool(answer["reasons"][0]["defaultMessage"])) == (400, True)
+    await asking.sandbox.report()
+
+
+@pytest.mark.parametrize("path", POSTS)
+async def test_a_body_that_is_too_big(asking: Asking, path: str) -> None:
+    """A body that would hold up the event loop while it is parsed is refused, with the limit, however it comes."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(2**18 // 1000 + 1):
+            yield b" " * 1000
+
+    for data in (io.BytesIO(b" " * (2**18 + 1)), pieces()):
+        status, answer = await asking.ask("POST", f"/_sandbox/{path}", data=data)
+        assert (status, "262,144 bytes" in answer["reasons"][0]["defaultMessage"]) == (413, True)
+
+
+@pytest.mark.parametrize("options", [{HALF: "x"}, {"x": HALF}, {"Имя": ["x", {"y": HALF}]}], ids=ascii)
+async def test_options_of_any_characters(asking: Asking, options: dict[str, Any]) -> None:
+    """Options that hold half a surrogate pair are told as they were sent, and other messages beside them."""
+    [item] = await asking.send({**message(), "text": "Привет", "options": options})
+    [told] = (await asked(asking, "messages"))["messages"]
+    assert (told["text"], told["options"]) == ("Привет", options)
+    assert (await asked(asking, f"inbox/message?kind=message&id={item['messageId']}"))["options"] == options
 
 
 @pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1", "[::1]:{port}"])

@@ -108,8 +108,12 @@ async def test_the_same_again(faulty: Made, receiver: tuple[Receiver, str]) -> N
     assert runs[0] == runs[1]
 
 
-@pytest.mark.parametrize("wrong", [{"duplicate": 1.5}, {"drop": -0.1}, {"delay": float("nan")}, {"drop": True}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"duplicate": 1.5}, {"drop": -0.1}, {"delay": float("nan")}, {"drop": True}]
+    + [{"seed": "x"}, {"seed": [1]}, {"seed": None}, {"disorder": "yes"}, {"disorder": 1}, {"delay": 10**400}],
+)
 def test_faults_that_cannot_be(wrong: dict[str, Any]) -> None:
-    """A chance outside 0 to 1, or an impossible delay, is refused by name."""
+    """A chance outside 0 to 1, an impossible delay, or a value of another type is refused by name."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         CallbackFaults(**wrong)

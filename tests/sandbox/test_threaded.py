@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,6 +72,17 @@ async def test_a_wait_can_be_cancelled(sandbox: SandboxThread) -> None:
     assert await sandbox.wait_for_async()
 
 
+def test_it_starts_once() -> None:
+    """A sandbox that was stopped says that it cannot start again, and leaves no thread."""
+    stopped = SandboxThread()
+    stopped.start()
+    stopped.stop()
+    with pytest.raises(RuntimeError, match="make a new one"):
+        stopped.start()
+    stopped.stop()
+    assert "devino-sandbox" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_start_and_stop() -> None:
     """A sandbox that cannot start raises. Stopping twice, or what never ran, does no harm, and nothing runs then."""
     never = SandboxThread()
@@ -123,7 +135,7 @@ def test_as_a_module(tmp_path: Path, stop: signal.Signals) -> None:
     """
     command = [sys.executable, "-m", "devino_async.sandbox", "--port", "0", "--host", "0.0.0.0"]
     with subprocess.Popen(
-        [*command, "--database", str(tmp_path / "sms.db")], stdout=subprocess.PIPE, text=True
+        [*command, "--database", str(tmp_path / "sms.db"), "--keep", "2"], stdout=subprocess.PIPE, text=True
     ) as made:
         assert made.stdout is not None
         url = made.stdout.readline().strip()
@@ -131,6 +143,8 @@ def test_as_a_module(tmp_path: Path, stop: signal.Signals) -> None:
         send(url)
         with urllib.request.urlopen(f"{url}/_sandbox/messages?wait=5") as answer:
             assert len(json.load(answer)["result"]["messages"]) == 1
+        with urllib.request.urlopen(f"{url}/_sandbox/events") as answer:
+            assert json.loads(answer.readline().removeprefix(b"data: "))["keep"] == 2
         made.send_signal(stop)
         assert made.wait(30) == 0
     assert (tmp_path / "sms.db").exists()
@@ -141,7 +155,7 @@ def test_a_module_that_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixtur
     with SandboxThread() as taken:
         assert main(["--port", taken.url.rpartition(":")[2]]) == 2
     assert main(["--port", "0", "--database", str(tmp_path)]) == 2
-    for wrong in (["--port", "70000"], ["--help"]):
+    for wrong in (["--port", "70000"], ["--keep", "0"], ["--help"]):
         with pytest.raises(SystemExit):
             main(wrong)
     said = capsys.readouterr()

@@ -101,7 +101,14 @@ async def test_faults_over_http(asking: Asking) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"latency": -1}, {"latency": 61}, {"latency": True}, {"unavailable": -1}, {"unavailable": "yes"}]
+    [
+        {"latency": -1},
+        {"latency": 61},
+        {"latency": True},
+        {"latency": 10**400},
+        {"unavailable": -1},
+        {"unavailable": "yes"},
+    ]
     + [{"nonsense": 1}, [], {"callbacks": {"drop": 2}}, {"callbacks": {"nonsense": 1}}, {"callbacks": 1}]
     + [{"lostAnswer": None}],
     ids=str,

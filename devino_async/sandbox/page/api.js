@@ -20,8 +20,8 @@ export const get = (path, parameters) => ask("GET", path, parameters);
 export const post = (path, body) => ask("POST", path, {}, body);
 export const remove = (path) => ask("DELETE", path);
 
-// Calls `changed(event)` at each event. The stream is closed while nobody can see the page, because a browser allows
-// few connections to one address.
+// Calls `changed(event)` at each event. The stream is closed while the page is hidden, because a browser allows few
+// connections to one address.
 export function listen(changed, state) {
   let stream = null;
   const open = () => {

@@ -66,7 +66,7 @@ export class Faults {
     const { elements } = this.form;
     for (const [name] of ANSWERS) elements[name].value = choiceOf(faults[name]);
     for (const [name, value] of [["latency", faults.latency], ["delay", faults.callbacks.delay]]) {
-      // What somebody is typing stays.
+      // A number that is being typed stays.
       if (document.activeElement !== elements[name]) elements[name].value = value;
     }
     elements.duplicate.checked = faults.callbacks.duplicate > 0;
