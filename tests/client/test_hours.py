@@ -412,8 +412,8 @@ def test_nothing_leaves_out_of_hours(
     def fault(call: Call, now: float) -> Any:
         return refused(call) if any(a * HOUR <= now < (a + length) * HOUR for a, length in outages) else None
 
-    # Three outages in a row may take 36 minutes. A batch of 5,000 that ends one waits up to 84 minutes for its pace, which
-    # counts as trouble for the batches after it.
+    # Three outages in a row may take 36 minutes. A batch of 5,000 that ends one waits up to 84 minutes for its pace,
+    # which counts as trouble for the batches after it.
     service = Scripted(fault, probes_fail=True)
     lab = Lab(service, retry=RetryPolicy(stream_deadline=4 * HOUR), messages_per_second=rate)
 
