@@ -46,6 +46,7 @@ COUNTED = {
     "unconfirmed": Mark.UNCONFIRMED,
     "assumed_sent": Mark.ASSUMED_SENT,
 }
+_EXTENT = "SELECT coalesce(max(last), -1) + 1, coalesce(max(last + 1 - first), 0) FROM part WHERE campaign = ?"
 _TWICE = """(SELECT coalesce(sum(twice), 0) FROM evidence JOIN part AS late ON late.id = evidence.part
     WHERE late.campaign = campaign.id)"""
 _STATES = f"""SELECT campaign.id, name, address, path, output, started_at, changed_at, complete, paused, cancelled,
@@ -94,12 +95,15 @@ def begin(
         )
     if paused and not cancelled:
         raise CampaignPaused(f"the campaign {name!r} is paused; unpause it to go on")
+    # The two numbers are counted again, because a damaged one would hide what was sent.
+    [count, span] = connection.execute(_EXTENT, (campaign,)).fetchone()
     connection.execute(
-        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path) WHERE id = :id",
-        {**begun, "id": campaign},
+        "UPDATE campaign SET run = :run, claimer = :claimer, path = coalesce(:path, path), "
+        "recorded = max(recorded, :count), span = max(span, :span) WHERE id = :id",
+        {**begun, "id": campaign, "count": count, "span": span},
     )
     _own(connection, campaign, begun["output"])
-    return campaign, recorded, bool(cancelled)
+    return campaign, max(recorded, count), bool(cancelled)
 
 
 def check_not_forgotten(connection: sqlite3.Connection, name: str) -> None:
